@@ -1,0 +1,3 @@
+//! This file is a placeholder of the skeleton.
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! This file is a placeholder of the skeleton.
+#![no_std]

@@ -1,0 +1,3 @@
+//! This file is the entry of `cargo xtask`.
+
+fn main() {}
