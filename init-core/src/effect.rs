@@ -1,0 +1,165 @@
+//! This file lists everything that the core can ask for. A driver performs each exactly once and in
+//! order, and feeds back the event that the effect's documentation names.
+
+use crate::event::{Errno, ExitStatus};
+use crate::ident::{Child, ClientId, UnitId};
+use crate::time::Duration;
+use crate::unit::{KillScope, Signal};
+use serde::{Deserialize, Serialize};
+
+/// Something to be done outside the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start the process. Feeds back `Spawned` (then `Exited`, once) or `SpawnFailed`.
+    Spawn(Child),
+    /// Send a signal. A process that is already gone is no error.
+    Signal {
+        /// To whom.
+        child: Child,
+        /// What.
+        signal: Signal,
+        /// To the process or its group.
+        scope: KillScope,
+    },
+    /// Send a signal to every process but process 1. Feeds back `NoChildLeft`, at once or later,
+    /// when none is left.
+    KillAll(Signal),
+    /// Answer a client's request. A client that is gone or does not read is no error.
+    Reply {
+        /// Whom.
+        client: ClientId,
+        /// What.
+        reply: Reply,
+    },
+    /// Tell people what happened.
+    Notice(Notice),
+    /// End of everything: the machine's last act. Nothing is performed after it.
+    Final(FinalAction),
+}
+
+/// The machine's last act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinalAction {
+    /// Switch the power off.
+    PowerOff,
+    /// Start the machine again.
+    Reboot,
+    /// Stop the processor.
+    Halt,
+    /// Start the loaded kernel.
+    Kexec,
+}
+
+/// The answer to a [`crate::event::ControlRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done as asked.
+    Done,
+    /// Nothing was changed: the request contradicts itself or what is going on.
+    Refused(Refusal),
+    /// It was tried; this unit did not get there.
+    Failed {
+        /// The unit that failed: the one asked for, or one that it requires.
+        unit: UnitId,
+        /// Why.
+        reason: Failure,
+    },
+    /// A later request took its place.
+    Superseded,
+}
+
+/// Why a request changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Starting the first needs the second, and starting the first stops the second.
+    Conflict(UnitId, UnitId),
+    /// The machine is shutting down.
+    ShuttingDown,
+    /// There is no such unit.
+    NoSuchUnit,
+    /// The manifest names no rescue target.
+    NoRescueTarget,
+}
+
+/// Why a unit failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// Its process could not be created.
+    Spawn(Errno),
+    /// Its main program ended so.
+    Exited(ExitStatus),
+    /// It was not ready in time.
+    StartTimeout,
+    /// A unit that it requires failed or was stopped.
+    Dependency(UnitId),
+    /// It ended too often.
+    StartLimit,
+    /// It did not even die of SIGKILL in time (a process in an uninterruptible sleep).
+    Unkillable,
+}
+
+/// What people are told. A HAL's log adds time and renders it (`crate::report`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A unit's start has begun.
+    Starting(UnitId),
+    /// A unit is ready, this long after its own start began.
+    Ready(UnitId, Duration),
+    /// A unit failed.
+    Failed(UnitId, Failure),
+    /// A unit's main program ended, and what follows from it.
+    Ended(UnitId, ExitStatus, Next),
+    /// A unit's stop has begun.
+    Stopping(UnitId),
+    /// A unit is inactive.
+    Stopped(UnitId),
+    /// A stop signal was not enough; SIGKILL was sent.
+    Killing(UnitId),
+    /// A stop was given up: the process does not die.
+    GivenUp(UnitId),
+    /// The boot's target was reached or cannot be reached: units ready, units failed, time taken.
+    BootDone {
+        /// The target.
+        target: UnitId,
+        /// How many units are ready.
+        ready: u16,
+        /// How many units failed.
+        failed: u16,
+        /// Since `Boot`.
+        took: Duration,
+    },
+    /// The machine begins to go down.
+    ShutdownBegun(FinalAction),
+    /// All units are stopped; these many processes were left over and have been asked to end.
+    LeftoversAsked,
+    /// Leftover processes were killed.
+    LeftoversKilled,
+    /// File systems are detached next; the last thing said before the final action.
+    ShutdownFinal(FinalAction, Duration),
+    /// The shutdown's total deadline passed; the final action follows regardless.
+    ShutdownOverdue,
+    /// A start limit's consequence or a signal moved the machine to the rescue target.
+    Rescue,
+    /// A rule of the core itself was broken at this place; it went on.
+    Fault(Fault),
+}
+
+/// What follows from an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Nothing,
+    /// A restart after this wait, the n-th in a row.
+    Restart(Duration, u16),
+}
+
+/// A broken rule of the core: something that was thought impossible happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An event arrived in a state that does not expect it.
+    UnexpectedEvent(UnitId),
+    /// An index led nowhere.
+    BadIndex,
+    /// A queue that cannot fill was full.
+    QueueFull,
+}

@@ -1,0 +1,176 @@
+//! This file lists everything that can reach the core. Whatever is not here cannot change a decision.
+
+use crate::ident::{Child, ClientId, UnitId};
+use crate::unit::{LogLevel, Signal};
+use serde::{Deserialize, Serialize};
+
+/// Something that happened. Time is not among them: it comes with every event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The HAL is ready and the machine is to come up. Sent once, first.
+    Boot(BootOptions),
+    /// A process was started for [`crate::effect::Effect::Spawn`]; exactly one
+    /// [`Self::Exited`] will follow. The number is for people to read only.
+    Spawned {
+        /// Which one.
+        child: Child,
+        /// The system's number of the process.
+        pid: u32,
+    },
+    /// No process could be started for [`crate::effect::Effect::Spawn`]; no exit will follow.
+    SpawnFailed {
+        /// Which one.
+        child: Child,
+        /// Why.
+        error: Errno,
+    },
+    /// The process signals readiness: its program was executed, or it wrote its newline.
+    Ready(Child),
+    /// The process is gone and has been reaped.
+    Exited {
+        /// Which one.
+        child: Child,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// A process that no unit owns is gone and has been reaped.
+    OrphanExited,
+    /// After [`crate::effect::Effect::KillAll`]: process 1 has no child left.
+    NoChildLeft,
+    /// Somebody entitled asks something of the machine: a signal, a key combination.
+    Machine(MachineRequest),
+    /// A control client asks something about a unit. One at a time for each client.
+    Control {
+        /// Who; the answer is [`crate::effect::Effect::Reply`].
+        client: ClientId,
+        /// What.
+        request: ControlRequest,
+    },
+    /// A control client is gone; no answer is owed.
+    ClientGone(ClientId),
+    /// A deadline passed or nothing happened: look at the time.
+    Tick,
+}
+
+/// A kernel's error number, Linux numbering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errno(pub u16);
+
+/// What the kernel command line chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BootOptions {
+    /// Start this instead of the default target.
+    pub target: Option<UnitId>,
+    /// Say this much.
+    pub log_level: Option<LogLevel>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExitStatus {
+    /// By itself, with this exit code.
+    Code(u8),
+    /// By a signal.
+    Signal {
+        /// Which.
+        number: u8,
+        /// Whether it left a core file.
+        core_dumped: bool,
+    },
+    /// Before its program was executed.
+    NotExecuted {
+        /// Which step failed.
+        step: SpawnStep,
+        /// Why.
+        error: Errno,
+    },
+}
+
+/// What a child does between its creation and its program, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum SpawnStep {
+    /// A session and process group of its own.
+    Session = 1,
+    /// Signal mask and dispositions.
+    Signals,
+    /// Resource limits.
+    Limits,
+    /// Niceness.
+    Nice,
+    /// Out-of-memory score.
+    OomScore,
+    /// Descriptor 0.
+    Stdin,
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+    /// The readiness descriptor.
+    ReadyDescriptor,
+    /// Supplementary groups.
+    Groups,
+    /// Primary group.
+    Group,
+    /// User.
+    User,
+    /// Working directory.
+    Directory,
+    /// Executing the program.
+    Exec,
+}
+
+/// What can be asked of the whole machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MachineRequest {
+    /// Stop everything, then switch the power off.
+    PowerOff,
+    /// Stop everything, then start the machine again.
+    Reboot,
+    /// Stop everything, then stop the processor.
+    Halt,
+    /// Stop everything, then start the kernel that was loaded for kexec.
+    Kexec,
+    /// Go to the rescue target.
+    Rescue,
+    /// Ctrl-Alt-Del was pressed: do what the manifest says.
+    CtrlAltDel,
+    /// Nothing: an accepted signal that has no meaning here.
+    Ignore,
+}
+
+/// What a control client can ask the core. (Status queries are answered from the core's state by
+/// the control session and are no events.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlRequest {
+    /// Start a unit and what it requires; answered when it is ready or has failed.
+    Start(UnitId),
+    /// Stop a unit and what requires it; answered when it is inactive.
+    Stop(UnitId),
+    /// Stop, then start; answered when it is ready again.
+    Restart(UnitId),
+    /// Forget a failure and the start count.
+    ResetFailed(UnitId),
+    /// The machine as a whole; answered at once.
+    Machine(MachineRequest),
+}
+
+/// A signal that a HAL received, as asked of the machine by long custom: busybox init (USR1 halt,
+/// USR2 power-off, TERM reboot), sysvinit and systemd (RTMIN+3..6 halt, power-off, reboot, kexec;
+/// RTMIN+1 rescue; INT is the kernel's Ctrl-Alt-Del), containers (TERM; a HAL that runs in a
+/// container maps reboot to its own exit).
+pub fn machine_request(signal: Signal) -> MachineRequest {
+    match signal.0 {
+        2 => MachineRequest::CtrlAltDel,
+        10 => MachineRequest::Halt,
+        12 => MachineRequest::PowerOff,
+        15 => MachineRequest::Reboot,
+        // SIGRTMIN is 32 for the kernel and 34 for users of glibc and musl, who send RTMIN+n.
+        35 => MachineRequest::Rescue,
+        37 => MachineRequest::Halt,
+        38 => MachineRequest::PowerOff,
+        39 => MachineRequest::Reboot,
+        40 => MachineRequest::Kexec,
+        _ => MachineRequest::Ignore,
+    }
+}

@@ -1,0 +1,26 @@
+//! This room says what the core needs of a kernel: one trait a file, each a contract.
+//!
+//! A HAL implements them on one type; [`Platform`] joins them. What a board lacks is refused by the
+//! manifest compiler, so no method has an "unsupported" error.
+
+mod clock;
+mod control;
+mod events;
+mod power;
+mod process;
+
+pub use clock::Clock;
+pub use control::ControlPort;
+pub use events::{EventSource, Wake};
+pub use power::Power;
+pub use process::Process;
+
+/// Everything that a driver needs of a system. Console and log are byte streams
+/// (`embedded_io::Write`) that never block: what does not fit is dropped and counted.
+pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
+    /// The stream that people read.
+    type Console: embedded_io::Write;
+
+    /// The console. Writing never blocks and never fails; what is dropped is counted.
+    fn console(&mut self) -> &mut Self::Console;
+}

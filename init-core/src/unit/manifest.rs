@@ -1,0 +1,182 @@
+//! This file defines the compiled manifest: units, the edges between them, and the machine's policy.
+//!
+//! Edges lie in one table, grouped by unit and kind, so that a unit's event touches only its own.
+
+use super::{Program, Readiness, RestartPolicy, StopPolicy, Success};
+use crate::ident::UnitId;
+use crate::time::Duration;
+use core::ffi::CStr;
+use serde::{Deserialize, Serialize};
+
+/// What a unit is, which decides when it counts as active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnitKind {
+    /// No process of its own; active when its start job's turn has come.
+    Target,
+    /// A one-shot: active once its program has succeeded, until stopped.
+    Task,
+    /// A program that stays; active from readiness until it is gone.
+    Service,
+    /// A file system; a one-shot whose stop program unmounts it.
+    Mount,
+}
+
+/// How one unit relates to another. Each kind has its reverse, so both ends find the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EdgeKind {
+    /// Starting this starts that; if that fails to start, this does; stopping that stops this.
+    Requires = 0,
+    /// Starting this starts that; its failure does not matter.
+    Wants = 1,
+    /// As `Requires`, and when that becomes inactive for any reason this is stopped.
+    BindsTo = 2,
+    /// The two are never active together: starting one stops the other.
+    Conflicts = 3,
+    /// Where both have a job, this one's start waits until that one's job is done; stops run in
+    /// the reverse order. (`requires` and `binds-to` imply it: the compiler adds the edge.)
+    After = 4,
+    /// Reverse of [`Self::Requires`].
+    RequiredBy = 5,
+    /// Reverse of [`Self::Wants`].
+    WantedBy = 6,
+    /// Reverse of [`Self::BindsTo`].
+    BoundBy = 7,
+    /// Reverse of [`Self::Conflicts`].
+    ConflictedBy = 8,
+    /// Reverse of [`Self::After`].
+    Before = 9,
+}
+
+impl EdgeKind {
+    /// How many kinds there are.
+    pub const COUNT: usize = 10;
+}
+
+/// One unit, as compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct UnitDesc {
+    /// Unique in the manifest; an instance of a template is `template@instance`.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: UnitKind,
+    /// Where this unit's edges begin in [`Manifest::edges`]: kind `k` has the entries from
+    /// `edges[k]` to `edges[k + 1]`.
+    pub edges: [u16; EdgeKind::COUNT + 1],
+    /// What starting it runs.
+    pub start: Program,
+    /// What stopping it runs, before any signal. [`Program::None`]: the stop signal only.
+    pub stop: Program,
+    /// When it counts as ready.
+    pub ready: Readiness,
+    /// Whether somebody waits for it to be ready, or its start is reported: decides for
+    /// [`Readiness::Exec`] whether the HAL confirms the exec with [`crate::event::Event::Ready`]
+    /// (true), or the core takes the spawn itself as readiness (false).
+    pub awaited: bool,
+    /// Longest time from the start to ready; `None`: no limit. Exceeding it fails the start.
+    pub start_timeout: Option<Duration>,
+    /// What happens when it ends.
+    pub restart: RestartPolicy,
+    /// How it is stopped.
+    pub stopping: StopPolicy,
+    /// Which ends count as success.
+    pub success: Success,
+    /// Without it the device is not healthy: shown in reports, later fed to the hardware watchdog.
+    pub critical: bool,
+}
+
+/// How much process 1 says on the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LogLevel {
+    /// Failures only (`quiet`).
+    Quiet,
+    /// Also what became ready or ended.
+    Normal,
+    /// Also every job and every process (`debug`).
+    Debug,
+}
+
+/// How the machine goes down.
+#[derive(Clone, Copy, Debug)]
+pub struct ShutdownDesc {
+    /// From the request to the final action, whatever happens; units, leftovers and file systems
+    /// share it.
+    pub timeout: Duration,
+    /// Between SIGTERM and SIGKILL to processes that no unit owns.
+    pub leftover_grace: Duration,
+}
+
+/// A product: all that `manifests` compiles a manifest into.
+#[derive(Clone, Copy, Debug)]
+pub struct Manifest {
+    /// The product's name.
+    pub product: &'static str,
+    /// The board that it was compiled for.
+    pub board: &'static str,
+    /// The units; [`UnitId`] is the index.
+    pub units: &'static [UnitDesc],
+    /// All edges, grouped by unit, then by kind; see [`UnitDesc::edges`].
+    pub edges: &'static [UnitId],
+    /// The units in the order of their names, for look-up by name.
+    pub by_name: &'static [UnitId],
+    /// Started at boot.
+    pub default_target: UnitId,
+    /// Started instead when the kernel command line or a start limit asks for it.
+    pub rescue_target: Option<UnitId>,
+    /// How the machine goes down.
+    pub shutdown: ShutdownDesc,
+    /// What Ctrl-Alt-Del asks for.
+    pub ctrl_alt_del: crate::event::MachineRequest,
+    /// The console device, e.g. `/dev/console`.
+    pub console: &'static CStr,
+    /// How much is said unless the kernel command line chooses.
+    pub log_level: LogLevel,
+}
+
+impl Manifest {
+    /// A unit's description; `None` when there is no such unit.
+    pub fn unit(&self, id: UnitId) -> Option<&'static UnitDesc> {
+        self.units.get(id.index())
+    }
+
+    /// The units at the other end of a unit's edges of one kind.
+    pub fn edges(&self, id: UnitId, kind: EdgeKind) -> &'static [UnitId] {
+        let Some(unit) = self.unit(id) else {
+            return &[];
+        };
+        let kind = edge_index(kind);
+        let (Some(&from), Some(&to)) =
+            (unit.edges.get(kind), unit.edges.get(kind.saturating_add(1)))
+        else {
+            return &[];
+        };
+        self.edges
+            .get(usize::from(from)..usize::from(to))
+            .unwrap_or(&[])
+    }
+
+    /// The unit of that name.
+    pub fn find(&self, name: &str) -> Option<UnitId> {
+        let name_of = |id: &UnitId| self.unit(*id).map_or("", |unit| unit.name);
+        let at = self
+            .by_name
+            .binary_search_by(|id| name_of(id).cmp(name))
+            .ok()?;
+        self.by_name.get(at).copied()
+    }
+}
+
+fn edge_index(kind: EdgeKind) -> usize {
+    match kind {
+        EdgeKind::Requires => 0,
+        EdgeKind::Wants => 1,
+        EdgeKind::BindsTo => 2,
+        EdgeKind::Conflicts => 3,
+        EdgeKind::After => 4,
+        EdgeKind::RequiredBy => 5,
+        EdgeKind::WantedBy => 6,
+        EdgeKind::BoundBy => 7,
+        EdgeKind::ConflictedBy => 8,
+        EdgeKind::Before => 9,
+    }
+}

@@ -1,0 +1,16 @@
+//! This room describes units: what a manifest compiles into, and nothing that changes at run time.
+//!
+//! Everything here can be written as a `const` and lies in read-only memory.
+
+mod exec;
+mod manifest;
+mod policy;
+
+pub use exec::{
+    Arguments, Credentials, Endpoint, Exec, Limit, LimitValue, Program, Resource, SetupOp, Stream,
+};
+pub use manifest::{EdgeKind, LogLevel, Manifest, ShutdownDesc, UnitDesc, UnitKind};
+pub use policy::{
+    Backoff, KillScope, LimitAction, Readiness, Restart, RestartPolicy, Signal, StartLimit,
+    StopPolicy, Success,
+};
