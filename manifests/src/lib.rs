@@ -1,1 +1,4 @@
-//! This file is a placeholder of the skeleton.
+//! This file is the door of the manifest language: compiler, diagnostics and the boards' data.
+#![forbid(unsafe_code)]
+
+pub mod board;
