@@ -21,8 +21,11 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod cmdline;
 pub mod effect;
 pub mod event;
+#[cfg(test)]
+mod fixture;
 pub mod hal;
 pub mod ident;
 pub mod limits;

@@ -1,0 +1,197 @@
+//! This file reads the boot's choices from the kernel command line and from process 1's arguments.
+//!
+//! Words are split and quoted as the kernel does it. Later words win. A word that is ours and cannot
+//! be used gives one located warning and changes nothing; a word that is not ours is left alone.
+//! It never allocates and accepts any bytes.
+
+use crate::event::BootOptions;
+use crate::unit::{LogLevel, Manifest};
+
+/// What our own words begin with.
+const PREFIX: &[u8] = b"sysmaster.";
+
+/// A word of ours that could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warning<'a> {
+    /// Which word, counted from 1.
+    pub word: u16,
+    /// Where it begins, in bytes, counted from 1; 0 for an argument of process 1.
+    pub column: u16,
+    /// The word as it stands there, without outer quotes. Any bytes: escape before printing.
+    pub text: &'a [u8],
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a word of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It begins with `sysmaster.` and is none that we know.
+    UnknownWord,
+    /// It needs `=` and a value.
+    NoValue,
+    /// The manifest has no unit of this name. The boot's target stays as it was.
+    NoSuchTarget,
+    /// It is none of `quiet`, `normal` and `debug`.
+    NoSuchLogLevel,
+    /// Rescue is asked for and the manifest names no rescue target.
+    NoRescueTarget,
+}
+
+impl Problem {
+    /// What to tell the user, with what to do about it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::UnknownWord => "unknown; known are sysmaster.target= and sysmaster.log=",
+            Self::NoValue => "needs a value, as in sysmaster.target=NAME",
+            Self::NoSuchTarget => "the manifest has no such unit; the word is not used",
+            Self::NoSuchLogLevel => "use quiet, normal or debug",
+            Self::NoRescueTarget => "the manifest names no rescue target; the word is not used",
+        }
+    }
+}
+
+/// Reads a whole kernel command line into `options`; `warn` is called once for each bad word.
+pub fn read_line<'a>(
+    line: &'a [u8],
+    manifest: &Manifest,
+    options: &mut BootOptions,
+    warn: &mut dyn FnMut(Warning<'a>),
+) {
+    let mut index: u16 = 0;
+    for (at, text) in Words::new(line) {
+        index = index.saturating_add(1);
+        if let Err(problem) = read_word(text, manifest, options) {
+            let column = u16::try_from(at.saturating_add(1)).unwrap_or(u16::MAX);
+            warn(Warning {
+                word: index,
+                column,
+                text: unquoted(text),
+                problem,
+            });
+        }
+    }
+}
+
+/// Reads one argument of process 1 into `options`: the kernel passes on the words that it does not
+/// know, and a container passes nothing else. `index` is only used in the warning.
+pub fn read_argument<'a>(
+    text: &'a [u8],
+    index: u16,
+    manifest: &Manifest,
+    options: &mut BootOptions,
+) -> Result<(), Warning<'a>> {
+    read_word(text, manifest, options).map_err(|problem| Warning {
+        word: index,
+        column: 0,
+        text,
+        problem,
+    })
+}
+
+fn read_word(text: &[u8], manifest: &Manifest, options: &mut BootOptions) -> Result<(), Problem> {
+    let (key, value) = key_and_value(text);
+    if let Some(key) = key.strip_prefix(PREFIX) {
+        return match key {
+            b"target" => {
+                let name = value.ok_or(Problem::NoValue)?;
+                let name = core::str::from_utf8(name).map_err(|_| Problem::NoSuchTarget)?;
+                options.target = Some(manifest.find(name).ok_or(Problem::NoSuchTarget)?);
+                Ok(())
+            }
+            b"log" => {
+                let level = value.ok_or(Problem::NoValue)?;
+                options.log_level = Some(log_level(level).ok_or(Problem::NoSuchLogLevel)?);
+                Ok(())
+            }
+            _ => Err(Problem::UnknownWord),
+        };
+    }
+    if value.is_some() {
+        return Ok(());
+    }
+    match key {
+        b"single" | b"s" | b"S" | b"1" | b"rescue" | b"emergency" => {
+            let target = manifest.rescue_target.ok_or(Problem::NoRescueTarget)?;
+            options.target = Some(target);
+        }
+        b"quiet" => options.log_level = Some(LogLevel::Quiet),
+        b"debug" => options.log_level = Some(LogLevel::Debug),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn log_level(word: &[u8]) -> Option<LogLevel> {
+    match word {
+        b"quiet" => Some(LogLevel::Quiet),
+        b"normal" => Some(LogLevel::Normal),
+        b"debug" => Some(LogLevel::Debug),
+        _ => None,
+    }
+}
+
+/// Splits at the first `=` that is not the first byte, and takes the quotes off as the kernel does:
+/// around the whole word, or around the value.
+fn key_and_value(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let text = unquoted(text);
+    let equals = text.iter().skip(1).position(|&byte| byte == b'=');
+    let Some((key, rest)) = equals.and_then(|at| text.split_at_checked(at.saturating_add(1)))
+    else {
+        return (text, None);
+    };
+    (key, rest.get(1..).map(unquoted))
+}
+
+/// Without an opening quote and, if there was one, without a closing quote.
+fn unquoted(text: &[u8]) -> &[u8] {
+    match text.strip_prefix(b"\"") {
+        Some(rest) => rest.strip_suffix(b"\"").unwrap_or(rest),
+        None => text,
+    }
+}
+
+/// The words of a line with the index of their first byte.
+struct Words<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    /// A line ends at its first NUL, or where the slice ends.
+    fn new(line: &'a [u8]) -> Self {
+        let end = line.iter().position(|&byte| byte == 0);
+        let line = end.and_then(|end| line.get(..end)).unwrap_or(line);
+        Self { line, at: 0 }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.line.get(self.at..).unwrap_or(&[])
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = (usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let blank = self.rest().iter().take_while(|&&byte| is_space(byte));
+        self.at = self.at.saturating_add(blank.count());
+        let mut quoted = false;
+        let letters = self.rest().iter().take_while(|&&byte| {
+            quoted ^= byte == b'"';
+            quoted || !is_space(byte)
+        });
+        let length = letters.count();
+        let (word, at) = (self.rest().get(..length)?, self.at);
+        self.at = at.saturating_add(length);
+        (length > 0).then_some((at, word))
+    }
+}
+
+/// White space as the kernel's parser sees it: ASCII's, and Latin-1's no-break space.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ' | 0xa0)
+}
+
+#[cfg(test)]
+mod tests;
