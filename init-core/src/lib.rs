@@ -23,12 +23,14 @@ extern crate std;
 
 pub mod cmdline;
 pub mod effect;
+pub mod errno;
 pub mod event;
 #[cfg(test)]
 mod fixture;
 pub mod hal;
 pub mod ident;
 pub mod limits;
+pub mod status;
 pub mod time;
 pub mod unit;
 

@@ -62,68 +62,61 @@ fn words_choose_target_and_log_level_and_the_later_word_wins() {
     }
 }
 
+/// Line, word, column, length of the text from that column, problem. Each line also asks for a
+/// quiet rescue.
+const BAD_WORDS: [(&[u8], u16, u16, usize, Problem); 8] = [
+    (
+        b"quiet sysmaster.taget=x single",
+        2,
+        7,
+        17,
+        Problem::UnknownWord,
+    ),
+    (b"  sysmaster. quiet single", 1, 3, 10, Problem::UnknownWord),
+    (
+        b"quiet single sysmaster.target",
+        3,
+        14,
+        16,
+        Problem::NoValue,
+    ),
+    (b"quiet single sysmaster.log", 3, 14, 13, Problem::NoValue),
+    (
+        b"quiet single sysmaster.target=onlin",
+        3,
+        14,
+        22,
+        Problem::NoSuchTarget,
+    ),
+    (
+        b"quiet single sysmaster.target=",
+        3,
+        14,
+        17,
+        Problem::NoSuchTarget,
+    ),
+    (
+        b"quiet single sysmaster.log=loud\n",
+        3,
+        14,
+        18,
+        Problem::NoSuchLogLevel,
+    ),
+    (
+        b"quiet sysmaster.target=\xff\xfe single",
+        2,
+        7,
+        19,
+        Problem::NoSuchTarget,
+    ),
+];
+
 #[test]
 fn a_bad_word_is_located_and_disturbs_nothing_else() {
-    let table: &[(&[u8], u16, u16, &[u8], Problem)] = &[
-        (
-            b"quiet sysmaster.taget=online single",
-            2,
-            7,
-            b"sysmaster.taget=online",
-            Problem::UnknownWord,
-        ),
-        (
-            b"  sysmaster. quiet single",
-            1,
-            3,
-            b"sysmaster.",
-            Problem::UnknownWord,
-        ),
-        (
-            b"quiet single sysmaster.target",
-            3,
-            14,
-            b"sysmaster.target",
-            Problem::NoValue,
-        ),
-        (
-            b"quiet single sysmaster.log",
-            3,
-            14,
-            b"sysmaster.log",
-            Problem::NoValue,
-        ),
-        (
-            b"quiet single sysmaster.target=onlin",
-            3,
-            14,
-            b"sysmaster.target=onlin",
-            Problem::NoSuchTarget,
-        ),
-        (
-            b"quiet single sysmaster.target=",
-            3,
-            14,
-            b"sysmaster.target=",
-            Problem::NoSuchTarget,
-        ),
-        (
-            b"single quiet \"sysmaster.log=lo ud\"",
-            3,
-            14,
-            b"sysmaster.log=lo ud",
-            Problem::NoSuchLogLevel,
-        ),
-        (
-            b"quiet sysmaster.target=\xff\xfe single",
-            2,
-            7,
-            b"sysmaster.target=\xff\xfe",
-            Problem::NoSuchTarget,
-        ),
-    ];
-    for &(line, word, column, text, problem) in table {
+    for (line, word, column, length, problem) in BAD_WORDS {
         let (options, warnings) = read(line);
+        let at = usize::from(column) - 1;
+        let text = &line[at..at + length];
         let expected = Warning {
             word,
             column,
@@ -135,6 +128,8 @@ fn a_bad_word_is_located_and_disturbs_nothing_else() {
         assert_eq!(options.log_level, QUIET, "{}", line.escape_ascii());
         assert!(!problem.text().is_empty());
     }
+    let (_, warnings) = read(b"\"sysmaster.log=lo ud\"");
+    assert_eq!(warnings[0].text, b"sysmaster.log=lo ud");
 }
 
 #[test]

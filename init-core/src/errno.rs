@@ -1,0 +1,119 @@
+//! This file gives the error numbers that an init meets a text; others are shown as numbers.
+//!
+//! Linux numbers as all our boards use them (the generic table; MIPS and Alpha differ).
+
+use crate::event::Errno;
+use core::fmt;
+
+/// The texts from number 1 on, one a line, an empty line for "shown as a number". One string, because
+/// a table of strings would cost 16 bytes a line on 64-bit boards.
+const LOW: &str = "\
+Operation not permitted
+No such file or directory
+No such process
+Interrupted system call
+Input/output error
+No such device or address
+Argument list too long
+Not a program for this machine
+Bad file descriptor
+No child processes
+Resource temporarily unavailable
+Out of memory
+Permission denied
+Bad address
+Block device required
+Device or resource busy
+File exists
+
+No such device
+Not a directory
+Is a directory
+Invalid argument
+Too many open files in system
+Too many open files
+
+Program file is being written
+
+No space left on device
+
+Read-only file system
+
+Broken pipe
+
+
+
+File name too long
+
+Not supported by this kernel
+Directory not empty
+Too many symbolic links";
+
+impl Errno {
+    /// The text, e.g. "No such file or directory"; `None` for a number that has none here.
+    pub fn text(self) -> Option<&'static str> {
+        let text = match self.0 {
+            0 => return None,
+            80 => "Damaged shared library",
+            95 => "Operation not supported",
+            98 => "Address already in use",
+            104 => "Connection reset by peer",
+            107 => "Not connected",
+            110 => "Timed out",
+            111 => "Connection refused",
+            number => LOW
+                .split('\n')
+                .nth(usize::from(number).saturating_sub(1))
+                .unwrap_or(""),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// The text, or "error NUMBER".
+impl fmt::Display for Errno {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text() {
+            Some(text) => formatter.write_str(text),
+            None => write!(formatter, "error {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::io;
+    use std::string::ToString;
+
+    #[test]
+    fn numbers_have_texts_and_unknown_ones_are_shown_as_numbers() {
+        let table = [
+            (1, "Operation not permitted"),
+            (2, "No such file or directory"),
+            (13, "Permission denied"),
+            (40, "Too many symbolic links"),
+            (111, "Connection refused"),
+            (0, "error 0"),
+            (18, "error 18"),
+            (41, "error 41"),
+            (65_535, "error 65535"),
+        ];
+        for (number, text) in table {
+            assert_eq!(Errno(number).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn most_texts_are_those_of_this_host() {
+        let texts = (1..200).filter_map(|number| Some((number, Errno(number).text()?)));
+        let own = texts.filter(|&(number, text)| {
+            let host = io::Error::from_raw_os_error(number.into()).to_string();
+            host != format!("{text} (os error {number})")
+        });
+        let own = own.map(|(number, _)| number).collect::<std::vec::Vec<_>>();
+        // These say more about programs than the host's wording does.
+        assert_eq!(own, [8, 12, 26, 38, 40, 80, 107, 110]);
+    }
+}
