@@ -1,1 +1,9 @@
-//! This file is a placeholder of the skeleton.
+//! This file names the rooms of the test bench: packages, kernels, images, QEMU and its scenarios.
+//!
+//! Everything here runs on the developer's machine. Downloads lie below one cache folder that the
+//! caller chooses, and a second run needs no network.
+
+#![forbid(unsafe_code)]
+
+pub mod debian;
+pub mod progress;
