@@ -30,6 +30,7 @@ mod fixture;
 pub mod hal;
 pub mod ident;
 pub mod limits;
+pub mod protocol;
 pub mod report;
 pub mod status;
 pub mod time;

@@ -13,6 +13,7 @@ mod words;
 mod tests;
 
 pub use line::{LINE_BYTES_MAX, Line};
+pub(crate) use words::text;
 pub use words::{Exit, Operands, SignalName, Span, Why};
 
 use crate::cmdline::Warning;

@@ -9,6 +9,7 @@ use crate::time::Duration;
 use crate::unit::{Exec, Program, Stream, UnitDesc};
 use core::ffi::CStr;
 use core::fmt::{Display, Formatter, Result};
+use serde::{Deserialize, Serialize};
 
 /// A span as people read it: `45 ms`, `12.3 s`, `5min 2s`, `3h 12min`, `2d 3h`.
 pub struct Span(pub Duration);
@@ -66,7 +67,7 @@ impl Display for Exit {
 }
 
 /// The operands of a failure that are known only where the manifest is. Empty: not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operands<'a> {
     /// The path that the failing step was about.
     pub path: &'a str,

@@ -1,0 +1,177 @@
+//! This file defines what a control client and process 1 say to each other.
+//!
+//! One request, exactly one response. Text is borrowed from the frame. A change here changes
+//! `schema.txt` (a test holds that), and with it the hash in every frame.
+
+use crate::effect::{Failure, Refusal};
+use crate::event::{ExitStatus, MachineRequest};
+use crate::report::Operands;
+use crate::status::{MachinePhase, UnitState};
+use crate::unit::UnitKind;
+use serde::{Deserialize, Serialize};
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Who is there, and how is the machine? Answered by [`Response::Machine`].
+    Machine,
+    /// Units from this index on. Answered by [`Response::Units`].
+    Units {
+        /// The first index wanted.
+        from: u16,
+    },
+    /// One unit. Answered by [`Response::Unit`], or [`Refusal::NoSuchUnit`].
+    Unit {
+        /// Its name.
+        name: &'a str,
+    },
+    /// Change a unit's state.
+    Change {
+        /// How.
+        change: Change,
+        /// Its name.
+        name: &'a str,
+        /// Answer when it is done (or has failed), not when it has begun.
+        wait: bool,
+    },
+    /// Ask something of the machine as a whole; answered at once.
+    Act(MachineRequest),
+}
+
+/// What can be asked of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Start it and what it requires.
+    Start,
+    /// Stop it and what requires it.
+    Stop,
+    /// Stop, then start it.
+    Restart,
+    /// Forget its failure and its start count.
+    ResetFailed,
+}
+
+/// What process 1 answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response<'a> {
+    /// Who is there, and how the machine is.
+    #[serde(borrow)]
+    Machine(MachineRecord<'a>),
+    /// As many [`UnitRecord`]s as fit follow in the same frame, in the order of their indices;
+    /// none when there is none from the index asked for.
+    Units {
+        /// How many units there are in all.
+        total: u16,
+    },
+    /// One unit, with what only the manifest knows.
+    Unit(UnitRecord<'a>, Detail<'a>),
+    /// Done as asked.
+    Done,
+    /// Begun; nobody waits for the end.
+    Begun,
+    /// Nothing was changed.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Names of the units in [`Refusal::Conflict`], else empty.
+        first: &'a str,
+        /// The other one.
+        second: &'a str,
+    },
+    /// It was tried; this unit did not get there.
+    Failed {
+        /// Its name: the one asked for, or one that it requires.
+        unit: &'a str,
+        /// Why.
+        failure: Failure,
+        /// What the failure was about.
+        about: Operands<'a>,
+    },
+    /// A later request took its place.
+    Superseded,
+    /// The request could not be read. Process 1 hangs up after this.
+    Error(Malformed),
+}
+
+/// The machine as clients see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineRecord<'a> {
+    /// Version of process 1.
+    pub version: &'a str,
+    /// The product.
+    pub product: &'a str,
+    /// The board that it was compiled for.
+    pub board: &'a str,
+    /// Where the machine stands.
+    pub phase: MachinePhase,
+    /// Units in all.
+    pub units: u16,
+    /// Units that are active.
+    pub ready: u16,
+    /// Units that have failed.
+    pub failed: u16,
+    /// How long the boot took, once it is over.
+    pub boot_ms: Option<u64>,
+    /// Since the kernel's start.
+    pub uptime_ms: u64,
+}
+
+/// A unit as clients see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord<'a> {
+    /// Index in the manifest.
+    pub index: u16,
+    /// Name.
+    pub name: &'a str,
+    /// Kind.
+    pub kind: UnitKind,
+    /// Where it stands.
+    pub state: UnitState,
+    /// Its main process, while there is one.
+    pub pid: Option<u32>,
+    /// How long it has been in this state.
+    pub age_ms: u64,
+    /// How long its last start took until it was ready.
+    pub ready_ms: Option<u64>,
+    /// Automatic restarts since it was last started on request.
+    pub restarts: u16,
+    /// How its last main process ended.
+    pub last_exit: Option<ExitStatus>,
+}
+
+/// What only a look at one unit shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail<'a> {
+    /// The program that it starts; empty when there is none.
+    pub program: &'a str,
+    /// Whether the device is not healthy without it.
+    pub critical: bool,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// What the failure was about.
+    pub about: Operands<'a>,
+}
+
+/// Why a frame could not be read, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Malformed {
+    /// What is wrong.
+    pub problem: Problem,
+    /// Bytes from the frame's start up to where reading stopped.
+    pub offset: u16,
+}
+
+/// What can be wrong with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Problem {
+    /// It does not begin as our frames do.
+    NotOurs,
+    /// Another version of the protocol.
+    OtherVersion,
+    /// It ends too early.
+    TooShort,
+    /// Something follows its end.
+    TooLong,
+    /// A number, word or text is not what can stand there.
+    BadValue,
+}

@@ -1,0 +1,19 @@
+//! This room is the control protocol: messages, frames, and process 1's end of a connection.
+//!
+//! On a transport that keeps messages apart (Linux: a SEQPACKET socket) one message is one frame; on
+//! a byte stream `stream` puts lengths between them. See `docs/sctl.md`.
+
+mod frame;
+mod message;
+mod session;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+pub use frame::{Buffer, Full, HEADER_BYTES, Reader, SCHEMA, Sender, VERSION, Writer, decode};
+pub use message::{
+    Change, Detail, MachineRecord, Malformed, Problem, Request, Response, UnitRecord,
+};
+pub use session::{Intake, View, answer, begun, receive};
+pub use stream::{Assembler, BadLength, PREFIX_BYTES, prefix};

@@ -1,0 +1,251 @@
+//! This file is process 1's end of a control connection: a frame becomes an answer or an event.
+//!
+//! It keeps nothing between two frames, so clients cannot disturb each other and a process 1 that
+//! was replaced goes on with the same connections.
+
+use super::frame::{Buffer, Writer, decode};
+use super::message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
+use crate::effect::{Failure, Refusal, Reply};
+use crate::event::ControlRequest;
+use crate::ident::UnitId;
+use crate::report::{Lookup, Operands, text};
+use crate::status::{MachineStatus, UnitStatus};
+use crate::time::{Duration, Instant};
+use crate::unit::{Manifest, Program, UnitDesc};
+
+/// Bytes of a path in an answer; a longer one is cut. Two paths and a name fit one frame.
+const PATH_BYTES_MAX: usize = 256;
+
+const _: () = assert!(
+    PATH_BYTES_MAX * 2 + crate::limits::NAME_BYTES_MAX * 4 < crate::limits::FRAME_BYTES_MAX
+);
+
+/// What answers are made from.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The product.
+    pub manifest: &'static Manifest,
+    /// `Core::status`.
+    pub status: Lookup<'a>,
+    /// `Core::machine_status`.
+    pub machine: MachineStatus,
+    /// The time.
+    pub now: Instant,
+}
+
+/// What becomes of a client's frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// Send this many bytes of the buffer.
+    Answer(usize),
+    /// Send this many bytes of the buffer, then hang up: the frame was no request of ours.
+    Reject(usize),
+    /// Step the core with [`crate::event::Event::Control`]; its `Reply` is the answer. With
+    /// `wait` false: if no `Reply` came of this step, send [`begun`] and then step the core with
+    /// [`crate::event::Event::ClientGone`], so that none comes later.
+    Control {
+        /// What is asked.
+        request: ControlRequest,
+        /// Whether the client waits for the end.
+        wait: bool,
+    },
+}
+
+/// Reads a client's frame; answers that need no decision are left in `buffer`.
+pub fn receive(frame: &[u8], view: &View<'_>, buffer: &mut Buffer) -> Intake {
+    let request = match decode::<Request<'_>>(frame) {
+        Ok(request) => request,
+        Err(malformed) => return Intake::Reject(reject(malformed, buffer)),
+    };
+    match request {
+        Request::Machine => Intake::Answer(machine(view, buffer)),
+        Request::Units { from } => Intake::Answer(units(from, view, buffer)),
+        Request::Unit { name } => match view.manifest.find(name) {
+            Some(unit) => Intake::Answer(detail(unit, view, buffer)),
+            None => Intake::Answer(no_such_unit(buffer)),
+        },
+        Request::Change { change, name, wait } => match view.manifest.find(name) {
+            Some(unit) => Intake::Control {
+                request: control(change, unit),
+                wait,
+            },
+            None => Intake::Answer(no_such_unit(buffer)),
+        },
+        Request::Act(request) => Intake::Control {
+            request: ControlRequest::Machine(request),
+            wait: true,
+        },
+    }
+}
+
+/// Puts the core's reply into `buffer`; returns its length.
+pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) -> usize {
+    let name = |unit| name_of(manifest, unit);
+    let response = match reply {
+        Reply::Done => Response::Done,
+        Reply::Superseded => Response::Superseded,
+        Reply::Refused(refusal) => {
+            let (first, second) = match refusal {
+                Refusal::Conflict(first, second) => (name(first), name(second)),
+                Refusal::ShuttingDown | Refusal::NoSuchUnit | Refusal::NoRescueTarget => ("", ""),
+            };
+            Response::Refused {
+                refusal,
+                first,
+                second,
+            }
+        }
+        Reply::Failed { unit, reason } => Response::Failed {
+            unit: name(unit),
+            failure: reason,
+            about: about(manifest, unit, reason),
+        },
+    };
+    put(&response, buffer)
+}
+
+/// Puts "begun, nobody waits" into `buffer`; returns its length.
+pub fn begun(buffer: &mut Buffer) -> usize {
+    put(&Response::Begun, buffer)
+}
+
+fn reject(malformed: Malformed, buffer: &mut Buffer) -> usize {
+    put(&Response::Error(malformed), buffer)
+}
+
+fn no_such_unit(buffer: &mut Buffer) -> usize {
+    let refusal = Refusal::NoSuchUnit;
+    put(
+        &Response::Refused {
+            refusal,
+            first: "",
+            second: "",
+        },
+        buffer,
+    )
+}
+
+fn control(change: Change, unit: UnitId) -> ControlRequest {
+    match change {
+        Change::Start => ControlRequest::Start(unit),
+        Change::Stop => ControlRequest::Stop(unit),
+        Change::Restart => ControlRequest::Restart(unit),
+        Change::ResetFailed => ControlRequest::ResetFailed(unit),
+    }
+}
+
+fn machine(view: &View<'_>, buffer: &mut Buffer) -> usize {
+    let Manifest {
+        product,
+        board,
+        units,
+        ..
+    } = *view.manifest;
+    let MachineStatus {
+        phase,
+        ready,
+        failed,
+        boot_took,
+    } = view.machine;
+    let record = MachineRecord {
+        version: env!("CARGO_PKG_VERSION"),
+        product: short(product),
+        board: short(board),
+        phase,
+        units: u16::try_from(units.len()).unwrap_or(u16::MAX),
+        ready,
+        failed,
+        boot_ms: boot_took.map(ms),
+        uptime_ms: ms(view.now.since(Instant::ZERO)),
+    };
+    put(&Response::Machine(record), buffer)
+}
+
+fn units(from: u16, view: &View<'_>, buffer: &mut Buffer) -> usize {
+    let total = u16::try_from(view.manifest.units.len()).unwrap_or(u16::MAX);
+    let mut writer = Writer::new(buffer);
+    let mut result = writer.add(&Response::Units { total });
+    // Ends at the first unit that does not fit: at most one frame's worth of work.
+    for unit in (from..total).map(UnitId) {
+        let (Some(desc), Some(status)) = (view.manifest.unit(unit), (view.status)(unit)) else {
+            break;
+        };
+        result = result.and_then(|()| writer.add(&record(unit, desc, &status, view.now)));
+        if result.is_err() {
+            break;
+        }
+    }
+    writer.length()
+}
+
+fn detail(unit: UnitId, view: &View<'_>, buffer: &mut Buffer) -> usize {
+    let (Some(desc), Some(status)) = (view.manifest.unit(unit), (view.status)(unit)) else {
+        return no_such_unit(buffer);
+    };
+    let program = match desc.start {
+        Program::Exec(exec) => text(exec.program),
+        Program::None | Program::Setup(_) => "",
+    };
+    let detail = Detail {
+        program: short(program),
+        critical: desc.critical,
+        failure: status.failure,
+        about: match status.failure {
+            Some(failure) => about(view.manifest, unit, failure),
+            None => Operands::default(),
+        },
+    };
+    let record = record(unit, desc, &status, view.now);
+    put(&Response::Unit(record, detail), buffer)
+}
+
+fn record(
+    unit: UnitId,
+    desc: &'static UnitDesc,
+    status: &UnitStatus,
+    now: Instant,
+) -> UnitRecord<'static> {
+    UnitRecord {
+        index: unit.0,
+        name: desc.name,
+        kind: desc.kind,
+        state: status.state,
+        pid: status.pid,
+        age_ms: ms(now.since(status.since)),
+        ready_ms: status.ready_after.map(ms),
+        restarts: status.restarts,
+        last_exit: status.last_exit,
+    }
+}
+
+fn about(manifest: &'static Manifest, unit: UnitId, failure: Failure) -> Operands<'static> {
+    let Some(desc) = manifest.unit(unit) else {
+        return Operands::default();
+    };
+    let Operands { path, unit } = Operands::of(desc, failure, |unit| name_of(manifest, unit));
+    Operands {
+        path: short(path),
+        unit,
+    }
+}
+
+fn name_of(manifest: &'static Manifest, unit: UnitId) -> &'static str {
+    manifest.unit(unit).map_or("", |desc| desc.name)
+}
+
+fn short(path: &'static str) -> &'static str {
+    path.get(..path.floor_char_boundary(PATH_BYTES_MAX))
+        .unwrap_or("")
+}
+
+fn ms(span: Duration) -> u64 {
+    span.as_us() / 1_000
+}
+
+/// Puts one response into the buffer. All texts are bounded, so that it always fits.
+fn put(response: &Response<'_>, buffer: &mut Buffer) -> usize {
+    let mut writer = Writer::new(buffer);
+    // A manifest with a name beyond its limit gives an empty frame, which the client cannot read.
+    let _ = writer.add(response);
+    writer.length()
+}
