@@ -5,5 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod console;
 pub mod debian;
+pub mod image;
+pub mod kernel;
+pub mod machine;
 pub mod progress;

@@ -77,15 +77,15 @@ impl Apt {
         format!("{}\n{}\n---\n", names.join(" "), self.sources.trim())
     }
 
-    /// Fetches the package lists if there are none, they are a day old, or `force`.
-    pub(super) fn refresh_lists(&self, force: bool) -> Result<()> {
+    /// Fetches the package lists if there are none, they are a day old, or `force`; tells whether.
+    pub(super) fn refresh_lists(&self, force: bool) -> Result<bool> {
         let stamp = self.folder.join("lists.stamp");
         let fresh = fs::read_to_string(&stamp).is_ok_and(|text| text == self.sources)
             && fs::metadata(&stamp)
                 .and_then(|data| data.modified())
                 .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < LISTS_AGE_MAX));
         if fresh && !force {
-            return Ok(());
+            return Ok(false);
         }
         let step = Step::begin(format!("debian {}: fetching the package lists", self.arch));
         self.write_status(&[])?;
@@ -96,7 +96,7 @@ impl Apt {
             // A third-party source may fail for an architecture it lacks; Debian's must not.
             if self.has_debian_lists()? {
                 fs::write(&stamp, &self.sources)?;
-                return Ok(());
+                return Ok(true);
             }
             complaint = text;
             if success {
@@ -260,7 +260,7 @@ impl Apt {
 }
 
 /// Debian's own packages win over others of the same name, whatever their versions.
-const PREFERENCES: &str = "Package: *\nPin: release o=Debian\nPin-Priority: 1001\n";
+const PREFERENCES: &str = "Package: *\nPin: release o=Debian\nPin-Priority: 990\n";
 
 /// What of the machine's apt configuration we need to know.
 struct Machine {

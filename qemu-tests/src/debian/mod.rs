@@ -89,9 +89,10 @@ impl Store {
         {
             return Ok(self.unpacked(&known));
         }
-        apt.refresh_lists(false)?;
+        let just_fetched = apt.refresh_lists(false)?;
         let choices = match self.resolve_and_fetch(&apt, &names) {
             Ok(choices) => choices,
+            Err(error) if just_fetched => return Err(error),
             Err(error) => {
                 // Lists a few hours old can name versions that the mirror has replaced since.
                 say(&format!("{error:#}\nfetching the package lists again"));
