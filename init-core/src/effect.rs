@@ -109,6 +109,8 @@ pub enum Notice {
     Failed(UnitId, Failure),
     /// A unit's main program ended, and what follows from it.
     Ended(UnitId, ExitStatus, Next),
+    /// A start that failed is tried again after this wait, the n-th in a row.
+    Retry(UnitId, Duration, u16),
     /// A unit's stop has begun.
     Stopping(UnitId),
     /// A unit is inactive.
@@ -138,6 +140,8 @@ pub enum Notice {
     ShutdownFinal(FinalAction, Duration),
     /// The shutdown's total deadline passed; the final action follows regardless.
     ShutdownOverdue,
+    /// The machine cannot go to this target; it stays as it is or goes to the rescue target.
+    TargetRefused(UnitId, Refusal),
     /// A start limit's consequence or a signal moved the machine to the rescue target.
     Rescue,
     /// A rule of the core itself was broken at this place; it went on.

@@ -22,6 +22,7 @@
 extern crate std;
 
 pub mod cmdline;
+pub mod driver;
 pub mod effect;
 pub mod errno;
 pub mod event;
@@ -29,12 +30,22 @@ pub mod event;
 mod fixture;
 pub mod hal;
 pub mod ident;
+pub mod job;
 pub mod limits;
 pub mod protocol;
 pub mod report;
 pub mod status;
+pub mod storage;
+pub mod supervisor;
+pub mod system;
 pub mod time;
+pub mod timer;
 pub mod unit;
+mod view;
+
+pub use driver::Driver;
+pub use storage::Storage;
+pub use supervisor::Core;
 
 /// Includes the tables that `manifests::build()` wrote for this crate's product: a
 /// `MANIFEST: init_core::unit::Manifest` and the storage sizes that go with it.

@@ -17,7 +17,7 @@ pub(crate) use words::text;
 pub use words::{Exit, Operands, SignalName, Span, Why};
 
 use crate::cmdline::Warning;
-use crate::effect::{Failure, Fault, FinalAction, Next, Notice};
+use crate::effect::{Failure, Fault, FinalAction, Next, Notice, Refusal};
 use crate::ident::UnitId;
 use crate::status::{UnitState, UnitStatus};
 use crate::time::{Duration, Instant};
@@ -152,6 +152,11 @@ impl Report {
                     "shutdown took too long; going down regardless"
                 ));
             }
+            Notice::Retry(unit, wait, count) => {
+                let (unit, wait) = (name(unit), Span(wait));
+                emit(format_args!("{unit}: restart {count} in {wait}"));
+            }
+            Notice::TargetRefused(target, refusal) => self.refused(target, refusal, emit),
             Notice::Rescue => emit(format_args!("going to the rescue target")),
             Notice::Fault(fault) => self.fault(fault, emit),
         }
@@ -164,6 +169,25 @@ impl Report {
         };
         let (name, why) = (self.name(unit), Why(failure, operands));
         emit(format_args!("{name}: {word}{why}"));
+    }
+
+    fn refused(&self, target: UnitId, refusal: Refusal, emit: Emit<'_>) {
+        let target = self.name(target);
+        match refusal {
+            Refusal::Conflict(first, second) => {
+                let (first, second) = (self.name(first), self.name(second));
+                emit(format_args!(
+                    "{target}: cannot be started: {first} needs {second} and conflicts with it"
+                ));
+            }
+            Refusal::ShuttingDown => emit(format_args!("{target}: the machine is going down")),
+            Refusal::NoSuchUnit => emit(format_args!("{target}: there is no such unit")),
+            Refusal::NoRescueTarget => {
+                emit(format_args!(
+                    "the manifest names no rescue-target; staying as it is"
+                ));
+            }
+        }
     }
 
     fn ended(&self, unit: UnitId, exit: Exit, next: Next, emit: Emit<'_>) {
@@ -246,10 +270,12 @@ fn level(notice: &Notice) -> LogLevel {
         | Notice::GivenUp(_)
         | Notice::ShutdownOverdue
         | Notice::Rescue
+        | Notice::TargetRefused(..)
         | Notice::Fault(_) => LogLevel::Quiet,
         Notice::BootDone { failed, .. } if *failed > 0 => LogLevel::Quiet,
         Notice::Ready(..)
         | Notice::Ended(..)
+        | Notice::Retry(..)
         | Notice::Stopped(_)
         | Notice::Killing(_)
         | Notice::BootDone { .. }

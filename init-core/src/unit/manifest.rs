@@ -48,6 +48,32 @@ pub enum EdgeKind {
     Before = 9,
 }
 
+impl UnitDesc {
+    /// No unit: what a look-up finds where there is none. It does nothing.
+    pub const NOTHING: Self = Self {
+        name: "",
+        kind: UnitKind::Target,
+        edges: [0; EdgeKind::COUNT + 1],
+        start: Program::None,
+        stop: Program::None,
+        ready: Readiness::Exec,
+        awaited: false,
+        start_timeout: None,
+        restart: RestartPolicy::NEVER,
+        stopping: StopPolicy::USUAL,
+        success: Success {
+            codes: &[],
+            signals: &[],
+        },
+        critical: false,
+    };
+
+    /// Whether the HAL is to tell when the main program was executed.
+    pub fn confirms_exec(&self) -> bool {
+        self.awaited && matches!(self.ready, Readiness::Exec)
+    }
+}
+
 impl EdgeKind {
     /// How many kinds there are.
     pub const COUNT: usize = 10;

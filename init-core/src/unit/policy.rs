@@ -124,3 +124,29 @@ pub struct Success {
     /// Further signals.
     pub signals: &'static [Signal],
 }
+
+impl RestartPolicy {
+    /// No automatic restart.
+    pub const NEVER: Self = Self {
+        when: Restart::Never,
+        backoff: Backoff {
+            from: Duration::ZERO,
+            to: Duration::ZERO,
+            reset_after: Duration::ZERO,
+        },
+        limit: StartLimit {
+            count: 0,
+            within: Duration::ZERO,
+            then: LimitAction::Fail,
+        },
+    };
+}
+
+impl StopPolicy {
+    /// SIGTERM to the group, SIGKILL five seconds later.
+    pub const USUAL: Self = Self {
+        signal: Signal::TERM,
+        timeout: Duration::from_secs(5),
+        scope: KillScope::Group,
+    };
+}

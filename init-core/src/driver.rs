@@ -1,0 +1,184 @@
+//! This file is the only loop: wait, step, perform. It is the only caller of a HAL.
+
+use crate::effect::{Effect, Notice, Reply};
+use crate::event::{BootOptions, Event};
+use crate::hal::{Platform, Wake};
+use crate::ident::{Child, ClientId, Role};
+use crate::limits::FRAME_BYTES_MAX;
+use crate::protocol::{self, Buffer, Intake, View};
+use crate::report::Report;
+use crate::supervisor::Core;
+use crate::time::Instant;
+use crate::unit::{Program, Readiness};
+
+/// A core and the system that it runs on.
+#[derive(Debug)]
+pub struct Driver<'a, P> {
+    core: Core<'a>,
+    platform: P,
+    report: Report,
+    /// The answer in the making; one at a time.
+    answer: Buffer,
+    /// The client whose request is being decided, until it has its answer.
+    asking: Option<ClientId>,
+}
+
+impl<'a, P: Platform> Driver<'a, P> {
+    /// Joins the two. Nothing happens before [`Self::boot`].
+    pub const fn new(core: Core<'a>, platform: P) -> Self {
+        let report = Report::new(core.manifest);
+        Self {
+            core,
+            platform,
+            report,
+            answer: [0; FRAME_BYTES_MAX],
+            asking: None,
+        }
+    }
+
+    /// The core, to look at.
+    pub const fn core(&self) -> &Core<'a> {
+        &self.core
+    }
+
+    /// The platform, to look at.
+    pub const fn platform(&mut self) -> &mut P {
+        &mut self.platform
+    }
+
+    /// Begins: the machine is to come up.
+    pub fn boot(&mut self, options: BootOptions) {
+        if let Some(level) = options.log_level {
+            self.report.set_level(level);
+        }
+        let now = self.platform.now();
+        self.report.banner(self.platform.console(), now);
+        self.step(Event::Boot(options));
+    }
+
+    /// Boots and then serves until the machine's last act.
+    pub fn run(&mut self, options: BootOptions) {
+        self.boot(options);
+        while self.turn() {}
+    }
+
+    /// Waits for one thing to happen and does all that follows from it. `false` after the
+    /// machine's last act, should the platform have returned from it.
+    pub fn turn(&mut self) -> bool {
+        match self.platform.wait(self.core.next_deadline()) {
+            Wake::Event(event) => self.step(event),
+            Wake::Frame(client) => self.frame(client),
+        }
+    }
+
+    fn step(&mut self, event: Event) -> bool {
+        let now = self.platform.now();
+        self.core.step(event, now);
+        while let Some(effect) = self.core.next_effect(now) {
+            if !self.perform(effect, now) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn perform(&mut self, effect: Effect, now: Instant) -> bool {
+        match effect {
+            Effect::Spawn(child) => self.spawn(child, now),
+            Effect::Signal {
+                child,
+                signal,
+                scope,
+            } => self.platform.signal(child, signal, scope),
+            Effect::KillAll(signal) => self.platform.signal_all(signal),
+            Effect::Reply { client, reply } => self.reply(client, reply),
+            Effect::Notice(notice) => self.tell(notice, now),
+            Effect::Final(action) => {
+                let deadline = self.core.finish_deadline(now);
+                self.platform.finish(action, deadline);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn reply(&mut self, client: ClientId, reply: Reply) {
+        if self.asking == Some(client) {
+            self.asking = None;
+        }
+        let length = protocol::answer(reply, self.core.manifest, &mut self.answer);
+        self.send(client, length);
+    }
+
+    fn send(&mut self, client: ClientId, length: usize) {
+        if let Some(frame) = self.answer.get(..length) {
+            self.platform.reply(client, frame);
+        }
+    }
+
+    /// A client's frame: answered from what is known, or decided by the core.
+    fn frame(&mut self, client: ClientId) -> bool {
+        let now = self.platform.now();
+        let intake = {
+            let view = View {
+                manifest: self.core.manifest,
+                status: &|unit| self.core.status(unit),
+                machine: self.core.machine_status(),
+                now,
+            };
+            protocol::receive(self.platform.frame(client), &view, &mut self.answer)
+        };
+        match intake {
+            Intake::Answer(length) => self.send(client, length),
+            Intake::Reject(length) => {
+                self.send(client, length);
+                self.platform.close(client);
+            }
+            Intake::Control { request, wait } => {
+                self.asking = Some(client);
+                let goes_on = self.step(Event::Control { client, request });
+                let unanswered = self.asking.take() == Some(client);
+                if unanswered && !wait {
+                    let length = protocol::begun(&mut self.answer);
+                    self.send(client, length);
+                    return goes_on && self.step(Event::ClientGone(client));
+                }
+                return goes_on;
+            }
+        }
+        true
+    }
+
+    fn tell(&mut self, notice: Notice, now: Instant) {
+        let core = &self.core;
+        self.report
+            .notice(self.platform.console(), now, notice, &|unit| {
+                core.status(unit)
+            });
+    }
+
+    fn spawn(&mut self, child: Child, now: Instant) {
+        let desc = self.core.desc(child.unit);
+        let (program, ready) = match child.role {
+            Role::Main => (desc.start, newline_only(desc.ready)),
+            Role::Stop => (desc.stop, Readiness::Exit),
+            Role::Probe => (Program::None, desc.ready),
+        };
+        let confirm = child.role == Role::Main && desc.confirms_exec();
+        let event = match self.platform.spawn(child, program, ready, confirm) {
+            Ok(pid) => Event::Spawned { child, pid },
+            Err(error) => Event::SpawnFailed { child, error },
+        };
+        self.core.step(event, now);
+    }
+}
+
+/// What a main process itself is given of its unit's readiness: the descriptor for its newline.
+fn newline_only(ready: Readiness) -> Readiness {
+    match ready {
+        Readiness::Newline(fd) => Readiness::Newline(fd),
+        Readiness::Exec | Readiness::Exit | Readiness::Listen(_) | Readiness::Path(_) => {
+            Readiness::Exec
+        }
+    }
+}

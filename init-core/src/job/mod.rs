@@ -1,0 +1,283 @@
+//! This room turns requests into jobs, and runs each job when its order allows.
+//!
+//! A request becomes one consistent set of jobs ([`Plan`]) or a refusal that changes nothing. A
+//! unit has at most one job; a new one merges with it by the rules of [`Core::install`]. A job
+//! runs when
+//! - start: all units that it requires are up, no unit that it is ordered after still has a first
+//!   attempt before it, and no unit that conflicts or is ordered before it is still to stop;
+//! - stop: no unit that is ordered after it is still to stop.
+//!
+//! Everything that these rules allow runs in parallel. They cannot deadlock: stops wait for stops
+//! along the (acyclic) order only, starts for stops and for starts along the order.
+
+mod plan;
+
+pub(crate) use plan::Plan;
+pub use plan::{Mark, Scratch};
+
+use crate::effect::{Failure, Fault, Notice, Refusal};
+use crate::ident::UnitId;
+use crate::supervisor::unit::State;
+use crate::supervisor::{Core, Goal, UnitEvent};
+use crate::time::Instant;
+use crate::unit::EdgeKind;
+
+/// What a unit was asked to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Nothing is asked.
+    None,
+    /// Up.
+    Start,
+    /// At rest.
+    Stop,
+    /// At rest, then up.
+    Restart,
+}
+
+impl Job {
+    /// Whether the unit is to stop first, so that others wait for it.
+    fn is_stopping(self) -> bool {
+        match self {
+            Self::Stop | Self::Restart => true,
+            Self::None | Self::Start => false,
+        }
+    }
+}
+
+/// Whether a start job may run.
+enum StartCheck {
+    Go,
+    Wait,
+    Fail(Failure),
+}
+
+impl Core<'_> {
+    /// Plans and installs a request about one unit, whole or not at all.
+    pub(crate) fn request(&mut self, id: UnitId, job: Job, now: Instant) -> Result<(), Refusal> {
+        match job {
+            Job::None => {}
+            Job::Start => {
+                self.plan_start(id)?;
+                self.forgive(id);
+                self.install_plan(Job::Stop, now);
+            }
+            Job::Stop => {
+                self.plan_stop(id);
+                self.install_plan(Job::Stop, now);
+            }
+            Job::Restart => {
+                // Refused before anything is touched; then what runs and needs it goes with it.
+                self.plan_start(id)?;
+                self.forgive(id);
+                self.plan_stop(id);
+                self.install_plan(Job::Restart, now);
+                self.plan_start(id)?;
+                self.install_plan(Job::Stop, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a target and stops everything that it does not need.
+    pub(crate) fn isolate(&mut self, target: UnitId, now: Instant) -> Result<(), Refusal> {
+        self.plan_start(target)?;
+        for index in 0..self.units.len() {
+            let Ok(index) = u16::try_from(index) else {
+                return Ok(());
+            };
+            let id = UnitId(index);
+            if !self.plan.is_to_start(id) && self.units.get(id).is_wanted() {
+                self.install(id, Job::Stop, now);
+            }
+        }
+        self.install_plan(Job::Stop, now);
+        Ok(())
+    }
+
+    /// Stops every unit. For shutdown.
+    pub(crate) fn stop_all(&mut self, now: Instant) {
+        for index in 0..self.units.len() {
+            let Ok(index) = u16::try_from(index) else {
+                return;
+            };
+            if !self.units.get(UnitId(index)).is_idle() {
+                self.install(UnitId(index), Job::Stop, now);
+            }
+        }
+    }
+
+    /// Installs what was planned; a unit marked to stop gets `stop_as`.
+    fn install_plan(&mut self, stop_as: Job, now: Instant) {
+        for at in 0..self.plan.len() {
+            let Some((id, mark)) = self.plan.entry(at) else {
+                continue;
+            };
+            match mark {
+                Mark::None => {}
+                Mark::StartSoft | Mark::StartHard => self.install(id, Job::Start, now),
+                Mark::Stop => {
+                    let unit = self.units.get(id);
+                    if unit.is_wanted() || !unit.is_at_rest() {
+                        self.install(id, stop_as, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a unit a job, merged with the one it has:
+    /// a start joins a start or a restart, and turns a stop into a restart; a stop replaces all; a
+    /// restart replaces a start or a stop. Clients whose goal is no longer pursued are told.
+    pub(crate) fn install(&mut self, id: UnitId, job: Job, now: Instant) {
+        let unit = self.units.get(id);
+        let new = match (unit.job, job) {
+            (_, Job::None) | (Job::Start | Job::Restart, Job::Start) | (Job::Stop, Job::Stop) => {
+                unit.job
+            }
+            (Job::None, Job::Start) if unit.state == State::Up => Job::None,
+            (Job::None, Job::Start) => Job::Start,
+            (Job::None | Job::Start | Job::Restart, Job::Stop) => Job::Stop,
+            (Job::Stop, Job::Start) => Job::Restart,
+            (_, Job::Restart) if unit.is_at_rest() => Job::Start,
+            (_, Job::Restart) => Job::Restart,
+        };
+        if new == unit.job && new != Job::Start {
+            return;
+        }
+        if job == Job::Stop {
+            self.supersede(id, Goal::Up);
+        } else {
+            self.supersede(id, Goal::Down);
+        }
+        // Whoever asks for a start does not wait for the back-off.
+        if new == Job::Start && self.units.get(id).state == State::Backoff {
+            self.set_state(id, State::Inactive, now);
+        }
+        self.units.get_mut(id).attempted = false;
+        self.set_job(id, new, now);
+    }
+
+    /// Looks whether a unit's job can run, is done, or has to wait.
+    pub(crate) fn look_at_job(&mut self, id: UnitId, now: Instant) {
+        let unit = self.units.get(id);
+        match (unit.job, unit.state) {
+            (Job::None, _) => {}
+            (Job::Start, State::Up) => {
+                self.start_settled(id, None);
+                self.finish(id, now);
+            }
+            (Job::Start, State::Inactive | State::Failed(_)) => self.look_at_start(id, now),
+            (Job::Start, State::Starting | State::Stopping { .. } | State::Backoff) => {}
+            (Job::Stop, State::Inactive | State::Failed(_)) => {
+                self.stop_settled(id);
+                self.finish(id, now);
+            }
+            (Job::Restart, State::Inactive | State::Failed(_)) => {
+                self.set_job(id, Job::Start, now);
+                self.wake_neighbours(id);
+            }
+            (
+                Job::Stop | Job::Restart,
+                State::Starting | State::Up | State::Stopping { .. } | State::Backoff,
+            ) => {
+                if self.may_stop(id) {
+                    self.transition(id, UnitEvent::Stop, now);
+                }
+            }
+        }
+    }
+
+    fn look_at_start(&mut self, id: UnitId, now: Instant) {
+        if let (true, State::Failed(failure)) =
+            (self.units.get(id).attempted, self.units.get(id).state)
+        {
+            // The restart policy has given up.
+            self.start_settled(id, Some(failure));
+            return self.finish(id, now);
+        }
+        match self.check_start(id) {
+            StartCheck::Wait => {}
+            StartCheck::Go => self.transition(id, UnitEvent::Start, now),
+            StartCheck::Fail(failure) => {
+                self.set_state(id, State::Failed(failure), now);
+                self.tell(Notice::Failed(id, failure));
+                self.start_settled(id, Some(failure));
+                self.finish(id, now);
+            }
+        }
+    }
+
+    fn check_start(&self, id: UnitId) -> StartCheck {
+        let mut wait = false;
+        for kind in [EdgeKind::Requires, EdgeKind::BindsTo] {
+            for needed in self.manifest.edges(id, kind) {
+                let other = self.units.get(*needed);
+                let coming = other.job != Job::None || other.state == State::Backoff;
+                match other.state {
+                    State::Up if !other.job.is_stopping() => {}
+                    State::Up
+                    | State::Inactive
+                    | State::Starting
+                    | State::Stopping { .. }
+                    | State::Backoff
+                    | State::Failed(_) => {
+                        if !coming {
+                            return StartCheck::Fail(Failure::Dependency(*needed));
+                        }
+                        wait = true;
+                    }
+                }
+            }
+        }
+        let any = |kind, blocks: fn(&crate::supervisor::unit::Unit) -> bool| {
+            self.manifest
+                .edges(id, kind)
+                .iter()
+                .any(|other| blocks(self.units.get(*other)))
+        };
+        wait |= any(EdgeKind::After, |other| {
+            other.job != Job::None && !other.attempted
+        });
+        wait |= any(EdgeKind::Before, |other| other.job.is_stopping());
+        for kind in [EdgeKind::Conflicts, EdgeKind::ConflictedBy] {
+            wait |= any(kind, |other| other.job.is_stopping() || !other.is_at_rest());
+        }
+        if wait {
+            StartCheck::Wait
+        } else {
+            StartCheck::Go
+        }
+    }
+
+    fn may_stop(&self, id: UnitId) -> bool {
+        let later = self.manifest.edges(id, EdgeKind::Before);
+        !later
+            .iter()
+            .any(|other| self.units.get(*other).job.is_stopping())
+    }
+
+    fn finish(&mut self, id: UnitId, now: Instant) {
+        self.set_job(id, Job::None, now);
+        self.wake_neighbours(id);
+    }
+
+    /// Lets the jobs that may wait for this unit look again.
+    pub(crate) fn wake_neighbours(&mut self, id: UnitId) {
+        let kinds = [
+            EdgeKind::Before,
+            EdgeKind::After,
+            EdgeKind::Conflicts,
+            EdgeKind::ConflictedBy,
+        ];
+        for kind in kinds {
+            for other in self.manifest.edges(id, kind) {
+                self.enqueue(*other);
+            }
+        }
+    }
+
+    pub(crate) fn plan_fault(&mut self) {
+        self.fault(Fault::BadIndex);
+    }
+}

@@ -1,0 +1,48 @@
+//! This file owns the core's memory: one place for each unit of the manifest, nothing else.
+
+use crate::job::{Plan, Scratch};
+use crate::supervisor::Core;
+use crate::supervisor::unit::Unit;
+use crate::timer::{Deadlines, Slot};
+use crate::unit::Manifest;
+
+/// Memory for as many units as the manifest has. A board keeps one in a static.
+#[derive(Debug)]
+pub struct Storage<const UNITS: usize> {
+    units: [Unit; UNITS],
+    scratch: [Scratch; UNITS],
+    slots: [Slot; UNITS],
+}
+
+/// Bytes of state that the core keeps for each unit.
+pub const UNIT_BYTES: usize = size_of::<Unit>() + size_of::<Scratch>() + size_of::<Slot>();
+
+/// DESIGN: each further service costs at most 512 bytes of state in all; the HAL needs its share.
+const _: () = assert!(UNIT_BYTES <= 256);
+
+impl<const UNITS: usize> Storage<UNITS> {
+    /// Memory in which nothing has happened.
+    pub const fn new() -> Self {
+        Self {
+            units: [Unit::NEW; UNITS],
+            scratch: [Scratch::EMPTY; UNITS],
+            slots: [Slot::EMPTY; UNITS],
+        }
+    }
+
+    /// The core of a product. `UNITS` is the manifest's own `UNIT_COUNT`.
+    pub fn core(&mut self, manifest: &'static Manifest) -> Core<'_> {
+        Core::new(
+            manifest,
+            &mut self.units,
+            Plan::new(&mut self.scratch),
+            Deadlines::new(&mut self.slots),
+        )
+    }
+}
+
+impl<const UNITS: usize> Default for Storage<UNITS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

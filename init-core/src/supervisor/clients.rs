@@ -1,0 +1,154 @@
+//! This file answers control clients: each request exactly once, now or when its job ends.
+
+use super::Core;
+use super::unit::State;
+use crate::effect::{Effect, Failure, Refusal, Reply};
+use crate::event::{ControlRequest, MachineRequest};
+use crate::ident::{ClientId, UnitId};
+use crate::job::Job;
+use crate::time::{Duration, Instant};
+
+/// A client that waits for a unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiter {
+    client: ClientId,
+    unit: UnitId,
+    goal: Goal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// It waits for the unit to be ready.
+    Up,
+    /// It waits for the unit to be at rest.
+    Down,
+}
+
+impl Core<'_> {
+    pub(super) fn client_asked(&mut self, client: ClientId, request: ControlRequest, now: Instant) {
+        let outcome = match request {
+            ControlRequest::Machine(MachineRequest::Rescue) => {
+                self.go_to_rescue(now).map(|()| None)
+            }
+            ControlRequest::Machine(request) => {
+                self.machine_asked(request, now);
+                Ok(None)
+            }
+            ControlRequest::Start(id) => self.unit_request(id, Job::Start, now),
+            ControlRequest::Stop(id) => self.unit_request(id, Job::Stop, now),
+            ControlRequest::Restart(id) => self.unit_request(id, Job::Restart, now),
+            ControlRequest::ResetFailed(id) => self.reset_failed(id, now),
+        };
+        match outcome {
+            Err(refusal) => self.reply(client, Reply::Refused(refusal)),
+            Ok(None) => self.reply(client, Reply::Done),
+            Ok(Some((unit, goal))) => self.wait_for(client, unit, goal),
+        }
+    }
+
+    /// Plans and installs; `Some` when there is something to wait for.
+    fn unit_request(
+        &mut self,
+        id: UnitId,
+        job: Job,
+        now: Instant,
+    ) -> Result<Option<(UnitId, Goal)>, Refusal> {
+        if self.system.is_going_down() {
+            return Err(Refusal::ShuttingDown);
+        }
+        if id.index() >= self.units.len() {
+            return Err(Refusal::NoSuchUnit);
+        }
+        self.request(id, job, now)?;
+        let goal = if job == Job::Stop {
+            Goal::Down
+        } else {
+            Goal::Up
+        };
+        Ok((self.units.get(id).job != Job::None).then_some((id, goal)))
+    }
+
+    fn reset_failed(
+        &mut self,
+        id: UnitId,
+        now: Instant,
+    ) -> Result<Option<(UnitId, Goal)>, Refusal> {
+        if id.index() >= self.units.len() {
+            return Err(Refusal::NoSuchUnit);
+        }
+        let unit = self.units.get_mut(id);
+        unit.streak = 0;
+        unit.window_count = 0;
+        if matches!(unit.state, State::Failed(_)) && unit.alive.is_empty() {
+            self.set_state(id, State::Inactive, now);
+        }
+        Ok(None)
+    }
+
+    fn wait_for(&mut self, client: ClientId, unit: UnitId, goal: Goal) {
+        match self.waiters.get_mut(usize::from(client.slot)) {
+            Some(place) => *place = Some(Waiter { client, unit, goal }),
+            None => self.fault(crate::effect::Fault::BadIndex),
+        }
+    }
+
+    pub(super) fn forget_client(&mut self, client: ClientId) {
+        for place in &mut self.waiters {
+            if place.is_some_and(|waiter| waiter.client == client) {
+                *place = None;
+            }
+        }
+    }
+
+    /// The first outcome of a unit's start is known: ready (`None`), or a failure.
+    pub(crate) fn start_settled(&mut self, id: UnitId, failure: Option<Failure>) {
+        let reply = failure.map_or(Reply::Done, |reason| Reply::Failed { unit: id, reason });
+        self.answer(id, Goal::Up, reply);
+    }
+
+    /// A unit's stop is over.
+    pub(crate) fn stop_settled(&mut self, id: UnitId) {
+        let reply = match self.units.get(id).state {
+            State::Failed(reason @ (Failure::Unkillable | Failure::Exited(_))) => {
+                Reply::Failed { unit: id, reason }
+            }
+            State::Failed(_)
+            | State::Inactive
+            | State::Starting
+            | State::Up
+            | State::Stopping { .. }
+            | State::Backoff => Reply::Done,
+        };
+        self.answer(id, Goal::Down, reply);
+    }
+
+    pub(crate) fn supersede(&mut self, id: UnitId, goal: Goal) {
+        self.answer(id, goal, Reply::Superseded);
+    }
+
+    fn answer(&mut self, id: UnitId, goal: Goal, reply: Reply) {
+        for slot in 0..self.waiters.len() {
+            let Some(place) = self.waiters.get_mut(slot) else {
+                continue;
+            };
+            let Some(waiter) = *place else { continue };
+            if waiter.unit == id && waiter.goal == goal {
+                *place = None;
+                self.reply(waiter.client, reply);
+            }
+        }
+    }
+
+    fn reply(&mut self, client: ClientId, reply: Reply) {
+        self.emit(Effect::Reply { client, reply });
+    }
+
+    /// Forgets what counts against automatic restarts: a person asked for the start.
+    pub(crate) fn forgive(&mut self, id: UnitId) {
+        let unit = self.units.get_mut(id);
+        unit.streak = 0;
+        unit.window_count = 0;
+        unit.restarts = 0;
+        unit.delay = Duration::ZERO;
+    }
+}

@@ -1,0 +1,222 @@
+//! This file is a unit's transition function: what each event means in each state.
+//!
+//! Every pair is written down. A pair that cannot happen is named as such, reported as a fault of
+//! ours, and changes nothing.
+
+use super::Core;
+use super::unit::{Rung, State, Then};
+use crate::effect::{Failure, Fault, Notice};
+use crate::event::{Errno, ExitStatus};
+use crate::ident::{Role, UnitId};
+use crate::time::Instant;
+use crate::unit::{Program, Readiness, Signal, UnitKind};
+
+/// What can happen to one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnitEvent {
+    /// Its start job's turn has come, or its back-off is over.
+    Start,
+    /// Its stop job's turn has come.
+    Stop,
+    /// A process of it exists.
+    Spawned(Role, u32),
+    /// A process of it could not be created.
+    SpawnFailed(Role, Errno),
+    /// It says that it is ready, or its program was executed.
+    Ready,
+    /// A process of it is gone.
+    Exited(Role, ExitStatus),
+    /// Its deadline has come.
+    Deadline,
+}
+
+impl Core<'_> {
+    /// Moves one unit.
+    pub(crate) fn transition(&mut self, id: UnitId, event: UnitEvent, now: Instant) {
+        match self.units.get(id).state {
+            State::Inactive | State::Failed(_) => self.at_rest(id, event, now),
+            State::Starting => self.while_starting(id, event, now),
+            State::Up => self.while_up(id, event, now),
+            State::Stopping { rung, then } => self.while_stopping(id, rung, then, event, now),
+            State::Backoff => self.while_waiting(id, event, now),
+        }
+    }
+
+    fn at_rest(&mut self, id: UnitId, event: UnitEvent, now: Instant) {
+        match event {
+            UnitEvent::Start => self.begin(id, now),
+            UnitEvent::Stop => {}
+            // The process that a stop had given up on is gone at last.
+            UnitEvent::Exited(Role::Main, status) => {
+                self.units.get_mut(id).last_exit = Some(status);
+                self.enqueue(id);
+            }
+            UnitEvent::Exited(Role::Stop | Role::Probe, _) => self.enqueue(id),
+            UnitEvent::Spawned(..)
+            | UnitEvent::SpawnFailed(..)
+            | UnitEvent::Ready
+            | UnitEvent::Deadline => self.unexpected(id),
+        }
+    }
+
+    fn while_starting(&mut self, id: UnitId, event: UnitEvent, now: Instant) {
+        let desc = self.desc(id);
+        match event {
+            UnitEvent::Start => {}
+            UnitEvent::Stop => self.climb_down(id, Then::Rest, now),
+            UnitEvent::Spawned(Role::Main, pid) => {
+                self.units.get_mut(id).pid = pid;
+                match desc.ready {
+                    Readiness::Exec if !desc.awaited => self.become_up(id, now),
+                    Readiness::Listen(_) | Readiness::Path(_) => self.spawn(id, Role::Probe),
+                    Readiness::Exec | Readiness::Exit | Readiness::Newline(_) => {}
+                }
+            }
+            UnitEvent::Spawned(Role::Probe, _) => {}
+            UnitEvent::SpawnFailed(Role::Main, error) => {
+                self.start_failed(id, Failure::Spawn(error), now);
+            }
+            UnitEvent::SpawnFailed(Role::Probe, error) => {
+                self.climb_down(id, Then::Retry(Failure::Spawn(error)), now);
+            }
+            UnitEvent::Ready => match desc.ready {
+                Readiness::Exec | Readiness::Newline(_) => self.become_up(id, now),
+                Readiness::Exit | Readiness::Listen(_) | Readiness::Path(_) => self.unexpected(id),
+            },
+            UnitEvent::Exited(Role::Main, status) => self.ended_starting(id, status, now),
+            UnitEvent::Exited(Role::Probe, ExitStatus::Code(0)) => self.become_up(id, now),
+            UnitEvent::Exited(Role::Probe, status) => {
+                self.climb_down(id, Then::Retry(Failure::Exited(status)), now);
+            }
+            UnitEvent::Deadline => self.climb_down(id, Then::Retry(Failure::StartTimeout), now),
+            UnitEvent::Spawned(Role::Stop, _)
+            | UnitEvent::SpawnFailed(Role::Stop, _)
+            | UnitEvent::Exited(Role::Stop, _) => self.unexpected(id),
+        }
+    }
+
+    fn while_up(&mut self, id: UnitId, event: UnitEvent, now: Instant) {
+        match event {
+            UnitEvent::Start => {}
+            UnitEvent::Stop => self.climb_down(id, Then::Rest, now),
+            UnitEvent::Exited(Role::Main, status) => {
+                self.units.get_mut(id).last_exit = Some(status);
+                self.finish_ending(id, Then::Ended(status), now);
+            }
+            // A descriptor's second newline, or an exec confirmed after a quick exit, says
+            // nothing new.
+            UnitEvent::Ready => {}
+            UnitEvent::Spawned(..)
+            | UnitEvent::SpawnFailed(..)
+            | UnitEvent::Exited(Role::Stop | Role::Probe, _)
+            | UnitEvent::Deadline => self.unexpected(id),
+        }
+    }
+
+    fn while_stopping(
+        &mut self,
+        id: UnitId,
+        rung: Rung,
+        then: Then,
+        event: UnitEvent,
+        now: Instant,
+    ) {
+        match event {
+            // A start waits in the job until the unit is at rest.
+            UnitEvent::Start | UnitEvent::Ready => {}
+            UnitEvent::Stop => {
+                // What was to be tried again is now to rest; the ladder goes on.
+                self.units.get_mut(id).state = State::Stopping {
+                    rung,
+                    then: Then::Rest,
+                };
+            }
+            // It came to be just as it was told to go: tell it again.
+            UnitEvent::Spawned(Role::Main, pid) => {
+                self.units.get_mut(id).pid = pid;
+                self.repeat_rung(id, rung);
+            }
+            UnitEvent::Spawned(Role::Probe, _) => self.signal(id, Role::Probe, Signal::KILL),
+            UnitEvent::Spawned(Role::Stop, _) => {}
+            UnitEvent::SpawnFailed(Role::Stop, _) => self.stop_program_ended(id, then, None, now),
+            UnitEvent::Exited(Role::Stop, status) => {
+                self.stop_program_ended(id, then, Some(status), now);
+            }
+            UnitEvent::Exited(Role::Main, status) => {
+                self.units.get_mut(id).last_exit = Some(status);
+                self.rest_if_all_gone(id, then, now);
+            }
+            UnitEvent::SpawnFailed(Role::Main | Role::Probe, _)
+            | UnitEvent::Exited(Role::Probe, _) => self.rest_if_all_gone(id, then, now),
+            UnitEvent::Deadline => self.climb_up(id, rung, then, now),
+        }
+    }
+
+    fn while_waiting(&mut self, id: UnitId, event: UnitEvent, now: Instant) {
+        match event {
+            UnitEvent::Start | UnitEvent::Deadline => self.begin(id, now),
+            UnitEvent::Stop => self.set_state(id, State::Inactive, now),
+            UnitEvent::Spawned(..)
+            | UnitEvent::SpawnFailed(..)
+            | UnitEvent::Ready
+            | UnitEvent::Exited(..) => self.unexpected(id),
+        }
+    }
+
+    /// Starts a new incarnation. Never while a process of the old one may live.
+    fn begin(&mut self, id: UnitId, now: Instant) {
+        let desc = self.desc(id);
+        let unit = self.units.get_mut(id);
+        if !unit.alive.is_empty() {
+            return self.set_state(id, State::Failed(Failure::Unkillable), now);
+        }
+        unit.generation = unit.generation.next();
+        unit.started = now;
+        if matches!(desc.start, Program::None) {
+            return self.become_up(id, now);
+        }
+        self.tell(Notice::Starting(id));
+        self.set_state(id, State::Starting, now);
+        if let Some(limit) = desc.start_timeout {
+            self.deadlines.set(id, now.after(limit));
+        }
+        self.spawn(id, Role::Main);
+    }
+
+    fn become_up(&mut self, id: UnitId, now: Instant) {
+        let unit = self.units.get_mut(id);
+        let took = now.since(unit.started);
+        unit.took = Some(took);
+        self.set_state(id, State::Up, now);
+        self.tell(Notice::Ready(id, took));
+    }
+
+    /// The main program ended before the unit was ready.
+    fn ended_starting(&mut self, id: UnitId, status: ExitStatus, now: Instant) {
+        let desc = self.desc(id);
+        self.units.get_mut(id).last_exit = Some(status);
+        let executed = !matches!(status, ExitStatus::NotExecuted { .. });
+        match desc.ready {
+            Readiness::Exit if self.is_success(id, status) => self.become_up(id, now),
+            // Its end proves that it was executed; the confirmation is overtaken.
+            Readiness::Exec if executed && desc.kind == UnitKind::Service => {
+                self.become_up(id, now);
+                self.finish_ending(id, Then::Ended(status), now);
+            }
+            Readiness::Exec
+            | Readiness::Exit
+            | Readiness::Newline(_)
+            | Readiness::Listen(_)
+            | Readiness::Path(_) => self.start_failed(id, Failure::Exited(status), now),
+        }
+    }
+
+    /// A start failed by itself; only a probe may be left to end.
+    fn start_failed(&mut self, id: UnitId, failure: Failure, now: Instant) {
+        self.finish_ending(id, Then::Retry(failure), now);
+    }
+
+    fn unexpected(&mut self, id: UnitId) {
+        self.fault(Fault::UnexpectedEvent(id));
+    }
+}

@@ -1,0 +1,84 @@
+//! This file lets others look at the core: what is seen of its units and of the machine.
+
+use crate::ident::{Role, UnitId};
+use crate::job::Job;
+use crate::status::{MachinePhase, MachineStatus, UnitState, UnitStatus};
+use crate::supervisor::Core;
+use crate::supervisor::unit::State;
+use crate::system::Phase;
+use crate::unit::LogLevel;
+
+impl Core<'_> {
+    /// What is known of a unit; `None`: there is no such unit.
+    pub fn status(&self, id: UnitId) -> Option<UnitStatus> {
+        self.manifest.unit(id)?;
+        let unit = self.units.get(id);
+        let state = match unit.state {
+            State::Inactive | State::Failed(_) if unit.job == Job::Start => UnitState::Waiting,
+            State::Inactive => UnitState::Inactive,
+            State::Starting => UnitState::Starting,
+            State::Up => UnitState::Active,
+            State::Stopping { .. } => UnitState::Stopping,
+            State::Backoff => UnitState::Restarting,
+            State::Failed(_) => UnitState::Failed,
+        };
+        let failure = match unit.state {
+            State::Failed(failure) => Some(failure),
+            State::Backoff => unit.failure,
+            State::Inactive | State::Starting | State::Up | State::Stopping { .. } => None,
+        };
+        Some(UnitStatus {
+            state,
+            since: unit.since,
+            pid: (unit.alive.has(Role::Main) && unit.pid != 0).then_some(unit.pid),
+            ready_after: unit.took,
+            restarts: unit.restarts,
+            last_exit: unit.last_exit,
+            failure,
+        })
+    }
+
+    /// What is known of the machine.
+    pub fn machine_status(&self) -> MachineStatus {
+        let (ready, failed) = self.tally();
+        let phase = match self.system.phase {
+            Phase::Off | Phase::Booting => MachinePhase::Booting,
+            Phase::Up => MachinePhase::Up,
+            Phase::Stopping | Phase::Leftovers | Phase::Final => MachinePhase::ShuttingDown,
+        };
+        MachineStatus {
+            phase,
+            ready,
+            failed,
+            boot_took: self.system.boot_took,
+        }
+    }
+
+    /// Processes of no unit that were reaped since boot.
+    pub fn orphan_count(&self) -> u32 {
+        self.orphan_count
+    }
+
+    /// Late reports about incarnations that were gone.
+    pub fn stale_count(&self) -> u32 {
+        self.stale_count
+    }
+
+    /// How much is to be said on the console.
+    pub fn log_level(&self) -> LogLevel {
+        self.system.log_level.unwrap_or(self.manifest.log_level)
+    }
+
+    /// Units that are up, and units that failed (also those that will be tried again).
+    pub(crate) fn tally(&self) -> (u16, u16) {
+        let (mut ready, mut failed) = (0_u16, 0_u16);
+        for unit in self.units.iter() {
+            match unit.state {
+                State::Up => ready = ready.saturating_add(1),
+                State::Failed(_) | State::Backoff => failed = failed.saturating_add(1),
+                State::Inactive | State::Starting | State::Stopping { .. } => {}
+            }
+        }
+        (ready, failed)
+    }
+}
