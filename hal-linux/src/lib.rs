@@ -1,2 +1,4 @@
-//! This file is a placeholder of the skeleton.
+//! This file is the door of the HAL that does on Linux what init-core asks for.
 #![no_std]
+
+mod sys;
