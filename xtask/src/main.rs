@@ -1,6 +1,60 @@
-//! This file is the entry of `cargo xtask`.
+//! This file is the entry of `cargo xtask`: it reads the command line and calls the task.
+#![forbid(unsafe_code)]
 
-#[allow(dead_code)]
+mod build;
+mod cli;
+mod elf;
+mod house;
+mod process;
+mod setup;
+mod size;
 mod stack;
 
-fn main() {}
+use anyhow::Result;
+use clap::Parser;
+use cli::{Choice, Cli, Target, Task};
+use qemu_tests::progress::say;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match perform(&Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: &Task) -> Result<()> {
+    match task {
+        Task::Setup(target) => set_up(target),
+        Task::Build(choice) => build_product(choice),
+        Task::Size(size) => size::report(size),
+    }
+}
+
+fn set_up(target: &Target) -> Result<()> {
+    for board in house::chosen(target.board.as_deref())? {
+        setup::ensure(&[setup::qemu(&board)])?;
+        setup::toolchain(&board.triple, true)?;
+    }
+    Ok(())
+}
+
+fn build_product(choice: &Choice) -> Result<()> {
+    let board = house::board(&choice.board)?;
+    let product = house::product(&choice.product)?;
+    let rootfs = choice
+        .rootfs
+        .as_deref()
+        .map(std::path::absolute)
+        .transpose()?;
+    build::firmware(&build::Request {
+        board: &board,
+        product: &product,
+        rootfs: rootfs.as_deref(),
+        features: &[],
+    })?;
+    Ok(())
+}

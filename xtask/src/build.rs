@@ -1,0 +1,186 @@
+//! This file builds process 1 of a product for a board and strips it.
+//!
+//! The program is static, not position independent and needs no libc. It is linked by lld with
+//! nothing of the C start-up; the crates bring `_start`, and, where `core` comes compiled,
+//! `rust_eh_personality` (ARM: `__aeabi_unwind_cpp_pr0` and `pr1`), which that `core` names and
+//! never calls. The panic handler calls a symbol that nobody defines, so a panic that can be
+//! reached does not link; [`firmware`] says so.
+
+use crate::setup::{self, Core, Toolchain};
+use anyhow::{Context, Result, bail};
+use manifests::board::Board;
+use qemu_tests::progress::say;
+use sha2::{Digest, Sha256};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the panic handler calls, and nobody defines.
+const PANIC_SYMBOL: &str = "a_panic_is_reachable";
+
+/// What to build.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// For which machine.
+    pub board: &'a Board,
+    /// The product's manifest; absolute.
+    pub product: &'a Path,
+    /// The unpacked root file system against which programs and users are checked.
+    pub rootfs: Option<&'a Path>,
+    /// Cargo features of the board's crate.
+    pub features: &'a [&'a str],
+}
+
+/// Process 1, built.
+#[derive(Debug)]
+pub struct Firmware {
+    /// What the device runs.
+    pub file: PathBuf,
+    /// The same program with symbols, line tables, relocations and frame sizes.
+    pub symbols: PathBuf,
+}
+
+/// Builds process 1, and returns the file that the device runs.
+///
+/// # Errors
+/// No toolchain can be had, the manifest is refused, or the program does not compile or link.
+pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
+    let toolchain = setup::toolchain(&request.board.triple, false)?;
+    let product = stem(request.product);
+    let board = &request.board.name;
+    say(&format!("building process 1 of {product} for {board}"));
+    compile(request, &toolchain)?;
+    let linked = toolchain
+        .objects()
+        .join(&toolchain.triple)
+        .join("firmware/init");
+    let folder = crate::house::target()
+        .join("boards")
+        .join(board)
+        .join(product);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let built = Firmware {
+        file: folder.join("init"),
+        symbols: folder.join("init.symbols"),
+    };
+    std::fs::copy(&linked, &built.symbols)
+        .with_context(|| format!("cannot copy {}", linked.display()))?;
+    let bytes = crate::elf::strip(std::fs::read(&linked)?)?;
+    std::fs::write(&built.file, &bytes)?;
+    make_executable(&built.file)?;
+    say(&format!("  {} ({} bytes)", shown(&built.file), bytes.len()));
+    say(&format!("  sha256 {}", hex(&Sha256::digest(&bytes))));
+    Ok(built)
+}
+
+fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
+    let mut cargo = cargo(request, toolchain);
+    let mut child = cargo
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo")?;
+    let output = child.stderr.take().context("cargo has no output")?;
+    let mut panics = false;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        panics |= line.contains(PANIC_SYMBOL);
+        eprintln!("{line}");
+    }
+    let status = child.wait()?;
+    if panics && !status.success() {
+        bail!(
+            "a panic can be reached: the functions that the linker names above can panic; \
+             firmware has no panic path, so handle the case there (checked_.., .get(), a typed error)"
+        );
+    }
+    if !status.success() {
+        bail!(
+            "process 1 for {} was not built: see above",
+            request.board.name
+        );
+    }
+    Ok(())
+}
+
+fn cargo(request: &Request<'_>, toolchain: &Toolchain) -> Command {
+    let mut cargo = toolchain.cargo();
+    cargo
+        .args(["build", "--package", "board-linux", "--profile", "firmware"])
+        .args(["--target", &toolchain.triple])
+        .arg("--target-dir")
+        .arg(toolchain.objects())
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            rustflags(request.board, toolchain).join("\u{1f}"),
+        )
+        // Frame sizes are recorded by an option that stable compilers hide.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("SYSMASTER_PRODUCT", request.product)
+        .env("SYSMASTER_BOARD", &request.board.name)
+        .env_remove("SYSMASTER_ROOTFS")
+        .stdin(Stdio::null());
+    if let Some(rootfs) = request.rootfs {
+        cargo.env("SYSMASTER_ROOTFS", rootfs);
+    }
+    if !request.features.is_empty() {
+        cargo.arg("--features").arg(request.features.join(","));
+    }
+    if toolchain.core == Core::FromSource {
+        cargo.arg("-Zbuild-std=core");
+    }
+    cargo
+}
+
+/// How every board's process 1 is compiled and linked.
+fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
+    let mut flags = vec![
+        format!("-Clinker={}", toolchain.linker.display()),
+        "-Clinker-flavor=ld.lld".to_string(),
+        "-Crelocation-model=static".to_string(),
+        "-Clink-self-contained=no".to_string(),
+        "-Cforce-unwind-tables=no".to_string(),
+        "-Zemit-stack-sizes".to_string(),
+    ];
+    let page = format!("max-page-size={}", board.page_bytes);
+    // Segments may share a file page: without that, each is padded to a page in the file.
+    let link = [
+        "--gc-sections",
+        "--build-id=none",
+        "--emit-relocs",
+        "-z",
+        "noseparate-code",
+        "-z",
+    ];
+    flags.extend(
+        link.into_iter()
+            .chain([page.as_str()])
+            .map(|arg| format!("-Clink-arg={arg}")),
+    );
+    flags
+}
+
+fn make_executable(file: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} executable", file.display()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// `path` as the user in the workspace's folder types it.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(crate::house::root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}

@@ -1,0 +1,60 @@
+//! This file says what can be typed after `cargo xtask`.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The tasks of the house. Each sets up what it needs, once, and says so.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Install what builds and boots a board, without building anything
+    Setup(Target),
+    /// Build process 1 of a product for a board
+    Build(Choice),
+    /// Print what process 1 costs on each board, and fail over the board's budget
+    Size(Size),
+}
+
+/// One board, or all.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// A folder of board/linux; all of them by default
+    #[arg(long)]
+    pub board: Option<String>,
+}
+
+/// A product on a board.
+#[derive(Debug, Args)]
+pub struct Choice {
+    /// A manifest, or the name of one in manifests/products
+    #[arg(long, default_value = "gateway")]
+    pub product: String,
+    /// A folder of board/linux
+    #[arg(long, default_value = "virt-aarch64")]
+    pub board: String,
+    /// The unpacked root file system: checks the manifest's programs and users against it
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+}
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct Size {
+    /// A manifest, or the name of one in manifests/products
+    #[arg(long, default_value = "gateway")]
+    pub product: String,
+    /// A folder of board/linux; all of them by default
+    #[arg(long)]
+    pub board: Option<String>,
+    /// Judge by this instead of the board's own budget
+    #[arg(long, value_name = "N")]
+    pub max_file_kib: Option<u32>,
+}

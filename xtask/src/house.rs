@@ -1,0 +1,87 @@
+//! This file knows where things lie in the house, and which boards and products it has.
+//!
+//! It only looks; it must never create, fetch or build anything.
+
+use anyhow::{Context, Result, bail};
+use manifests::board::Board;
+use std::path::{Path, PathBuf};
+
+/// The folder of the workspace.
+pub fn root() -> PathBuf {
+    // Cargo tells where the package lies now; the path of the build is the fallback.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Everything that is built or downloaded lies below this folder.
+pub fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// Downloads that outlive a change of the sources.
+pub fn cache() -> PathBuf {
+    target().join("cache")
+}
+
+/// All boards, sorted by name.
+pub fn boards() -> Result<Vec<Board>> {
+    Ok(Board::load_all(&root().join("board/linux"))?)
+}
+
+/// The board called `name`.
+pub fn board(name: &str) -> Result<Board> {
+    let boards = boards()?;
+    let names: Vec<&str> = boards.iter().map(|board| board.name.as_str()).collect();
+    let choice = names.join(", ");
+    let Some(board) = boards.iter().find(|board| board.name == name) else {
+        bail!("there is no board {name:?}; choose one of {choice}");
+    };
+    Ok(board.clone())
+}
+
+/// The board called `name`, or all.
+pub fn chosen(name: Option<&str>) -> Result<Vec<Board>> {
+    name.map_or_else(boards, |name| Ok(vec![board(name)?]))
+}
+
+/// The manifest that the user means by `product`: a path, or the name of one of the house.
+pub fn product(product: &str) -> Result<PathBuf> {
+    let given = Path::new(product);
+    let ours = root()
+        .join("manifests/products")
+        .join(format!("{product}.toml"));
+    if product.ends_with(".toml") || given.is_file() {
+        return std::path::absolute(given)
+            .ok()
+            .filter(|path| path.is_file())
+            .with_context(|| format!("there is no manifest {product}"));
+    }
+    if ours.is_file() {
+        return Ok(ours);
+    }
+    let names = products()?.join(", ");
+    bail!("there is no product {product:?}; choose one of {names}, or give the path of a manifest")
+}
+
+/// Names of the products in `manifests/products`, sorted.
+pub fn products() -> Result<Vec<String>> {
+    let folder = root().join("manifests/products");
+    let entries = std::fs::read_dir(&folder)
+        .with_context(|| format!("cannot list the products in {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+            && let Some(stem) = path.file_stem()
+        {
+            names.push(stem.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,161 @@
+//! This file runs other programs and says plainly what went wrong with one.
+//!
+//! A program gets no standard input, so that none can wait for an answer that nobody gives.
+
+use anyhow::{Context, Result, bail};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How often a bounded program is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Runs `command` with its output on ours; an unsuccessful end is an error.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start {}", name(command)))?;
+    judge(command, status)
+}
+
+/// Runs `command` and returns what it wrote; an unsuccessful end is an error with its last words.
+pub fn capture(command: &mut Command) -> Result<String> {
+    let output = output(command)?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "{} failed ({}): {}",
+            line(command),
+            output.status,
+            words.trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs `command` to its end, whatever that is.
+pub fn output(command: &mut Command) -> Result<Output> {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", name(command)))
+}
+
+/// Runs `command` for at most `limit`; on any failure the error holds its last words.
+pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", name(command)))?;
+    // Read beside the wait: a full pipe would hold the child for ever.
+    let pipe = child.stderr.take();
+    let reader = std::thread::spawn(move || {
+        let mut words = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // A pipe that breaks leaves fewer words to show, which is all they are for.
+            let _ = pipe.read_to_end(&mut words);
+        }
+        String::from_utf8_lossy(&words).into_owned()
+    });
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            let words = reader.join().unwrap_or_default();
+            if status.success() {
+                return Ok(());
+            }
+            let cause = words
+                .lines()
+                .find(|line| line.starts_with("error"))
+                .unwrap_or(&words);
+            bail!("{} failed ({status}): {}", line(command), cause.trim());
+        }
+        if begin.elapsed() >= limit {
+            child.kill()?;
+            child.wait()?;
+            bail!(
+                "{} took more than {} s and was stopped",
+                line(command),
+                limit.as_secs()
+            );
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
+
+fn judge(command: &Command, status: ExitStatus) -> Result<()> {
+    if !status.success() {
+        bail!("{} failed ({status})", line(command));
+    }
+    Ok(())
+}
+
+fn name(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
+
+/// The command as it can be typed.
+pub fn line(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let mut words = vec![
+        program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+    ];
+    words.extend(
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy().into_owned()),
+    );
+    words.join(" ")
+}
+
+/// Where `program` lies: on `PATH`, or where Debian puts what only root needs.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_takes_too_long_is_stopped() {
+        let error = run_within(Command::new("sleep").arg("60"), Duration::from_millis(100))
+            .expect_err("it sleeps for a minute");
+        assert!(
+            error.to_string().contains("sleep 60 took more than 0 s"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_failing_program_is_quoted_with_its_error_line() {
+        let script = "echo info: trying >&2; echo error: no such thing >&2; exit 3";
+        let error = run_within(
+            Command::new("sh").args(["-c", script]),
+            Duration::from_secs(60),
+        )
+        .expect_err("it exits with 3");
+        assert!(
+            error.to_string().ends_with("error: no such thing"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = run(&mut Command::new("no-such-program")).expect_err("it is not there");
+        assert_eq!(error.to_string(), "cannot start no-such-program");
+    }
+}

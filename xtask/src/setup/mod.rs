@@ -1,0 +1,42 @@
+//! This file brings what a command needs onto the machine, and only that.
+//!
+//! Every check comes before any action: where all is there, set-up is silent and works offline.
+
+mod debian;
+mod toolchain;
+
+pub use debian::{Tool, ensure};
+pub use toolchain::{Core, Toolchain, toolchain};
+
+use anyhow::{Context, Result};
+use manifests::board::Board;
+use qemu_tests::progress::say;
+use std::fs::File;
+
+/// What boots `board` in a virtual machine.
+pub fn qemu(board: &Board) -> Tool {
+    let why = format!("boots the board {} in a virtual machine", board.name);
+    Tool {
+        program: Some(board.qemu.program.clone()),
+        package: board.qemu.package.clone(),
+        why,
+    }
+}
+
+/// One set-up at a time in this work tree; dropped, the next one goes on.
+pub struct Turn(#[expect(dead_code, reason = "held for its lock")] File);
+
+/// Waits until no other command sets this work tree up.
+pub fn turn() -> Result<Turn> {
+    let folder = crate::house::target().join("setup");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    if file.try_lock().is_err() {
+        say("waiting for another command's set-up to end");
+        file.lock()
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+    }
+    Ok(Turn(file))
+}
