@@ -40,6 +40,7 @@ pub mod supervisor;
 pub mod system;
 pub mod time;
 pub mod timer;
+pub mod tool;
 pub mod unit;
 mod view;
 

@@ -1,0 +1,160 @@
+//! This file understands the control tool's arguments, for each of its names.
+
+use crate::event::MachineRequest;
+use crate::protocol::Change;
+
+/// What is to be done. Units are the words after the command: see [`units`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Show all units.
+    List,
+    /// Show the units named, or the machine when none is.
+    Status,
+    /// Change the units named.
+    Change(Change),
+    /// Ask something of the machine.
+    Act(MachineRequest),
+    /// Say which program this is, and which process 1 is.
+    Version,
+    /// Explain.
+    Help,
+}
+
+/// The commands by their words, in the order of the help.
+pub const COMMANDS: [(&str, Command); 13] = [
+    ("list", Command::List),
+    ("status", Command::Status),
+    ("start", Command::Change(Change::Start)),
+    ("stop", Command::Change(Change::Stop)),
+    ("restart", Command::Change(Change::Restart)),
+    ("reset-failed", Command::Change(Change::ResetFailed)),
+    ("poweroff", Command::Act(MachineRequest::PowerOff)),
+    ("reboot", Command::Act(MachineRequest::Reboot)),
+    ("halt", Command::Act(MachineRequest::Halt)),
+    ("kexec", Command::Act(MachineRequest::Kexec)),
+    ("rescue", Command::Act(MachineRequest::Rescue)),
+    ("version", Command::Version),
+    ("help", Command::Help),
+];
+
+/// A command with its option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// What is to be done.
+    pub command: Command,
+    /// Whether to wait until it is done.
+    pub wait: bool,
+}
+
+/// What is wrong with the arguments: the word, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage<'a> {
+    /// No option of ours.
+    UnknownOption(&'a str),
+    /// No command of ours.
+    UnknownCommand(&'a str),
+    /// The command needs the name of a unit.
+    NeedsUnit(&'a str),
+    /// The command takes no further word.
+    TooMany(&'a str),
+    /// Other programs of this name go down without process 1; this one does not.
+    NoForce(&'a str),
+}
+
+/// The part of a path after its last slash.
+pub fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Understands the words after the program's name.
+pub fn parse<'a>(
+    program: &str,
+    words: impl Iterator<Item = &'a str> + Clone,
+) -> Result<Parsed, Usage<'a>> {
+    match find(base_name(program)) {
+        Some(Command::Act(request)) => parse_short(request, words),
+        _ => parse_long(words),
+    }
+}
+
+fn find(word: &str) -> Option<Command> {
+    let mut commands = COMMANDS.iter();
+    commands.find_map(|&(name, command)| (name == word).then_some(command))
+}
+
+fn parse_long<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Result<Parsed, Usage<'a>> {
+    let mut wait = true;
+    for option in words.clone().filter(|word| is_option(word)) {
+        match option {
+            "--no-wait" => wait = false,
+            "-h" | "--help" => {
+                return Ok(Parsed {
+                    command: Command::Help,
+                    wait,
+                });
+            }
+            "-V" | "--version" => {
+                return Ok(Parsed {
+                    command: Command::Version,
+                    wait,
+                });
+            }
+            _ => return Err(Usage::UnknownOption(option)),
+        }
+    }
+    let mut rest = words.filter(|word| !is_option(word));
+    let Some(word) = rest.next() else {
+        return Ok(Parsed {
+            command: Command::List,
+            wait,
+        });
+    };
+    let command = find(word).ok_or(Usage::UnknownCommand(word))?;
+    match (command, rest.next()) {
+        (Command::Change(_), None) => Err(Usage::NeedsUnit(word)),
+        (Command::List | Command::Act(_) | Command::Version, Some(extra)) => {
+            Err(Usage::TooMany(extra))
+        }
+        (Command::Change(_) | Command::Status | Command::Help, _)
+        | (Command::List | Command::Act(_) | Command::Version, None) => {
+            Ok(Parsed { command, wait })
+        }
+    }
+}
+
+/// `poweroff`, `reboot` and the like called by their own names, with the options of old.
+fn parse_short<'a>(
+    mut request: MachineRequest,
+    words: impl Iterator<Item = &'a str>,
+) -> Result<Parsed, Usage<'a>> {
+    for word in words {
+        match word {
+            "-h" | "--help" => {
+                return Ok(Parsed {
+                    command: Command::Help,
+                    wait: true,
+                });
+            }
+            // `halt -p` is a power-off by long custom.
+            "-p" | "--poweroff" => request = MachineRequest::PowerOff,
+            "-f" | "-n" | "-nf" | "-fn" | "--force" => return Err(Usage::NoForce(word)),
+            _ if is_option(word) => return Err(Usage::UnknownOption(word)),
+            _ => return Err(Usage::TooMany(word)),
+        }
+    }
+    Ok(Parsed {
+        command: Command::Act(request),
+        wait: true,
+    })
+}
+
+/// The units among the words: all that are neither options nor the command.
+pub fn units<'a>(
+    words: impl Iterator<Item = &'a str> + Clone,
+) -> impl Iterator<Item = &'a str> + Clone {
+    words.filter(|word| !is_option(word)).skip(1)
+}
+
+fn is_option(word: &str) -> bool {
+    word.starts_with('-')
+}

@@ -1,0 +1,283 @@
+//! This file holds the control tool's conversation with process 1, and what it needs of a system.
+
+use crate::event::Errno;
+use crate::protocol::{
+    Buffer, MachineRecord, Malformed, Problem, Reader, Request, Response, Sender, UnitRecord,
+    Writer, decode,
+};
+use crate::time::Duration;
+use core::fmt::{self, Write};
+
+/// Process 1 answers a question in microseconds. Silent for this long, it is serving as many
+/// clients as it can, and the user is told.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After this it is given up. Longer than most waits for a unit that may occupy the other places.
+const PATIENCE_LAST: Duration = Duration::from_secs(28);
+
+/// Bytes of output gathered before they are written.
+const OUTPUT_BYTES_MAX: usize = 512;
+
+/// Where output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Errors,
+}
+
+/// What came from process 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A frame of this many bytes; more than the buffer holds if it was cut.
+    Frame(usize),
+    /// The end of the connection.
+    HungUp,
+    /// Nothing in time.
+    Nothing,
+}
+
+/// What the control tool needs of a system.
+pub trait Client {
+    /// The address of process 1, for messages.
+    const ADDRESS: &'static str;
+
+    /// Connects to process 1. Called once, before [`Self::send`] and [`Self::receive`].
+    fn connect(&mut self) -> Result<(), Errno>;
+
+    /// Sends one frame.
+    fn send(&mut self, frame: &[u8]) -> Result<(), Errno>;
+
+    /// Waits for one frame; without `patience`, for as long as it takes.
+    fn receive(
+        &mut self,
+        buffer: &mut Buffer,
+        patience: Option<Duration>,
+    ) -> Result<Received, Errno>;
+
+    /// Writes all of it. False when it cannot be written.
+    fn write(&mut self, stream: Stream, text: &[u8]) -> bool;
+}
+
+/// Why the conversation ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no connection to be had.
+    NotConnected(Errno),
+    /// It broke.
+    Broken(Errno),
+    /// Process 1 hung up without an answer.
+    HungUp,
+    /// Process 1 does not answer.
+    Silent,
+    /// Process 1, or whoever is there, speaks another version; its header, if it has one of ours.
+    OtherVersion(Option<Sender>),
+    /// Process 1 could not read the request.
+    Rejected(Malformed),
+    /// Its answer cannot be read, or is the answer to something else.
+    BadAnswer(Malformed),
+}
+
+/// The tool at work: a client, the name it goes by, and whether all output was written.
+pub struct Tool<'c, 'p, C: Client> {
+    client: &'c mut C,
+    pub(super) program: &'p str,
+    is_written: bool,
+}
+
+impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
+    pub(super) fn new(client: &'c mut C, program: &'p str) -> Self {
+        Self {
+            client,
+            program,
+            is_written: true,
+        }
+    }
+
+    pub(super) fn is_all_written(&self) -> bool {
+        self.is_written
+    }
+
+    /// Writes to standard output.
+    pub(super) fn say(&mut self, text: fmt::Arguments<'_>) {
+        self.write(Stream::Output, text);
+    }
+
+    /// Writes a line to standard error.
+    pub(super) fn complain(&mut self, text: fmt::Arguments<'_>) {
+        let program = self.program;
+        self.write(Stream::Errors, format_args!("{program}: {text}\n"));
+    }
+
+    fn write(&mut self, stream: Stream, text: fmt::Arguments<'_>) {
+        let buffer = heapless::Vec::new();
+        let mut output = Output {
+            client: &mut *self.client,
+            stream,
+            buffer,
+            is_written: true,
+        };
+        let _ = output.write_fmt(text);
+        output.flush();
+        self.is_written &= output.is_written;
+    }
+
+    /// Connects and greets, which shows whether both speak the same version. Returns what it is.
+    pub(super) fn open<'b>(
+        &mut self,
+        buffer: &'b mut Buffer,
+    ) -> Result<MachineRecord<'b>, Trouble> {
+        self.client.connect().map_err(Trouble::NotConnected)?;
+        self.send(&Request::Machine, buffer)?;
+        let mut received = self.receive(buffer, Some(PATIENCE))?;
+        if received.is_none() {
+            self.complain(format_args!(
+                "process 1 is busy with other clients; waiting"
+            ));
+            received = self.receive(buffer, Some(PATIENCE_LAST))?;
+        }
+        let length = received.ok_or(Trouble::Silent)?;
+        let Response::Machine(machine) = message(checked(buffer, length)?)? else {
+            return Err(UNEXPECTED);
+        };
+        Ok(machine)
+    }
+
+    /// Asks and waits for the answer.
+    pub(super) fn ask<'b>(
+        &mut self,
+        request: &Request<'_>,
+        buffer: &'b mut Buffer,
+    ) -> Result<&'b [u8], Trouble> {
+        self.send(request, buffer)?;
+        let length = self.receive(buffer, None)?.ok_or(Trouble::Silent)?;
+        checked(buffer, length)
+    }
+
+    fn send(&mut self, request: &Request<'_>, buffer: &mut Buffer) -> Result<(), Trouble> {
+        let mut writer = Writer::new(buffer);
+        // A name that does not fit is no unit's: an empty name is refused just the same.
+        if writer.add(request).is_err() {
+            let _ = writer.add(&nameless(request));
+        }
+        let length = writer.length();
+        let frame = buffer.get(..length).unwrap_or_default();
+        match self.client.send(frame) {
+            // Process 1 may have answered and hung up already: its answer says more.
+            Err(Errno(32)) | Ok(()) => Ok(()),
+            Err(error) => Err(Trouble::Broken(error)),
+        }
+    }
+
+    fn receive(
+        &mut self,
+        buffer: &mut Buffer,
+        patience: Option<Duration>,
+    ) -> Result<Option<usize>, Trouble> {
+        match self
+            .client
+            .receive(buffer, patience)
+            .map_err(Trouble::Broken)?
+        {
+            Received::Frame(length) => Ok(Some(length)),
+            Received::HungUp => Err(Trouble::HungUp),
+            Received::Nothing => Ok(None),
+        }
+    }
+
+    /// Shows every unit to `look`, in the manifest's order.
+    pub(super) fn each_unit(
+        &mut self,
+        buffer: &mut Buffer,
+        look: &mut dyn FnMut(&mut Self, &UnitRecord<'_>),
+    ) -> Result<(), Trouble> {
+        let mut next = Some(0);
+        // Every page ends behind the one before it, or the last: 65 536 pages at most.
+        while let Some(from) = next {
+            next = None;
+            let mut reader = Reader::new(self.ask(&Request::Units { from }, buffer)?)
+                .map_err(Trouble::BadAnswer)?;
+            let Response::Units { total } = reader.take().map_err(Trouble::BadAnswer)? else {
+                return Err(UNEXPECTED);
+            };
+            while !reader.is_at_end() {
+                let unit: UnitRecord<'_> = reader.take().map_err(Trouble::BadAnswer)?;
+                look(self, &unit);
+                next = unit
+                    .index
+                    .checked_add(1)
+                    .filter(|&next| next > from && next < total);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The answer belongs to another question.
+const UNEXPECTED: Trouble = Trouble::BadAnswer(Malformed {
+    problem: Problem::BadValue,
+    offset: 8,
+});
+
+fn nameless<'a>(request: &Request<'a>) -> Request<'a> {
+    match *request {
+        Request::Unit { .. } => Request::Unit { name: "" },
+        Request::Change { change, wait, .. } => Request::Change {
+            change,
+            name: "",
+            wait,
+        },
+        Request::Machine | Request::Units { .. } | Request::Act(_) => *request,
+    }
+}
+
+/// The answer's frame, if whoever sent it speaks our version.
+fn checked(buffer: &Buffer, length: usize) -> Result<&[u8], Trouble> {
+    let too_long = Malformed {
+        problem: Problem::TooLong,
+        offset: u16::MAX,
+    };
+    let frame = buffer.get(..length).ok_or(Trouble::BadAnswer(too_long))?;
+    match Sender::of(frame) {
+        Some(Sender::SELF) => Ok(frame),
+        other => Err(Trouble::OtherVersion(other)),
+    }
+}
+
+/// The one message of an answer.
+pub fn message(frame: &[u8]) -> Result<Response<'_>, Trouble> {
+    let response = decode(frame).map_err(Trouble::BadAnswer)?;
+    if let Response::Error(malformed) = response {
+        return Err(Trouble::Rejected(malformed));
+    }
+    Ok(response)
+}
+
+/// Gathers output, so that it takes few system calls.
+struct Output<'c, C: Client> {
+    client: &'c mut C,
+    stream: Stream,
+    buffer: heapless::Vec<u8, OUTPUT_BYTES_MAX>,
+    is_written: bool,
+}
+
+impl<C: Client> Output<'_, C> {
+    fn flush(&mut self) {
+        self.is_written &= self.client.write(self.stream, &self.buffer);
+        self.buffer.clear();
+    }
+}
+
+impl<C: Client> Write for Output<'_, C> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        for chunk in piece.as_bytes().chunks(OUTPUT_BYTES_MAX) {
+            if self.buffer.extend_from_slice(chunk).is_err() {
+                self.flush();
+                // A chunk always fits an empty buffer.
+                let _ = self.buffer.extend_from_slice(chunk);
+            }
+        }
+        Ok(())
+    }
+}

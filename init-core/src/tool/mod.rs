@@ -1,0 +1,162 @@
+//! This room is the control tool, but for the socket: arguments, conversation, output, exit codes.
+//!
+//! It allocates nothing and never waits without saying so, except for the unit that it was asked to
+//! wait for. The exit codes are those of `help.txt`.
+
+mod arguments;
+mod complaints;
+mod conversation;
+mod render;
+mod similar;
+
+#[cfg(test)]
+mod tests;
+
+pub use conversation::{Client, Received, Stream};
+
+use crate::event::MachineRequest;
+use crate::limits::FRAME_BYTES_MAX;
+use crate::protocol::{Buffer, Change, Request, Response, SCHEMA, VERSION};
+use crate::status::{MachinePhase, UnitState};
+use arguments::{Command, Parsed, base_name, parse, units};
+use conversation::{Tool, Trouble, message};
+use render::{Heading, Machine, Row, Unit};
+
+/// Done as asked.
+pub const DONE: u8 = 0;
+/// It failed, was refused or was superseded; or the output could not be written.
+pub const FAILED: u8 = 1;
+/// The arguments make no sense.
+pub const USAGE: u8 = 2;
+/// `status`: not active, as the LSB has it; the machine: not up, or a unit failed.
+pub const NOT_ACTIVE: u8 = 3;
+/// No such unit, as the LSB has it.
+pub const NO_SUCH_UNIT: u8 = 4;
+/// Process 1 cannot be reached: not root, not there, or it does not answer.
+pub const NOT_REACHED: u8 = 5;
+/// Process 1 is another version, or not ours at all.
+pub const OTHER_VERSION: u8 = 6;
+
+/// Does what the arguments ask; returns the exit code. `program` is the name that the tool was
+/// called by, `words` what follows it.
+pub fn run<'a>(
+    client: &mut impl Client,
+    program: &str,
+    words: impl Iterator<Item = &'a str> + Clone,
+) -> u8 {
+    let mut tool = Tool::new(client, base_name(program));
+    let code = match parse(program, words.clone()) {
+        Ok(parsed) => tool.perform(parsed, units(words)),
+        Err(usage) => tool.complain_of_usage(usage),
+    };
+    match (code, tool.is_all_written()) {
+        (DONE, false) => FAILED,
+        _ => code,
+    }
+}
+
+impl<C: Client> Tool<'_, '_, C> {
+    fn perform<'a>(
+        &mut self,
+        Parsed { command, wait }: Parsed,
+        mut units: impl Iterator<Item = &'a str> + Clone,
+    ) -> u8 {
+        let buffer = &mut [0; FRAME_BYTES_MAX];
+        let result = match command {
+            Command::Help => self.help(),
+            Command::Version => self.version(buffer),
+            Command::List => self.list(buffer),
+            Command::Status if units.clone().next().is_none() => self.machine(buffer),
+            Command::Status => self.each(buffer, &mut units, |tool, name, buffer| {
+                tool.status(name, buffer)
+            }),
+            Command::Change(change) => self.each(buffer, &mut units, |tool, name, buffer| {
+                tool.change(change, name, wait, buffer)
+            }),
+            Command::Act(request) => self.act(request, buffer),
+        };
+        result.unwrap_or_else(|trouble| self.complain_of_trouble(trouble))
+    }
+
+    /// Does the same for each unit, also after a failure; the first failure's code is the result.
+    fn each(
+        &mut self,
+        buffer: &mut Buffer,
+        units: &mut dyn Iterator<Item = &str>,
+        mut step: impl FnMut(&mut Self, &str, &mut Buffer) -> Result<u8, Trouble>,
+    ) -> Result<u8, Trouble> {
+        self.open(buffer)?;
+        let mut result = DONE;
+        for name in units {
+            let code = step(self, name, buffer)?;
+            result = if result == DONE { code } else { result };
+        }
+        Ok(result)
+    }
+
+    fn help(&mut self) -> Result<u8, Trouble> {
+        self.say(format_args!("{}", include_str!("help.txt")));
+        Ok(DONE)
+    }
+
+    fn version(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
+        let version = env!("CARGO_PKG_VERSION");
+        self.say(format_args!(
+            "sctl {version}, protocol {VERSION}, schema {SCHEMA:08x}\n"
+        ));
+        let version = self.open(buffer)?.version;
+        self.say(format_args!("process 1: sysMaster {version}\n"));
+        Ok(DONE)
+    }
+
+    fn machine(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
+        let machine = self.open(buffer)?;
+        self.say(format_args!("{}", Machine(&machine)));
+        let is_well = machine.phase == MachinePhase::Up && machine.failed == 0;
+        Ok(if is_well { DONE } else { NOT_ACTIVE })
+    }
+
+    fn list(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
+        self.open(buffer)?;
+        let mut width = 0;
+        self.each_unit(buffer, &mut |_, unit| width = unit.name.len().max(width))?;
+        self.say(format_args!("{}", Heading(width)));
+        self.each_unit(buffer, &mut |tool, unit| {
+            tool.say(format_args!("{}", Row(unit, width)))
+        })?;
+        Ok(DONE)
+    }
+
+    fn status(&mut self, name: &str, buffer: &mut Buffer) -> Result<u8, Trouble> {
+        let response = message(self.ask(&Request::Unit { name }, buffer)?)?;
+        let Response::Unit(unit, detail) = response else {
+            return match self.settle(name, response) {
+                Some(code) => Ok(code),
+                None => self.no_such_unit(name, buffer),
+            };
+        };
+        self.say(format_args!("{}", Unit(&unit, &detail)));
+        let is_active = unit.state == UnitState::Active;
+        Ok(if is_active { DONE } else { NOT_ACTIVE })
+    }
+
+    fn change(
+        &mut self,
+        change: Change,
+        name: &str,
+        wait: bool,
+        buffer: &mut Buffer,
+    ) -> Result<u8, Trouble> {
+        let response = message(self.ask(&Request::Change { change, name, wait }, buffer)?)?;
+        match self.settle(name, response) {
+            Some(code) => Ok(code),
+            None => self.no_such_unit(name, buffer),
+        }
+    }
+
+    fn act(&mut self, request: MachineRequest, buffer: &mut Buffer) -> Result<u8, Trouble> {
+        self.open(buffer)?;
+        let response = message(self.ask(&Request::Act(request), buffer)?)?;
+        Ok(self.settle("", response).unwrap_or(FAILED))
+    }
+}

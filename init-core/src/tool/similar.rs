@@ -1,0 +1,114 @@
+//! This file finds what somebody may have meant: the most similar of many names.
+
+use crate::limits::NAME_BYTES_MAX;
+
+/// Remembers the name that is most similar to a word.
+#[derive(Debug)]
+pub struct Similar<'w> {
+    word: &'w str,
+    name: heapless::String<NAME_BYTES_MAX>,
+    distance: usize,
+}
+
+impl<'w> Similar<'w> {
+    /// Nothing found yet. Names that differ in more than a third of the word do not count.
+    pub fn new(word: &'w str) -> Self {
+        let limit = (word.len() / 3).saturating_add(1);
+        Self {
+            word,
+            name: heapless::String::new(),
+            distance: limit.saturating_add(1),
+        }
+    }
+
+    /// Looks at a name.
+    pub fn look_at(&mut self, name: &str) {
+        if let Some(distance) = distance(self.word.as_bytes(), name.as_bytes())
+            && distance < self.distance
+        {
+            self.distance = distance;
+            self.name.clear();
+            // A longer name has no distance.
+            let _ = self.name.push_str(name);
+        }
+    }
+
+    /// The most similar name of those looked at; the first of several.
+    pub fn found(&self) -> Option<&str> {
+        (!self.name.is_empty()).then_some(self.name.as_str())
+    }
+}
+
+/// How many bytes must be put in, taken out or changed to make one of the other. `None` when one is
+/// longer than a name can be.
+fn distance(from: &[u8], to: &[u8]) -> Option<usize> {
+    if from.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    // `row[i]` is the distance between the first `i` bytes of `to` and what was seen of `from`.
+    let mut row = [0_usize; NAME_BYTES_MAX + 1];
+    let row = row.get_mut(..=to.len())?;
+    row.iter_mut()
+        .enumerate()
+        .for_each(|(index, cell)| *cell = index);
+    for (done, &byte) in from.iter().enumerate() {
+        let mut diagonal = done;
+        let mut left = done.saturating_add(1);
+        let (first, cells) = row.split_first_mut()?;
+        *first = left;
+        for (cell, &other) in cells.iter_mut().zip(to) {
+            let change = diagonal.saturating_add(usize::from(byte != other));
+            diagonal = *cell;
+            left = change.min(left.min(diagonal).saturating_add(1));
+            *cell = left;
+        }
+    }
+    row.last().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_those_of_levenshtein() {
+        let table = [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("broker", "broker", 0),
+            ("borker", "broker", 2),
+            ("kitten", "sitting", 3),
+            ("flaw", "lawn", 2),
+        ];
+        for (from, to, expected) in table {
+            assert_eq!(
+                distance(from.as_bytes(), to.as_bytes()),
+                Some(expected),
+                "{from} {to}"
+            );
+        }
+        let longest = [b'x'; NAME_BYTES_MAX];
+        assert_eq!(distance(&longest, b""), Some(NAME_BYTES_MAX));
+        assert_eq!(distance(&[b'x'; NAME_BYTES_MAX + 1], b""), None);
+        assert_eq!(distance(b"", &[b'x'; NAME_BYTES_MAX + 1]), None);
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_and_far_ones_are_not() {
+        let names = ["broker", "getty@ttyAMA0", "data", "date"];
+        let table = [
+            ("borker", Some("broker")),
+            ("brokr", Some("broker")),
+            ("dat", Some("data")),
+            ("getty@ttyAMA1", Some("getty@ttyAMA0")),
+            ("network", None),
+            ("", None),
+        ];
+        for (word, expected) in table {
+            let mut similar = Similar::new(word);
+            names.iter().for_each(|name| similar.look_at(name));
+            assert_eq!(similar.found(), expected, "{word}");
+        }
+    }
+}

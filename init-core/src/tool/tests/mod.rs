@@ -1,0 +1,159 @@
+//! This room tests the control tool against process 1's own session code, without a socket.
+
+mod commands;
+mod trouble;
+
+use super::*;
+use crate::effect::Reply;
+use crate::event::{ControlRequest, Errno, ExitStatus};
+use crate::fixture::MANIFEST;
+use crate::ident::UnitId;
+use crate::protocol::{Intake, View, answer, begun, receive};
+use crate::status::{MachineStatus, UnitStatus};
+use crate::time::{Duration, Instant};
+use crate::unit::Manifest;
+use std::string::String;
+use std::vec::Vec;
+
+static GATEWAY: Manifest = MANIFEST;
+
+/// A process 1 on a desk: units as listed, replies as told, every request remembered.
+struct Desk {
+    states: [UnitState; 6],
+    phase: MachinePhase,
+    reply: Reply,
+    asked: Vec<(ControlRequest, bool)>,
+    /// What `connect` gives.
+    connection: Result<(), Errno>,
+    /// Instead of an answer, this often.
+    silent: usize,
+    /// Sent instead of every answer.
+    instead: Option<Vec<u8>>,
+    /// What is to be received next; `None`: hung up.
+    pending: Option<Vec<u8>>,
+    waits: Vec<Option<Duration>>,
+    output: String,
+    errors: String,
+    output_is_broken: bool,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            states: [UnitState::Active; 6],
+            phase: MachinePhase::Up,
+            reply: Reply::Done,
+            asked: Vec::new(),
+            connection: Ok(()),
+            silent: 0,
+            instead: None,
+            pending: None,
+            waits: Vec::new(),
+            output: String::new(),
+            errors: String::new(),
+            output_is_broken: false,
+        }
+    }
+
+    /// Runs a command line; returns its exit code.
+    fn run(&mut self, line: &str) -> u8 {
+        let mut words = line.split(' ');
+        let program = words.next().unwrap_or_default();
+        run(self, program, words)
+    }
+
+    fn status(&self, unit: UnitId) -> Option<UnitStatus> {
+        let state = *self.states.get(unit.index())?;
+        let has_failed = state == UnitState::Failed;
+        Some(UnitStatus {
+            state,
+            since: Instant::from_us(1_000_000),
+            pid: (state == UnitState::Active).then_some(100 + u32::from(unit.0)),
+            ready_after: Some(Duration::from_ms(45)),
+            restarts: u16::from(has_failed),
+            last_exit: has_failed.then_some(ExitStatus::Code(3)),
+            failure: has_failed.then_some(crate::effect::Failure::StartLimit),
+        })
+    }
+
+    fn answer(&mut self, frame: &[u8]) -> Vec<u8> {
+        let mut buffer = [0; FRAME_BYTES_MAX];
+        let failed = self
+            .states
+            .iter()
+            .filter(|state| **state == UnitState::Failed)
+            .count();
+        let failed = u16::try_from(failed).unwrap();
+        let boot_took = Some(Duration::from_ms(912));
+        let machine = MachineStatus {
+            phase: self.phase,
+            ready: 6 - failed,
+            failed,
+            boot_took,
+        };
+        let now = Instant::from_us(3_000_000);
+        let status = &|unit| self.status(unit);
+        let intake = receive(
+            frame,
+            &View {
+                manifest: &GATEWAY,
+                status,
+                machine,
+                now,
+            },
+            &mut buffer,
+        );
+        let length = match intake {
+            Intake::Answer(length) | Intake::Reject(length) => length,
+            Intake::Control { request, wait } => {
+                self.asked.push((request, wait));
+                match wait {
+                    true => answer(self.reply, &GATEWAY, &mut buffer),
+                    false => begun(&mut buffer),
+                }
+            }
+        };
+        buffer[..length].to_vec()
+    }
+}
+
+impl Client for Desk {
+    const ADDRESS: &'static str = "/run/control";
+
+    fn connect(&mut self) -> Result<(), Errno> {
+        self.connection
+    }
+
+    fn send(&mut self, frame: &[u8]) -> Result<(), Errno> {
+        let answer = self.answer(frame);
+        self.pending = Some(self.instead.clone().unwrap_or(answer));
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        buffer: &mut Buffer,
+        patience: Option<Duration>,
+    ) -> Result<Received, Errno> {
+        self.waits.push(patience);
+        if self.silent > 0 {
+            self.silent -= 1;
+            return Ok(Received::Nothing);
+        }
+        let Some(frame) = self.pending.take().filter(|frame| !frame.is_empty()) else {
+            return Ok(Received::HungUp);
+        };
+        let length = frame.len().min(FRAME_BYTES_MAX);
+        buffer[..length].copy_from_slice(&frame[..length]);
+        Ok(Received::Frame(frame.len()))
+    }
+
+    fn write(&mut self, stream: Stream, text: &[u8]) -> bool {
+        let text = std::str::from_utf8(text).unwrap();
+        match stream {
+            Stream::Output => self.output.push_str(text),
+            Stream::Errors => self.errors.push_str(text),
+        }
+        !(self.output_is_broken && stream == Stream::Output)
+    }
+}
