@@ -131,6 +131,12 @@ impl Console {
         })
     }
 
+    /// Where the text ends now.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.lock().text.len()
+    }
+
     /// Every finished line so far with the time it began.
     #[must_use]
     pub fn lines(&self) -> Vec<(Duration, String)> {

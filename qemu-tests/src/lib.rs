@@ -7,7 +7,11 @@
 
 pub mod console;
 pub mod debian;
+pub mod expect;
 pub mod image;
 pub mod kernel;
 pub mod machine;
 pub mod progress;
+pub mod report;
+pub mod run;
+mod wildcard;

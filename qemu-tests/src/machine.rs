@@ -167,6 +167,11 @@ impl Machine {
         }
     }
 
+    /// Lets the next wait look only at what comes from now on.
+    pub fn skip_to_end(&mut self) {
+        self.cursor = self.console.end();
+    }
+
     /// Types into the guest's console.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! Like Debian itself, the tree has `/bin`, `/sbin` and `/lib*` as links into `/usr`, wherever a
 //! package puts its files.
 
+use crate::wildcard;
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -368,29 +369,11 @@ fn merged(path: &str) -> String {
 /// Whether `path` is what `pattern` names, or lies below it. `*` stands for a part of one name.
 fn matches(pattern: &str, path: &str) -> bool {
     let mut names = path.split('/');
-    pattern
-        .split('/')
-        .all(|part| names.next().is_some_and(|name| matches_name(part, name)))
-}
-
-fn matches_name(pattern: &str, name: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(mut name) = name.strip_prefix(start) else {
-        return false;
-    };
-    let mut parts = rest.split('*').peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return name.ends_with(part);
-        }
-        match name.find(part) {
-            Some(at) => name = &name[at + part.len()..],
-            None => return false,
-        }
-    }
-    true
+    pattern.split('/').all(|part| {
+        names
+            .next()
+            .is_some_and(|name| wildcard::matches(part, name))
+    })
 }
 
 #[cfg(test)]
@@ -411,8 +394,6 @@ mod tests {
             ),
             ("usr/lib/*/gconv", "usr/lib/gconv", false),
             ("etc/*.example", "etc/a.example", true),
-            ("etc/a*b*c", "etc/a1b2c", true),
-            ("etc/a*b*c", "etc/a1c", false),
         ];
         for (pattern, path, wanted) in cases {
             assert_eq!(matches(pattern, path), wanted, "{pattern} {path}");

@@ -1,0 +1,213 @@
+//! This file reads process 1's lines on the console and makes the boot report of them.
+//!
+//! It is what the user sees of a boot: each unit with its time to ready, what failed and why, the
+//! total, and what process 1 costs. Whether services work is judged elsewhere (`expect`).
+
+use std::fmt;
+
+/// What process 1's lines begin with.
+const MARK: &str = "init: [";
+
+/// What process 1 said of a boot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BootReport {
+    /// Units in the order in which they became ready, with the time each took.
+    pub ready: Vec<(String, String)>,
+    /// Units that failed, with the cause.
+    pub failed: Vec<(String, String)>,
+    /// Units that ended and were started again, with how often and the last cause.
+    pub restarted: Vec<(String, u32, String)>,
+    /// When process 1 wrote its first line, on the kernel's clock.
+    pub begun: Option<String>,
+    /// How the boot ended.
+    pub end: Option<BootEnd>,
+    /// Resident memory of process 1 in KiB.
+    pub memory_kib: Option<u32>,
+}
+
+/// The line that ends a boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootEnd {
+    /// The target that was asked for.
+    pub target: String,
+    /// Whether it was reached.
+    pub reached: bool,
+    /// Its time and counts, in process 1's words.
+    pub rest: String,
+}
+
+impl BootReport {
+    /// Reads the console's lines; what is not process 1's is passed over.
+    pub fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut report = Self::default();
+        for line in lines {
+            // A prompt without a newline may stand before the mark.
+            let Some((time, text)) = line
+                .find(MARK)
+                .and_then(|at| line.get(at + MARK.len()..))
+                .and_then(|rest| rest.split_once("] "))
+            else {
+                continue;
+            };
+            if report.begun.is_none() {
+                report.begun = Some(time.trim().to_string());
+            }
+            report.take(text);
+        }
+        report
+    }
+
+    fn take(&mut self, text: &str) {
+        if let Some(text) = text.strip_prefix("boot: ") {
+            self.take_boot(text);
+        } else if let Some((unit, took)) = text.split_once(": ready after ") {
+            self.failed.retain(|(name, _)| name != unit);
+            if !self.ready.iter().any(|(name, _)| name == unit) {
+                self.ready.push((unit.to_string(), took.to_string()));
+            }
+        } else if let Some((unit, why)) = text.split_once(": failed: ") {
+            self.ready.retain(|(name, _)| name != unit);
+            self.failed.push((unit.to_string(), why.to_string()));
+        } else if let Some((unit, rest)) = text.split_once(": ended: ")
+            && let Some((why, _)) = rest.split_once("; restart ")
+        {
+            match self.restarted.iter_mut().find(|(name, _, _)| name == unit) {
+                Some((_, count, last)) => {
+                    *count += 1;
+                    *last = why.to_string();
+                }
+                None => self.restarted.push((unit.to_string(), 1, why.to_string())),
+            }
+        }
+    }
+
+    fn take_boot(&mut self, text: &str) {
+        if let Some(kib) = text.strip_prefix("process 1 uses ") {
+            self.memory_kib = kib.split(' ').next().and_then(|number| number.parse().ok());
+            return;
+        }
+        for (mark, reached) in [(" NOT reached after ", false), (" reached after ", true)] {
+            if let Some((target, rest)) = text.split_once(mark) {
+                let (target, rest) = (target.to_string(), rest.to_string());
+                self.end = Some(BootEnd {
+                    target,
+                    reached,
+                    rest,
+                });
+                return;
+            }
+        }
+    }
+
+    /// What is wrong with the boot; `None`: the target was reached and nothing failed.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let Some(end) = &self.end else {
+            return Some("process 1 has not ended the boot".to_string());
+        };
+        if !self.failed.is_empty() {
+            let names: Vec<&str> = self.failed.iter().map(|(name, _)| name.as_str()).collect();
+            return Some(format!("these units failed: {}", names.join(", ")));
+        }
+        (!end.reached).then(|| format!("the target {} was not reached", end.target))
+    }
+}
+
+impl fmt::Display for BootReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.ready.iter().map(|(name, _)| name);
+        let all = names.chain(self.failed.iter().map(|(name, _)| name));
+        let width = all.map(|name| name.chars().count()).max().unwrap_or(0);
+        for (unit, took) in &self.ready {
+            write!(f, "  {unit:width$}  ready after {took}")?;
+            if let Some((_, count, why)) = self.restarted.iter().find(|(name, _, _)| name == unit) {
+                let times = if *count == 1 {
+                    "once"
+                } else {
+                    &format!("{count} times")
+                };
+                write!(f, ", restarted {times} (last: {why})")?;
+            }
+            writeln!(f)?;
+        }
+        for (unit, why) in &self.failed {
+            writeln!(f, "  {unit:width$}  FAILED: {why}")?;
+        }
+        match &self.end {
+            Some(end) => {
+                let word = if end.reached {
+                    "reached"
+                } else {
+                    "NOT reached"
+                };
+                write!(f, "{} {word} after {}", end.target, end.rest)?;
+            }
+            None => write!(f, "the boot did not end")?,
+        }
+        if let Some(begun) = &self.begun {
+            write!(f, "; the kernel had taken {begun} s")?;
+        }
+        if let Some(kib) = self.memory_kib {
+            write!(f, "; process 1 uses {kib} KiB")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: &str = "\
+[    1.459] Run /init as init process
+init: [    1.480] sysMaster 0.1.0: gateway on virt-aarch64, 12 units, target online
+init: [    1.492] setup: ready after 12 ms
+init: [    1.600] broker: ready after 45 ms
+init: [    1.601] flaky: ready after 3 ms
+init: [    1.610] flaky: ended: SIGSEGV; restart 1 in 200 ms
+init: [    1.810] flaky: ended: SIGSEGV; restart 2 in 400 ms
+gateway login: init: [    1.900] boot: online reached after 420 ms: 12 units ready, 0 failed
+init: [    1.901] boot: process 1 uses 64 KiB of memory
+";
+
+    #[test]
+    fn a_boot_is_read_from_its_lines() {
+        let report = BootReport::read(BOOT.lines());
+        assert_eq!(report.problem(), None);
+        let text = "  \
+  setup   ready after 12 ms
+  broker  ready after 45 ms
+  flaky   ready after 3 ms, restarted 2 times (last: SIGSEGV)
+online reached after 420 ms: 12 units ready, 0 failed; the kernel had taken 1.480 s; \
+process 1 uses 64 KiB";
+        assert_eq!(report.to_string(), text);
+    }
+
+    #[test]
+    fn a_failed_unit_is_a_problem_even_where_the_target_was_reached() {
+        let failed = BOOT.replace("broker: ready after 45 ms", "broker: failed: exit code 3");
+        let report = BootReport::read(failed.lines());
+        assert_eq!(
+            report.problem().as_deref(),
+            Some("these units failed: broker")
+        );
+        assert!(
+            report
+                .to_string()
+                .contains("  broker  FAILED: exit code 3\n"),
+            "{report}"
+        );
+    }
+
+    #[test]
+    fn a_target_that_was_not_reached_and_a_boot_without_end_are_problems() {
+        let missed = BOOT.replace("online reached", "online NOT reached");
+        let problem = BootReport::read(missed.lines()).problem();
+        assert_eq!(
+            problem.as_deref(),
+            Some("the target online was not reached")
+        );
+        let cut = BOOT.lines().take(5);
+        assert!(BootReport::read(cut).problem().is_some());
+    }
+}

@@ -1,0 +1,244 @@
+//! This file is what `cargo xtask image` and `cargo xtask run` do once they know board and product.
+//!
+//! A run ends with success only if the kernel booted, the product's target was reached without a
+//! failed unit, its services showed on the console that they work, and the machine powered off when
+//! it was told to.
+
+use crate::debian::Store;
+use crate::expect::{self, Expectation, Standing};
+use crate::image::{self, Image, Recipe};
+use crate::kernel::Kernel;
+use crate::machine::{Machine, Options};
+use crate::progress::{Step, say};
+use crate::report::BootReport;
+use anyhow::{Context, Result, bail};
+use manifests::board::Board;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// From the start of QEMU to the end of the boot. An emulated ARM board takes three seconds on an
+/// idle desk; the rest is for busy machines.
+const BOOT_WITHIN: Duration = Duration::from_secs(180);
+
+/// From the end of the boot until the services have shown that they work.
+const SHOWN_WITHIN: Duration = Duration::from_secs(60);
+
+/// Until somebody answers on the console.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long one key press is waited for before it is typed again.
+const ANSWER_AGAIN: Duration = Duration::from_secs(4);
+
+/// From the request to the end of QEMU.
+const POWER_OFF_WITHIN: Duration = Duration::from_secs(60);
+
+/// A product on a board.
+pub struct Request<'a> {
+    /// The board.
+    pub board: &'a Board,
+    /// The product's manifest.
+    pub product: &'a Path,
+    /// What its root file system is made of.
+    pub recipe: Recipe,
+    /// Where downloads are kept.
+    pub cache: &'a Path,
+    /// The folder that the image is written to.
+    pub out: &'a Path,
+    /// Builds process 1 for the product, given the folder of its root file system.
+    pub build: &'a dyn Fn(&Path) -> Result<PathBuf>,
+}
+
+/// How a run goes on when the product is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Judge it and power off.
+    Once,
+    /// Judge it, then hand the console to the user, if there is one.
+    HandOver,
+    /// Hand the console to the user from the first line, judging nothing.
+    Interactive,
+}
+
+impl Request<'_> {
+    fn name(&self) -> String {
+        let product = self
+            .product
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        format!("{product} on {}", self.board.name)
+    }
+}
+
+/// Builds the image: packages, kernel, root file system, process 1.
+///
+/// # Errors
+/// Something cannot be fetched, built, read or written.
+pub fn build_image(request: &Request<'_>) -> Result<Image> {
+    let store = Store::new(request.cache, &request.board.debian_arch);
+    let kernel = Kernel::fetch(&store, &request.board.kernel.packages)
+        .with_context(|| format!("the kernel of {}", request.board.name))?;
+    let mut tree = image::root_file_system(&request.recipe, &store, &kernel)
+        .with_context(|| format!("the root file system of {}", request.name()))?;
+    let folder = request.out.join("rootfs");
+    tree.write_folder(&folder)?;
+    let init = (request.build)(&folder)?;
+    image::add_init(&mut tree, &init)?;
+    image::write(&tree, &kernel, request.board, request.out)
+}
+
+/// Builds and boots the product, reports and judges it.
+///
+/// # Errors
+/// The image cannot be built, the product does not work (with what is missing and the console's
+/// last lines), or the machine does not power off.
+pub fn run(request: &Request<'_>, manner: Manner) -> Result<()> {
+    let image = build_image(request)?;
+    say(&format!("image of {}: {}", request.name(), image.summary));
+    let nonce = nonce()?;
+    let expectations = expect::load(request.product, &nonce)?;
+    let options = Options {
+        append: vec![format!("gateway.nonce={nonce}")],
+        ..Options::default()
+    };
+    let log = request.out.join("console.log");
+    let mut machine = Machine::boot(request.board, &image, &options, &log)?;
+    if manner == Manner::Interactive {
+        say(&format!("{}: leave with Ctrl-A X", request.name()));
+        return machine.hand_over();
+    }
+    let step = Step::begin(format!(
+        "booting {} (console: {})",
+        request.name(),
+        log.display()
+    ));
+    let watched = watch(&mut machine, &expectations);
+    drop(step);
+    let lines = machine.console().lines();
+    let report = BootReport::read(lines.iter().map(|(_, line)| line.as_str()));
+    println!("{report}");
+    show(&expectations, &lines);
+    watched?;
+    if manner == Manner::HandOver && std::io::stdin().is_terminal() {
+        say("The console is yours: press Enter. `poweroff` ends it, Ctrl-A X cuts the power.");
+        return machine.hand_over();
+    }
+    power_off(&mut machine)
+}
+
+/// Watches the console until everything was shown, or it is clear that it will not be.
+fn watch(machine: &mut Machine, expectations: &[Expectation]) -> Result<()> {
+    machine
+        .wait_for_any(&["] boot: "], BOOT_WITHIN)
+        .context("the product did not boot")?;
+    let deadline = Instant::now() + SHOWN_WITHIN;
+    loop {
+        let ended = machine.has_ended()?;
+        let lines = machine.console().lines();
+        let report = BootReport::read(lines.iter().map(|(_, line)| line.as_str()));
+        let missing = missing(expectations, &lines);
+        let problem = report.problem();
+        if problem.is_none() && missing.is_empty() {
+            return Ok(());
+        }
+        let failed = report.end.is_some() && problem.is_some();
+        if failed || ended || Instant::now() >= deadline {
+            let mut causes: Vec<String> = problem.into_iter().collect();
+            causes.extend(missing);
+            if ended {
+                causes.push("the machine ended by itself".to_string());
+            }
+            bail!(
+                "the product does not work: {}\n{}",
+                causes.join("; "),
+                machine.tail()
+            );
+        }
+        machine.console().wait_for_more(Duration::from_millis(200));
+    }
+}
+
+fn missing(expectations: &[Expectation], lines: &[(Duration, String)]) -> Vec<String> {
+    let missing = expectations.iter().filter_map(|expectation| {
+        let what = &expectation.what;
+        match expectation.judge(lines) {
+            Standing::Met(..) => None,
+            Standing::Missing(line) => Some(format!("not shown that {what} (no line {line:?})")),
+            Standing::NotSlower(gaps) => Some(format!("not shown that {what} (waits: {gaps:.2?})")),
+        }
+    });
+    missing.collect()
+}
+
+fn show(expectations: &[Expectation], lines: &[(Duration, String)]) {
+    for expectation in expectations {
+        match expectation.judge(lines) {
+            Standing::Met(time, line) => {
+                let seconds = time.as_secs_f64();
+                println!(
+                    "works: {}\n       at {seconds:.2} s: {}",
+                    expectation.what,
+                    line.trim()
+                );
+            }
+            Standing::Missing(_) | Standing::NotSlower(_) => {
+                println!("NOT SHOWN: {}", expectation.what);
+            }
+        }
+    }
+}
+
+/// Logs in on the console and asks for the power-off, as a user would.
+fn power_off(machine: &mut Machine) -> Result<()> {
+    log_in(machine)
+        .context("nobody answers on the console, so the power-off cannot be asked for")?;
+    let asked = Instant::now();
+    machine.type_text("poweroff\n")?;
+    machine
+        .wait_for("reboot: Power down", POWER_OFF_WITHIN)
+        .context("the machine does not power off")?;
+    machine.wait_for_end(POWER_OFF_WITHIN)?;
+    println!("powered off in {:.2} s", asked.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Gets a root shell on the guest's console, through a login if one asks for it, and makes sure
+/// that it answers.
+///
+/// # Errors
+/// Neither a login nor a shell answers.
+pub fn log_in(machine: &mut Machine) -> Result<()> {
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    loop {
+        // Keys typed before somebody listens are lost, so they are typed again.
+        machine.skip_to_end();
+        machine.type_text("\n")?;
+        let found = machine.wait_for_any(&["login: ", "# "], ANSWER_AGAIN);
+        if found.as_ref().is_ok_and(|(which, ..)| *which == 0) {
+            machine.type_text("root\n")?;
+            // What follows is seen by the next turn's newline.
+            let _ = machine.wait_for("# ", ANSWER_AGAIN);
+        }
+        if found.is_ok() {
+            // The answer differs from the typed text, which the terminal echoes.
+            machine.type_text("echo shell-$((40 + 2))\n")?;
+            if machine.wait_for("shell-42", ANSWER_AGAIN).is_ok() {
+                return Ok(());
+            }
+        }
+        if machine.has_ended()? || Instant::now() >= deadline {
+            bail!("no shell answers on the console\n{}", machine.tail());
+        }
+    }
+}
+
+/// A word that no earlier boot has seen.
+pub(crate) fn nonce() -> Result<String> {
+    let mut bytes = [0_u8; 6];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .context("reading /dev/urandom")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
