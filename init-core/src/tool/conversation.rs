@@ -15,6 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// After this it is given up. Longer than most waits for a unit that may occupy the other places.
 const PATIENCE_LAST: Duration = Duration::from_secs(28);
 
+/// Attempts to connect while the queue is full: as long as the last patience.
+const CONNECT_COUNT_MAX: u16 = 300;
+
+/// EAGAIN: what connecting gives when nobody takes clients from a full queue.
+const QUEUE_IS_FULL: Errno = Errno(11);
+
+/// EPIPE: the other end has hung up.
+const HANGS_UP: Errno = Errno(32);
+
 /// Bytes of output gathered before they are written.
 const OUTPUT_BYTES_MAX: usize = 512;
 
@@ -43,8 +52,12 @@ pub trait Client {
     /// The address of process 1, for messages.
     const ADDRESS: &'static str;
 
-    /// Connects to process 1. Called once, before [`Self::send`] and [`Self::receive`].
+    /// Connects to process 1, before [`Self::send`] and [`Self::receive`]. Never waits: EAGAIN
+    /// when process 1's queue of clients is full; then it is called again after [`Self::pause`].
     fn connect(&mut self) -> Result<(), Errno>;
+
+    /// Waits a moment, about 100 ms.
+    fn pause(&mut self);
 
     /// Sends one frame.
     fn send(&mut self, frame: &[u8]) -> Result<(), Errno>;
@@ -128,7 +141,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         &mut self,
         buffer: &'b mut Buffer,
     ) -> Result<MachineRecord<'b>, Trouble> {
-        self.client.connect().map_err(Trouble::NotConnected)?;
+        self.connect()?;
         self.send(&Request::Machine, buffer)?;
         let mut received = self.receive(buffer, Some(PATIENCE))?;
         if received.is_none() {
@@ -142,6 +155,24 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
             return Err(UNEXPECTED);
         };
         Ok(machine)
+    }
+
+    fn connect(&mut self) -> Result<(), Trouble> {
+        for attempt in 0..CONNECT_COUNT_MAX {
+            match self.client.connect() {
+                Err(QUEUE_IS_FULL) if attempt == 0 => self.complain_of_waiting(),
+                Err(QUEUE_IS_FULL) => {}
+                result => return result.map_err(Trouble::NotConnected),
+            }
+            self.client.pause();
+        }
+        Err(Trouble::Silent)
+    }
+
+    fn complain_of_waiting(&mut self) {
+        self.complain(format_args!(
+            "process 1 is busy with other clients; waiting"
+        ));
     }
 
     /// Asks and waits for the answer.
@@ -165,7 +196,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         let frame = buffer.get(..length).unwrap_or_default();
         match self.client.send(frame) {
             // Process 1 may have answered and hung up already: its answer says more.
-            Err(Errno(32)) | Ok(()) => Ok(()),
+            Err(HANGS_UP) | Ok(()) => Ok(()),
             Err(error) => Err(Trouble::Broken(error)),
         }
     }

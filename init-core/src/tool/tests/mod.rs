@@ -25,6 +25,9 @@ struct Desk {
     asked: Vec<(ControlRequest, bool)>,
     /// What `connect` gives.
     connection: Result<(), Errno>,
+    /// So many pauses until the queue has room.
+    full: usize,
+    pauses: usize,
     /// Instead of an answer, this often.
     silent: usize,
     /// Sent instead of every answer.
@@ -45,6 +48,8 @@ impl Desk {
             reply: Reply::Done,
             asked: Vec::new(),
             connection: Ok(()),
+            full: 0,
+            pauses: 0,
             silent: 0,
             instead: None,
             pending: None,
@@ -121,7 +126,15 @@ impl Client for Desk {
     const ADDRESS: &'static str = "/run/control";
 
     fn connect(&mut self) -> Result<(), Errno> {
-        self.connection
+        match self.full {
+            0 => self.connection,
+            _ => Err(Errno(11)),
+        }
+    }
+
+    fn pause(&mut self) {
+        self.full -= 1;
+        self.pauses += 1;
     }
 
     fn send(&mut self, frame: &[u8]) -> Result<(), Errno> {

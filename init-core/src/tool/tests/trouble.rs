@@ -73,6 +73,23 @@ fn a_busy_process_1_is_waited_for_aloud_and_not_for_ever() {
 }
 
 #[test]
+fn a_full_queue_is_waited_for_aloud_and_not_for_ever() {
+    let mut desk = Desk::new();
+    desk.full = 20;
+    assert_eq!(desk.run("sctl start broker"), DONE);
+    assert_eq!(
+        desk.errors,
+        "sctl: process 1 is busy with other clients; waiting\n"
+    );
+    assert_eq!(desk.pauses, 20);
+
+    let mut desk = Desk::new();
+    desk.full = 100_000;
+    assert_eq!(desk.run("sctl start broker"), NOT_REACHED);
+    assert_eq!(desk.pauses, 300);
+}
+
+#[test]
 fn hanging_up_is_an_error() {
     let mut desk = Desk::new();
     desk.instead = Some(Vec::new());
