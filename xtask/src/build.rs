@@ -28,7 +28,7 @@ pub struct Request<'a> {
     /// The unpacked root file system against which programs and users are checked.
     pub rootfs: Option<&'a Path>,
     /// Cargo features of the board's crate.
-    pub features: &'a [&'a str],
+    pub features: &'a [String],
 }
 
 /// Process 1, built.

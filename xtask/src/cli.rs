@@ -21,6 +21,10 @@ pub enum Task {
     Build(Choice),
     /// Print what process 1 costs on each board, and fail over the board's budget
     Size(Size),
+    /// Check the rules of the house that no compiler checks
+    Tidy,
+    /// Perform every check and test, the quick ones first
+    Test(Test),
 }
 
 /// One board, or all.
@@ -43,6 +47,9 @@ pub struct Choice {
     /// The unpacked root file system: checks the manifest's programs and users against it
     #[arg(long, value_name = "DIR")]
     pub rootfs: Option<PathBuf>,
+    /// Cargo features of the board's crate, for tests
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub features: Vec<String>,
 }
 
 /// What to measure.
@@ -57,4 +64,15 @@ pub struct Size {
     /// Judge by this instead of the board's own budget
     #[arg(long, value_name = "N")]
     pub max_file_kib: Option<u32>,
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Leave out what builds firmware or boots virtual machines
+    #[arg(long)]
+    pub quick: bool,
+    /// Perform the steps whose name contains this
+    #[arg(long, value_name = "PART")]
+    pub only: Option<String>,
 }

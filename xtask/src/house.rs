@@ -21,11 +21,6 @@ pub fn target() -> PathBuf {
     root().join("target")
 }
 
-/// Downloads that outlive a change of the sources.
-pub fn cache() -> PathBuf {
-    target().join("cache")
-}
-
 /// All boards, sorted by name.
 pub fn boards() -> Result<Vec<Board>> {
     Ok(Board::load_all(&root().join("board/linux"))?)

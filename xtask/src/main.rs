@@ -9,6 +9,8 @@ mod process;
 mod setup;
 mod size;
 mod stack;
+mod test;
+mod tidy;
 
 use anyhow::Result;
 use clap::Parser;
@@ -31,6 +33,8 @@ fn perform(task: &Task) -> Result<()> {
         Task::Setup(target) => set_up(target),
         Task::Build(choice) => build_product(choice),
         Task::Size(size) => size::report(size),
+        Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
+        Task::Test(test) => test::run(test),
     }
 }
 
@@ -54,7 +58,7 @@ fn build_product(choice: &Choice) -> Result<()> {
         board: &board,
         product: &product,
         rootfs: rootfs.as_deref(),
-        features: &[],
+        features: &choice.features,
     })?;
     Ok(())
 }

@@ -5,19 +5,23 @@
 use anyhow::{Context, Result, bail};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How often a bounded program is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Runs `command` with its output on ours; an unsuccessful end is an error.
-pub fn run(command: &mut Command) -> Result<()> {
-    let status = command
+/// Runs `command` with its output on ours for at most `limit`; an unsuccessful end is an error.
+pub fn run_shown(command: &mut Command, limit: Duration) -> Result<()> {
+    let mut child = command
         .stdin(Stdio::null())
-        .status()
+        .spawn()
         .with_context(|| format!("cannot start {}", name(command)))?;
-    judge(command, status)
+    let status = wait(command, &mut child, limit)?;
+    if !status.success() {
+        bail!("{} failed ({status})", line(command));
+    }
+    Ok(())
 }
 
 /// Runs `command` and returns what it wrote; an unsuccessful end is an error with its last words.
@@ -61,18 +65,24 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
         }
         String::from_utf8_lossy(&words).into_owned()
     });
+    let status = wait(command, &mut child, limit)?;
+    let words = reader.join().unwrap_or_default();
+    if status.success() {
+        return Ok(());
+    }
+    let cause = words
+        .lines()
+        .find_map(|line| line.strip_prefix("error: "))
+        .unwrap_or(&words);
+    bail!("{} failed ({status}): {}", line(command), cause.trim());
+}
+
+/// Waits for the end of `child`, and kills it after `limit`.
+fn wait(command: &Command, child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     let begin = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
-            let words = reader.join().unwrap_or_default();
-            if status.success() {
-                return Ok(());
-            }
-            let cause = words
-                .lines()
-                .find(|line| line.starts_with("error"))
-                .unwrap_or(&words);
-            bail!("{} failed ({status}): {}", line(command), cause.trim());
+            return Ok(status);
         }
         if begin.elapsed() >= limit {
             child.kill()?;
@@ -85,13 +95,6 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
         }
         std::thread::sleep(POLL_INTERVAL);
     }
-}
-
-fn judge(command: &Command, status: ExitStatus) -> Result<()> {
-    if !status.success() {
-        bail!("{} failed ({status})", line(command));
-    }
-    Ok(())
 }
 
 fn name(command: &Command) -> String {
@@ -147,15 +150,12 @@ mod tests {
             Duration::from_secs(60),
         )
         .expect_err("it exits with 3");
-        assert!(
-            error.to_string().ends_with("error: no such thing"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with(": no such thing"), "{error}");
     }
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let error = run(&mut Command::new("no-such-program")).expect_err("it is not there");
+        let error = output(&mut Command::new("no-such-program")).expect_err("it is not there");
         assert_eq!(error.to_string(), "cannot start no-such-program");
     }
 }

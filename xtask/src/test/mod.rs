@@ -1,0 +1,118 @@
+//! This file is `cargo xtask test`: every check of the house, the quick ones first.
+//!
+//! Each step says its name and its time; a failure does not hide the steps after it. The last line
+//! counts the steps, in the form that CI services read.
+
+mod steps;
+
+use crate::cli::Test;
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+/// One check.
+struct Step {
+    name: String,
+    /// Whether it boots virtual machines or builds firmware, which takes minutes.
+    slow: bool,
+    perform: Box<dyn Fn() -> Result<Outcome>>,
+}
+
+impl Step {
+    fn quick(name: &str, perform: impl Fn() -> Result<Outcome> + 'static) -> Self {
+        Self {
+            name: name.to_string(),
+            slow: false,
+            perform: Box::new(perform),
+        }
+    }
+
+    fn slow(name: impl Into<String>, perform: impl Fn() -> Result<Outcome> + 'static) -> Self {
+        Self {
+            name: name.into(),
+            slow: true,
+            perform: Box::new(perform),
+        }
+    }
+}
+
+/// How a step ended, if it did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is as it should be; what was seen, in a few words.
+    Passed(String),
+    /// It could not be looked at here, and why.
+    Skipped(String),
+}
+
+/// What the summary tells of one step.
+struct Line {
+    name: String,
+    result: Result<Outcome>,
+    time: Duration,
+}
+
+/// Performs the steps that `test` chooses.
+///
+/// # Errors
+/// A step failed.
+pub fn run(test: &Test) -> Result<()> {
+    let begin = Instant::now();
+    let steps: Vec<Step> = steps::all()?
+        .into_iter()
+        .filter(|step| !(test.quick && step.slow))
+        .filter(|step| {
+            test.only
+                .as_ref()
+                .is_none_or(|part| step.name.contains(part))
+        })
+        .collect();
+    if steps.is_empty() {
+        bail!(
+            "no step's name contains {:?}",
+            test.only.as_deref().unwrap_or_default()
+        );
+    }
+    let mut lines = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        println!("\n== {} of {}: {}", at + 1, steps.len(), step.name);
+        let started = Instant::now();
+        let result = (step.perform)();
+        let time = started.elapsed();
+        if let Err(error) = &result {
+            println!("FAILED: {error:#}");
+        }
+        println!("== {:.1} s", time.as_secs_f64());
+        lines.push(Line {
+            name: step.name.clone(),
+            result,
+            time,
+        });
+    }
+    summary(&lines, begin.elapsed())
+}
+
+fn summary(lines: &[Line], total: Duration) -> Result<()> {
+    println!("\n{:<44} {:>7}", "step", "seconds");
+    for Line { name, result, time } in lines {
+        let result = match result {
+            Ok(Outcome::Passed(note)) => format!("passed  {note}"),
+            Ok(Outcome::Skipped(cause)) => format!("skipped: {cause}"),
+            Err(_) => "FAILED, see above".to_string(),
+        };
+        println!(
+            "{name:<44} {:>7.1}  {}",
+            time.as_secs_f64(),
+            result.trim_end()
+        );
+    }
+    let count = |wanted: fn(&Line) -> bool| lines.iter().filter(|line| wanted(line)).count();
+    let failed = count(|line| line.result.is_err());
+    let skipped = count(|line| matches!(line.result, Ok(Outcome::Skipped(_))));
+    let passed = lines.len() - failed - skipped;
+    println!("{:<44} {:>7.1}", "together", total.as_secs_f64());
+    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    if failed > 0 {
+        bail!("{failed} of {} steps failed", lines.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! This file lists the checks of the house, in the order in which they are performed.
+
+use super::{Outcome, Step};
+use crate::setup::{self, Core};
+use crate::{house, process, tidy};
+use anyhow::{Result, bail};
+use manifests::board::Board;
+use std::process::Command;
+use std::time::Duration;
+
+/// Cargo's own steps compile everything once; two slow cores need some minutes for that.
+const CARGO_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// One command of ours: builds one product and boots it at most once.
+const TASK_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// All steps, the quick ones first.
+pub fn all() -> Result<Vec<Step>> {
+    let mut steps = vec![
+        Step::quick("tidy: the rules of the house", rules),
+        Step::quick("format: rustfmt", format),
+        Step::quick("lint: clippy on the host's crates", lint_host),
+        Step::quick("lint: clippy on the firmware", lint_firmware),
+        Step::quick("tests of the host's crates", host_tests),
+    ];
+    steps.push(Step::slow("size: within every board's budget", || {
+        succeeds(&["size", "--product", "minimal"])
+    }));
+    steps.push(Step::slow("refusal: a build over its budget", || {
+        let args = ["size", "--product", "minimal", "--board", "virt-aarch64"];
+        fails(
+            &[&args[..], &["--max-file-kib", "0"]].concat(),
+            "over budget: virt-aarch64",
+        )
+    }));
+    for board in house::boards()? {
+        let name = format!("refusal: a planted panic on {}", board.name);
+        steps.push(Step::slow(name, move || planted_panic(&board)));
+    }
+    Ok(steps)
+}
+
+fn rules() -> Result<Outcome> {
+    let count = tidy::check()?;
+    Ok(Outcome::Passed(format!("{count} files")))
+}
+
+fn format() -> Result<Outcome> {
+    if let Some(skipped) = absent("rustfmt") {
+        return Ok(skipped);
+    }
+    cargo(&["fmt", "--all", "--check"])
+}
+
+fn lint_host() -> Result<Outcome> {
+    if let Some(skipped) = absent("clippy") {
+        return Ok(skipped);
+    }
+    cargo(&["clippy", "--all-targets", "--quiet", "--", "-D", "warnings"])
+}
+
+/// Clippy is of the compiler that runs us, so it sees the boards whose `core` that one has; else it
+/// takes the firmware as a program of the host.
+fn lint_firmware() -> Result<Outcome> {
+    if let Some(skipped) = absent("clippy") {
+        return Ok(skipped);
+    }
+    let mut triples = Vec::new();
+    for board in house::boards()? {
+        let toolchain = setup::toolchain(&board.triple, false)?;
+        if toolchain.core == Core::Prebuilt {
+            triples.push(toolchain.triple);
+        }
+    }
+    let lint = |triple: Option<&str>| {
+        let mut args = vec!["clippy", "--quiet", "--package", "board-linux"];
+        args.extend(["--profile", "firmware"]);
+        args.extend(triple.into_iter().flat_map(|triple| ["--target", triple]));
+        cargo(&[&args[..], &["--", "-D", "warnings"]].concat())
+    };
+    if triples.is_empty() {
+        lint(None)?;
+        return Ok(Outcome::Passed("as a program of the host".to_string()));
+    }
+    for triple in &triples {
+        lint(Some(triple))?;
+    }
+    Ok(Outcome::Passed(triples.join(", ")))
+}
+
+fn host_tests() -> Result<Outcome> {
+    cargo(&["test", "--no-fail-fast"])
+}
+
+fn planted_panic(board: &Board) -> Result<Outcome> {
+    let args = [
+        "build",
+        "--product",
+        "minimal",
+        "--features",
+        "planted-panic",
+    ];
+    fails(
+        &[&args[..], &["--board", &board.name]].concat(),
+        "a panic can be reached",
+    )
+}
+
+/// A component of Rust that a minimal installation lacks.
+fn absent(component: &str) -> Option<Outcome> {
+    let program = match component {
+        "clippy" => "cargo-clippy",
+        _ => component,
+    };
+    let answer = process::output(Command::new(program).arg("--version"));
+    if answer.is_ok_and(|answer| answer.status.success()) {
+        return None;
+    }
+    let next = format!("not installed (rustup component add {component})");
+    Some(Outcome::Skipped(next))
+}
+
+/// The cargo that runs us, in the workspace.
+fn cargo(args: &[&str]) -> Result<Outcome> {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut cargo = Command::new(program);
+    cargo.args(args).current_dir(house::root());
+    process::run_shown(&mut cargo, CARGO_LIMIT)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+fn ourselves(args: &[&str]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(args).current_dir(house::root());
+    Ok(command)
+}
+
+/// A command of ours that must succeed.
+fn succeeds(args: &[&str]) -> Result<Outcome> {
+    process::run_shown(&mut ourselves(args)?, TASK_LIMIT)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// A command of ours that must fail, for the reason that contains `cause`.
+fn fails(args: &[&str], cause: &str) -> Result<Outcome> {
+    let typed = format!("cargo xtask {}", args.join(" "));
+    let output = process::output(&mut ourselves(args)?)?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        bail!("`{typed}` must fail and did not");
+    }
+    let Some(line) = words.lines().find(|line| line.contains(cause)) else {
+        bail!("`{typed}` failed for another reason than {cause:?}:\n{words}");
+    };
+    println!(
+        "{typed}\n  fails, as it must ({}):\n  {line}",
+        output.status
+    );
+    Ok(Outcome::Passed(String::new()))
+}
