@@ -1,8 +1,8 @@
 //! This file reads the boot's choices from the kernel command line and from process 1's arguments.
 //!
-//! Words are split and quoted as the kernel does it. Later words win. A word that is ours and cannot
-//! be used gives one located warning and changes nothing; a word that is not ours is left alone.
-//! It never allocates and accepts any bytes.
+//! Words are split and quoted as the kernel does it. Later words win. A word that is ours and
+//! cannot be used gives one located warning and changes nothing; a word that is not ours is left
+//! alone. It never allocates and accepts any bytes.
 
 use crate::event::BootOptions;
 use crate::unit::{LogLevel, Manifest};

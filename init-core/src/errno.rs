@@ -5,8 +5,8 @@
 use crate::event::Errno;
 use core::fmt;
 
-/// The texts from number 1 on, one a line, an empty line for "shown as a number". One string, because
-/// a table of strings would cost 16 bytes a line on 64-bit boards.
+/// The texts from number 1 on, one a line, an empty line for "shown as a number". One string,
+/// because a table of strings would cost 16 bytes a line on 64-bit boards.
 const LOW: &str = "\
 Operation not permitted
 No such file or directory

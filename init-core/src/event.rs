@@ -1,4 +1,5 @@
-//! This file lists everything that can reach the core. Whatever is not here cannot change a decision.
+//! This file lists everything that can reach the core. Whatever is not here cannot change a
+//! decision.
 
 use crate::ident::{Child, ClientId, UnitId};
 use crate::unit::{LogLevel, Signal};

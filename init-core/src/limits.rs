@@ -1,4 +1,5 @@
-//! This file holds every capacity that a manifest does not choose, with where the number comes from.
+//! This file holds every capacity that a manifest does not choose, with where the number comes
+//! from.
 
 /// Units in one manifest. A unit is named by 16 bits; the last values are kept for
 /// [`crate::ident::UnitId::SYSTEM`]. Tables are sized by the manifest, not by this.

@@ -1,5 +1,5 @@
-//! This file says what can be seen of a unit and of the machine from outside: answers to queries and
-//! reports. Nothing here decides anything.
+//! This file says what can be seen of a unit and of the machine from outside: answers to queries
+//! and reports. Nothing here decides anything.
 
 use crate::effect::Failure;
 use crate::event::ExitStatus;

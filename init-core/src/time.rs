@@ -2,7 +2,8 @@
 //!
 //! It never reads a clock. All arithmetic saturates, so no time value can stop the program.
 
-/// A point in time: microseconds since an arbitrary start, never going back (Linux: CLOCK_BOOTTIME).
+/// A point in time: microseconds since an arbitrary start, never going back (Linux:
+/// CLOCK_BOOTTIME).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(u64);
 

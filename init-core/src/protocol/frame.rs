@@ -1,8 +1,9 @@
 //! This file puts messages into frames and takes them out again.
 //!
-//! A frame is eight bytes that never change their meaning (magic, version, hash of the schema), then
-//! one postcard message. Whoever reads checks the eight bytes first, so programs of different
-//! versions part with a clear error. Any bytes may come in; none can panic or read beyond the frame.
+//! A frame is eight bytes that never change their meaning (magic, version, hash of the schema),
+//! then one postcard message. Whoever reads checks the eight bytes first, so programs of different
+//! versions part with a clear error. Any bytes may come in; none can panic or read beyond the
+//! frame.
 
 use super::message::{Malformed, Problem};
 use crate::limits::FRAME_BYTES_MAX;

@@ -1,7 +1,7 @@
 //! This room is the control protocol: messages, frames, and process 1's end of a connection.
 //!
-//! On a transport that keeps messages apart (Linux: a SEQPACKET socket) one message is one frame; on
-//! a byte stream `stream` puts lengths between them. See `docs/sctl.md`.
+//! On a transport that keeps messages apart (Linux: a SEQPACKET socket) one message is one frame;
+//! on a byte stream `stream` puts lengths between them. See `docs/sctl.md`.
 
 mod frame;
 mod message;

@@ -127,7 +127,8 @@ fn a_failure_names_step_operand_and_cause() {
     let table = [
         (
             NO_PROGRAM,
-            "exec /usr/sbin/mosquitto: No such file or directory (it, or its interpreter or loader)",
+            "exec /usr/sbin/mosquitto: No such file or directory \
+             (it, or its interpreter or loader)",
         ),
         (
             step(SpawnStep::Exec, 13),

@@ -1,4 +1,5 @@
-//! This file defines the compiled manifest: units, the edges between them, and the machine's policy.
+//! This file defines the compiled manifest: units, the edges between them, and the machine's
+//! policy.
 //!
 //! Edges lie in one table, grouped by unit and kind, so that a unit's event touches only its own.
 

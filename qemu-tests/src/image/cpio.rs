@@ -1,4 +1,5 @@
-//! This file writes a tree as a "newc" cpio archive, the form in which the kernel takes an initramfs.
+//! This file writes a tree as a "newc" cpio archive, the form in which the kernel takes an
+//! initramfs.
 //!
 //! The same tree always gives the same bytes: entries come in the order of their paths, inode
 //! numbers count up and every time is zero. Format: the kernel's
