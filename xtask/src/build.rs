@@ -91,7 +91,8 @@ fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
     if panics && !status.success() {
         bail!(
             "a panic can be reached: the functions that the linker names above can panic; \
-             firmware has no panic path, so handle the case there (checked_.., .get(), a typed error)"
+             firmware has no panic path, so handle the case there \
+             (checked_.., .get(), a typed error)"
         );
     }
     if !status.success() {

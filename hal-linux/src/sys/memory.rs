@@ -29,8 +29,10 @@ fn aligned_alike(to: *const u8, from: *const u8, byte_count: usize) -> bool {
 unsafe fn copy_up<T: Copy>(to: *mut T, from: *const T, count: usize) {
     let mut at = 0;
     while at != count {
-        // SAFETY: the caller vouches for `count` items at both pointers.
-        unsafe { *to.wrapping_add(at) = *from.wrapping_add(at) }
+        // SAFETY: the caller vouches for `count` items from here.
+        let item = unsafe { *from.wrapping_add(at) };
+        // SAFETY: the caller vouches for `count` items to there.
+        unsafe { *to.wrapping_add(at) = item }
         keep();
         at = at.wrapping_add(1);
     }
@@ -45,8 +47,10 @@ unsafe fn copy_down<T: Copy>(to: *mut T, from: *const T, count: usize) {
     let mut at = count;
     while at != 0 {
         at = at.wrapping_sub(1);
-        // SAFETY: the caller vouches for `count` items at both pointers.
-        unsafe { *to.wrapping_add(at) = *from.wrapping_add(at) }
+        // SAFETY: the caller vouches for `count` items from here.
+        let item = unsafe { *from.wrapping_add(at) };
+        // SAFETY: the caller vouches for `count` items to there.
+        unsafe { *to.wrapping_add(at) = item }
         keep();
     }
 }

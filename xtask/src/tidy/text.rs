@@ -37,8 +37,8 @@ fn machine_paths(source: &Source) -> Vec<Finding> {
 
 fn header(source: &Source) -> Option<Finding> {
     let first = source.text.lines().next().unwrap_or_default();
-    let what = "a file opens with a line `//! This file ..` that says what it does";
-    (!first.starts_with("//! This file ")).then(|| source.finding(1, what))
+    let what = "a file opens with a line `//! ..` that says what it does";
+    (!first.starts_with("//! ")).then(|| source.finding(1, what))
 }
 
 fn lengths(source: &Source) -> Vec<Finding> {
