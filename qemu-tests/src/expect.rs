@@ -1,6 +1,6 @@
 //! This file reads what a product must show on its console to count as working, and looks for it.
 //!
-//! Beside `PRODUCT.toml` may lie `PRODUCT.expect.toml`. A product is judged by what its services
+//! Beside `PRODUCT.toml` may lie `expect/PRODUCT.toml`. A product is judged by what its services
 //! write, never by what process 1 says of them. In each line `*` stands for any characters and
 //! `{nonce}` for the word that the host chose for this boot; the line may be part of a longer one.
 
@@ -49,7 +49,10 @@ pub enum Standing {
 /// Where the expectations of a product lie.
 #[must_use]
 pub fn file_of(product: &Path) -> PathBuf {
-    product.with_extension("expect.toml")
+    let folder = product.parent().unwrap_or(Path::new(""));
+    folder
+        .join("expect")
+        .join(product.file_name().unwrap_or_default())
 }
 
 /// Reads the expectations of a product; a product without such a file has none.
