@@ -6,6 +6,7 @@
 //! never calls. The panic handler calls a symbol that nobody defines, so a panic that can be
 //! reached does not link; [`firmware`] says so.
 
+use crate::house;
 use crate::setup::{self, Core, Toolchain};
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
@@ -46,7 +47,7 @@ pub struct Firmware {
 /// No toolchain can be had, the manifest is refused, or the program does not compile or link.
 pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
     let toolchain = setup::toolchain(&request.board.triple, false)?;
-    let product = stem(request.product);
+    let product = house::stem(request.product);
     let board = &request.board.name;
     say(&format!("building process 1 of {product} for {board}"));
     compile(request, &toolchain)?;
@@ -54,10 +55,7 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
         .objects()
         .join(&toolchain.triple)
         .join("firmware/init");
-    let folder = crate::house::target()
-        .join("boards")
-        .join(board)
-        .join(product);
+    let folder = house::target().join("boards").join(board).join(product);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
     let built = Firmware {
@@ -69,7 +67,11 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
     let bytes = crate::elf::strip(std::fs::read(&linked)?)?;
     std::fs::write(&built.file, &bytes)?;
     make_executable(&built.file)?;
-    say(&format!("  {} ({} bytes)", shown(&built.file), bytes.len()));
+    say(&format!(
+        "  {} ({} bytes)",
+        house::shown(&built.file),
+        bytes.len()
+    ));
     say(&format!("  sha256 {}", hex(&Sha256::digest(&bytes))));
     Ok(built)
 }
@@ -169,19 +171,4 @@ fn make_executable(file: &Path) -> Result<()> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
-}
-
-/// `path` as the user in the workspace's folder types it.
-fn shown(path: &Path) -> String {
-    path.strip_prefix(crate::house::root())
-        .unwrap_or(path)
-        .display()
-        .to_string()
 }

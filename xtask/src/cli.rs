@@ -15,6 +15,10 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Task {
+    /// Boot a product in a virtual machine, show that its services work, hand its console over
+    Run(Run),
+    /// Write what a machine boots: kernel, initial root file system, and the command that boots it
+    Image(Image),
     /// Install what builds and boots a board, without building anything
     Setup(Target),
     /// Build process 1 of a product for a board
@@ -50,6 +54,37 @@ pub struct Choice {
     /// Cargo features of the board's crate, for tests
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub features: Vec<String>,
+}
+
+/// What to boot, and how it goes on.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A manifest, or the name of one in manifests/products
+    #[arg(long, default_value = "gateway")]
+    pub product: String,
+    /// A folder of board/linux
+    #[arg(long, default_value = "virt-aarch64")]
+    pub board: String,
+    /// Judge the product, power it off and end: exit code 0 if all of it works
+    #[arg(long)]
+    pub once: bool,
+    /// Hand the console over from the first line, judging nothing
+    #[arg(long, conflicts_with = "once")]
+    pub interactive: bool,
+}
+
+/// What to write.
+#[derive(Debug, Args)]
+pub struct Image {
+    /// A manifest, or the name of one in manifests/products
+    #[arg(long, default_value = "gateway")]
+    pub product: String,
+    /// A folder of board/linux
+    #[arg(long, default_value = "virt-aarch64")]
+    pub board: String,
+    /// Where to; target/images/BOARD/PRODUCT by default
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// What to measure.

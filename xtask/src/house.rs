@@ -80,3 +80,20 @@ pub fn products() -> Result<Vec<String>> {
     names.sort();
     Ok(names)
 }
+
+/// The name of a product: its manifest's file name without the ending.
+pub fn stem(manifest: &Path) -> String {
+    manifest
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// `path` as it is typed in the workspace's folder.
+pub fn shown(path: &Path) -> String {
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}

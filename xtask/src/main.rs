@@ -5,7 +5,9 @@ mod build;
 mod cli;
 mod elf;
 mod house;
+mod image;
 mod process;
+mod recipe;
 mod setup;
 mod size;
 mod stack;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
 
 fn perform(task: &Task) -> Result<()> {
     match task {
+        Task::Run(choice) => image::run(choice),
+        Task::Image(choice) => image::write(choice),
         Task::Setup(target) => set_up(target),
         Task::Build(choice) => build_product(choice),
         Task::Size(size) => size::report(size),
