@@ -36,6 +36,28 @@ pub fn all() -> Result<Vec<Step>> {
         let name = format!("refusal: a planted panic on {}", board.name);
         steps.push(Step::slow(name, move || planted_panic(&board)));
     }
+    for board in house::boards()? {
+        let name = format!("boot: the gateway on {}", board.name);
+        steps.push(Step::slow(name, move || {
+            succeeds(&[
+                "run",
+                "--product",
+                "gateway",
+                "--once",
+                "--board",
+                &board.name,
+            ])
+        }));
+    }
+    steps.push(Step::slow(
+        "refusal: a gateway whose broker is broken",
+        || {
+            fails(
+                &["run", "--product", "broken-broker", "--once"],
+                "the product does not work",
+            )
+        },
+    ));
     Ok(steps)
 }
 
