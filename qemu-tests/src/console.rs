@@ -137,6 +137,16 @@ impl Console {
         self.lock().text.len()
     }
 
+    /// The text from the byte `begin`.
+    #[must_use]
+    pub fn text(&self, begin: usize) -> String {
+        self.lock()
+            .text
+            .get(begin..)
+            .unwrap_or_default()
+            .to_string()
+    }
+
     /// Every finished line so far with the time it began.
     #[must_use]
     pub fn lines(&self) -> Vec<(Duration, String)> {

@@ -14,4 +14,6 @@ pub mod machine;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod scenarios;
+pub mod session;
 mod wildcard;

@@ -172,6 +172,18 @@ impl Machine {
         self.cursor = self.console.end();
     }
 
+    /// Where the next wait begins to look.
+    #[must_use]
+    pub fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    /// What the guest has written from `begin`, a [`Self::cursor`], until now.
+    #[must_use]
+    pub fn text(&self, begin: usize) -> String {
+        self.console.text(begin)
+    }
+
     /// Types into the guest's console.
     ///
     /// # Errors

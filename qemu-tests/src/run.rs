@@ -11,6 +11,7 @@ use crate::kernel::Kernel;
 use crate::machine::{Machine, Options};
 use crate::progress::{Step, say};
 use crate::report::BootReport;
+use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
 use std::fs::File;
@@ -24,12 +25,6 @@ const BOOT_WITHIN: Duration = Duration::from_secs(180);
 
 /// From the end of the boot until the services have shown that they work.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
-
-/// Until somebody answers on the console.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-
-/// How long one key press is waited for before it is typed again.
-const ANSWER_AGAIN: Duration = Duration::from_secs(4);
 
 /// From the request to the end of QEMU.
 const POWER_OFF_WITHIN: Duration = Duration::from_secs(60);
@@ -192,46 +187,15 @@ fn show(expectations: &[Expectation], lines: &[(Duration, String)]) {
 
 /// Logs in on the console and asks for the power-off, as a user would.
 fn power_off(machine: &mut Machine) -> Result<()> {
-    log_in(machine)
-        .context("nobody answers on the console, so the power-off cannot be asked for")?;
+    let session = Session::open(machine).context("the power-off cannot be asked for")?;
     let asked = Instant::now();
-    machine.type_text("poweroff\n")?;
+    session.last_command("poweroff")?;
     machine
         .wait_for("reboot: Power down", POWER_OFF_WITHIN)
         .context("the machine does not power off")?;
     machine.wait_for_end(POWER_OFF_WITHIN)?;
     println!("powered off in {:.2} s", asked.elapsed().as_secs_f64());
     Ok(())
-}
-
-/// Gets a root shell on the guest's console, through a login if one asks for it, and makes sure
-/// that it answers.
-///
-/// # Errors
-/// Neither a login nor a shell answers.
-pub fn log_in(machine: &mut Machine) -> Result<()> {
-    let deadline = Instant::now() + ANSWER_WITHIN;
-    loop {
-        // Keys typed before somebody listens are lost, so they are typed again.
-        machine.skip_to_end();
-        machine.type_text("\n")?;
-        let found = machine.wait_for_any(&["login: ", "# "], ANSWER_AGAIN);
-        if found.as_ref().is_ok_and(|(which, ..)| *which == 0) {
-            machine.type_text("root\n")?;
-            // What follows is seen by the next turn's newline.
-            let _ = machine.wait_for("# ", ANSWER_AGAIN);
-        }
-        if found.is_ok() {
-            // The answer differs from the typed text, which the terminal echoes.
-            machine.type_text("echo shell-$((40 + 2))\n")?;
-            if machine.wait_for("shell-42", ANSWER_AGAIN).is_ok() {
-                return Ok(());
-            }
-        }
-        if machine.has_ended()? || Instant::now() >= deadline {
-            bail!("no shell answers on the console\n{}", machine.tail());
-        }
-    }
 }
 
 /// A word that no earlier boot has seen.

@@ -1,0 +1,203 @@
+//! This file runs black-box scenarios: real kernels, real products, judged from outside.
+//!
+//! A scenario boots a product, does something at its console and looks at what the guest shows.
+//! Each image is built once; each scenario has its own boot, so none can spoil another's. All run
+//! to the end, whatever fails.
+
+mod gateway;
+mod small;
+
+use crate::image::{Image, Recipe};
+use crate::machine::{Machine, Options};
+use crate::progress::Step;
+use crate::run::{Request, build_image, nonce};
+use crate::session::Session;
+use anyhow::{Context, Result, bail};
+use manifests::board::Board;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// From the start of QEMU to the end of the boot; see `run`.
+const BOOT_WITHIN: Duration = Duration::from_secs(180);
+
+/// From a request to power off or to reboot until QEMU has done so.
+pub(crate) const DOWN_WITHIN: Duration = Duration::from_secs(60);
+
+/// What scenarios need from the outside.
+pub struct Bench<'a> {
+    /// The boards to run on.
+    pub boards: &'a [Board],
+    /// Where downloads are kept.
+    pub cache: &'a Path,
+    /// Where images and console logs are written, one folder for each board and product.
+    pub out: &'a Path,
+    /// The manifest of a product, by its name.
+    pub product: &'a dyn Fn(&str) -> Result<PathBuf>,
+    /// What a product's root file system is made of.
+    pub recipe: &'a dyn Fn(&Board, &Path) -> Result<Recipe>,
+    /// Builds process 1, given the product's manifest and the folder of its root file system.
+    pub build: &'a dyn Fn(&Board, &Path, &Path) -> Result<PathBuf>,
+}
+
+/// One scenario.
+#[derive(Clone, Copy)]
+pub(crate) struct Scenario {
+    /// What it shows, a sentence.
+    pub(crate) name: &'static str,
+    /// Which product it boots.
+    pub(crate) product: &'static str,
+    /// Which boards it is for.
+    pub(crate) boards: Boards,
+    /// Words added to the kernel command line.
+    pub(crate) append: &'static [&'static str],
+    /// Whether a guest that reboots starts again.
+    pub(crate) reboots: bool,
+    /// What is done once QEMU runs.
+    pub(crate) body: fn(&mut Guest) -> Result<()>,
+}
+
+/// Which boards a scenario is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Boards {
+    /// Every board.
+    All,
+    /// The ARM boards.
+    Arm,
+    /// Where the architecture makes no difference: the default board only.
+    One,
+}
+
+/// A booted product.
+pub(crate) struct Guest {
+    /// The machine.
+    pub(crate) machine: Machine,
+    /// The word of this boot.
+    pub(crate) nonce: String,
+}
+
+impl Boards {
+    fn has(self, board: &Board) -> bool {
+        match self {
+            Self::All => true,
+            Self::Arm => board.debian_arch.starts_with("arm"),
+            Self::One => board.name == "virt-aarch64",
+        }
+    }
+}
+
+impl Guest {
+    /// Waits until process 1 says how the boot ended; returns its line.
+    pub(crate) fn booted(&mut self) -> Result<String> {
+        let (_, line) = self.machine.wait_for(" reached after ", BOOT_WITHIN)?;
+        Ok(line)
+    }
+
+    /// Waits for the end of the boot, which must have reached `target`, and opens a shell.
+    pub(crate) fn up(&mut self, target: &str) -> Result<Session<'_>> {
+        let line = self.booted()?;
+        if !line.contains(&format!("boot: {target} reached after ")) {
+            bail!(
+                "the boot did not reach {target}: {line}\n{}",
+                self.machine.tail()
+            );
+        }
+        Session::open(&mut self.machine)
+    }
+
+    /// Waits until the kernel has cut the power after an orderly shutdown.
+    pub(crate) fn powered_off(&mut self) -> Result<()> {
+        self.machine.wait_for("reboot: Power down", DOWN_WITHIN)?;
+        self.machine.wait_for_end(DOWN_WITHIN)
+    }
+}
+
+/// Runs every scenario whose name contains `only` on every board of the bench it is for.
+///
+/// # Errors
+/// At least one failed; what and why was printed, and how many.
+pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
+    let mut images = BTreeMap::new();
+    let (mut passed, mut failed) = (0_u32, 0_u32);
+    let scenarios = gateway::SCENARIOS.iter().chain(small::SCENARIOS);
+    for board in bench.boards {
+        let wanted = |scenario: &&Scenario| {
+            scenario.boards.has(board) && only.is_none_or(|part| scenario.name.contains(part))
+        };
+        for scenario in scenarios.clone().filter(wanted) {
+            let begun = Instant::now();
+            let result = run_one(bench, board, scenario, &mut images);
+            let seconds = begun.elapsed().as_secs_f64();
+            match result {
+                Ok(()) => {
+                    passed += 1;
+                    println!("ok      {}: {} ({seconds:.1} s)", board.name, scenario.name);
+                }
+                Err(error) => {
+                    failed += 1;
+                    println!("FAILED  {}: {}\n{error:#}", board.name, scenario.name);
+                }
+            }
+        }
+    }
+    println!("scenarios: {passed} passed, {failed} failed");
+    if passed + failed == 0 {
+        bail!(
+            "no scenario has this in its name: {}",
+            only.unwrap_or_default()
+        );
+    }
+    if failed > 0 {
+        bail!("{failed} scenarios failed");
+    }
+    Ok(())
+}
+
+/// Images built so far, by board and product; a failed build is not tried again.
+type Images = BTreeMap<(String, &'static str), Result<Image, String>>;
+
+fn run_one(
+    bench: &Bench<'_>,
+    board: &Board,
+    scenario: &Scenario,
+    images: &mut Images,
+) -> Result<()> {
+    let out = bench
+        .out
+        .join(format!("{}-{}", scenario.product, board.name));
+    let key = (board.name.clone(), scenario.product);
+    let image = images.entry(key).or_insert_with(|| {
+        let _step = Step::begin(format!("building {} for {}", scenario.product, board.name));
+        build(bench, board, scenario.product, &out).map_err(|error| format!("{error:#}"))
+    });
+    let image = image
+        .as_ref()
+        .map_err(|text| anyhow::anyhow!("no image: {text}"))?;
+    let nonce = nonce()?;
+    let mut append = vec![format!("gateway.nonce={nonce}")];
+    append.extend(scenario.append.iter().map(ToString::to_string));
+    let options = Options {
+        append,
+        reboots: scenario.reboots,
+        ..Options::default()
+    };
+    let log = out.join(format!("{}.log", scenario.name.replace([' ', '/'], "-")));
+    let machine = Machine::boot(board, image, &options, &log)?;
+    (scenario.body)(&mut Guest { machine, nonce })
+}
+
+fn build(bench: &Bench<'_>, board: &Board, product: &str, out: &Path) -> Result<Image> {
+    let product = (bench.product)(product)?;
+    let recipe = (bench.recipe)(board, &product)
+        .with_context(|| format!("reading {}", product.display()))?;
+    let build = |rootfs: &Path| (bench.build)(board, &product, rootfs);
+    let request = Request {
+        board,
+        product: &product,
+        recipe,
+        cache: bench.cache,
+        out,
+        build: &build,
+    };
+    build_image(&request)
+}
