@@ -1,4 +1,54 @@
-//! This file is the door of the HAL that does on Linux what init-core asks for.
-#![no_std]
+//! This crate does on Linux what `init-core` asks for: it is process 1's hands and ears.
+//!
+//! It guarantees: no libc, no allocation, no panic, and no call of process 1 that waits for a file
+//! system, a console or a peer: whatever may wait is done by a child. Decisions are not made here.
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
-mod sys;
+mod child;
+mod children;
+mod console;
+mod control;
+mod events;
+mod linux;
+mod power;
+mod probe;
+mod setup;
+mod start;
+#[allow(
+    clippy::as_conversions,
+    reason = "the system call's own register widths"
+)]
+pub mod sys;
+
+pub use linux::{Linux, Storage};
+pub use start::{Role, begin, role};
+#[cfg(feature = "freestanding")]
+pub use sys::start::Arguments;
+
+/// Names the board's main function: `fn(hal_linux::Arguments) -> u8`, the exit code.
+#[cfg(feature = "freestanding")]
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[unsafe(export_name = "sysmaster_main")]
+        fn __sysmaster_main(arguments: $crate::Arguments) -> u8 {
+            let main: fn($crate::Arguments) -> u8 = $main;
+            main(arguments)
+        }
+    };
+}
+
+/// rustix's error as the core's.
+pub(crate) fn errno(error: rustix::io::Errno) -> init_core::event::Errno {
+    init_core::event::Errno(u16::try_from(error.raw_os_error()).unwrap_or(u16::MAX))
+}

@@ -1,97 +1,42 @@
-//! This file is a stand-in until hal-linux has a HAL: a process 1 that says so and powers off.
-//!
-//! It exists so that building, measuring and booting can be shown on every board.
+//! This file composes process 1 for Linux: core, HAL and the tables of one product.
 #![no_std]
 #![no_main]
 
-use core::arch::{asm, global_asm};
-use core::panic::PanicInfo;
-use hal_linux as _;
+use hal_linux::sys::shared::Once;
+use hal_linux::{Arguments, Linux, Role};
+use init_core::Driver;
 
-/// Numbers of write, reboot and exit_group.
-#[cfg(target_arch = "aarch64")]
-const NUMBERS: [usize; 3] = [64, 142, 94];
-/// See above.
-#[cfg(target_arch = "arm")]
-const NUMBERS: [usize; 3] = [4, 88, 248];
-/// See above.
-#[cfg(target_arch = "x86_64")]
-const NUMBERS: [usize; 3] = [1, 169, 231];
-
-/// The two magic numbers and the order to power off, as reboot(2) wants them.
-const POWER_OFF: [usize; 3] = [0xfee1_dead, 672_274_793, 0x4321_fedc];
-
-unsafe extern "C" {
-    /// Nobody defines it: a panic that can be reached does not link.
-    fn a_panic_is_reachable() -> !;
+mod product {
+    //! The compiled manifest.
+    init_core::include_manifest!();
 }
 
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    // SAFETY: a program that contains this call is never linked.
-    unsafe { a_panic_is_reachable() }
-}
+use product::{MANIFEST, UNIT_COUNT};
 
-#[cfg(target_arch = "aarch64")]
-global_asm!(
-    ".globl _start",
-    ".type _start, %function",
-    "_start: mov x0, sp",
-    "bl entry"
-);
-#[cfg(target_arch = "arm")]
-global_asm!(
-    ".globl _start",
-    ".type _start, %function",
-    "_start: mov r0, sp",
-    "bl entry"
-);
-#[cfg(target_arch = "x86_64")]
-global_asm!(
-    ".globl _start",
-    ".type _start, %function",
-    "_start: mov rdi, rsp",
-    "call entry"
-);
+static CORE: Once<init_core::Storage<UNIT_COUNT>> = Once::new(init_core::Storage::new());
+static SYSTEM: Once<hal_linux::Storage<UNIT_COUNT>> = Once::new(hal_linux::Storage::new());
 
-#[unsafe(no_mangle)]
-extern "C" fn entry(argument_count: &usize) -> ! {
-    let text = b"init: nothing to do yet, powering off\n";
-    let [write, reboot, exit] = NUMBERS;
-    call(write, [1, text.as_ptr().addr(), text.len()]);
-    call(reboot, POWER_OFF);
-    let code = planted_panic(*argument_count);
-    loop {
-        call(exit, [code, 0, 0]);
+hal_linux::entry!(main);
+
+/// Runs as init in process 1, as the control tool elsewhere; the exit code.
+fn main(arguments: Arguments) -> u8 {
+    match hal_linux::role() {
+        Role::Init => init(arguments),
+        Role::Tool => tool(arguments),
     }
 }
 
-/// A panic that the optimiser cannot remove: the build must fail.
-#[cfg(feature = "planted-panic")]
-fn planted_panic(index: usize) -> usize {
-    usize::from(b"abc"[index])
-}
-
-#[cfg(not(feature = "planted-panic"))]
-fn planted_panic(_: usize) -> usize {
+fn init(arguments: Arguments) -> u8 {
+    let (Some(core), Some(system)) = (CORE.take(), SYSTEM.take()) else { return 1 };
+    let Ok(platform) = Linux::new(&MANIFEST, system) else { return 1 };
+    let driver = Driver::new(core.core(&MANIFEST), platform);
+    hal_linux::begin(driver, &MANIFEST, arguments.iter());
     0
 }
 
-fn call(number: usize, [a, b, c]: [usize; 3]) {
-    // SAFETY: the three calls above write no memory of ours.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        asm!("svc 0", in("x8") number, inlateout("x0") a => _, in("x1") b, in("x2") c);
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "arm")]
-    unsafe {
-        asm!("svc 0", in("r7") number, inlateout("r0") a => _, in("r1") b, in("r2") c);
-    }
-    // SAFETY: as above; the kernel changes rcx and r11.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        asm!("syscall", inlateout("rax") number => _, in("rdi") a, in("rsi") b, in("rdx") c,
-            lateout("rcx") _, lateout("r11") _);
-    }
+fn tool(arguments: Arguments) -> u8 {
+    #[cfg(feature = "planted-panic")]
+    assert!(arguments.iter().count() > 1, "planted: such a program does not link");
+    let _ = arguments;
+    2
 }

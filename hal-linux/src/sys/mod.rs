@@ -1,6 +1,15 @@
-//! This file names what only `unsafe` can do; nothing else in this crate may use it.
+//! This room holds what rustix has no public call for, and all unsafe code of this crate.
+//!
+//! Each file offers safe functions whose documentation says why they are safe to call.
 
 #[cfg(feature = "freestanding")]
 mod memory;
+pub mod network;
+pub mod process;
+pub mod shared;
+pub mod signals;
+#[cfg(feature = "freestanding")]
+pub mod start;
+mod syscall;
 #[cfg(feature = "freestanding")]
 mod unwind;

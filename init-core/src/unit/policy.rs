@@ -17,6 +17,8 @@ impl Signal {
     pub const KILL: Self = Self(9);
     /// A pipe without a reader.
     pub const PIPE: Self = Self(13);
+    /// Go on after a stop.
+    pub const CONT: Self = Self(18);
     /// Termination, the usual stop signal.
     pub const TERM: Self = Self(15);
 }

@@ -1,0 +1,221 @@
+//! This file serves the control socket: who may connect, one frame at a time, nothing that waits.
+//!
+//! A client has at most one frame in process 1's hands; the next stays in the kernel until the
+//! answer has been sent. Whoever is not root, finds no free place or does not read is disconnected.
+
+use crate::events::Source;
+use crate::linux::Linux;
+use core::ffi::CStr;
+use init_core::event::Event;
+use init_core::hal::{ControlPort, Wake};
+use init_core::ident::ClientId;
+use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::Mode;
+use rustix::io::Errno as Os;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+};
+
+/// Where the socket is.
+pub const DIRECTORY: &CStr = c"/run/sysmaster";
+/// The socket's path.
+pub const PATH: &CStr = c"/run/sysmaster/control";
+
+/// Connections that the kernel keeps for us until we accept them.
+const BACKLOG: i32 = 8;
+
+/// The control socket and its clients.
+#[derive(Debug)]
+pub(crate) struct Control {
+    listener: Option<OwnedFd>,
+    /// Which file the listener is bound to: device and number.
+    bound: Option<(u64, u64)>,
+    clients: [Client; CLIENT_COUNT_MAX],
+}
+
+#[derive(Debug)]
+struct Client {
+    connection: Option<OwnedFd>,
+    generation: u16,
+    frame: [u8; FRAME_BYTES_MAX],
+    length: usize,
+}
+
+impl Client {
+    const NONE: Self = Self {
+        connection: None,
+        generation: 0,
+        frame: [0; FRAME_BYTES_MAX],
+        length: 0,
+    };
+}
+
+impl Control {
+    pub(crate) const fn new() -> Self {
+        Self {
+            listener: None,
+            bound: None,
+            clients: [Client::NONE; CLIENT_COUNT_MAX],
+        }
+    }
+
+    fn client(&self, id: ClientId) -> Option<&Client> {
+        let client = self.clients.get(usize::from(id.slot))?;
+        (client.generation == id.generation && client.connection.is_some()).then_some(client)
+    }
+
+    fn client_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        let client = self.clients.get_mut(usize::from(id.slot))?;
+        (client.generation == id.generation && client.connection.is_some()).then_some(client)
+    }
+}
+
+impl Linux {
+    /// Makes the socket where there is none. Called when a set-up step may have changed what
+    /// `/run` is; quick and silent when all is well.
+    pub(crate) fn ensure_listening(&mut self) {
+        let found = rustix::fs::lstat(PATH).ok().map(|stat| identity(&stat));
+        if found.is_some() && found == self.control.bound {
+            return;
+        }
+        // /run may not be writable yet; the next set-up step is followed by another attempt.
+        if let Ok((listener, bound)) = listen()
+            && self
+                .waiting
+                .watch(listener.as_fd(), Source::Listener)
+                .is_ok()
+        {
+            self.control.listener = Some(listener);
+            self.control.bound = Some(bound);
+        }
+    }
+
+    pub(crate) fn accept(&mut self) {
+        let Some(listener) = &self.control.listener else {
+            return;
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let Ok(connection) = rustix::net::accept_with(listener, flags) else {
+            return;
+        };
+        let is_root = sockopt::socket_peercred(&connection).is_ok_and(|peer| peer.uid.is_root());
+        if !is_root {
+            return;
+        }
+        let free = self
+            .control
+            .clients
+            .iter()
+            .position(|client| client.connection.is_none());
+        // All places taken: the connection is closed by being dropped, and the tool tries again.
+        let Some(free) = free else { return };
+        let Ok(slot) = u8::try_from(free) else { return };
+        if self
+            .waiting
+            .watch(connection.as_fd(), Source::Client(slot))
+            .is_err()
+        {
+            return;
+        }
+        if let Some(client) = self.control.clients.get_mut(free) {
+            client.generation = client.generation.wrapping_add(1);
+            client.length = 0;
+            client.connection = Some(connection);
+        }
+    }
+
+    pub(crate) fn client_ready(&mut self, slot: u8) {
+        let Some(client) = self.control.clients.get_mut(usize::from(slot)) else {
+            return;
+        };
+        let Some(connection) = &client.connection else {
+            return;
+        };
+        let id = ClientId {
+            slot,
+            generation: client.generation,
+        };
+        if client.length > 0 {
+            // A frame is being decided; only the connection's end wakes us meanwhile.
+            return self.hang_up(id);
+        }
+        match rustix::net::recv(connection, &mut client.frame, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => self.hang_up(id),
+            Ok((length, _)) => {
+                client.length = length.min(FRAME_BYTES_MAX);
+                let connection = connection.as_fd();
+                self.waiting
+                    .listen_for_input(connection, Source::Client(slot), false);
+                self.waiting.push(Wake::Frame(id));
+            }
+            Err(Os::AGAIN | Os::INTR) => {}
+            Err(_) => self.hang_up(id),
+        }
+    }
+
+    fn hang_up(&mut self, id: ClientId) {
+        self.close(id);
+        self.waiting.push(Wake::Event(Event::ClientGone(id)));
+    }
+}
+
+impl ControlPort for Linux {
+    fn frame(&self, client: ClientId) -> &[u8] {
+        self.control
+            .client(client)
+            .and_then(|client| client.frame.get(..client.length))
+            .unwrap_or(&[])
+    }
+
+    fn reply(&mut self, client: ClientId, frame: &[u8]) {
+        let Some(place) = self.control.client_mut(client) else {
+            return;
+        };
+        let Some(connection) = &place.connection else {
+            return;
+        };
+        place.length = 0;
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        if rustix::net::send(connection, frame, flags).is_ok() {
+            let source = Source::Client(client.slot);
+            return self
+                .waiting
+                .listen_for_input(connection.as_fd(), source, true);
+        }
+        self.hang_up(client);
+    }
+
+    fn close(&mut self, client: ClientId) {
+        if let Some(place) = self.control.client_mut(client) {
+            place.connection = None;
+            place.length = 0;
+        }
+    }
+}
+
+fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the types differ between machines"
+    )]
+    (stat.st_dev.into(), stat.st_ino.into())
+}
+
+fn listen() -> Result<(OwnedFd, (u64, u64)), Os> {
+    crate::setup::make_directories(DIRECTORY, Mode::from_raw_mode(0o755))?;
+    match rustix::fs::unlink(PATH) {
+        Ok(()) | Err(Os::NOENT) => {}
+        Err(error) => return Err(error),
+    }
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    // Created without permissions for others, so that there is no moment in which they have any.
+    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = rustix::net::bind(&socket, &SocketAddrUnix::new(PATH)?);
+    rustix::process::umask(before);
+    bound?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    let stat = rustix::fs::lstat(PATH)?;
+    Ok((socket, identity(&stat)))
+}

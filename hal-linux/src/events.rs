@@ -1,0 +1,418 @@
+//! This file is where process 1 sleeps, and what wakes it.
+//!
+//! One epoll descriptor watches the signals, the deadline's timer, the control socket and its
+//! clients, the readiness descriptors of units that are starting, and the console while it owes us
+//! room. Each turn takes a bounded amount from each; the rest stays in the kernel.
+
+use crate::errno;
+use crate::linux::Linux;
+use crate::sys::signals;
+use core::sync::atomic::Ordering;
+use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
+use init_core::hal::{EventSource, Wake};
+use init_core::ident::{Child, Role, UnitId};
+use init_core::time::Instant;
+use init_core::unit::Signal;
+use rustix::event::epoll;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno as Os;
+use rustix::process::{WaitOptions, wait};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+/// Exits taken from the kernel in one turn: a burst of ten thousand orphans must not keep a control
+/// client waiting for more than a moment (an exit costs about 5 us).
+pub const REAP_PER_TURN_MAX: usize = 32;
+
+/// Signals read at once.
+const SIGNALS_PER_TURN_MAX: usize = 4;
+
+/// Descriptors served in one turn.
+const DESCRIPTORS_PER_TURN_MAX: usize = 8;
+
+/// Events that one turn can leave: an exit each, or a few for each descriptor.
+const EVENT_COUNT_MAX: usize = 64;
+
+const _: () = assert!(REAP_PER_TURN_MAX < EVENT_COUNT_MAX);
+const _: () = assert!(DESCRIPTORS_PER_TURN_MAX * SIGNALS_PER_TURN_MAX < EVENT_COUNT_MAX);
+
+/// Bytes that a service may write to its readiness descriptor before its newline.
+const READY_BYTES_MAX: usize = 256;
+
+/// What an epoll entry stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Signals,
+    Timer,
+    Console,
+    Listener,
+    Client(u8),
+    Ready(UnitId),
+}
+
+const READY_BASE: u64 = 0x1_0000;
+const CLIENT_BASE: u64 = 0x100;
+
+impl Source {
+    fn token(self) -> u64 {
+        match self {
+            Self::Signals => 0,
+            Self::Timer => 1,
+            Self::Console => 2,
+            Self::Listener => 3,
+            Self::Client(slot) => CLIENT_BASE | u64::from(slot),
+            Self::Ready(unit) => READY_BASE | u64::from(unit.0),
+        }
+    }
+
+    fn of(token: u64) -> Option<Self> {
+        if token & READY_BASE != 0 {
+            return u16::try_from(token & 0xffff)
+                .ok()
+                .map(|unit| Self::Ready(UnitId(unit)));
+        }
+        if token & CLIENT_BASE != 0 {
+            return u8::try_from(token & 0xff).ok().map(Self::Client);
+        }
+        match token {
+            0 => Some(Self::Signals),
+            1 => Some(Self::Timer),
+            2 => Some(Self::Console),
+            3 => Some(Self::Listener),
+            _ => None,
+        }
+    }
+}
+
+/// What process 1 waits with.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    epoll: OwnedFd,
+    signals: OwnedFd,
+    timer: OwnedFd,
+    armed: Option<Instant>,
+    queue: heapless::Deque<Wake, EVENT_COUNT_MAX>,
+    /// A child may be there to be reaped.
+    reap: bool,
+    /// Tell when no child is left.
+    tell_no_child: bool,
+    /// The console's room is waited for.
+    console_watched: bool,
+}
+
+impl Waiting {
+    /// Takes the signals over and prepares to wait.
+    pub(crate) fn new() -> Result<Self, init_core::event::Errno> {
+        let signals = signals::take_over()?;
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Boottime, flags).map_err(errno)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(errno)?;
+        let waiting = Self {
+            epoll,
+            signals,
+            timer,
+            armed: None,
+            queue: heapless::Deque::new(),
+            // What a predecessor or an initramfs left may already have ended.
+            reap: true,
+            tell_no_child: false,
+            console_watched: false,
+        };
+        waiting
+            .watch(waiting.signals.as_fd(), Source::Signals)
+            .map_err(errno)?;
+        waiting
+            .watch(waiting.timer.as_fd(), Source::Timer)
+            .map_err(errno)?;
+        Ok(waiting)
+    }
+
+    /// Wakes process 1 when the descriptor can be read or is closed at the other end.
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
+        let data = epoll::EventData::new_u64(source.token());
+        epoll::add(
+            &self.epoll,
+            fd,
+            data,
+            epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
+        )
+    }
+
+    /// Whether a watched descriptor's input wakes; its end always does.
+    pub(crate) fn listen_for_input(&self, fd: BorrowedFd<'_>, source: Source, input: bool) {
+        let mut flags = epoll::EventFlags::RDHUP;
+        flags.set(epoll::EventFlags::IN, input);
+        // Fails only for a descriptor that was never watched.
+        let data = epoll::EventData::new_u64(source.token());
+        let _ = epoll::modify(&self.epoll, fd, data, flags);
+    }
+
+    pub(crate) fn push(&mut self, wake: Wake) {
+        // The bound is above what one turn can leave, and the queue is empty before each turn.
+        let _ = self.queue.push_back(wake);
+    }
+
+    /// From now on, tells when no child is left.
+    pub(crate) fn tell_when_alone(&mut self) {
+        self.tell_no_child = true;
+        self.reap = true;
+    }
+
+    /// Arms the timer for a deadline, or disarms it.
+    pub(crate) fn arm(&mut self, until: Option<Instant>) {
+        if self.armed == until {
+            return;
+        }
+        // An all-zero time disarms; a deadline at the beginning of time is over anyway.
+        let at = until.map_or(0, |instant| instant.as_us().max(1));
+        let zero = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let new = Itimerspec {
+            it_interval: zero,
+            it_value: timespec(at),
+        };
+        if timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &new).is_ok() {
+            self.armed = until;
+        }
+    }
+
+    fn timer_fired(&mut self) {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.timer, &mut count);
+        self.armed = None;
+        self.push(Wake::Event(Event::Tick));
+    }
+}
+
+fn timespec(us: u64) -> Timespec {
+    let seconds = i64::try_from(us / 1_000_000).unwrap_or(i64::MAX);
+    let nanos = u32::try_from(us % 1_000_000)
+        .unwrap_or(0)
+        .saturating_mul(1_000);
+    // The type of nanoseconds differs between machines.
+    Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanos.into(),
+    }
+}
+
+impl EventSource for Linux {
+    fn wait(&mut self, until: Option<Instant>) -> Wake {
+        loop {
+            if let Some(wake) = self.waiting.queue.pop_front() {
+                return wake;
+            }
+            if self.waiting.reap {
+                self.reap();
+                if !self.waiting.queue.is_empty() {
+                    continue;
+                }
+            }
+            self.waiting.arm(until);
+            self.watch_console();
+            self.sleep();
+        }
+    }
+}
+
+impl Linux {
+    /// Sleeps until something happens, and takes it in.
+    fn sleep(&mut self) {
+        let zero = epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        };
+        let mut events = [zero; DESCRIPTORS_PER_TURN_MAX];
+        let count = epoll::wait(&self.waiting.epoll, &mut events, None).unwrap_or(0);
+        for event in events.iter().take(count) {
+            let data = event.data;
+            match Source::of(data.u64()) {
+                Some(Source::Signals) => self.read_signals(),
+                Some(Source::Timer) => self.waiting.timer_fired(),
+                Some(Source::Console) => self.console.drain(),
+                Some(Source::Listener) => self.accept(),
+                Some(Source::Client(slot)) => self.client_ready(slot),
+                Some(Source::Ready(unit)) => self.read_readiness(unit),
+                None => {}
+            }
+        }
+    }
+
+    fn read_signals(&mut self) {
+        let mut records = [0_u8; signals::RECORD_BYTES * SIGNALS_PER_TURN_MAX];
+        let count = rustix::io::read(&self.waiting.signals, &mut records).unwrap_or(0);
+        let records = records.get(..count).unwrap_or(&[]);
+        for record in records.chunks_exact(signals::RECORD_BYTES) {
+            let number = record
+                .first_chunk()
+                .map_or(0, |number| u32::from_ne_bytes(*number));
+            let Ok(number) = u8::try_from(number) else {
+                continue;
+            };
+            if u32::from(number) == linux_raw_sys::general::SIGCHLD {
+                self.waiting.reap = true;
+                continue;
+            }
+            let request = match machine_request(Signal(number)) {
+                // Container managers send SIGTERM to say: end.
+                MachineRequest::Reboot if self.in_container && number == Signal::TERM.0 => {
+                    MachineRequest::PowerOff
+                }
+                request => request,
+            };
+            if request != MachineRequest::Ignore {
+                self.waiting.push(Wake::Event(Event::Machine(request)));
+            }
+        }
+    }
+
+    /// Takes the exits of some children.
+    fn reap(&mut self) {
+        for _ in 0..REAP_PER_TURN_MAX {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    let pid = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or(0);
+                    self.exited(pid, status);
+                }
+                Ok(None) => {
+                    self.waiting.reap = false;
+                    return;
+                }
+                Err(Os::INTR) => {}
+                Err(_) => {
+                    self.waiting.reap = false;
+                    if core::mem::take(&mut self.waiting.tell_no_child) {
+                        self.waiting.push(Wake::Event(Event::NoChildLeft));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn exited(&mut self, pid: u32, status: rustix::process::WaitStatus) {
+        let Some(child) = self.children.take(pid) else {
+            return self.waiting.push(Wake::Event(Event::OrphanExited));
+        };
+        if child.role == Role::Main {
+            self.ready.close(child.unit);
+        }
+        let word = self
+            .word(child)
+            .map_or(0, |word| word.swap(0, Ordering::AcqRel));
+        let status = match crate::child::decode(word) {
+            Some((step, error)) => ExitStatus::NotExecuted { step, error },
+            None => exit_status(status),
+        };
+        self.after_exit(child);
+        self.waiting
+            .push(Wake::Event(Event::Exited { child, status }));
+    }
+
+    /// A starting unit wrote to its readiness descriptor, or its program was executed.
+    fn read_readiness(&mut self, unit: UnitId) {
+        let Some((fd, child, waits_for_newline)) = self.ready.get(unit) else {
+            return;
+        };
+        let mut bytes = [0; READY_BYTES_MAX];
+        let count = match rustix::io::read(fd, &mut bytes) {
+            Ok(count) => count,
+            Err(Os::AGAIN | Os::INTR) => return,
+            Err(_) => 0,
+        };
+        let said = bytes.get(..count).unwrap_or(&[]);
+        let failed = self
+            .word(child)
+            .is_some_and(|word| word.load(Ordering::Acquire) != 0);
+        let ready = if waits_for_newline {
+            said.contains(&b'\n')
+        } else {
+            count == 0 && !failed
+        };
+        // Whoever fills its descriptor without a newline has had its chance: no endless wake-ups.
+        if ready || count == 0 || count == READY_BYTES_MAX {
+            self.ready.close(unit);
+        }
+        if ready {
+            self.waiting.push(Wake::Event(Event::Ready(child)));
+        }
+    }
+
+    /// Asks to be woken when the console has room, while lines wait for it.
+    fn watch_console(&mut self) {
+        let waiting = self.console.is_waiting();
+        if waiting == self.waiting.console_watched {
+            return;
+        }
+        let Some(device) = self.console.device() else {
+            return;
+        };
+        let data = epoll::EventData::new_u64(Source::Console.token());
+        let done = if waiting {
+            epoll::add(&self.waiting.epoll, device, data, epoll::EventFlags::OUT)
+        } else {
+            epoll::delete(&self.waiting.epoll, device)
+        };
+        if done.is_ok() {
+            self.waiting.console_watched = waiting;
+        }
+    }
+}
+
+fn exit_status(status: rustix::process::WaitStatus) -> ExitStatus {
+    let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => ExitStatus::Code(byte(code)),
+        (None, Some(number)) => {
+            let core_dumped = status.as_raw() & 0x80 != 0;
+            ExitStatus::Signal {
+                number: byte(number),
+                core_dumped,
+            }
+        }
+        (None, None) => ExitStatus::Code(u8::MAX),
+    }
+}
+
+/// The readiness descriptors of units that are starting, one place for each unit.
+#[derive(Debug)]
+pub(crate) struct ReadyTable {
+    slots: &'static mut [ReadySlot],
+}
+
+/// One unit's readiness descriptor.
+#[derive(Debug)]
+pub struct ReadySlot(Option<(OwnedFd, Child, bool)>);
+
+impl ReadySlot {
+    /// None.
+    pub const EMPTY: Self = Self(None);
+}
+
+impl ReadyTable {
+    pub(crate) fn new(slots: &'static mut [ReadySlot]) -> Self {
+        Self { slots }
+    }
+
+    pub(crate) fn put(&mut self, child: Child, fd: OwnedFd, waits_for_newline: bool) {
+        if let Some(slot) = self.slots.get_mut(child.unit.index()) {
+            slot.0 = Some((fd, child, waits_for_newline));
+        }
+    }
+
+    /// Closing a descriptor also ends its being watched.
+    fn close(&mut self, unit: UnitId) {
+        if let Some(slot) = self.slots.get_mut(unit.index()) {
+            slot.0 = None;
+        }
+    }
+
+    fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, bool)> {
+        let (fd, child, newline) = self.slots.get(unit.index())?.0.as_ref()?;
+        Some((fd.as_fd(), *child, *newline))
+    }
+}

@@ -1,0 +1,243 @@
+//! This file is the Linux platform: all that process 1 holds, and how it starts and signals
+//! processes.
+
+use crate::child::{self, Given};
+use crate::children::{self, Children};
+use crate::console::Console;
+use crate::control::Control;
+use crate::events::{ReadySlot, ReadyTable, Source, Waiting};
+use crate::sys::shared::SharedWords;
+use crate::sys::process::{self, Fork};
+use crate::{errno, power, probe, setup};
+use core::sync::atomic::{AtomicU32, Ordering};
+use init_core::event::Errno;
+use init_core::hal::{Clock, Platform, Process};
+use init_core::ident::{Child, Role};
+use init_core::time::Instant;
+use init_core::unit::{KillScope, Manifest, Program, Readiness, Signal};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
+use rustix::system::{RebootCommand, reboot};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Memory for as many units as the manifest has. A board keeps one in a static.
+#[derive(Debug)]
+pub struct Storage<const UNITS: usize> {
+    children: [children::Slot; UNITS],
+    ready: [ReadySlot; UNITS],
+}
+
+impl<const UNITS: usize> Storage<UNITS> {
+    /// Memory in which nothing has happened.
+    pub const fn new() -> Self {
+        Self {
+            children: [children::Slot::EMPTY; UNITS],
+            ready: [const { ReadySlot::EMPTY }; UNITS],
+        }
+    }
+}
+
+impl<const UNITS: usize> Default for Storage<UNITS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Process 1's hands and ears on Linux.
+#[derive(Debug)]
+pub struct Linux {
+    pub(crate) manifest: &'static Manifest,
+    pub(crate) waiting: Waiting,
+    pub(crate) console: Console,
+    pub(crate) children: Children,
+    pub(crate) ready: ReadyTable,
+    pub(crate) control: Control,
+    pub(crate) in_container: bool,
+    /// One word for each unit and role, where a child tells why its program was not executed.
+    words: SharedWords,
+}
+
+impl Linux {
+    /// Takes the machine over: signals first, then Ctrl-Alt-Del, the console, the control socket.
+    ///
+    /// # Errors
+    /// What the kernel answers when there is not even memory for a few descriptors.
+    pub fn new<const UNITS: usize>(
+        manifest: &'static Manifest,
+        storage: &'static mut Storage<UNITS>,
+    ) -> Result<Self, Errno> {
+        let waiting = Waiting::new()?;
+        fill_standard_descriptors();
+        // An older kernel has no such call; there, what we inherit stays open in our children.
+        let _ = process::close_on_exec_from(3);
+        // Ctrl-Alt-Del comes as SIGINT from now on. Refused inside a container.
+        let in_container = reboot(RebootCommand::CadOff).is_err();
+        power::ensure_proc();
+        let mut linux = Self {
+            manifest,
+            waiting,
+            console: Console::open(manifest.console),
+            children: Children::new(&mut storage.children),
+            ready: ReadyTable::new(&mut storage.ready),
+            control: Control::new(),
+            in_container,
+            words: SharedWords::new(UNITS.saturating_mul(4))?,
+        };
+        linux.ensure_listening();
+        Ok(linux)
+    }
+
+    pub(crate) fn word(&self, child: Child) -> Option<&'static AtomicU32> {
+        self.words
+            .get(usize::from(children::code(child.unit, child.role)?))
+    }
+
+    /// A set-up step may have made `/run` usable, or covered it.
+    pub(crate) fn after_exit(&mut self, child: Child) {
+        let unit = self.manifest.unit(child.unit);
+        if unit.is_some_and(|unit| matches!(unit.start, Program::Setup(_))) {
+            self.ensure_listening();
+        }
+    }
+
+    /// The child's side of a spawn. Never returns.
+    fn become_child(
+        &self,
+        child: Child,
+        program: Program,
+        ready: Readiness,
+        write_end: Option<&OwnedFd>,
+    ) -> ! {
+        let console = self.manifest.console;
+        let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
+        let number = match ready {
+            Readiness::Newline(number) => Some(number),
+            Readiness::Exec | Readiness::Exit | Readiness::Listen(_) | Readiness::Path(_) => None,
+        };
+        let given = Given {
+            console,
+            word: self.word(child),
+            ready: write_end.and_then(|end| Some((end.as_fd(), number?))),
+        };
+        let code = match (child.role, program) {
+            (Role::Main | Role::Stop, Program::Exec(exec)) => child::run(exec, &given),
+            (Role::Main | Role::Stop, Program::Setup(ops)) => {
+                own_session();
+                setup::run(name, ops, console)
+            }
+            (Role::Main | Role::Stop, Program::None) => 0,
+            (Role::Probe, _) => {
+                own_session();
+                probe::run(ready)
+            }
+        };
+        process::exit(code)
+    }
+}
+
+/// A child that runs our own code takes its signals and can be reached as a group.
+fn own_session() {
+    let _ = rustix::process::setsid();
+    let _ = crate::sys::signals::unblock_all();
+}
+
+impl Process for Linux {
+    fn spawn(
+        &mut self,
+        child: Child,
+        program: Program,
+        ready: Readiness,
+        confirm: bool,
+    ) -> Result<u32, Errno> {
+        let newline = matches!(ready, Readiness::Newline(_)) && child.role == Role::Main;
+        let pipe = if confirm || newline {
+            Some(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(errno)?)
+        } else {
+            None
+        };
+        if let Some((read_end, _)) = &pipe {
+            let source = Source::Ready(child.unit);
+            self.waiting
+                .watch(read_end.as_fd(), source)
+                .map_err(errno)?;
+        }
+        if let Some(word) = self.word(child) {
+            word.store(0, Ordering::Release);
+        }
+        match process::fork()? {
+            Fork::Child => {
+                let write_end = pipe.as_ref().map(|(_, write_end)| write_end);
+                self.become_child(child, program, ready, write_end)
+            }
+            Fork::Parent(pid) => {
+                self.children.insert(child, pid);
+                if let Some((read_end, _)) = pipe {
+                    self.ready.put(child, read_end, newline);
+                }
+                Ok(pid)
+            }
+        }
+    }
+
+    fn signal(&mut self, child: Child, signal: Signal, scope: KillScope) {
+        let pid = self
+            .children
+            .pid(child)
+            .and_then(|pid| i32::try_from(pid).ok());
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            return;
+        };
+        let Some(signal) = named(signal) else { return };
+        let group = match scope {
+            KillScope::Process => Err(rustix::io::Errno::SRCH),
+            KillScope::Group => rustix::process::kill_process_group(pid, signal),
+        };
+        if group.is_err() {
+            // Also when the child has not made its group yet. Gone: its exit is on the way.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    fn signal_all(&mut self, signal: Signal) {
+        // Refused when there is nobody; then no child is left either, and that is told.
+        let _ = process::signal_all(signal.0);
+        let _ = process::signal_all(Signal::CONT.0);
+        self.waiting.tell_when_alone();
+    }
+}
+
+fn named(signal: Signal) -> Option<rustix::process::Signal> {
+    rustix::process::Signal::from_named_raw(signal.0.into())
+}
+
+impl Clock for Linux {
+    fn now(&self) -> Instant {
+        let time = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let micros = u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000;
+        Instant::from_us(seconds.saturating_mul(1_000_000).saturating_add(micros))
+    }
+}
+
+impl Platform for Linux {
+    type Console = Console;
+
+    fn console(&mut self) -> &mut Console {
+        &mut self.console
+    }
+}
+
+/// Descriptors 0 to 2 lead somewhere, so that nothing that is opened later lands there.
+fn fill_standard_descriptors() {
+    use rustix::fs::{Mode, OFlags};
+    for _ in 0..3 {
+        let Ok(file) = rustix::fs::open(c"/", OFlags::PATH, Mode::empty()) else {
+            return;
+        };
+        if rustix::fd::AsRawFd::as_raw_fd(&file) > 2 {
+            return;
+        }
+        core::mem::forget(file);
+    }
+}

@@ -1,0 +1,185 @@
+//! This file waits, in a child, until a path exists or a socket listens. Nothing that it does can
+//! be noticed by the service that it waits for.
+
+use core::ffi::CStr;
+use init_core::unit::{Endpoint, Readiness};
+use rustix::fs::{Mode, OFlags, inotify};
+use rustix::io::Errno as Os;
+use rustix::thread::clock_nanosleep_relative;
+use rustix::time::{ClockId, Timespec};
+
+/// Between two looks at the kernel's tables of sockets, which tell nobody of a change.
+const LOOK_AGAIN: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
+
+/// Between two looks at a path whose directory does not exist yet and so cannot be watched.
+const LOOK_FOR_DIRECTORY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+
+/// Longest line of the kernel's tables that is looked at; the rest of a longer one is skipped.
+const LINE_BYTES_MAX: usize = 512;
+
+/// The state of a listening TCP socket in `/proc/net/tcp` (TCP_LISTEN), and the flag of a
+/// listening Unix socket in `/proc/net/unix` (SO_ACCEPTCON).
+const TCP_LISTEN: &[u8] = b"0A";
+const UNIX_LISTEN: u32 = 0x1_0000;
+
+/// Waits; the child's exit code.
+pub fn run(ready: Readiness) -> u8 {
+    let result = match ready {
+        Readiness::Path(path) => wait_for_path(path),
+        Readiness::Listen(endpoint) => {
+            wait_for_listener(endpoint);
+            Ok(())
+        }
+        Readiness::Exec | Readiness::Exit | Readiness::Newline(_) => Err(Os::INVAL),
+    };
+    u8::from(result.is_err())
+}
+
+fn wait_for_listener(endpoint: Endpoint) {
+    while !listens(endpoint) {
+        sleep(&LOOK_AGAIN);
+    }
+}
+
+fn listens(endpoint: Endpoint) -> bool {
+    let mut found = false;
+    match endpoint {
+        Endpoint::Tcp(port) => {
+            for table in [c"/proc/net/tcp", c"/proc/net/tcp6"] {
+                each_line(table, |line| {
+                    found |= is_tcp_listener(line, port);
+                    !found
+                });
+            }
+        }
+        Endpoint::Unix(path) => each_line(c"/proc/net/unix", |line| {
+            found |= is_unix_listener(line, path.to_bytes());
+            !found
+        }),
+    }
+    found
+}
+
+/// `  0: 0100007F:075B 00000000:0000 0A ..`: number, local, remote, state.
+fn is_tcp_listener(line: &[u8], port: u16) -> bool {
+    let mut fields = line
+        .split(|byte| *byte == b' ')
+        .filter(|field| !field.is_empty())
+        .skip(1);
+    let local = fields.next().unwrap_or(&[]);
+    let listening = fields.nth(1) == Some(TCP_LISTEN);
+    let found = local
+        .rsplit(|byte| *byte == b':')
+        .next()
+        .and_then(hexadecimal);
+    listening && found == Some(u32::from(port))
+}
+
+/// `0000000000000000: 00000002 00000000 00010000 0005 01 12345 /run/x`: the fourth field has the
+/// flags, the eighth the path.
+fn is_unix_listener(line: &[u8], path: &[u8]) -> bool {
+    let mut fields = line
+        .split(|byte| *byte == b' ')
+        .filter(|field| !field.is_empty());
+    let flags = fields.nth(3).and_then(hexadecimal).unwrap_or(0);
+    flags & UNIX_LISTEN != 0 && fields.nth(3) == Some(path)
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u32> {
+    u32::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Calls `visit` with each line of a small file, without its end, until it says false.
+pub fn each_line(path: &CStr, mut visit: impl FnMut(&[u8]) -> bool) {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else {
+        return;
+    };
+    let mut line: heapless::Vec<u8, LINE_BYTES_MAX> = heapless::Vec::new();
+    let mut chunk = [0_u8; 512];
+    while let Ok(count) = rustix::io::read(&file, &mut chunk) {
+        if count == 0 {
+            break;
+        }
+        for byte in chunk.iter().take(count) {
+            if *byte == b'\n' {
+                if !visit(&line) {
+                    return;
+                }
+                line.clear();
+            } else {
+                // A longer line keeps its beginning.
+                let _ = line.push(*byte);
+            }
+        }
+    }
+}
+
+/// Waits until a path exists, woken by changes of its directory.
+pub fn wait_for_path(path: &CStr) -> Result<(), Os> {
+    let bytes = path.to_bytes();
+    let split = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    let directory = bytes.get(..split.max(1)).unwrap_or(b"/");
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+    let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+    loop {
+        let watched = inotify::add_watch(&watch, directory, events).is_ok();
+        // Looked at after the watch is in place: what comes now is not missed.
+        if exists(path) {
+            return Ok(());
+        }
+        if watched {
+            let mut changes = [0_u8; 512];
+            let _ = rustix::io::read(&watch, &mut changes);
+        } else {
+            sleep(&LOOK_FOR_DIRECTORY);
+        }
+    }
+}
+
+fn exists(path: &CStr) -> bool {
+    rustix::fs::stat(path).is_ok()
+}
+
+/// A sleep that a signal cuts short is followed by another look all the same.
+fn sleep(span: &Timespec) {
+    let _ = clock_nanosleep_relative(ClockId::Monotonic, span);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listening_tcp_socket_is_told_from_others() {
+        let listening =
+            b"   1: 00000000:075B 00000000:0000 0A 00000000:00000000 00:00000000 00000000";
+        let connected =
+            b"   2: 0100007F:075B 0100007F:C001 01 00000000:00000000 00:00000000 00000000";
+        let six = b"   0: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 0";
+        assert!(is_tcp_listener(listening, 1883));
+        assert!(!is_tcp_listener(listening, 1884));
+        assert!(!is_tcp_listener(connected, 1883));
+        assert!(is_tcp_listener(six, 22));
+        assert!(!is_tcp_listener(
+            b"  sl  local_address rem_address   st",
+            22
+        ));
+        assert!(!is_tcp_listener(b"", 0));
+    }
+
+    #[test]
+    fn a_listening_unix_socket_is_told_from_a_connected_one() {
+        let listening = b"0000000000000000: 00000002 00000000 00010000 0001 01 4711 /run/x.sock";
+        let connected = b"0000000000000000: 00000003 00000000 00000000 0001 03 4712 /run/x.sock";
+        assert!(is_unix_listener(listening, b"/run/x.sock"));
+        assert!(!is_unix_listener(listening, b"/run/x"));
+        assert!(!is_unix_listener(connected, b"/run/x.sock"));
+    }
+}

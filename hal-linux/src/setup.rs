@@ -1,0 +1,162 @@
+//! This file does set-up steps: mounts, directories, links, kernel parameters. Always in a child.
+//!
+//! All steps are attempted; each that fails is told on the console with its operand and cause.
+
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+
+use init_core::unit::SetupOp;
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno as Os;
+use rustix::mount::{MountFlags, UnmountFlags};
+
+/// Longest path that is made with its parents.
+const PATH_BYTES_MAX: usize = 256;
+
+/// Bytes of one line about a failed step.
+const LINE_BYTES_MAX: usize = 320;
+
+/// Does the steps for a unit; the child's exit code: 0, or 1 if any failed.
+pub fn run(unit: &str, ops: &[SetupOp], console: &CStr) -> u8 {
+    let mut code = 0;
+    for op in ops {
+        if let Err(error) = perform(op) {
+            code = 1;
+            tell(unit, op, error, console);
+        }
+    }
+    code
+}
+
+fn perform(op: &SetupOp) -> Result<(), Os> {
+    match op {
+        SetupOp::WaitDevice(path) => crate::probe::wait_for_path(path),
+        SetupOp::Mount {
+            source,
+            at,
+            kind,
+            flags,
+            data,
+        } => {
+            make_directories(at, Mode::from_raw_mode(0o755))?;
+            let flags = MountFlags::from_bits_retain(*flags);
+            match rustix::mount::mount(*source, *at, *kind, flags, *data) {
+                Err(Os::BUSY) if is_mounted(at, kind) => Ok(()),
+                other => other,
+            }
+        }
+        SetupOp::Unmount(at) => match rustix::mount::unmount(*at, UnmountFlags::NOFOLLOW) {
+            Err(Os::INVAL | Os::NOENT) => Ok(()),
+            other => other,
+        },
+        SetupOp::Directory {
+            path,
+            mode,
+            uid,
+            gid,
+        } => {
+            make_directories(path, Mode::from_raw_mode(0o755))?;
+            let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
+            rustix::fs::chownat(CWD, *path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            rustix::fs::chmod(*path, Mode::from_raw_mode((*mode).into()))
+        }
+        SetupOp::Symlink { path, target } => symlink(path, target),
+        SetupOp::Sysctl { path, value } => {
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            let file = rustix::fs::open(*path, flags, Mode::empty())?;
+            rustix::io::write(&file, value.as_bytes()).map(|_| ())
+        }
+        SetupOp::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
+        SetupOp::LoopbackUp => crate::sys::network::loopback_up(),
+    }
+}
+
+fn symlink(path: &CStr, target: &CStr) -> Result<(), Os> {
+    match rustix::fs::symlink(target, path) {
+        Err(Os::EXIST) => {
+            let found = rustix::fs::lstat(path)?;
+            if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
+                return Err(Os::EXIST);
+            }
+            rustix::fs::unlink(path)?;
+            rustix::fs::symlink(target, path)
+        }
+        other => other,
+    }
+}
+
+/// Makes a directory and its parents; those that exist stay as they are.
+pub fn make_directories(path: &CStr, mode: Mode) -> Result<(), Os> {
+    let bytes = path.to_bytes();
+    if bytes.len() >= PATH_BYTES_MAX {
+        return Err(Os::NAMETOOLONG);
+    }
+    for (index, byte) in bytes.iter().enumerate().skip(1) {
+        if *byte == b'/' {
+            make_directory(bytes.get(..index).unwrap_or(bytes), mode)?;
+        }
+    }
+    make_directory(bytes, mode)
+}
+
+fn make_directory(path: &[u8], mode: Mode) -> Result<(), Os> {
+    match rustix::fs::mkdir(path, mode) {
+        Err(Os::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether `at` is a mount point of that type, by the first lines of the mount table.
+fn is_mounted(at: &CStr, kind: &CStr) -> bool {
+    let mut found = false;
+    crate::probe::each_line(c"/proc/self/mounts", |line| {
+        let mut fields = line.split(|byte| *byte == b' ').skip(1);
+        let same_place = fields.next() == Some(at.to_bytes());
+        found |= same_place && fields.next() == Some(kind.to_bytes());
+        !found
+    });
+    found
+}
+
+fn tell(unit: &str, op: &SetupOp, error: Os, console: &CStr) {
+    let mut line: heapless::String<LINE_BYTES_MAX> = heapless::String::new();
+    let error = crate::errno(error);
+    // A line that does not fit is told as far as it goes.
+    let _ = writeln!(line, "init: {unit}: {}: {error}", Operation(op));
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match rustix::fs::open(console, flags, Mode::empty()) {
+        Ok(device) => drop(rustix::io::write(&device, line.as_bytes())),
+        Err(_) => drop(rustix::io::write(
+            crate::sys::process::standard_output(),
+            line.as_bytes(),
+        )),
+    }
+}
+
+/// A step in words.
+struct Operation<'a>(&'a SetupOp);
+
+impl fmt::Display for Operation<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, operand) = match self.0 {
+            SetupOp::WaitDevice(path) => ("wait for ", *path),
+            SetupOp::Mount { source, at, .. } => {
+                out.write_str("mount ")?;
+                text(out, source)?;
+                (" at ", *at)
+            }
+            SetupOp::Unmount(at) => ("unmount ", *at),
+            SetupOp::Directory { path, .. } => ("directory ", *path),
+            SetupOp::Symlink { path, .. } => ("symlink ", *path),
+            SetupOp::Sysctl { path, .. } => ("sysctl ", *path),
+            SetupOp::Hostname(_) => ("host name", c""),
+            SetupOp::LoopbackUp => ("loopback interface", c""),
+        };
+        out.write_str(what)?;
+        text(out, operand)
+    }
+}
+
+fn text(out: &mut fmt::Formatter<'_>, path: &CStr) -> fmt::Result {
+    out.write_str(path.to_str().unwrap_or("?"))
+}

@@ -1,0 +1,71 @@
+//! This file is how the program begins: as process 1, or as the tool that talks to it.
+
+use crate::Linux;
+use core::ffi::CStr;
+use init_core::Driver;
+use init_core::cmdline;
+use init_core::event::BootOptions;
+use init_core::hal::{Clock, Platform};
+use init_core::report::Report;
+use init_core::unit::Manifest;
+use rustix::fs::{Mode, OFlags};
+
+/// Bytes of the kernel command line that are read; arm64's own limit is 2048.
+const COMMAND_LINE_BYTES_MAX: usize = 2_048;
+
+/// What this run of the program is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Process 1 of a machine or a container.
+    Init,
+    /// The control tool.
+    Tool,
+}
+
+/// What to be: process 1 is init whatever its name; everyone else is the tool.
+pub fn role() -> Role {
+    if rustix::process::getpid().as_raw_nonzero().get() == 1 {
+        Role::Init
+    } else {
+        Role::Tool
+    }
+}
+
+/// Reads the boot's choices and runs the machine. Returns when the last act was refused, as in a
+/// container: the caller ends the program.
+pub fn begin(
+    mut driver: Driver<'_, Linux>,
+    manifest: &'static Manifest,
+    arguments: impl Iterator<Item = &'static CStr>,
+) {
+    let report = Report::new(manifest);
+    let mut options = BootOptions::default();
+    let platform = driver.platform();
+    let now = platform.now();
+    let mut buffer = [0; COMMAND_LINE_BYTES_MAX];
+    let line = if platform.in_container {
+        &[]
+    } else {
+        command_line(&mut buffer)
+    };
+    cmdline::read_line(line, manifest, &mut options, &mut |warning| {
+        report.warning(platform.console(), now, &warning);
+    });
+    for (index, argument) in (1..=u16::MAX).zip(arguments.skip(1)) {
+        let text = argument.to_bytes();
+        if let Err(warning) = cmdline::read_argument(text, index, manifest, &mut options) {
+            report.warning(platform.console(), now, &warning);
+        }
+    }
+    driver.run(options);
+}
+
+/// The kernel command line without its newline; empty if it cannot be read.
+fn command_line(buffer: &mut [u8]) -> &[u8] {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(c"/proc/cmdline", flags, Mode::empty()) else {
+        return &[];
+    };
+    let count = rustix::io::read(&file, &mut *buffer).unwrap_or(0);
+    buffer.get(..count).unwrap_or(&[]).trim_ascii_end()
+}

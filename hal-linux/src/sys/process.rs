@@ -1,0 +1,124 @@
+//! This file creates, replaces and ends processes.
+
+use super::syscall::{result, syscall};
+use core::ffi::CStr;
+use init_core::event::Errno;
+use init_core::unit::Arguments;
+use linux_raw_sys::general as abi;
+
+/// `CLOSE_RANGE_CLOEXEC` of `linux/close_range.h`.
+const CLOSE_RANGE_CLOEXEC: usize = 1 << 2;
+
+/// Which side of a fork one is on.
+#[derive(Clone, Copy, Debug)]
+pub enum Fork {
+    /// The new process. It must end in [`execute`] or [`exit`] and never return.
+    Child,
+    /// The old process; the number is the child's.
+    Parent(u32),
+}
+
+/// Creates a copy of this process. Safe to call because process 1 has one thread: the copy has all
+/// of it, and no lock can be held by a thread that the copy lacks.
+///
+/// # Errors
+/// EAGAIN: no free process number or a limit; ENOMEM.
+pub fn fork() -> Result<Fork, Errno> {
+    let sigchld = usize::try_from(abi::SIGCHLD).unwrap_or(0);
+    // SAFETY: without CLONE_VM the child gets memory of its own and the same stack contents.
+    let answer = unsafe { syscall(abi::__NR_clone, [sigchld, 0, 0, 0, 0]) };
+    match u32::try_from(result(answer)?) {
+        Ok(0) => Ok(Fork::Child),
+        Ok(pid) => Ok(Fork::Parent(pid)),
+        Err(_) => Err(Errno(u16::MAX)),
+    }
+}
+
+/// Replaces this process by a program. Returns only on failure.
+pub fn execute(program: &CStr, arguments: Arguments, environment: Arguments) -> Errno {
+    if arguments.last().is_none_or(Option::is_some)
+        || environment.last().is_none_or(Option::is_some)
+    {
+        // A vector without its final null would let the kernel read on.
+        return Errno(abi_errno(linux_raw_sys::errno::EINVAL));
+    }
+    let vectors = [
+        program.as_ptr().expose_provenance(),
+        arguments.as_ptr().expose_provenance(),
+        environment.as_ptr().expose_provenance(),
+        0,
+        0,
+    ];
+    // SAFETY: both vectors end with a null, checked above, and lead to nul-terminated strings, as
+    // `Arguments` promises.
+    let answer = unsafe { syscall(abi::__NR_execve, vectors) };
+    result(answer).err().unwrap_or(Errno(0))
+}
+
+/// Ends this process.
+pub fn exit(code: u8) -> ! {
+    loop {
+        // SAFETY: ends the process; there is no pointer.
+        unsafe { syscall(abi::__NR_exit_group, [usize::from(code), 0, 0, 0, 0]) };
+    }
+}
+
+/// Sends a signal to every process that this one may reach, but itself.
+///
+/// # Errors
+/// ESRCH: there is none.
+pub fn signal_all(signal: u8) -> Result<(), Errno> {
+    // SAFETY: there is no pointer; -1 means everyone but process 1 and the caller.
+    let answer = unsafe { syscall(abi::__NR_kill, [usize::MAX, usize::from(signal), 0, 0, 0]) };
+    result(answer).map(|_| ())
+}
+
+/// Switches swapping on a device or file off.
+///
+/// # Errors
+/// What swapoff answers.
+pub fn swap_off(path: &CStr) -> Result<(), Errno> {
+    let pointer = path.as_ptr().expose_provenance();
+    // SAFETY: the pointer leads to a nul-terminated string.
+    let answer = unsafe { syscall(abi::__NR_swapoff, [pointer, 0, 0, 0, 0]) };
+    result(answer).map(|_| ())
+}
+
+/// Marks every descriptor from `first` on to be closed on exec.
+///
+/// # Errors
+/// ENOSYS, EINVAL: an older kernel.
+pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    let first = usize::try_from(first).unwrap_or(usize::MAX);
+    let last = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+    let flag = CLOSE_RANGE_CLOEXEC;
+    // SAFETY: there is no pointer; nothing is closed in this process.
+    let answer = unsafe { syscall(abi::__NR_close_range, [first, last, flag, 0, 0]) };
+    result(answer).map(|_| ())
+}
+
+fn abi_errno(number: u32) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+/// Makes descriptor `to` lead where `from` does; whatever `to` was is closed. For a child that is
+/// about to become another program: nobody there owns `to`.
+///
+/// # Errors
+/// EBADF, EMFILE.
+pub fn duplicate_to(from: rustix::fd::BorrowedFd<'_>, to: i32) -> Result<(), rustix::io::Errno> {
+    use rustix::fd::AsRawFd;
+    let number = |fd: i32| usize::try_from(fd).unwrap_or(usize::MAX);
+    let arguments = [number(from.as_raw_fd()), number(to), 0, 0, 0];
+    // SAFETY: there is no pointer; ownership of `to` is the caller's matter, as documented.
+    let answer = unsafe { syscall(abi::__NR_dup3, arguments) };
+    result(answer)
+        .map(|_| ())
+        .map_err(|e| rustix::io::Errno::from_raw_os_error(e.0.into()))
+}
+
+/// Descriptor 1, to write to. Process 1 and its children never close it.
+pub fn standard_output() -> rustix::fd::BorrowedFd<'static> {
+    // SAFETY: `Linux::new` sees to it that descriptor 1 is open; nothing of ours closes it.
+    unsafe { rustix::stdio::stdout() }
+}

@@ -1,0 +1,117 @@
+//! This file is the program's first instruction, and the end of a panic.
+//!
+//! The kernel enters with the stack pointer at the argument count. Nothing has run before: no
+//! constructor, no relocation (the program is static and not position-independent).
+
+use core::ffi::CStr;
+use core::panic::PanicInfo;
+
+unsafe extern "Rust" {
+    /// The board's main function, exported by [`crate::entry!`]; its result is the exit code.
+    fn sysmaster_main(arguments: Arguments) -> u8;
+}
+
+unsafe extern "C" {
+    /// Nothing defines this. A panic that the optimiser cannot rule out leaves a call to it, and
+    /// the link fails: see docs/architecture.md, "No panic".
+    fn a_panic_is_reachable() -> !;
+}
+
+#[cfg(target_arch = "x86_64")]
+core::arch::global_asm!(
+    ".section .text._start,\"ax\",@progbits",
+    ".globl _start",
+    ".type _start,@function",
+    "_start:",
+    "xor ebp, ebp",
+    "mov rdi, rsp",
+    "and rsp, -16",
+    "call {enter}",
+    "ud2",
+    ".size _start, . - _start",
+    enter = sym enter,
+);
+
+#[cfg(target_arch = "aarch64")]
+core::arch::global_asm!(
+    ".section .text._start,\"ax\",@progbits",
+    ".globl _start",
+    ".type _start,@function",
+    "_start:",
+    "mov x29, xzr",
+    "mov x30, xzr",
+    "mov x0, sp",
+    "bl {enter}",
+    "brk 1",
+    ".size _start, . - _start",
+    enter = sym enter,
+);
+
+#[cfg(target_arch = "arm")]
+core::arch::global_asm!(
+    ".section .text._start,\"ax\",%progbits",
+    ".globl _start",
+    ".type _start,%function",
+    ".arm",
+    "_start:",
+    "mov r11, #0",
+    "mov lr, #0",
+    "mov r0, sp",
+    "bic sp, sp, #7",
+    "bl {enter}",
+    "udf #1",
+    ".size _start, . - _start",
+    enter = sym enter,
+);
+
+#[cfg(target_arch = "riscv64")]
+core::arch::global_asm!(
+    ".section .text._start,\"ax\",@progbits",
+    ".globl _start",
+    ".type _start,@function",
+    "_start:",
+    "mv a0, sp",
+    "andi sp, sp, -16",
+    "call {enter}",
+    "ebreak",
+    ".size _start, . - _start",
+    enter = sym enter,
+);
+
+/// First Rust code: hands the arguments to the board.
+extern "C" fn enter(stack: *const usize) -> ! {
+    // SAFETY: at entry the kernel's stack pointer leads to the argument count.
+    let count = unsafe { stack.read() };
+    let arguments = Arguments {
+        first: stack.wrapping_add(1).cast(),
+        count,
+    };
+    // SAFETY: `entry!` defines it with this signature.
+    let code = unsafe { sysmaster_main(arguments) };
+    super::process::exit(code)
+}
+
+/// The program's arguments, as the kernel put them on the stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments {
+    first: *const *const core::ffi::c_char,
+    count: usize,
+}
+
+impl Arguments {
+    /// The arguments, the program's own name first.
+    pub fn iter(self) -> impl Iterator<Item = &'static CStr> + Clone {
+        (0..self.count).filter_map(move |index| {
+            // SAFETY: the kernel put `count` pointers there, and nothing moves them.
+            let pointer = unsafe { self.first.wrapping_add(index).read() };
+            // SAFETY: each leads to a nul-terminated string that stays for the program's life.
+            (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) })
+        })
+    }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: never executed: a program with this call cannot be linked.
+    unsafe { a_panic_is_reachable() }
+}

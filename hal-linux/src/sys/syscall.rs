@@ -1,0 +1,99 @@
+//! This file is the system call instruction of each machine, with up to five arguments.
+//!
+//! Results are as the kernel gives them: from -4095 to -1 an error number, negated.
+
+use init_core::event::Errno;
+
+/// The kernel's answer as a result.
+pub(super) fn result(value: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&value) {
+        return Err(Errno(
+            u16::try_from(value.wrapping_neg()).unwrap_or(u16::MAX),
+        ));
+    }
+    usize::try_from(value).map_err(|_| Errno(u16::MAX))
+}
+
+/// One system call.
+///
+/// # Safety
+/// The call's own rules: every pointer among the arguments must be what the kernel expects there.
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
+    let value: isize;
+    // SAFETY: the kernel's calling convention; rcx and r11 are clobbered by the instruction. The
+    // arguments are the caller's responsibility.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => value,
+            in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4],
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    value
+}
+
+/// One system call.
+///
+/// # Safety
+/// The call's own rules: every pointer among the arguments must be what the kernel expects there.
+#[cfg(target_arch = "aarch64")]
+pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
+    let value: isize;
+    // SAFETY: the kernel's calling convention; no register but x0 changes. The arguments are the
+    // caller's responsibility.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a[0] => value,
+            in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4],
+            options(nostack),
+        );
+    }
+    value
+}
+
+/// One system call.
+///
+/// # Safety
+/// The call's own rules: every pointer among the arguments must be what the kernel expects there.
+#[cfg(target_arch = "arm")]
+pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
+    let value: isize;
+    // SAFETY: the kernel's calling convention (EABI); no register but r0 changes. The arguments
+    // are the caller's responsibility.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("r7") number,
+            inlateout("r0") a[0] => value,
+            in("r1") a[1], in("r2") a[2], in("r3") a[3], in("r4") a[4],
+            options(nostack),
+        );
+    }
+    value
+}
+
+/// One system call.
+///
+/// # Safety
+/// The call's own rules: every pointer among the arguments must be what the kernel expects there.
+#[cfg(target_arch = "riscv64")]
+pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
+    let value: isize;
+    // SAFETY: the kernel's calling convention; no register but a0 changes. The arguments are the
+    // caller's responsibility.
+    unsafe {
+        core::arch::asm!(
+            "ecall",
+            in("a7") number,
+            inlateout("a0") a[0] => value,
+            in("a1") a[1], in("a2") a[2], in("a3") a[3], in("a4") a[4],
+            options(nostack),
+        );
+    }
+    value
+}
