@@ -120,5 +120,5 @@ pub fn duplicate_to(from: rustix::fd::BorrowedFd<'_>, to: i32) -> Result<(), rus
 /// Descriptor 1, to write to. Process 1 and its children never close it.
 pub fn standard_output() -> rustix::fd::BorrowedFd<'static> {
     // SAFETY: `Linux::new` sees to it that descriptor 1 is open; nothing of ours closes it.
-    unsafe { rustix::stdio::stdout() }
+    unsafe { rustix::fd::BorrowedFd::borrow_raw(1) }
 }
