@@ -19,7 +19,6 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use rustix::system::{RebootCommand, reboot};
-use rustix::time::{ClockId, clock_gettime};
 
 /// Memory for as many units as the manifest has. A board keeps one in a static.
 #[derive(Debug)]
@@ -213,10 +212,7 @@ fn named(signal: Signal) -> Option<rustix::process::Signal> {
 
 impl Clock for Linux {
     fn now(&self) -> Instant {
-        let time = clock_gettime(ClockId::Boottime);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-        let micros = u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000;
-        Instant::from_us(seconds.saturating_mul(1_000_000).saturating_add(micros))
+        crate::sys::clock::since_boot()
     }
 }
 

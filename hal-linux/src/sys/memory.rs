@@ -138,3 +138,18 @@ unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, byte_count: usize) 
     // SAFETY: the same contract.
     unsafe { memcmp(left, right, byte_count) }
 }
+
+/// The length of a nul-terminated string.
+///
+/// # Safety
+/// `text` leads to bytes that end with a nul.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strlen(text: *const u8) -> usize {
+    let mut length = 0;
+    // SAFETY: every byte up to the nul may be read, as the caller vouches.
+    while unsafe { *text.wrapping_add(length) } != 0 {
+        keep();
+        length = length.wrapping_add(1);
+    }
+    length
+}

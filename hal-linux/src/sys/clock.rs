@@ -1,0 +1,64 @@
+//! This file reads the clock that goes on while the machine sleeps.
+//!
+//! By the plain system call: process 1 asks once or twice an event, and the faster way through the
+//! kernel's shared object would cost more code than all of the clock's users.
+
+use super::syscall::syscall;
+use init_core::time::Instant;
+use linux_raw_sys::general as abi;
+
+/// Seconds and nanoseconds, 64 bits each on every machine.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Time64 {
+    seconds: i64,
+    nanos: i64,
+}
+
+const _: () = assert!(size_of::<Time64>() == 16);
+
+#[cfg(target_arch = "arm")]
+const CLOCK_GETTIME: u32 = abi::__NR_clock_gettime64;
+#[cfg(not(target_arch = "arm"))]
+const CLOCK_GETTIME: u32 = abi::__NR_clock_gettime;
+
+/// Microseconds since boot, the time asleep included.
+pub fn since_boot() -> Instant {
+    read(CLOCK_GETTIME)
+        .or_else(read_short)
+        .unwrap_or(Instant::ZERO)
+}
+
+fn read(number: u32) -> Option<Instant> {
+    let mut time = Time64 {
+        seconds: 0,
+        nanos: 0,
+    };
+    let clock = usize::try_from(abi::CLOCK_BOOTTIME).unwrap_or(0);
+    let pointer = (&raw mut time).expose_provenance();
+    // SAFETY: the pointer leads to a structure of the size and layout that this call fills.
+    let answer = unsafe { syscall(number, [clock, pointer, 0, 0, 0]) };
+    (answer == 0).then(|| instant(time.seconds, time.nanos))
+}
+
+/// 32-bit machines before Linux 5.1 have the call with 32-bit fields only.
+#[cfg(target_arch = "arm")]
+fn read_short() -> Option<Instant> {
+    let mut time = [0_i32; 2];
+    let clock = usize::try_from(abi::CLOCK_BOOTTIME).unwrap_or(0);
+    let pointer = (&raw mut time).expose_provenance();
+    // SAFETY: the pointer leads to a structure of the size and layout that this call fills.
+    let answer = unsafe { syscall(abi::__NR_clock_gettime, [clock, pointer, 0, 0, 0]) };
+    (answer == 0).then(|| instant(time[0].into(), time[1].into()))
+}
+
+#[cfg(not(target_arch = "arm"))]
+fn read_short() -> Option<Instant> {
+    None
+}
+
+fn instant(seconds: i64, nanos: i64) -> Instant {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let micros = u64::try_from(nanos).unwrap_or(0) / 1_000;
+    Instant::from_us(seconds.saturating_mul(1_000_000).saturating_add(micros))
+}
