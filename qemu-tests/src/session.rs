@@ -114,36 +114,39 @@ impl<'a> Session<'a> {
     fn perform(&mut self, text: &str, within: Duration) -> Result<Outcome> {
         self.commands += 1;
         let number = self.commands;
-        // The terminal echoes what is typed; only the shell can do the sum, so only its answer has
-        // the mark.
-        let mark = format!("done-{}-", 1000 + number);
+        // The terminal echoes what is typed; only the shell can do the sum, so only its answers
+        // have the marks.
+        let (begin, end) = (
+            format!("<{}<", 1000 + number),
+            format!(">{}>", 1000 + number),
+        );
         self.machine.skip_to_end();
-        let begin = self.machine.cursor();
+        let sum = format!("$((1000+{number}))");
         self.machine
-            .type_text(&format!("{text}; echo done-$((1000+{number}))-$?.\n"))?;
+            .type_text(&format!("echo '<'{sum}'<'; {text}; echo '>'{sum}'>'$?.\n"))?;
+        let place = || format!("`{text}` in the guest");
+        self.machine.wait_for(&begin, within).with_context(place)?;
+        let output_begin = self.machine.cursor();
+        self.machine.wait_for(&end, within).with_context(place)?;
+        let code_begin = self.machine.cursor();
         self.machine
-            .wait_for(&mark, within)
-            .with_context(|| format!("`{text}` in the guest"))?;
-        let end = self.machine.cursor();
-        self.machine.wait_for(".", ANSWER_AGAIN)?;
-        let code = self
-            .machine
-            .text(end)
-            .split('.')
-            .next()
-            .and_then(|code| code.parse().ok());
+            .wait_for(".", ANSWER_AGAIN)
+            .with_context(place)?;
+        let code = self.machine.text(code_begin);
+        let code = code.split('.').next().and_then(|code| code.parse().ok());
         let Some(code) = code else {
             bail!(
-                "`{text}` in the guest: the exit code cannot be read\n{}",
+                "{}: the exit code cannot be read\n{}",
+                place(),
                 self.machine.tail()
             );
         };
-        let all = self.machine.text(begin);
-        let output = all.split(&mark).next().unwrap_or_default();
-        // The first line is the echo of the command.
+        let output = self.machine.text(output_begin);
         let output = output
-            .split_once('\n')
-            .map_or("", |(_, rest)| rest)
+            .split(&end)
+            .next()
+            .unwrap_or_default()
+            .trim_start()
             .to_string();
         Ok(Outcome { code, output })
     }
