@@ -2,3 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod diagnostic;
+pub mod fields;
+pub mod model;
+pub mod read;
+pub mod rootfs;
+pub mod schema;
+pub mod sections;
+pub mod source;
+pub mod text;
+pub mod tree;
+pub mod users;
+pub mod value;

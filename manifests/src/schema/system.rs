@@ -1,0 +1,80 @@
+//! This file describes the keys of the machine: product, shutdown, root file system, mounts, paths.
+
+use super::{Key, Kind, Section, key};
+
+const ROOT: &[Section] = &[Section::Root];
+const PRODUCT: &[Section] = &[Section::Product];
+const SHUTDOWN: &[Section] = &[Section::Shutdown];
+const ROOTFS: &[Section] = &[Section::Rootfs];
+const MOUNT: &[Section] = &[Section::Mount];
+const MADE: &[Section] = &[Section::Directory];
+
+/// What can be asked of the machine by Ctrl-Alt-Del.
+const ENDINGS: &[&str] = &["reboot", "power-off", "halt", "rescue", "ignore"];
+
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("include", ROOT, Kind::Texts, "",
+        "Files that are read before this one, relative to it. What this one says again replaces \
+         what they say.",
+        r#"["base.toml"]"#),
+    key("remove", ROOT, Kind::Units, "",
+        "Units of the included files (in an overlay: of the product) that are left out. They also \
+         vanish from every `wants`, `after`, `before` and `conflicts`.",
+        r#"["getty"]"#),
+    key("name", PRODUCT, Kind::Name, "", "What the product is called.", r#""gateway""#),
+    key("hostname", PRODUCT, Kind::Name, "",
+        "The machine's host name. Not written: the product's name.", r#""gateway-7""#),
+    key("boards", PRODUCT, Kind::Texts, "",
+        "The boards that it can be built for. Not written: all.", r#"["virt-aarch64"]"#),
+    key("composition", PRODUCT, Kind::Word(&["solo"]), r#""solo""#,
+        "How process 1 is put together: `solo` is one process.", r#""solo""#),
+    key("default-target", PRODUCT, Kind::Unit, "", "What is started at boot.", r#""online""#),
+    key("rescue-target", PRODUCT, Kind::Unit, "",
+        "What is started instead when the kernel command line or a start limit asks for it.",
+        r#""rescue""#),
+    key("ctrl-alt-del", PRODUCT, Kind::Word(ENDINGS), r#""reboot""#,
+        "What Ctrl-Alt-Del on the console asks for.", r#""ignore""#),
+    key("log-level", PRODUCT, Kind::Word(&["quiet", "normal", "debug"]), r#""normal""#,
+        "How much process 1 says: failures only, also what became ready or ended, also every job.",
+        r#""quiet""#),
+    key("console", PRODUCT, Kind::Path, r#""/dev/console""#,
+        "The device that process 1 writes to, and that `stdout = \"console\"` means.",
+        r#""/dev/ttyS1""#),
+    key("standard-mounts", PRODUCT, Kind::Boolean, "true",
+        "Whether /proc, /sys, /dev, /dev/pts, /dev/shm, /run and /tmp are mounted. One that the \
+         manifest mounts itself is left to it.",
+        "false"),
+    key("timeout", SHUTDOWN, Kind::Duration, r#""30s""#,
+        "From the request to the final action, whatever happens.", r#""10s""#),
+    key("leftover-grace", SHUTDOWN, Kind::Duration, r#""2s""#,
+        "Between SIGTERM and SIGKILL to processes that belong to no unit.", r#""500ms""#),
+    key("packages", ROOTFS, Kind::Texts, "[]",
+        "Debian packages of the board's architecture, unpacked with all that they depend on.",
+        r#"["busybox-static", "mosquitto"]"#),
+    key("folders", ROOTFS, Kind::Texts, "[]",
+        "Folders that are copied over the packages, relative to the file that says so.",
+        r#"["rootfs/gateway"]"#),
+    key("exclude", ROOTFS, Kind::Texts, "[]",
+        "Paths that are left out, relative to the root.", r#"["usr/share/doc"]"#),
+    key("loopback", &[Section::Network], Kind::Boolean, "true",
+        "Whether the loopback interface is brought up.", "false"),
+    key("source", MOUNT, Kind::Text, "",
+        "The device, or for a file system without one the word that stands for it. A device below \
+         /dev is waited for.",
+        r#""/dev/vda2""#),
+    key("at", MOUNT, Kind::Path, "", "Where it is mounted; made if missing.", r#""/data""#),
+    key("type", MOUNT, Kind::Text, "", "The type of the file system.", r#""ext4""#),
+    key("options", MOUNT, Kind::MountOptions, "[]",
+        "Words such as `ro`, `nosuid`, `nodev`, `noexec`, `noatime`; anything else goes to the \
+         file system as it is.",
+        r#"["noatime", "nosuid"]"#),
+    key("size", MOUNT, Kind::Size, "", "Most that a tmpfs holds.", r#""16MiB""#),
+    key("mode", MOUNT, Kind::Mode, "", "Permission bits of a tmpfs' root.", r#""1777""#),
+    key("mode", MADE, Kind::Mode, r#""0755""#, "Permission bits.", r#""0750""#),
+    key("user", MADE, Kind::Account, "0", "Owner.", r#""mosquitto""#),
+    key("group", MADE, Kind::Account, "",
+        "Group. Not written: the user's primary group.", r#""mosquitto""#),
+    key("target", &[Section::Symlink], Kind::Text, "",
+        "What the link points to. An existing link is replaced, a file never.", r#""/data/log""#),
+];
