@@ -191,7 +191,9 @@ impl Diagnostic {
         } else {
             Level::WARNING
         };
-        let title = level.primary_title(self.message.as_str()).id(self.id.code());
+        let title = level
+            .primary_title(self.message.as_str())
+            .id(self.id.code());
         let mut group = Group::with_title(title);
         let mut files = vec![self.span.file];
         for (span, _) in &self.related {

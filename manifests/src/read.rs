@@ -237,7 +237,10 @@ impl Reader {
         if (from..=to).contains(&number) {
             return Some(Value::Number(number));
         }
-        let message = format!("`{}` is from {from} to {to}, and this is {number}", key.name);
+        let message = format!(
+            "`{}` is from {from} to {to}, and this is {number}",
+            key.name
+        );
         self.wrong(Id::OutOfRange, item.span, message, None);
         None
     }
@@ -296,7 +299,8 @@ impl Reader {
                 Node::Integer(number) => number.to_string(),
                 Node::Boolean(value) => u8::from(*value).to_string(),
                 node => {
-                    let message = format!("`{}` is a string, and this is {}", entry.key, node.kind());
+                    let message =
+                        format!("`{}` is a string, and this is {}", entry.key, node.kind());
                     self.wrong(Id::WrongType, entry.item.span, message, None);
                     continue;
                 }

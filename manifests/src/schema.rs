@@ -121,7 +121,11 @@ pub const SECTIONS: &[(Section, &str, &str)] = &[
         "[product]",
         "What is built, for which boards.",
     ),
-    (Section::Shutdown, "[shutdown]", "How the machine goes down."),
+    (
+        Section::Shutdown,
+        "[shutdown]",
+        "How the machine goes down.",
+    ),
     (
         Section::Rootfs,
         "[rootfs]",
@@ -252,7 +256,11 @@ mod tests {
             assert!(key.doc.ends_with('.'), "{}: {:?}", key.name, key.doc);
             assert!(!key.example.is_empty(), "{} has no example", key.name);
             let text = format!("example = {}", key.example);
-            assert!(toml::de::DeTable::parse(&text).is_ok(), "{}: {text}", key.name);
+            assert!(
+                toml::de::DeTable::parse(&text).is_ok(),
+                "{}: {text}",
+                key.name
+            );
         }
     }
 }

@@ -180,7 +180,10 @@ fn read_defaults(root: &Table, reader: &mut Reader) -> Vec<Fields> {
             let key = schema::find(*section, field.name);
             let allowed = key.is_some_and(schema::may_default);
             if !allowed {
-                let message = format!("`{}` makes a unit what it is: it has no default", field.name);
+                let message = format!(
+                    "`{}` makes a unit what it is: it has no default",
+                    field.name
+                );
                 let problem = Diagnostic::new(Id::UnknownKey, field.key_span, message);
                 reader.problems.push(problem.help("write it in each unit"));
             }
@@ -259,8 +262,10 @@ fn unknown_section(entry: &Entry) -> Diagnostic {
     let known = SINGLE.iter().chain(NAMED).map(|(name, _)| *name);
     let known = known.chain(OTHER.iter().copied());
     let help = did_you_mean(&entry.key, known).unwrap_or_else(|| {
-        String::from("sections are product, shutdown, rootfs, defaults, sysctl, network, mount, \
-            directory, symlink, service, task, target and overlay")
+        String::from(
+            "sections are product, shutdown, rootfs, defaults, sysctl, network, mount, \
+            directory, symlink, service, task, target and overlay",
+        )
     });
     let message = format!("there is no key or section `{}`", entry.key);
     let problem = Diagnostic::new(Id::UnknownKey, entry.key_span, message);

@@ -77,19 +77,18 @@ impl Sources {
             Err(error) => {
                 let file = self.add(path, String::new());
                 let message = format!("cannot read {}: {error}", path.display());
-                problems.push(Diagnostic::new(Id::Unreadable, Span::new(file, 0..0), message));
+                problems.push(Diagnostic::new(
+                    Id::Unreadable,
+                    Span::new(file, 0..0),
+                    message,
+                ));
                 Tree::default()
             }
         }
     }
 
     /// As [`Self::load`], with the text of `path` given.
-    pub fn load_text(
-        &mut self,
-        path: &Path,
-        text: String,
-        problems: &mut Vec<Diagnostic>,
-    ) -> Tree {
+    pub fn load_text(&mut self, path: &Path, text: String, problems: &mut Vec<Diagnostic>) -> Tree {
         let file = self.add(path, text);
         self.parse(file, &mut vec![path.to_path_buf()], problems)
     }

@@ -75,7 +75,10 @@ impl Tree {
     pub fn lay(&mut self, mut over: Table, problems: &mut Vec<Diagnostic>) {
         if let Some(entry) = over.take("remove") {
             let Node::List(items) = &entry.item.node else {
-                let message = format!("`remove` is an array, and this is {}", entry.item.node.kind());
+                let message = format!(
+                    "`remove` is an array, and this is {}",
+                    entry.item.node.kind()
+                );
                 problems.push(Diagnostic::new(Id::WrongType, entry.item.span, message));
                 return self.table.merge(over);
             };
@@ -107,7 +110,9 @@ impl Tree {
         }
         let message = format!("there is no unit `{name}` to remove");
         let advice = did_you_mean(name, names.iter().map(String::as_str)).unwrap_or_else(|| {
-            String::from("`remove` takes out units of the included files, in an overlay of the product")
+            String::from(
+                "`remove` takes out units of the included files, in an overlay of the product",
+            )
         });
         problems.push(Diagnostic::new(Id::RemovesNothing, item.span, message).help(advice));
     }

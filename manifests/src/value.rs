@@ -256,7 +256,16 @@ mod tests {
         for (text, wanted) in cases {
             assert_eq!(duration(text), Ok(wanted), "{text}");
         }
-        for text in ["", "5", "s", "5 parsecs", "-1s", "1.5s", "99999999999999999999s", "400000d"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "5 parsecs",
+            "-1s",
+            "1.5s",
+            "99999999999999999999s",
+            "400000d",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
