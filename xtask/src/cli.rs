@@ -29,6 +29,19 @@ pub enum Task {
     Tidy,
     /// Perform every check and test, the quick ones first
     Test(Test),
+    /// Boot products and do things at their consoles: crash, stop, reboot, rescue
+    Scenarios(Scenarios),
+}
+
+/// Which scenarios.
+#[derive(Debug, Args)]
+pub struct Scenarios {
+    /// A folder of board/linux; all of them by default
+    #[arg(long)]
+    pub board: Option<String>,
+    /// Those whose name contains this
+    #[arg(long, value_name = "PART")]
+    pub only: Option<String>,
 }
 
 /// One board, or all.

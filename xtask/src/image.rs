@@ -1,11 +1,12 @@
 //! This file is `cargo xtask image` and `cargo xtask run`: it joins set-up, build and test bench.
 
-use crate::cli::{Image, Run};
+use crate::cli::{Image, Run, Scenarios};
 use crate::{build, house, recipe, setup};
 use anyhow::Result;
 use manifests::board::Board;
 use qemu_tests::progress::say;
 use qemu_tests::run::{self, Manner, Request};
+use qemu_tests::scenarios::{self, Bench};
 use std::path::{Path, PathBuf};
 
 /// Writes an image into the folder that the user chose.
@@ -40,6 +41,34 @@ pub fn run(choice: &Run) -> Result<()> {
     setup::ensure(&[setup::qemu(&board)])?;
     let out = default_out(&product, &board);
     with_request(&board, &product, &out, |request| run::run(request, manner))
+}
+
+/// Runs the scenarios of the test bench.
+///
+/// # Errors
+/// One of them fails.
+pub fn scenarios(choice: &Scenarios) -> Result<()> {
+    let boards = house::chosen(choice.board.as_deref())?;
+    for board in &boards {
+        setup::ensure(&[setup::qemu(board)])?;
+    }
+    let bench = Bench {
+        boards: &boards,
+        cache: &house::target().join("cache"),
+        out: &house::target().join("scenarios"),
+        product: &house::product,
+        recipe: &|board, product| recipe::of(product, &board.name),
+        build: &|board, product, rootfs| {
+            let request = build::Request {
+                board,
+                product,
+                rootfs: Some(rootfs),
+                features: &[],
+            };
+            build::firmware(&request).map(|firmware| firmware.file)
+        },
+    };
+    scenarios::run_all(&bench, choice.only.as_deref())
 }
 
 fn default_out(product: &Path, board: &Board) -> PathBuf {

@@ -39,6 +39,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Size(size) => size::report(size),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),
+        Task::Scenarios(choice) => image::scenarios(choice),
     }
 }
 

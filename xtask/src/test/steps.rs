@@ -49,6 +49,12 @@ pub fn all() -> Result<Vec<Step>> {
             ])
         }));
     }
+    for board in house::boards()? {
+        let name = format!("scenarios on {}", board.name);
+        steps.push(Step::slow(name, move || {
+            succeeds(&["scenarios", "--board", &board.name])
+        }));
+    }
     steps.push(Step::slow(
         "refusal: a gateway whose broker is broken",
         || {
