@@ -47,7 +47,8 @@ File name too long
 
 Not supported by this kernel
 Directory not empty
-Too many symbolic links";
+Too many symbolic links
+";
 
 impl Errno {
     /// The text, e.g. "No such file or directory"; `None` for a number that has none here.
@@ -61,10 +62,10 @@ impl Errno {
             107 => "Not connected",
             110 => "Timed out",
             111 => "Connection refused",
-            number => LOW
-                .split('\n')
-                .nth(usize::from(number).saturating_sub(1))
-                .unwrap_or(""),
+            number => {
+                let index = usize::from(number).saturating_sub(1);
+                crate::text::word(LOW, b'\n', index).unwrap_or_default()
+            }
         };
         (!text.is_empty()).then_some(text)
     }
@@ -75,7 +76,7 @@ impl fmt::Display for Errno {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.text() {
             Some(text) => formatter.write_str(text),
-            None => write!(formatter, "error {}", self.0),
+            None => write!(formatter, "error {}", u32::from(self.0)),
         }
     }
 }

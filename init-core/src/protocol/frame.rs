@@ -1,13 +1,13 @@
 //! This file puts messages into frames and takes them out again.
 //!
 //! A frame is eight bytes that never change their meaning (magic, version, hash of the schema),
-//! then one postcard message. Whoever reads checks the eight bytes first, so programs of different
-//! versions part with a clear error. Any bytes may come in; none can panic or read beyond the
-//! frame.
+//! then messages in postcard's wire format. Whoever reads checks the eight bytes first, so programs
+//! of different versions part with a clear error. Any bytes may come in; none can panic or read
+//! beyond the frame.
 
 use super::message::{Malformed, Problem};
+use super::wire::{Input, Output, Put, Take};
 use crate::limits::FRAME_BYTES_MAX;
-use serde::{Deserialize, Serialize};
 
 /// The first two bytes of every frame, for ever.
 const MAGIC: [u8; 2] = *b"sM";
@@ -92,10 +92,10 @@ impl<'b> Writer<'b> {
     }
 
     /// Adds a message.
-    pub fn add(&mut self, message: &impl Serialize) -> Result<(), Full> {
-        let room = self.buffer.get_mut(self.length..).ok_or(Full)?;
-        let written = postcard::to_slice(message, room).map_err(|_| Full)?.len();
-        self.length = self.length.saturating_add(written);
+    pub fn add(&mut self, message: &impl Put) -> Result<(), Full> {
+        let mut output = Output::new(self.buffer.get_mut(self.length..).unwrap_or_default());
+        message.put(&mut output);
+        self.length = self.length.saturating_add(output.end().ok_or(Full)?);
         Ok(())
     }
 
@@ -129,11 +129,15 @@ impl<'f> Reader<'f> {
     }
 
     /// Takes the next message out.
-    pub fn take<T: Deserialize<'f>>(&mut self) -> Result<T, Malformed> {
-        let mut decoder = postcard::Deserializer::from_bytes(self.rest);
-        let message = T::deserialize(&mut decoder);
-        self.rest = decoder.finalize().unwrap_or(&[]);
-        message.map_err(|error| self.malformed(problem(error)))
+    pub fn take<T: Take<'f>>(&mut self) -> Result<T, Malformed> {
+        let mut input = Input::new(self.rest);
+        let message = T::take(&mut input);
+        let (rest, problem) = input.end();
+        self.rest = rest;
+        match problem {
+            Some(problem) => Err(self.malformed(problem)),
+            None => Ok(message),
+        }
     }
 
     /// Whether nothing is left.
@@ -159,16 +163,9 @@ impl<'f> Reader<'f> {
 }
 
 /// A frame that holds one message and nothing else.
-pub fn decode<'f, T: Deserialize<'f>>(frame: &'f [u8]) -> Result<T, Malformed> {
+pub fn decode<'f, T: Take<'f>>(frame: &'f [u8]) -> Result<T, Malformed> {
     let mut reader = Reader::new(frame)?;
     let message = reader.take()?;
     reader.end()?;
     Ok(message)
-}
-
-fn problem(error: postcard::Error) -> Problem {
-    match error == postcard::Error::DeserializeUnexpectedEnd {
-        true => Problem::TooShort,
-        false => Problem::BadValue,
-    }
 }

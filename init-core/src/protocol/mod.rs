@@ -3,10 +3,12 @@
 //! On a transport that keeps messages apart (Linux: a SEQPACKET socket) one message is one frame;
 //! on a byte stream `stream` puts lengths between them. See `docs/sctl.md`.
 
+mod codec;
 mod frame;
 mod message;
 mod session;
 mod stream;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -17,3 +19,4 @@ pub use message::{
 };
 pub use session::{Intake, View, answer, begun, receive};
 pub use stream::{Assembler, BadLength, PREFIX_BYTES, prefix};
+pub use wire::{Input, Output, Put, Take};

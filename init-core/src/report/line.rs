@@ -1,5 +1,6 @@
 //! This file builds one line of bounded length in memory, so that only whole lines are written.
 
+use crate::text::Text;
 use core::fmt::{self, Write};
 
 /// Bytes of one line with its newline: two and a half rows of a terminal; 14 ms at 115 200 baud.
@@ -11,9 +12,9 @@ const CUT: &str = "..\n";
 const _: () = assert!(CUT.len() < LINE_BYTES_MAX);
 
 /// One line; what does not fit is cut, and the line says so.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Line {
-    text: heapless::String<LINE_BYTES_MAX>,
+    text: Text<LINE_BYTES_MAX>,
     is_cut: bool,
 }
 
@@ -21,11 +22,14 @@ impl Line {
     /// The line of these pieces, ended by one newline. A newline or other control character within
     /// is shown as `?`: nobody can forge a line.
     pub fn new(pieces: fmt::Arguments<'_>) -> Self {
-        let mut line = Self::default();
+        let mut line = Self {
+            text: Text::new(),
+            is_cut: false,
+        };
         // The writer below never fails, and no `Display` of ours makes errors of its own.
         let _ = line.write_fmt(pieces);
         let end = if line.is_cut { CUT } else { "\n" };
-        let _ = line.text.push_str(end);
+        let _ = line.text.push(end);
         line
     }
 
@@ -39,12 +43,12 @@ impl Write for Line {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         for letter in piece.chars() {
             let letter = if letter.is_control() { '?' } else { letter };
-            let end = self.text.len().saturating_add(letter.len_utf8());
-            if self.is_cut || end > LINE_BYTES_MAX.saturating_sub(CUT.len()) {
-                self.is_cut = true;
+            let end = self.text.as_bytes().len().saturating_add(letter.len_utf8());
+            self.is_cut |= end > LINE_BYTES_MAX.saturating_sub(CUT.len());
+            if self.is_cut {
                 break;
             }
-            self.is_cut = self.text.push(letter).is_err();
+            self.text.push(letter.encode_utf8(&mut [0; 4]));
         }
         Ok(())
     }

@@ -298,7 +298,8 @@ fn action_word(action: FinalAction) -> &'static str {
 
 /// Writes one whole line. A console that cannot take it drops and counts it; nobody waits.
 fn write_line(out: &mut impl Write, now: Instant, text: fmt::Arguments<'_>) {
-    let (seconds, ms) = (now.as_us() / 1_000_000, now.as_us() / 1_000 % 1_000);
+    let seconds = u32::try_from(now.as_us() / 1_000_000).unwrap_or(u32::MAX);
+    let ms = u32::try_from(now.as_us() / 1_000 % 1_000).unwrap_or(0);
     let line = Line::new(format_args!("init: [{seconds:>5}.{ms:03}] {text}"));
     let _ = out.write_all(line.as_bytes());
 }

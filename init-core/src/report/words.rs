@@ -5,6 +5,7 @@
 
 use crate::effect::Failure;
 use crate::event::{Errno, ExitStatus, SpawnStep};
+use crate::text::word;
 use crate::time::Duration;
 use crate::unit::{Exec, Program, Stream, UnitDesc};
 use core::ffi::CStr;
@@ -16,10 +17,10 @@ pub struct Span(pub Duration);
 
 impl Display for Span {
     fn fmt(&self, out: &mut Formatter<'_>) -> Result {
-        // 136 years of seconds fit 32 bits, which keeps most 64-bit division out of small boards.
+        // Numbers are shown as 32 bits: 136 years of seconds.
         let seconds = u32::try_from(self.0.as_us() / 1_000_000).unwrap_or(u32::MAX);
+        let ms = u32::try_from(self.0.as_us() / 1_000 % 10_000).unwrap_or(0);
         let (minutes, hours) = (seconds / 60, seconds / 3_600);
-        let ms = self.0.as_us() / 1_000 % 60_000;
         match (seconds, minutes, hours) {
             (0..10, ..) => write!(out, "{ms} ms"),
             (10..60, ..) => write!(out, "{seconds}.{} s", ms / 100 % 10),
@@ -35,14 +36,14 @@ pub struct SignalName(pub u8);
 
 /// From number 1 on.
 const SIGNALS: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM \
-STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
+STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
 
 impl Display for SignalName {
     fn fmt(&self, out: &mut Formatter<'_>) -> Result {
         let index = usize::from(self.0).checked_sub(1);
-        match index.and_then(|index| SIGNALS.split(' ').nth(index)) {
+        match index.and_then(|index| word(SIGNALS, b' ', index)) {
             Some(name) => write!(out, "SIG{name}"),
-            None => write!(out, "signal {}", self.0),
+            None => write!(out, "signal {}", u32::from(self.0)),
         }
     }
 }
@@ -53,7 +54,7 @@ pub struct Exit(pub ExitStatus);
 impl Display for Exit {
     fn fmt(&self, out: &mut Formatter<'_>) -> Result {
         match self.0 {
-            ExitStatus::Code(code) => write!(out, "exit code {code}"),
+            ExitStatus::Code(code) => write!(out, "exit code {}", u32::from(code)),
             ExitStatus::Signal {
                 number,
                 core_dumped,

@@ -61,17 +61,24 @@ pub enum Usage<'a> {
     NoForce(&'a str),
 }
 
+/// The words of a command line by their index; the first is the program's name.
+pub type Words<'a> = &'a dyn Fn(usize) -> Option<&'a str>;
+
 /// The part of a path after its last slash.
 pub fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    let slash = path.bytes().rposition(|byte| byte == b'/');
+    path.get(slash.map_or(0, |at| at.saturating_add(1))..)
+        .unwrap_or(path)
 }
 
-/// Understands the words after the program's name.
-pub fn parse<'a>(
-    program: &str,
-    words: impl Iterator<Item = &'a str> + Clone,
-) -> Result<Parsed, Usage<'a>> {
-    match find(base_name(program)) {
+/// The words after the program's name.
+fn after_program<'a>(words: Words<'a>) -> impl Iterator<Item = &'a str> {
+    (1..).map_while(words)
+}
+
+/// Understands a command line.
+pub fn parse<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
+    match find(base_name(words(0).unwrap_or_default())) {
         Some(Command::Act(request)) => parse_short(request, words),
         _ => parse_long(words),
     }
@@ -82,9 +89,9 @@ fn find(word: &str) -> Option<Command> {
     commands.find_map(|&(name, command)| (name == word).then_some(command))
 }
 
-fn parse_long<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Result<Parsed, Usage<'a>> {
+fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
     let mut wait = true;
-    for option in words.clone().filter(|word| is_option(word)) {
+    for option in after_program(words).filter(|word| is_option(word)) {
         match option {
             "--no-wait" => wait = false,
             "-h" | "--help" => {
@@ -102,7 +109,7 @@ fn parse_long<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Result<Parsed
             _ => return Err(Usage::UnknownOption(option)),
         }
     }
-    let mut rest = words.filter(|word| !is_option(word));
+    let mut rest = after_program(words).filter(|word| !is_option(word));
     let Some(word) = rest.next() else {
         return Ok(Parsed {
             command: Command::List,
@@ -123,11 +130,8 @@ fn parse_long<'a>(words: impl Iterator<Item = &'a str> + Clone) -> Result<Parsed
 }
 
 /// `poweroff`, `reboot` and the like called by their own names, with the options of old.
-fn parse_short<'a>(
-    mut request: MachineRequest,
-    words: impl Iterator<Item = &'a str>,
-) -> Result<Parsed, Usage<'a>> {
-    for word in words {
+fn parse_short<'a>(mut request: MachineRequest, words: Words<'a>) -> Result<Parsed, Usage<'a>> {
+    for word in after_program(words) {
         match word {
             "-h" | "--help" => {
                 return Ok(Parsed {
@@ -149,10 +153,8 @@ fn parse_short<'a>(
 }
 
 /// The units among the words: all that are neither options nor the command.
-pub fn units<'a>(
-    words: impl Iterator<Item = &'a str> + Clone,
-) -> impl Iterator<Item = &'a str> + Clone {
-    words.filter(|word| !is_option(word)).skip(1)
+pub fn units<'a>(words: Words<'a>) -> impl Iterator<Item = &'a str> {
+    after_program(words).filter(|word| !is_option(word)).skip(1)
 }
 
 fn is_option(word: &str) -> bool {

@@ -56,14 +56,14 @@ impl<C: Client> Tool<'_, '_, C> {
             )),
             Trouble::OtherVersion(sender) => return self.complain_of_version(sender),
             Trouble::Rejected(Malformed { problem, offset }) => {
-                let problem = problem_word(problem);
+                let (problem, offset) = (problem_word(problem), u32::from(offset));
                 self.complain(format_args!(
                     "process 1 cannot read our request: byte {offset}: {problem}"
                 ));
                 return OTHER_VERSION;
             }
             Trouble::BadAnswer(Malformed { problem, offset }) => {
-                let problem = problem_word(problem);
+                let (problem, offset) = (problem_word(problem), u32::from(offset));
                 self.complain(format_args!(
                     "cannot read the answer of process 1: byte {offset}: {problem}"
                 ));
@@ -75,11 +75,13 @@ impl<C: Client> Tool<'_, '_, C> {
 
     fn complain_of_version(&mut self, sender: Option<Sender>) -> u8 {
         match sender {
-            Some(Sender { version, schema }) => self.complain(format_args!(
-                "process 1 speaks protocol {version} ({schema:08x}), this program {VERSION} \
-                 ({SCHEMA:08x}): use /proc/1/exe as sctl. Signals work too: kill -USR2 1 powers \
-                 off, kill -TERM 1 reboots"
-            )),
+            Some(Sender { version, schema }) => {
+                let (theirs, ours) = (u32::from(version), u32::from(VERSION));
+                self.complain(format_args!(
+                    "process 1 speaks protocol {theirs}/{schema}, this program {ours}/{SCHEMA}: \
+                     use /proc/1/exe as sctl; or signals: kill -USR2 1 powers off, -TERM reboots"
+                ));
+            }
             None => self.complain(format_args!(
                 "{}: whoever answers there is not sysMaster",
                 C::ADDRESS

@@ -5,6 +5,7 @@ use crate::protocol::{
     Buffer, MachineRecord, Malformed, Problem, Reader, Request, Response, Sender, UnitRecord,
     Writer, decode,
 };
+use crate::text::Text;
 use crate::time::Duration;
 use core::fmt::{self, Write};
 
@@ -15,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// After this it is given up. Longer than most waits for a unit that may occupy the other places.
 const PATIENCE_LAST: Duration = Duration::from_secs(28);
 
-/// Attempts to connect while the queue is full: as long as the last patience.
-const CONNECT_COUNT_MAX: u16 = 300;
+/// Further attempts when there is no place for us, a pause between: as long as the last patience.
+const ATTEMPT_COUNT_MAX: u16 = 300;
 
 /// EAGAIN: what connecting gives when nobody takes clients from a full queue.
 const QUEUE_IS_FULL: Errno = Errno(11);
@@ -52,8 +53,8 @@ pub trait Client {
     /// The address of process 1, for messages.
     const ADDRESS: &'static str;
 
-    /// Connects to process 1, before [`Self::send`] and [`Self::receive`]. Never waits: EAGAIN
-    /// when process 1's queue of clients is full; then it is called again after [`Self::pause`].
+    /// Connects to process 1, before [`Self::send`] and [`Self::receive`]; again, when process 1
+    /// has hung up. Never waits: EAGAIN when the queue of those who want to connect is full.
     fn connect(&mut self) -> Result<(), Errno>;
 
     /// Waits a moment, about 100 ms.
@@ -124,7 +125,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
     }
 
     fn write(&mut self, stream: Stream, text: fmt::Arguments<'_>) {
-        let buffer = heapless::Vec::new();
+        let buffer = Text::new();
         let mut output = Output {
             client: &mut *self.client,
             stream,
@@ -136,37 +137,43 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         self.is_written &= output.is_written;
     }
 
-    /// Connects and greets, which shows whether both speak the same version. Returns what it is.
+    /// Connects and greets, which shows whether both speak the same version. Returns what process 1
+    /// says of itself. A process 1 that serves as many clients as it can leaves us waiting, or hangs
+    /// up: then the user is told, and we try again for half a minute.
     pub(super) fn open<'b>(
         &mut self,
         buffer: &'b mut Buffer,
     ) -> Result<MachineRecord<'b>, Trouble> {
-        self.connect()?;
-        self.send(&Request::Machine, buffer)?;
-        let mut received = self.receive(buffer, Some(PATIENCE))?;
-        if received.is_none() {
-            self.complain(format_args!(
-                "process 1 is busy with other clients; waiting"
-            ));
-            received = self.receive(buffer, Some(PATIENCE_LAST))?;
-        }
-        let length = received.ok_or(Trouble::Silent)?;
+        let mut attempt: u16 = 0;
+        let length = loop {
+            match self.greet(buffer, attempt) {
+                Err(Trouble::HungUp | Trouble::NotConnected(QUEUE_IS_FULL))
+                    if attempt < ATTEMPT_COUNT_MAX => {}
+                result => break result?,
+            }
+            if attempt == 0 {
+                self.complain_of_waiting();
+            }
+            self.client.pause();
+            attempt = attempt.saturating_add(1);
+        };
         let Response::Machine(machine) = message(checked(buffer, length)?)? else {
             return Err(UNEXPECTED);
         };
         Ok(machine)
     }
 
-    fn connect(&mut self) -> Result<(), Trouble> {
-        for attempt in 0..CONNECT_COUNT_MAX {
-            match self.client.connect() {
-                Err(QUEUE_IS_FULL) if attempt == 0 => self.complain_of_waiting(),
-                Err(QUEUE_IS_FULL) => {}
-                result => return result.map_err(Trouble::NotConnected),
+    fn greet(&mut self, buffer: &mut Buffer, attempt: u16) -> Result<usize, Trouble> {
+        self.client.connect().map_err(Trouble::NotConnected)?;
+        self.send(&Request::Machine, buffer)?;
+        let mut received = self.receive(buffer, Some(PATIENCE))?;
+        if received.is_none() {
+            if attempt == 0 {
+                self.complain_of_waiting();
             }
-            self.client.pause();
+            received = self.receive(buffer, Some(PATIENCE_LAST))?;
         }
-        Err(Trouble::Silent)
+        received.ok_or(Trouble::Silent)
     }
 
     fn complain_of_waiting(&mut self) {
@@ -289,24 +296,24 @@ pub fn message(frame: &[u8]) -> Result<Response<'_>, Trouble> {
 struct Output<'c, C: Client> {
     client: &'c mut C,
     stream: Stream,
-    buffer: heapless::Vec<u8, OUTPUT_BYTES_MAX>,
+    buffer: Text<OUTPUT_BYTES_MAX>,
     is_written: bool,
 }
 
 impl<C: Client> Output<'_, C> {
     fn flush(&mut self) {
-        self.is_written &= self.client.write(self.stream, &self.buffer);
+        self.is_written &= self.client.write(self.stream, self.buffer.as_bytes());
         self.buffer.clear();
     }
 }
 
 impl<C: Client> Write for Output<'_, C> {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
-        for chunk in piece.as_bytes().chunks(OUTPUT_BYTES_MAX) {
-            if self.buffer.extend_from_slice(chunk).is_err() {
-                self.flush();
-                // A chunk always fits an empty buffer.
-                let _ = self.buffer.extend_from_slice(chunk);
+        if !self.buffer.push(piece) {
+            self.flush();
+            if !self.buffer.push(piece) {
+                // Too long to be gathered, as the help is.
+                self.is_written &= self.client.write(self.stream, piece.as_bytes());
             }
         }
         Ok(())

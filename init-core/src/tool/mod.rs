@@ -12,6 +12,7 @@ mod similar;
 #[cfg(test)]
 mod tests;
 
+pub use arguments::Words;
 pub use conversation::{Client, Received, Stream};
 
 use crate::event::MachineRequest;
@@ -37,16 +38,12 @@ pub const NOT_REACHED: u8 = 5;
 /// Process 1 is another version, or not ours at all.
 pub const OTHER_VERSION: u8 = 6;
 
-/// Does what the arguments ask; returns the exit code. `program` is the name that the tool was
-/// called by, `words` what follows it.
-pub fn run<'a>(
-    client: &mut impl Client,
-    program: &str,
-    words: impl Iterator<Item = &'a str> + Clone,
-) -> u8 {
-    let mut tool = Tool::new(client, base_name(program));
-    let code = match parse(program, words.clone()) {
-        Ok(parsed) => tool.perform(parsed, units(words)),
+/// Does what the words ask, the first of which is the name that the tool was called by; returns the
+/// exit code.
+pub fn run<'a>(client: &mut impl Client, words: Words<'a>) -> u8 {
+    let mut tool = Tool::new(client, base_name(words(0).unwrap_or("sctl")));
+    let code = match parse(words) {
+        Ok(parsed) => tool.perform(parsed, words),
         Err(usage) => tool.complain_of_usage(usage),
     };
     match (code, tool.is_all_written()) {
@@ -56,21 +53,15 @@ pub fn run<'a>(
 }
 
 impl<C: Client> Tool<'_, '_, C> {
-    fn perform<'a>(
-        &mut self,
-        Parsed { command, wait }: Parsed,
-        mut units: impl Iterator<Item = &'a str> + Clone,
-    ) -> u8 {
+    fn perform(&mut self, Parsed { command, wait }: Parsed, words: Words<'_>) -> u8 {
         let buffer = &mut [0; FRAME_BYTES_MAX];
+        let units = &mut units(words);
         let result = match command {
             Command::Help => self.help(),
             Command::Version => self.version(buffer),
             Command::List => self.list(buffer),
-            Command::Status if units.clone().next().is_none() => self.machine(buffer),
-            Command::Status => self.each(buffer, &mut units, |tool, name, buffer| {
-                tool.status(name, buffer)
-            }),
-            Command::Change(change) => self.each(buffer, &mut units, |tool, name, buffer| {
+            Command::Status => self.statuses(units, buffer),
+            Command::Change(change) => self.each(buffer, units, &mut |tool, name, buffer| {
                 tool.change(change, name, wait, buffer)
             }),
             Command::Act(request) => self.act(request, buffer),
@@ -78,12 +69,28 @@ impl<C: Client> Tool<'_, '_, C> {
         result.unwrap_or_else(|trouble| self.complain_of_trouble(trouble))
     }
 
+    fn statuses(
+        &mut self,
+        units: &mut dyn Iterator<Item = &str>,
+        buffer: &mut Buffer,
+    ) -> Result<u8, Trouble> {
+        match units.next() {
+            None => self.machine(buffer),
+            Some(first) => {
+                let mut units = core::iter::once(first).chain(units);
+                self.each(buffer, &mut units, &mut |tool, name, buffer| {
+                    tool.status(name, buffer)
+                })
+            }
+        }
+    }
+
     /// Does the same for each unit, also after a failure; the first failure's code is the result.
     fn each(
         &mut self,
         buffer: &mut Buffer,
         units: &mut dyn Iterator<Item = &str>,
-        mut step: impl FnMut(&mut Self, &str, &mut Buffer) -> Result<u8, Trouble>,
+        step: &mut dyn FnMut(&mut Self, &str, &mut Buffer) -> Result<u8, Trouble>,
     ) -> Result<u8, Trouble> {
         self.open(buffer)?;
         let mut result = DONE;
@@ -100,9 +107,9 @@ impl<C: Client> Tool<'_, '_, C> {
     }
 
     fn version(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
-        let version = env!("CARGO_PKG_VERSION");
+        let (version, protocol) = (env!("CARGO_PKG_VERSION"), u32::from(VERSION));
         self.say(format_args!(
-            "sctl {version}, protocol {VERSION}, schema {SCHEMA:08x}\n"
+            "sctl {version}, protocol {protocol}/{SCHEMA}\n"
         ));
         let version = self.open(buffer)?.version;
         self.say(format_args!("process 1: sysMaster {version}\n"));

@@ -1,11 +1,17 @@
 //! This file lays out what the control tool shows: the list of units, one unit, the machine.
 
+use crate::limits::NAME_BYTES_MAX;
 use crate::protocol::{Detail, MachineRecord, UnitRecord};
 use crate::report::{Exit, Span, Why};
 use crate::status::{MachinePhase, UnitState};
+use crate::text::Text;
 use crate::time::Duration;
 use crate::unit::UnitKind;
-use core::fmt::{self, Display, Formatter};
+use Side::{Left, Right};
+use core::fmt::{self, Display, Formatter, Write};
+
+/// Bytes of one cell: the longest is a name.
+const CELL_BYTES_MAX: usize = NAME_BYTES_MAX;
 
 /// The heading of the list; `0` is the longest name's width.
 pub struct Heading(pub usize);
@@ -31,13 +37,12 @@ impl Display for Row<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Self(unit, width) = *self;
         let (kind, state) = (kind_word(unit.kind), state_word(unit.state));
-        let pid = Or(unit.pid);
-        let age = Padded(Span(Duration::from_ms(unit.age_ms)));
-        let exit = Or(unit.last_exit.map(Exit));
+        let (pid, age) = (Or(unit.pid), Span(Duration::from_ms(unit.age_ms)));
+        let (restarts, exit) = (u32::from(unit.restarts), Or(unit.last_exit.map(Exit)));
         row(
             out,
             (unit.name, width),
-            [&kind, &state, &pid, &age, &unit.restarts, &exit],
+            [&kind, &state, &pid, &age, &restarts, &exit],
         )
     }
 }
@@ -49,11 +54,35 @@ fn row(
     (name, width): (&str, usize),
     [kind, state, pid, age, restarts, exit]: [&dyn Display; 6],
 ) -> fmt::Result {
-    write!(
-        out,
-        "{name:<width$}  {kind:<7}  {state:<10}  {pid:>7}  {age:>9}  "
-    )?;
-    writeln!(out, "{restarts:>8}  {exit}")
+    cell(out, &name, width.saturating_add(2), Left)?;
+    cell(out, kind, 9, Left)?;
+    cell(out, state, 10, Left)?;
+    cell(out, pid, 9, Right)?;
+    cell(out, age, 11, Right)?;
+    cell(out, restarts, 10, Right)?;
+    writeln!(out, "  {exit}")
+}
+
+#[derive(PartialEq)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// Text padded to a width. (Not `{:width$}`: a width that is known at run time can panic.)
+fn cell(out: &mut Formatter<'_>, text: &dyn Display, width: usize, side: Side) -> fmt::Result {
+    let mut cell = Text::<CELL_BYTES_MAX>::new();
+    write!(cell, "{text}")?;
+    if side == Left {
+        out.write_str(cell.as_str())?;
+    }
+    for _ in cell.as_str().len()..width {
+        out.write_str(" ")?;
+    }
+    if side == Right {
+        out.write_str(cell.as_str())?;
+    }
+    Ok(())
 }
 
 /// Everything about one unit.
@@ -76,7 +105,7 @@ impl Display for Unit<'_> {
             writeln!(out, "  ready      after {}", Span(Duration::from_ms(ms)))?;
         }
         if unit.restarts > 0 {
-            writeln!(out, "  restarts   {}", unit.restarts)?;
+            writeln!(out, "  restarts   {}", u32::from(unit.restarts))?;
         }
         if let Some(exit) = unit.last_exit {
             writeln!(out, "  last exit  {}", Exit(exit))?;
@@ -106,12 +135,7 @@ impl Display for Machine<'_> {
         if let Some(ms) = machine.boot_ms {
             writeln!(out, "  boot took  {}", Span(Duration::from_ms(ms)))?;
         }
-        let MachineRecord {
-            units,
-            ready,
-            failed,
-            ..
-        } = *machine;
+        let [units, ready, failed] = [machine.units, machine.ready, machine.failed].map(u32::from);
         writeln!(out, "  units      {units}: {ready} active, {failed} failed")
     }
 }
@@ -123,20 +147,8 @@ impl<T: Display> Display for Or<T> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(value) => value.fmt(out),
-            None => out.pad("-"),
+            None => out.write_str("-"),
         }
-    }
-}
-
-/// A span in its column: what writes itself in pieces cannot pad itself.
-struct Padded(Span);
-
-impl Display for Padded {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        // `49710d 23h` is the longest that a span can be.
-        let mut text = heapless::String::<16>::new();
-        fmt::Write::write_fmt(&mut text, format_args!("{}", self.0))?;
-        out.pad(&text)
     }
 }
 

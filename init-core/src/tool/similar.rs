@@ -1,12 +1,13 @@
 //! This file finds what somebody may have meant: the most similar of many names.
 
 use crate::limits::NAME_BYTES_MAX;
+use crate::text::Text;
 
 /// Remembers the name that is most similar to a word.
 #[derive(Debug)]
 pub struct Similar<'w> {
     word: &'w str,
-    name: heapless::String<NAME_BYTES_MAX>,
+    name: Text<NAME_BYTES_MAX>,
     distance: usize,
 }
 
@@ -16,7 +17,7 @@ impl<'w> Similar<'w> {
         let limit = (word.len() / 3).saturating_add(1);
         Self {
             word,
-            name: heapless::String::new(),
+            name: Text::new(),
             distance: limit.saturating_add(1),
         }
     }
@@ -29,13 +30,13 @@ impl<'w> Similar<'w> {
             self.distance = distance;
             self.name.clear();
             // A longer name has no distance.
-            let _ = self.name.push_str(name);
+            self.name.push(name);
         }
     }
 
     /// The most similar name of those looked at; the first of several.
     pub fn found(&self) -> Option<&str> {
-        (!self.name.is_empty()).then_some(self.name.as_str())
+        Some(self.name.as_str()).filter(|name| !name.is_empty())
     }
 }
 

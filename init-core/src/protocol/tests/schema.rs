@@ -210,7 +210,7 @@ fn is_listed(request: &Request<'_>, response: &Response<'_>) {
     }
 }
 
-fn line(text: &mut String, message: &(impl serde::Serialize + core::fmt::Debug)) {
+fn line(text: &mut String, message: &(impl Put + core::fmt::Debug)) {
     for byte in &frame(message)[HEADER_BYTES..] {
         write!(text, "{byte:02x}").unwrap();
     }
@@ -229,6 +229,33 @@ fn every_message_has_the_bytes_that_the_schema_says() {
     is_listed(&requests()[0], &responses()[0]);
     let schema = include_str!("../schema.txt");
     assert_eq!(text, schema, "the new schema.txt is:\n{text}");
+}
+
+#[test]
+fn every_message_has_the_bytes_of_the_postcard_crate() {
+    let mut buffer = [0; FRAME_BYTES_MAX];
+    for request in requests() {
+        let theirs = postcard::to_slice(&request, &mut buffer).unwrap();
+        assert_eq!(frame(&request)[HEADER_BYTES..], *theirs, "{request:?}");
+    }
+    for response in responses() {
+        let theirs = postcard::to_slice(&response, &mut buffer).unwrap();
+        assert_eq!(frame(&response)[HEADER_BYTES..], *theirs, "{response:?}");
+    }
+}
+
+#[test]
+fn a_message_that_does_not_fit_is_refused_and_the_frame_stays_as_it_was() {
+    for room in 0..frame(&responses()[1]).len() - HEADER_BYTES {
+        let mut buffer = [0; FRAME_BYTES_MAX];
+        let mut writer = Writer::new(&mut buffer);
+        let filler = "x".repeat(FRAME_BYTES_MAX - HEADER_BYTES - 2 - room);
+        writer.add(&filler.as_str()).unwrap();
+        let length = writer.length();
+        assert_eq!(length, FRAME_BYTES_MAX - room);
+        assert_eq!(writer.add(&responses()[1]), Err(Full), "{room}");
+        assert_eq!(writer.length(), length);
+    }
 }
 
 #[test]

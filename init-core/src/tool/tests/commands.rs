@@ -245,7 +245,7 @@ fn version_names_both_ends() {
     assert_eq!(desk.run("sctl version"), DONE);
     let version = env!("CARGO_PKG_VERSION");
     let text = std::format!(
-        "sctl {version}, protocol {VERSION}, schema {SCHEMA:08x}\n\
+        "sctl {version}, protocol {VERSION}/{SCHEMA}\n\
          process 1: sysMaster {version}\n"
     );
     assert_eq!(desk.output, text);

@@ -28,6 +28,9 @@ struct Desk {
     /// So many pauses until the queue has room.
     full: usize,
     pauses: usize,
+    connects: usize,
+    /// Hangs up instead of answering, this often.
+    hang_ups: usize,
     /// Instead of an answer, this often.
     silent: usize,
     /// Sent instead of every answer.
@@ -38,6 +41,7 @@ struct Desk {
     output: String,
     errors: String,
     output_is_broken: bool,
+    hangs_up_on_changes: bool,
 }
 
 impl Desk {
@@ -50,6 +54,8 @@ impl Desk {
             connection: Ok(()),
             full: 0,
             pauses: 0,
+            connects: 0,
+            hang_ups: 0,
             silent: 0,
             instead: None,
             pending: None,
@@ -57,14 +63,13 @@ impl Desk {
             output: String::new(),
             errors: String::new(),
             output_is_broken: false,
+            hangs_up_on_changes: false,
         }
     }
 
     /// Runs a command line; returns its exit code.
     fn run(&mut self, line: &str) -> u8 {
-        let mut words = line.split(' ');
-        let program = words.next().unwrap_or_default();
-        run(self, program, words)
+        run(self, &|index| line.split(' ').nth(index))
     }
 
     fn status(&self, unit: UnitId) -> Option<UnitStatus> {
@@ -126,6 +131,7 @@ impl Client for Desk {
     const ADDRESS: &'static str = "/run/control";
 
     fn connect(&mut self) -> Result<(), Errno> {
+        self.connects += 1;
         match self.full {
             0 => self.connection,
             _ => Err(Errno(11)),
@@ -133,13 +139,16 @@ impl Client for Desk {
     }
 
     fn pause(&mut self) {
-        self.full -= 1;
+        self.full = self.full.saturating_sub(1);
         self.pauses += 1;
     }
 
     fn send(&mut self, frame: &[u8]) -> Result<(), Errno> {
         let answer = self.answer(frame);
         self.pending = Some(self.instead.clone().unwrap_or(answer));
+        if self.hangs_up_on_changes && !self.asked.is_empty() {
+            self.pending = None;
+        }
         Ok(())
     }
 
@@ -152,6 +161,10 @@ impl Client for Desk {
         if self.silent > 0 {
             self.silent -= 1;
             return Ok(Received::Nothing);
+        }
+        if self.hang_ups > 0 {
+            self.hang_ups -= 1;
+            return Ok(Received::HungUp);
         }
         let Some(frame) = self.pending.take().filter(|frame| !frame.is_empty()) else {
             return Ok(Received::HungUp);

@@ -90,14 +90,37 @@ fn a_full_queue_is_waited_for_aloud_and_not_for_ever() {
 }
 
 #[test]
-fn hanging_up_is_an_error() {
+fn hanging_up_on_the_greeting_means_that_there_is_no_place_yet() {
     let mut desk = Desk::new();
-    desk.instead = Some(Vec::new());
-    let (code, errors) = complaint(&mut desk);
-    assert_eq!(code, NOT_REACHED);
+    desk.hang_ups = 3;
+    assert_eq!(desk.run("sctl start broker"), DONE);
+    assert_eq!(
+        desk.errors,
+        "sctl: process 1 is busy with other clients; waiting\n"
+    );
+    assert_eq!((desk.connects, desk.asked.len()), (4, 1));
+
+    let mut desk = Desk::new();
+    desk.hang_ups = usize::MAX;
+    assert_eq!(desk.run("sctl start broker"), NOT_REACHED);
+    assert_eq!((desk.pauses, desk.asked.len()), (300, 0));
+    let last = desk.errors.lines().last().unwrap();
     assert!(
-        errors.starts_with("sctl: process 1 hung up without an answer"),
-        "{errors}"
+        last.starts_with("sctl: process 1 hung up without an answer"),
+        "{last}"
+    );
+}
+
+#[test]
+fn hanging_up_on_a_request_is_an_error_and_is_not_asked_again() {
+    let mut desk = Desk::new();
+    desk.hangs_up_on_changes = true;
+    assert_eq!(desk.run("sctl start broker data"), NOT_REACHED);
+    assert_eq!((desk.connects, desk.asked.len()), (1, 1));
+    assert!(
+        desk.errors.starts_with("sctl: process 1 hung up"),
+        "{}",
+        desk.errors
     );
 }
 
@@ -120,7 +143,7 @@ fn another_version_is_told_apart_from_nonsense() {
     let table = [
         (
             other,
-            "sctl: process 1 speaks protocol 2 (deadbeef), this program 1 (",
+            "sctl: process 1 speaks protocol 2/3735928559, this program 1/",
         ),
         (
             b"HTTP/1.1 400".to_vec(),

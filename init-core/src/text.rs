@@ -1,0 +1,98 @@
+//! This file holds text in places of fixed size, and tables of words in one string.
+//!
+//! It has no panic path even with overflow checks, which is why it is not `heapless::String` and
+//! `str::split`: both have one.
+
+/// Text of at most `N` bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Text<N> {
+    /// No text.
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            length: 0,
+        }
+    }
+
+    /// Adds a piece; false, and nothing added, when it does not fit.
+    pub(crate) fn push(&mut self, piece: &str) -> bool {
+        push(&mut self.bytes, &mut self.length, piece)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // It is made of whole pieces, and so always text.
+        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+/// One copy of the code for all sizes.
+fn push(bytes: &mut [u8], length: &mut usize, piece: &str) -> bool {
+    let end = length.saturating_add(piece.len());
+    let Some(place) = bytes.get_mut(*length..end) else {
+        return false;
+    };
+    place.copy_from_slice(piece.as_bytes());
+    *length = end;
+    true
+}
+
+/// What does not fit is left out, piece by piece.
+impl<const N: usize> core::fmt::Write for Text<N> {
+    fn write_str(&mut self, piece: &str) -> core::fmt::Result {
+        self.push(piece);
+        Ok(())
+    }
+}
+
+/// The word with this index in a table of words that are ended by `end`, the last one too.
+pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'static str> {
+    let (mut start, mut skip) = (0_usize, index);
+    for (at, byte) in table.bytes().enumerate() {
+        if byte == end {
+            if skip == 0 {
+                return table.get(start..at);
+            }
+            skip = skip.saturating_sub(1);
+            start = at.saturating_add(1);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::fmt::Write;
+
+    #[test]
+    fn a_piece_fits_whole_or_not_at_all() {
+        let mut text = Text::<4>::new();
+        assert!(text.push("ab") && !text.push("cde") && text.push("cd") && !text.push("e"));
+        assert_eq!((text.as_str(), text.as_bytes()), ("abcd", &b"abcd"[..]));
+        text.clear();
+        for piece in ["12", "345", "6"] {
+            assert_eq!(text.write_str(piece), Ok(()));
+        }
+        assert_eq!(text.as_str(), "126");
+    }
+
+    #[test]
+    fn words_are_found_by_their_index() {
+        let found = [0, 1, 2, 3].map(|index| word("a||bc|", b'|', index));
+        assert_eq!(found, [Some("a"), Some(""), Some("bc"), None]);
+        assert_eq!(word("", b'|', 0), None);
+    }
+}
