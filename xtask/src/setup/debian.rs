@@ -7,13 +7,16 @@ use crate::process;
 use anyhow::{Context, Result, bail};
 use qemu_tests::progress::say;
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Mirrors fail for moments; three tries with apt's own retries inside are enough to tell.
 const TRY_COUNT_MAX: u32 = 3;
+
+/// What surely fits on one line of a terminal.
+const TERMINAL_CHARS: usize = 76;
 
 /// A program that a command needs, and the Debian package that brings it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +131,7 @@ fn install(packages: &[&str]) -> Result<()> {
     Err(last.context("no try was made")?.context(next))
 }
 
-/// Runs apt-get; downloads and installed packages are shown, all else goes to the log only.
+/// Runs apt-get; all that it says goes to the log.
 fn apt(args: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
     command
@@ -168,6 +171,21 @@ fn apt(args: &[&str]) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What a user wants to see of apt's output: how much, and on a terminal, that it goes on.
+fn show(line: &str) {
+    if line.starts_with("Need to get ") {
+        say(&format!("  {line}"));
+    } else if std::io::stderr().is_terminal()
+        && ["Get:", "Unpacking ", "Setting up "]
+            .iter()
+            .any(|start| line.starts_with(start))
+    {
+        let short: String = line.chars().take(TERMINAL_CHARS).collect();
+        // One line, written over: return, text, and what was longer is erased.
+        eprint!("\r  {short}\x1b[K\r");
+    }
 }
 
 fn last_error(log: &std::path::Path) -> String {
