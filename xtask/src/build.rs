@@ -6,8 +6,8 @@
 //! never calls. The panic handler calls a symbol that nobody defines, so a panic that can be
 //! reached does not link; [`firmware`] says so.
 
-use crate::house;
 use crate::setup::{self, Core, Toolchain};
+use crate::{house, panics, process};
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
 use qemu_tests::progress::say;
@@ -51,10 +51,7 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
     let board = &request.board.name;
     say(&format!("building process 1 of {product} for {board}"));
     compile(request, &toolchain)?;
-    let linked = toolchain
-        .objects()
-        .join(&toolchain.triple)
-        .join("firmware/init");
+    let linked = linked(&toolchain);
     let folder = house::target().join("boards").join(board).join(product);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
@@ -77,7 +74,7 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
 }
 
 fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
-    let mut cargo = cargo(request, toolchain);
+    let mut cargo = cargo("build", request, toolchain);
     let mut child = cargo
         .stderr(Stdio::piped())
         .spawn()
@@ -91,10 +88,13 @@ fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
     }
     let status = child.wait()?;
     if panics && !status.success() {
+        let places = explain(request, toolchain)
+            .unwrap_or_else(|error| vec![format!("the places cannot be found: {error:#}")]);
         bail!(
-            "a panic can be reached: the functions that the linker names above can panic; \
-             firmware has no panic path, so handle the case there \
-             (checked_.., .get(), a typed error)"
+            "a panic can be reached, so process 1 of {} is not linked. Handle the case instead \
+             (checked_.., .get(), a typed error):\n  {}",
+            request.board.name,
+            places.join("\n  ")
         );
     }
     if !status.success() {
@@ -106,10 +106,29 @@ fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
-fn cargo(request: &Request<'_>, toolchain: &Toolchain) -> Command {
+/// Links the program with its panics into a file that is only looked at, and finds them.
+fn explain(request: &Request<'_>, toolchain: &Toolchain) -> Result<Vec<String>> {
+    let mut cargo = cargo("rustc", request, toolchain);
+    cargo.args([
+        "--quiet",
+        "--",
+        "-Clink-arg=--unresolved-symbols=ignore-all",
+    ]);
+    process::capture(&mut cargo)?;
+    panics::places(&linked(toolchain))
+}
+
+fn linked(toolchain: &Toolchain) -> PathBuf {
+    toolchain
+        .objects()
+        .join(&toolchain.triple)
+        .join("firmware/init")
+}
+
+fn cargo(verb: &str, request: &Request<'_>, toolchain: &Toolchain) -> Command {
     let mut cargo = toolchain.cargo();
     cargo
-        .args(["build", "--package", "board-linux", "--profile", "firmware"])
+        .args([verb, "--package", "board-linux", "--profile", "firmware"])
         .args(["--target", &toolchain.triple])
         .arg("--target-dir")
         .arg(toolchain.objects())
@@ -150,6 +169,7 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
     let link = [
         "--gc-sections",
         "--build-id=none",
+        "--no-eh-frame-hdr",
         "--emit-relocs",
         "-z",
         "noseparate-code",

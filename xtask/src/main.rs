@@ -6,6 +6,7 @@ mod cli;
 mod elf;
 mod house;
 mod image;
+mod panics;
 mod process;
 mod recipe;
 mod setup;

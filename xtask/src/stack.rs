@@ -9,8 +9,8 @@
 
 use anyhow::{Context, Result, bail};
 use object::{
-    Architecture, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
-    SectionKind, SymbolKind,
+    Architecture, Object, ObjectSection, ObjectSymbol, Relocation, RelocationFlags,
+    RelocationTarget, SectionKind, SymbolIndex, SymbolKind,
 };
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -138,7 +138,7 @@ fn read_calls(
 ) -> Result<BTreeSet<u64>> {
     let mut taken = BTreeSet::new();
     let mut seen = 0_usize;
-    let symbols: HashMap<_, _> = elf.symbols().map(|s| (s.index(), s.address())).collect();
+    let symbols = addresses_of(elf);
     let loaded = [
         SectionKind::Text,
         SectionKind::ReadOnlyData,
@@ -151,23 +151,13 @@ fn read_calls(
         }
         let code = section.kind() == SectionKind::Text;
         for (at, relocation) in section.relocations() {
-            let RelocationTarget::Symbol(symbol) = relocation.target() else {
-                continue;
-            };
-            let Some(base) = symbols.get(&symbol) else {
-                continue;
-            };
             let RelocationFlags::Elf { r_type } = relocation.flags() else {
                 continue;
             };
             let call = code && is_call(elf.architecture(), r_type.0, &section, at);
-            let addend = if relocation.has_implicit_addend() {
-                0
-            } else {
-                relocation.addend()
+            let Some(target) = target_of(elf, &symbols, &relocation, r_type.0) else {
+                continue;
             };
-            let addend = if call && addend == -4 { 0 } else { addend };
-            let target = strip_thumb_bit(elf, base.wrapping_add_signed(addend));
             let Some(callee) = containing(functions, target) else {
                 continue;
             };
@@ -192,6 +182,54 @@ fn read_calls(
         bail!("no calls recorded: link with --emit-relocs");
     }
     Ok(taken)
+}
+
+fn addresses_of(elf: &object::File) -> HashMap<SymbolIndex, u64> {
+    elf.symbols().map(|s| (s.index(), s.address())).collect()
+}
+
+/// The address that a relocation names. On x86-64, what is relative to the next instruction has the
+/// distance to that in its addend.
+fn target_of(
+    elf: &object::File,
+    symbols: &HashMap<SymbolIndex, u64>,
+    relocation: &Relocation,
+    r_type: u32,
+) -> Option<u64> {
+    let RelocationTarget::Symbol(symbol) = relocation.target() else {
+        return None;
+    };
+    let base = symbols.get(&symbol)?;
+    let relative = elf.architecture() == Architecture::X86_64 && matches!(r_type, 2 | 4);
+    let addend = match (relocation.has_implicit_addend(), relative) {
+        (true, _) => 0,
+        (false, true) => relocation.addend() + 4,
+        (false, false) => relocation.addend(),
+    };
+    Some(strip_thumb_bit(elf, base.wrapping_add_signed(addend)))
+}
+
+/// The functions by address, with every place in code that names one: address and function.
+pub fn references(elf: &object::File) -> (BTreeMap<u64, String>, Vec<(u64, u64)>) {
+    let functions = functions_of(elf);
+    let symbols = addresses_of(elf);
+    let code = elf
+        .sections()
+        .filter(|section| section.kind() == SectionKind::Text);
+    let references = code
+        .flat_map(|section| section.relocations())
+        .filter_map(|(at, relocation)| {
+            let RelocationFlags::Elf { r_type } = relocation.flags() else {
+                return None;
+            };
+            let target = target_of(elf, &symbols, &relocation, r_type.0)?;
+            Some((at, containing(&functions, target)?))
+        })
+        .collect();
+    let names = functions
+        .into_iter()
+        .map(|(address, function)| (address, function.name));
+    (names.collect(), references)
 }
 
 /// Whether a relocation is a branch to another function (ELF relocation numbers of each machine).

@@ -27,8 +27,12 @@ fn main(arguments: Arguments) -> u8 {
 }
 
 fn init(arguments: Arguments) -> u8 {
-    let (Some(core), Some(system)) = (CORE.take(), SYSTEM.take()) else { return 1 };
-    let Ok(platform) = Linux::new(&MANIFEST, system) else { return 1 };
+    let (Some(core), Some(system)) = (CORE.take(), SYSTEM.take()) else {
+        return 1;
+    };
+    let Ok(platform) = Linux::new(&MANIFEST, system) else {
+        return 1;
+    };
     let driver = Driver::new(core.core(&MANIFEST), platform);
     hal_linux::begin(driver, &MANIFEST, arguments.iter());
     0
@@ -36,7 +40,10 @@ fn init(arguments: Arguments) -> u8 {
 
 fn tool(arguments: Arguments) -> u8 {
     #[cfg(feature = "planted-panic")]
-    assert!(arguments.iter().count() > 1, "planted: such a program does not link");
+    assert!(
+        arguments.iter().count() > 1,
+        "planted: such a program does not link"
+    );
     let _ = arguments;
     2
 }

@@ -155,12 +155,7 @@ fn apt(args: &[&str]) -> Result<()> {
     for line in BufReader::new(output).lines() {
         let line = line?;
         writeln!(log, "{line}")?;
-        if ["Get:", "Need to get ", "Setting up "]
-            .iter()
-            .any(|start| line.starts_with(start))
-        {
-            say(&format!("  {}", line.trim()));
-        }
+        show(&line);
     }
     let status = child.wait()?;
     if !status.success() {
@@ -177,11 +172,10 @@ fn apt(args: &[&str]) -> Result<()> {
 fn show(line: &str) {
     if line.starts_with("Need to get ") {
         say(&format!("  {line}"));
-    } else if std::io::stderr().is_terminal()
-        && ["Get:", "Unpacking ", "Setting up "]
-            .iter()
-            .any(|start| line.starts_with(start))
-    {
+        return;
+    }
+    let progress = ["Get:", "Unpacking ", "Setting up "];
+    if std::io::stderr().is_terminal() && progress.iter().any(|start| line.starts_with(start)) {
         let short: String = line.chars().take(TERMINAL_CHARS).collect();
         // One line, written over: return, text, and what was longer is erased.
         eprint!("\r  {short}\x1b[K\r");
