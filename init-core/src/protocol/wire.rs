@@ -1,8 +1,8 @@
-//! This file writes and reads the plain values that messages are made of, in postcard's wire format.
+//! This file writes and reads the values that messages are made of, in postcard's wire format.
 //!
-//! It is ours and not the `postcard` crate because serde's generic code for our messages is four
-//! times as large and, with overflow checks, has panics in it. The tests hold both side by side on
-//! every message and on random bytes; programs that are not firmware use the crate.
+//! It is ours and not the `postcard` crate because serde's generic code for our messages is twice
+//! as large and, with overflow checks, has panics in it. The tests hold both side by side on every
+//! message and on random bytes; programs that are not firmware use the crate.
 //!
 //! Reading goes on after an error, with zeros and empty texts, and the first error is kept: so there
 //! is one check for a message and not one for each field.

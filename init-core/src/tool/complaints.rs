@@ -37,7 +37,7 @@ impl<C: Client> Tool<'_, '_, C> {
     }
 
     pub(super) fn complain_of_trouble(&mut self, trouble: Trouble) -> u8 {
-        let address = C::ADDRESS;
+        let address = self.address();
         match trouble {
             Trouble::NotConnected(error @ (Errno(1) | Errno(13))) => self.complain(format_args!(
                 "{address}: {error}; only root may talk to process 1"
@@ -82,10 +82,12 @@ impl<C: Client> Tool<'_, '_, C> {
                      use /proc/1/exe as sctl; or signals: kill -USR2 1 powers off, -TERM reboots"
                 ));
             }
-            None => self.complain(format_args!(
-                "{}: whoever answers there is not sysMaster",
-                C::ADDRESS
-            )),
+            None => {
+                let address = self.address();
+                self.complain(format_args!(
+                    "{address}: whoever answers there is not sysMaster"
+                ));
+            }
         }
         OTHER_VERSION
     }

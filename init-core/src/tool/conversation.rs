@@ -50,8 +50,8 @@ pub enum Received {
 
 /// What the control tool needs of a system.
 pub trait Client {
-    /// The address of process 1, for messages.
-    const ADDRESS: &'static str;
+    /// Where process 1 listens, for messages.
+    fn address(&self) -> &'static str;
 
     /// Connects to process 1, before [`Self::send`] and [`Self::receive`]; again, when process 1
     /// has hung up. Never waits: EAGAIN when the queue of those who want to connect is full.
@@ -109,6 +109,10 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         }
     }
 
+    pub(super) fn address(&self) -> &'static str {
+        self.client.address()
+    }
+
     pub(super) fn is_all_written(&self) -> bool {
         self.is_written
     }
@@ -137,9 +141,9 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         self.is_written &= output.is_written;
     }
 
-    /// Connects and greets, which shows whether both speak the same version. Returns what process 1
-    /// says of itself. A process 1 that serves as many clients as it can leaves us waiting, or hangs
-    /// up: then the user is told, and we try again for half a minute.
+    /// Connects and greets, which shows whether both speak the same version. Returns what
+    /// process 1 says of itself. When it serves as many clients as it can, it leaves us waiting or
+    /// hangs up: then the user is told, and we try again for half a minute.
     pub(super) fn open<'b>(
         &mut self,
         buffer: &'b mut Buffer,

@@ -128,7 +128,9 @@ impl Desk {
 }
 
 impl Client for Desk {
-    const ADDRESS: &'static str = "/run/control";
+    fn address(&self) -> &'static str {
+        "/run/control"
+    }
 
     fn connect(&mut self) -> Result<(), Errno> {
         self.connects += 1;
