@@ -4,8 +4,8 @@
 //! as large and, with overflow checks, has panics in it. The tests hold both side by side on every
 //! message and on random bytes; programs that are not firmware use the crate.
 //!
-//! Reading goes on after an error, with zeros and empty texts, and the first error is kept: so there
-//! is one check for a message and not one for each field.
+//! Reading goes on after an error, with zeros and empty texts, and the first error is kept: so
+//! there is one check for a message and not one for each field.
 
 use super::message::Problem;
 
