@@ -3,16 +3,18 @@
 //! Everything that may wait for a device or a file system happens here, not in process 1. A step
 //! that fails is left in the child's word of shared memory, and the child ends.
 
-use crate::errno;
+use crate::cause::Cause;
+use crate::sys::fd;
 use crate::sys::process::{execute, exit};
 use crate::sys::signals;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::event::{Errno, SpawnStep};
+use init_core::report::Line;
 use init_core::unit::{Credentials, Exec, Limit, LimitValue, Resource, Stream};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno as Os;
+use linux_raw_sys::general as abi;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::Mode;
 use rustix::process::{Resource as OsResource, Rlimit};
 use rustix::thread::{Gid, Uid};
 
@@ -32,7 +34,7 @@ pub struct Given<'a> {
     pub ready: Option<(BorrowedFd<'a>, u8)>,
 }
 
-type Step = Result<(), (SpawnStep, Os)>;
+type Step = Result<(), (SpawnStep, Cause)>;
 
 /// Becomes the program. Never returns.
 pub fn run(exec: &Exec, given: &Given<'_>) -> ! {
@@ -41,7 +43,7 @@ pub fn run(exec: &Exec, given: &Given<'_>) -> ! {
             SpawnStep::Exec,
             execute(exec.program, exec.arguments, exec.environment),
         ),
-        Err((step, error)) => (step, errno(error)),
+        Err((step, Cause(error))) => (step, error),
     };
     if let Some(word) = given.word {
         word.store(encode(step, error), Ordering::Release);
@@ -86,29 +88,30 @@ const fn step_number(step: SpawnStep) -> u32 {
 }
 
 fn prepare(exec: &Exec, given: &Given<'_>) -> Step {
-    rustix::process::setsid().map_err(|e| (SpawnStep::Session, e))?;
-    signals::unblock_all().map_err(|e| (SpawnStep::Signals, Os::from_raw_os_error(e.0.into())))?;
+    rustix::process::setsid().map_err(|e| (SpawnStep::Session, e.into()))?;
+    signals::unblock_all().map_err(|e| (SpawnStep::Signals, e.into()))?;
     for limit in exec.limits {
-        set_limit(limit).map_err(|e| (SpawnStep::Limits, e))?;
+        set_limit(limit).map_err(|e| (SpawnStep::Limits, e.into()))?;
     }
     if exec.nice != 0 {
         rustix::process::setpriority_process(None, exec.nice.into())
-            .map_err(|e| (SpawnStep::Nice, e))?;
+            .map_err(|e| (SpawnStep::Nice, e.into()))?;
     }
     if let Some(score) = exec.oom_score {
-        set_oom_score(score).map_err(|e| (SpawnStep::OomScore, e))?;
+        set_oom_score(score).map_err(|e| (SpawnStep::OomScore, e.into()))?;
     }
-    place(&exec.stdin, given.console, Standard::In).map_err(|e| (SpawnStep::Stdin, e))?;
-    place(&exec.stdout, given.console, Standard::Out).map_err(|e| (SpawnStep::Stdout, e))?;
-    place(&exec.stderr, given.console, Standard::Error).map_err(|e| (SpawnStep::Stderr, e))?;
+    place(&exec.stdin, given.console, Standard::In).map_err(|e| (SpawnStep::Stdin, e.into()))?;
+    place(&exec.stdout, given.console, Standard::Out).map_err(|e| (SpawnStep::Stdout, e.into()))?;
+    place(&exec.stderr, given.console, Standard::Error)
+        .map_err(|e| (SpawnStep::Stderr, e.into()))?;
     if let Some((descriptor, number)) = given.ready {
-        put_at(descriptor, number.into()).map_err(|e| (SpawnStep::ReadyDescriptor, e))?;
+        put_at(descriptor, number.into()).map_err(|e| (SpawnStep::ReadyDescriptor, e.into()))?;
     }
     if let Some(credentials) = &exec.credentials {
         become_user(credentials)?;
     }
     rustix::process::umask(Mode::from_raw_mode(exec.umask.into()));
-    rustix::process::chdir(exec.directory).map_err(|e| (SpawnStep::Directory, e))
+    rustix::process::chdir(exec.directory).map_err(|e| (SpawnStep::Directory, e.into()))
 }
 
 fn become_user(credentials: &Credentials) -> Step {
@@ -116,16 +119,16 @@ fn become_user(credentials: &Credentials) -> Step {
     for group in credentials.groups {
         groups
             .push(Gid::from_raw(*group))
-            .map_err(|_| (SpawnStep::Groups, Os::INVAL))?;
+            .map_err(|_| (SpawnStep::Groups, Cause::TOO_LONG))?;
     }
-    rustix::thread::set_thread_groups(&groups).map_err(|e| (SpawnStep::Groups, e))?;
+    rustix::thread::set_thread_groups(&groups).map_err(|e| (SpawnStep::Groups, e.into()))?;
     let gid = Gid::from_raw(credentials.gid);
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| (SpawnStep::Group, e))?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| (SpawnStep::Group, e.into()))?;
     let uid = Uid::from_raw(credentials.uid);
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| (SpawnStep::User, e))
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| (SpawnStep::User, e.into()))
 }
 
-fn set_limit(limit: &Limit) -> Result<(), Os> {
+fn set_limit(limit: &Limit) -> Result<(), Cause> {
     let value = |value| match value {
         LimitValue::Max(max) => Some(max),
         LimitValue::Unlimited => None,
@@ -134,7 +137,7 @@ fn set_limit(limit: &Limit) -> Result<(), Os> {
         current: value(limit.soft),
         maximum: value(limit.hard),
     };
-    rustix::process::setrlimit(resource(limit.resource), new)
+    Ok(rustix::process::setrlimit(resource(limit.resource), new)?)
 }
 
 fn resource(resource: Resource) -> OsResource {
@@ -156,12 +159,11 @@ fn resource(resource: Resource) -> OsResource {
     }
 }
 
-fn set_oom_score(score: i16) -> Result<(), Os> {
-    let mut text: heapless::String<8> = heapless::String::new();
-    core::fmt::Write::write_fmt(&mut text, format_args!("{score}")).map_err(|_| Os::INVAL)?;
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty())?;
-    rustix::io::write(&file, text.as_bytes()).map(|_| ())
+fn set_oom_score(score: i16) -> Result<(), Cause> {
+    let text = Line::new(format_args!("{score}"));
+    let file = fd::open_to_write(c"/proc/self/oom_score_adj")?;
+    rustix::io::write(&file, text.as_bytes())?;
+    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,27 +173,20 @@ enum Standard {
     Error,
 }
 
-fn place(stream: &Stream, console: &CStr, standard: Standard) -> Result<(), Os> {
-    let access = if standard == Standard::In {
-        OFlags::RDONLY
-    } else {
-        OFlags::WRONLY
+fn place(stream: &Stream, console: &CStr, standard: Standard) -> Result<(), Cause> {
+    let (access, append) = match standard {
+        Standard::In => (abi::O_RDONLY, 0),
+        Standard::Out | Standard::Error => (abi::O_WRONLY, abi::O_APPEND | abi::O_CREAT),
     };
-    let append = if standard == Standard::In {
-        OFlags::empty()
-    } else {
-        OFlags::APPEND | OFlags::CREATE
-    };
-    let terminal = OFlags::RDWR | OFlags::NOCTTY;
+    let terminal = abi::O_RDWR | abi::O_NOCTTY;
     let (path, flags) = match stream {
-        Stream::Null => (c"/dev/null", OFlags::RDWR),
+        Stream::Null => (c"/dev/null", abi::O_RDWR),
         Stream::Console => (console, terminal),
         Stream::Kmsg => (c"/dev/kmsg", access),
         Stream::File(path) => (*path, access | append),
         Stream::Terminal(path) => (*path, terminal),
     };
-    let mode = Mode::from_raw_mode(0o640);
-    let file: OwnedFd = rustix::fs::open(path, flags | OFlags::CLOEXEC, mode)?;
+    let file = fd::open(path, flags, 0o640)?;
     let number = match standard {
         Standard::In => 0,
         Standard::Out => 1,
@@ -206,9 +201,9 @@ fn place(stream: &Stream, console: &CStr, standard: Standard) -> Result<(), Os> 
 }
 
 /// Makes descriptor `number` lead where `from` does, and stay open over exec.
-fn put_at(from: BorrowedFd<'_>, number: i32) -> Result<(), Os> {
+fn put_at(from: BorrowedFd<'_>, number: i32) -> Result<(), Cause> {
     if from.as_raw_fd() == number {
-        return rustix::io::fcntl_setfd(from, rustix::io::FdFlags::empty());
+        return Ok(rustix::io::fcntl_setfd(from, rustix::io::FdFlags::empty())?);
     }
-    crate::sys::process::duplicate_to(from, number)
+    Ok(crate::sys::process::duplicate_to(from, number)?)
 }

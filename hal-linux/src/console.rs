@@ -3,9 +3,11 @@
 //! A line that the console does not take at once is kept; when the room for that is used up, lines
 //! are dropped and counted, and the count is said as soon as there is room again.
 
+use crate::sys::fd::{self, Fd};
 use core::convert::Infallible;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use init_core::report::Line;
+use linux_raw_sys::general as abi;
+use rustix::fd::{AsFd, BorrowedFd};
 
 /// Bytes kept for a console that is slower than we are: about 40 lines, 0.2 s at 115 200 baud.
 const KEPT_BYTES_MAX: usize = 2_048;
@@ -13,7 +15,7 @@ const KEPT_BYTES_MAX: usize = 2_048;
 /// The console, or nothing where there is none.
 #[derive(Debug)]
 pub struct Console {
-    device: Option<OwnedFd>,
+    device: Option<Fd>,
     kept: heapless::Deque<u8, KEPT_BYTES_MAX>,
     dropped_lines: u32,
 }
@@ -21,8 +23,8 @@ pub struct Console {
 impl Console {
     /// Opens the console. A device that cannot be opened is no error: there is nobody to tell.
     pub fn open(path: &core::ffi::CStr) -> Self {
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let device = rustix::fs::open(path, flags, Mode::empty()).ok();
+        let flags = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
+        let device = fd::open(path, flags, 0).ok();
         let device = device.or_else(duplicate_of_output);
         Self {
             device,
@@ -61,11 +63,8 @@ impl Console {
         }
         if self.dropped_lines > 0 {
             let count = core::mem::take(&mut self.dropped_lines);
-            let mut line: heapless::String<64> = heapless::String::new();
-            let text = format_args!("init: {count} lines dropped here: the console was too slow\n");
-            if core::fmt::Write::write_fmt(&mut line, text).is_ok() {
-                self.put(line.as_bytes());
-            }
+            let text = format_args!("init: {count} lines dropped here: the console was too slow");
+            self.put(Line::new(text).as_bytes());
         }
     }
 
@@ -89,8 +88,8 @@ impl Console {
 }
 
 /// Where there is no console device (a container), what we were given as standard output.
-fn duplicate_of_output() -> Option<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(crate::sys::process::standard_output(), 3).ok()
+fn duplicate_of_output() -> Option<Fd> {
+    fd::duplicate(Fd::OUTPUT).ok()
 }
 
 impl embedded_io::ErrorType for Console {

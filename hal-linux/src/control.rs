@@ -3,19 +3,21 @@
 //! A client has at most one frame in process 1's hands; the next stays in the kernel until the
 //! answer has been sent. Whoever is not root, finds no free place or does not read is disconnected.
 
+use crate::cause::Cause;
 use crate::events::Source;
 use crate::linux::Linux;
+use crate::sys::fd::{self, Fd};
+use crate::sys::network;
 use core::ffi::CStr;
 use init_core::event::Event;
 use init_core::hal::{ControlPort, Wake};
 use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
-use rustix::fd::{AsFd, OwnedFd};
+use linux_raw_sys::net;
+use rustix::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::io::Errno as Os;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
-};
+use rustix::net::{RecvFlags, SendFlags, SocketAddrUnix};
 
 /// Where the socket is.
 pub const DIRECTORY: &CStr = c"/run/sysmaster";
@@ -28,7 +30,7 @@ const BACKLOG: i32 = 8;
 /// The control socket and its clients.
 #[derive(Debug)]
 pub(crate) struct Control {
-    listener: Option<OwnedFd>,
+    listener: Option<Fd>,
     /// Which file the listener is bound to: device and number.
     bound: Option<(u64, u64)>,
     clients: [Client; CLIENT_COUNT_MAX],
@@ -36,7 +38,7 @@ pub(crate) struct Control {
 
 #[derive(Debug)]
 struct Client {
-    connection: Option<OwnedFd>,
+    connection: Option<Fd>,
     generation: u16,
     frame: [u8; FRAME_BYTES_MAX],
     length: usize,
@@ -95,11 +97,10 @@ impl Linux {
         let Some(listener) = &self.control.listener else {
             return;
         };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let Ok(connection) = rustix::net::accept_with(listener, flags) else {
+        let Ok(connection) = fd::accept(listener) else {
             return;
         };
-        let is_root = sockopt::socket_peercred(&connection).is_ok_and(|peer| peer.uid.is_root());
+        let is_root = network::peer_is_root(&connection);
         if !is_root {
             return;
         }
@@ -202,14 +203,13 @@ fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
     (stat.st_dev.into(), stat.st_ino.into())
 }
 
-fn listen() -> Result<(OwnedFd, (u64, u64)), Os> {
+fn listen() -> Result<(Fd, (u64, u64)), Cause> {
     crate::setup::make_directories(DIRECTORY, Mode::from_raw_mode(0o755))?;
     match rustix::fs::unlink(PATH) {
         Ok(()) | Err(Os::NOENT) => {}
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    let socket = fd::socket(net::AF_UNIX, net::SOCK_SEQPACKET)?;
     // Created without permissions for others, so that there is no moment in which they have any.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let bound = rustix::net::bind(&socket, &SocketAddrUnix::new(PATH)?);

@@ -6,6 +6,7 @@
 
 use crate::errno;
 use crate::linux::Linux;
+use crate::sys::fd::{self, Fd};
 use crate::sys::signals;
 use core::sync::atomic::Ordering;
 use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
@@ -14,13 +15,10 @@ use init_core::ident::{Child, Role, UnitId};
 use init_core::time::Instant;
 use init_core::unit::Signal;
 use rustix::event::epoll;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno as Os;
 use rustix::process::{WaitOptions, wait};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
+use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 /// Exits taken from the kernel in one turn: a burst of ten thousand orphans must not keep a control
 /// client waiting for more than a moment (an exit costs about 5 us).
@@ -89,9 +87,9 @@ impl Source {
 /// What process 1 waits with.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    epoll: OwnedFd,
-    signals: OwnedFd,
-    timer: OwnedFd,
+    epoll: Fd,
+    signals: Fd,
+    timer: Fd,
     armed: Option<Instant>,
     queue: heapless::Deque<Wake, EVENT_COUNT_MAX>,
     /// A child may be there to be reaped.
@@ -106,9 +104,8 @@ impl Waiting {
     /// Takes the signals over and prepares to wait.
     pub(crate) fn new() -> Result<Self, init_core::event::Errno> {
         let signals = signals::take_over()?;
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Boottime, flags).map_err(errno)?;
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(errno)?;
+        let timer = fd::timer()?;
+        let epoll = fd::epoll()?;
         let waiting = Self {
             epoll,
             signals,
@@ -386,7 +383,7 @@ pub(crate) struct ReadyTable {
 
 /// One unit's readiness descriptor.
 #[derive(Debug)]
-pub struct ReadySlot(Option<(OwnedFd, Child, bool)>);
+pub struct ReadySlot(Option<(Fd, Child, bool)>);
 
 impl ReadySlot {
     /// None.
@@ -398,7 +395,7 @@ impl ReadyTable {
         Self { slots }
     }
 
-    pub(crate) fn put(&mut self, child: Child, fd: OwnedFd, waits_for_newline: bool) {
+    pub(crate) fn put(&mut self, child: Child, fd: Fd, waits_for_newline: bool) {
         if let Some(slot) = self.slots.get_mut(child.unit.index()) {
             slot.0 = Some((fd, child, waits_for_newline));
         }

@@ -14,6 +14,7 @@
     )
 )]
 
+mod cause;
 mod child;
 mod children;
 mod console;

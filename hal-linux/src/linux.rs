@@ -6,6 +6,7 @@ use crate::children::{self, Children};
 use crate::console::Console;
 use crate::control::Control;
 use crate::events::{ReadySlot, ReadyTable, Source, Waiting};
+use crate::sys::fd::{self, Fd};
 use crate::sys::process::{self, Fork};
 use crate::sys::shared::SharedWords;
 use crate::{errno, power, probe, setup};
@@ -15,8 +16,7 @@ use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
 use init_core::time::Instant;
 use init_core::unit::{KillScope, Manifest, Program, Readiness, Signal};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::fd::AsFd;
 use rustix::process::Pid;
 use rustix::system::{RebootCommand, reboot};
 
@@ -106,7 +106,7 @@ impl Linux {
         child: Child,
         program: Program,
         ready: Readiness,
-        write_end: Option<&OwnedFd>,
+        write_end: Option<&Fd>,
     ) -> ! {
         let console = self.manifest.console;
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
@@ -151,7 +151,7 @@ impl Process for Linux {
     ) -> Result<u32, Errno> {
         let newline = matches!(ready, Readiness::Newline(_)) && child.role == Role::Main;
         let pipe = if confirm || newline {
-            Some(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(errno)?)
+            Some(fd::pipe()?)
         } else {
             None
         };
@@ -226,14 +226,13 @@ impl Platform for Linux {
 
 /// Descriptors 0 to 2 lead somewhere, so that nothing that is opened later lands there.
 fn fill_standard_descriptors() {
-    use rustix::fs::{Mode, OFlags};
     for _ in 0..3 {
-        let Ok(file) = rustix::fs::open(c"/", OFlags::PATH, Mode::empty()) else {
+        let Ok(file) = fd::open(c"/", linux_raw_sys::general::O_PATH, 0) else {
             return;
         };
-        if rustix::fd::AsRawFd::as_raw_fd(&file) > 2 {
+        if file.number() > 2 {
             return;
         }
-        core::mem::forget(file);
+        file.leak();
     }
 }

@@ -3,12 +3,13 @@
 
 use crate::linux::Linux;
 use crate::probe::each_line;
+use crate::sys::fd;
 use crate::sys::process::{self, Fork};
 use core::ffi::CStr;
 use init_core::effect::FinalAction;
 use init_core::hal::{Clock, Power};
 use init_core::time::Instant;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::{Signal, WaitOptions};
 use rustix::system::{RebootCommand, reboot};
@@ -126,7 +127,8 @@ fn detach_round() -> bool {
             .is_some_and(|options| options.starts_with(b"rw"));
         if !VIRTUAL.contains(&kind) && (writable || at != b"/") {
             // One that is too long or too many stays mounted; sync has written it back.
-            if let Ok(path) = heapless::Vec::from_slice(at) {
+            let mut path = heapless::Vec::new();
+            if at.iter().all(|byte| path.push(*byte).is_ok()) {
                 let _ = ends.push(path);
             }
         }
@@ -150,7 +152,11 @@ fn detach_round() -> bool {
 /// The mount table writes blanks in names as `\040`; such names are left to sync.
 fn with_c_string(bytes: &[u8], then: impl FnOnce(&CStr)) {
     let mut path: heapless::Vec<u8, PATH_BYTES_MAX> = heapless::Vec::new();
-    if path.extend_from_slice(bytes).is_err() || path.push(0).is_err() {
+    if bytes
+        .iter()
+        .chain([&0])
+        .any(|byte| path.push(*byte).is_err())
+    {
         return;
     }
     if let Ok(path) = CStr::from_bytes_with_nul(&path) {
@@ -160,8 +166,7 @@ fn with_c_string(bytes: &[u8], then: impl FnOnce(&CStr)) {
 
 /// Mounts `/proc` if it is not there, so that the kernel command line can be read.
 pub(crate) fn ensure_proc() {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    if rustix::fs::open(c"/proc/cmdline", flags, Mode::empty()).is_ok() {
+    if fd::open_to_read(c"/proc/cmdline").is_ok() {
         return;
     }
     let _ = rustix::fs::mkdir(c"/proc", Mode::from_raw_mode(0o555));

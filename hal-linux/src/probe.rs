@@ -1,10 +1,11 @@
 //! This file waits, in a child, until a path exists or a socket listens. Nothing that it does can
 //! be noticed by the service that it waits for.
 
+use crate::cause::Cause;
+use crate::sys::fd;
 use core::ffi::CStr;
 use init_core::unit::{Endpoint, Readiness};
-use rustix::fs::{Mode, OFlags, inotify};
-use rustix::io::Errno as Os;
+use rustix::fs::inotify;
 use rustix::thread::clock_nanosleep_relative;
 use rustix::time::{ClockId, Timespec};
 
@@ -19,6 +20,9 @@ const LOOK_FOR_DIRECTORY: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 20_000_000,
 };
+
+/// Longest path whose directory is watched.
+const PATH_BYTES_MAX: usize = 256;
 
 /// Longest line of the kernel's tables that is looked at; the rest of a longer one is skipped.
 const LINE_BYTES_MAX: usize = 512;
@@ -36,7 +40,7 @@ pub fn run(ready: Readiness) -> u8 {
             wait_for_listener(endpoint);
             Ok(())
         }
-        Readiness::Exec | Readiness::Exit | Readiness::Newline(_) => Err(Os::INVAL),
+        Readiness::Exec | Readiness::Exit | Readiness::Newline(_) => Err(Cause::INVALID),
     };
     u8::from(result.is_err())
 }
@@ -97,8 +101,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
 
 /// Calls `visit` with each line of a small file, without its end, until it says false.
 pub fn each_line(path: &CStr, mut visit: impl FnMut(&[u8]) -> bool) {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else {
+    let Ok(file) = fd::open_to_read(path) else {
         return;
     };
     let mut line: heapless::Vec<u8, LINE_BYTES_MAX> = heapless::Vec::new();
@@ -122,11 +125,10 @@ pub fn each_line(path: &CStr, mut visit: impl FnMut(&[u8]) -> bool) {
 }
 
 /// Waits until a path exists, woken by changes of its directory.
-pub fn wait_for_path(path: &CStr) -> Result<(), Os> {
-    let bytes = path.to_bytes();
-    let split = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-    let directory = bytes.get(..split.max(1)).unwrap_or(b"/");
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+pub fn wait_for_path(path: &CStr) -> Result<(), Cause> {
+    let mut buffer: heapless::Vec<u8, PATH_BYTES_MAX> = heapless::Vec::new();
+    let directory = directory_of(path, &mut buffer)?;
+    let watch = fd::inotify()?;
     let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
     loop {
         let watched = inotify::add_watch(&watch, directory, events).is_ok();
@@ -141,6 +143,23 @@ pub fn wait_for_path(path: &CStr) -> Result<(), Os> {
             sleep(&LOOK_FOR_DIRECTORY);
         }
     }
+}
+
+fn directory_of<'a>(
+    path: &CStr,
+    buffer: &'a mut heapless::Vec<u8, PATH_BYTES_MAX>,
+) -> Result<&'a CStr, Cause> {
+    let bytes = path.to_bytes();
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .unwrap_or(0)
+        .max(1);
+    // Byte by byte: the slice's own call cannot be shown not to panic.
+    for byte in bytes.iter().take(end).chain([&0]) {
+        buffer.push(*byte).map_err(|_| Cause::TOO_LONG)?;
+    }
+    CStr::from_bytes_with_nul(buffer).map_err(|_| Cause::INVALID)
 }
 
 fn exists(path: &CStr) -> bool {

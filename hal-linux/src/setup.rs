@@ -2,19 +2,19 @@
 //!
 //! All steps are attempted; each that fails is told on the console with its operand and cause.
 
+use crate::cause::Cause;
+use crate::sys::fd::{self, Fd};
 use core::ffi::CStr;
-use core::fmt::{self, Write};
+use core::fmt;
+use init_core::report::Line;
 
 use init_core::unit::SetupOp;
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::io::Errno as Os;
 use rustix::mount::{MountFlags, UnmountFlags};
 
 /// Longest path that is made with its parents.
 const PATH_BYTES_MAX: usize = 256;
-
-/// Bytes of one line about a failed step.
-const LINE_BYTES_MAX: usize = 320;
 
 /// Does the steps for a unit; the child's exit code: 0, or 1 if any failed.
 pub fn run(unit: &str, ops: &[SetupOp], console: &CStr) -> u8 {
@@ -28,7 +28,7 @@ pub fn run(unit: &str, ops: &[SetupOp], console: &CStr) -> u8 {
     code
 }
 
-fn perform(op: &SetupOp) -> Result<(), Os> {
+fn perform(op: &SetupOp) -> Result<(), Cause> {
     match op {
         SetupOp::WaitDevice(path) => crate::probe::wait_for_path(path),
         SetupOp::Mount {
@@ -42,12 +42,12 @@ fn perform(op: &SetupOp) -> Result<(), Os> {
             let flags = MountFlags::from_bits_retain(*flags);
             match rustix::mount::mount(*source, *at, *kind, flags, *data) {
                 Err(Os::BUSY) if is_mounted(at, kind) => Ok(()),
-                other => other,
+                other => Ok(other?),
             }
         }
         SetupOp::Unmount(at) => match rustix::mount::unmount(*at, UnmountFlags::NOFOLLOW) {
             Err(Os::INVAL | Os::NOENT) => Ok(()),
-            other => other,
+            other => Ok(other?),
         },
         SetupOp::Directory {
             path,
@@ -58,48 +58,52 @@ fn perform(op: &SetupOp) -> Result<(), Os> {
             make_directories(path, Mode::from_raw_mode(0o755))?;
             let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
             rustix::fs::chownat(CWD, *path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-            rustix::fs::chmod(*path, Mode::from_raw_mode((*mode).into()))
+            Ok(rustix::fs::chmod(
+                *path,
+                Mode::from_raw_mode((*mode).into()),
+            )?)
         }
         SetupOp::Symlink { path, target } => symlink(path, target),
         SetupOp::Sysctl { path, value } => {
-            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-            let file = rustix::fs::open(*path, flags, Mode::empty())?;
-            rustix::io::write(&file, value.as_bytes()).map(|_| ())
+            let file = fd::open_to_write(path)?;
+            rustix::io::write(&file, value.as_bytes())?;
+            Ok(())
         }
-        SetupOp::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
-        SetupOp::LoopbackUp => crate::sys::network::loopback_up(),
+        SetupOp::Hostname(name) => Ok(rustix::system::sethostname(name.as_bytes())?),
+        SetupOp::LoopbackUp => Ok(crate::sys::network::loopback_up()?),
     }
 }
 
-fn symlink(path: &CStr, target: &CStr) -> Result<(), Os> {
+fn symlink(path: &CStr, target: &CStr) -> Result<(), Cause> {
     match rustix::fs::symlink(target, path) {
         Err(Os::EXIST) => {
             let found = rustix::fs::lstat(path)?;
             if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
-                return Err(Os::EXIST);
+                return Err(Os::EXIST.into());
             }
             rustix::fs::unlink(path)?;
-            rustix::fs::symlink(target, path)
+            Ok(rustix::fs::symlink(target, path)?)
         }
-        other => other,
+        other => Ok(other?),
     }
 }
 
 /// Makes a directory and its parents; those that exist stay as they are.
-pub fn make_directories(path: &CStr, mode: Mode) -> Result<(), Os> {
-    let bytes = path.to_bytes();
-    if bytes.len() >= PATH_BYTES_MAX {
-        return Err(Os::NAMETOOLONG);
-    }
-    for (index, byte) in bytes.iter().enumerate().skip(1) {
-        if *byte == b'/' {
-            make_directory(bytes.get(..index).unwrap_or(bytes), mode)?;
+pub fn make_directories(path: &CStr, mode: Mode) -> Result<(), Cause> {
+    let mut prefix: heapless::Vec<u8, PATH_BYTES_MAX> = heapless::Vec::new();
+    for byte in path.to_bytes_with_nul() {
+        if matches!(byte, b'/' | 0) && !prefix.is_empty() {
+            prefix.push(0).map_err(|_| Cause::TOO_LONG)?;
+            let path = CStr::from_bytes_with_nul(&prefix).map_err(|_| Cause::INVALID)?;
+            make_directory(path, mode)?;
+            let _ = prefix.pop();
         }
+        prefix.push(*byte).map_err(|_| Cause::TOO_LONG)?;
     }
-    make_directory(bytes, mode)
+    Ok(())
 }
 
-fn make_directory(path: &[u8], mode: Mode) -> Result<(), Os> {
+fn make_directory(path: &CStr, mode: Mode) -> Result<(), Os> {
     match rustix::fs::mkdir(path, mode) {
         Err(Os::EXIST) => Ok(()),
         other => other,
@@ -118,18 +122,13 @@ fn is_mounted(at: &CStr, kind: &CStr) -> bool {
     found
 }
 
-fn tell(unit: &str, op: &SetupOp, error: Os, console: &CStr) {
-    let mut line: heapless::String<LINE_BYTES_MAX> = heapless::String::new();
-    let error = crate::errno(error);
-    // A line that does not fit is told as far as it goes.
-    let _ = writeln!(line, "init: {unit}: {}: {error}", Operation(op));
-    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
-    match rustix::fs::open(console, flags, Mode::empty()) {
+fn tell(unit: &str, op: &SetupOp, cause: Cause, console: &CStr) {
+    let Cause(error) = cause;
+    let line = Line::new(format_args!("init: {unit}: {}: {error}", Operation(op)));
+    // This is a child: it may wait for the console.
+    match fd::open_to_write(console) {
         Ok(device) => drop(rustix::io::write(&device, line.as_bytes())),
-        Err(_) => drop(rustix::io::write(
-            crate::sys::process::standard_output(),
-            line.as_bytes(),
-        )),
+        Err(_) => drop(rustix::io::write(Fd::OUTPUT, line.as_bytes())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! This file is how the program begins: as process 1, or as the tool that talks to it.
 
 use crate::Linux;
+use crate::sys::fd;
 use core::ffi::CStr;
 use init_core::Driver;
 use init_core::cmdline;
@@ -8,7 +9,6 @@ use init_core::event::BootOptions;
 use init_core::hal::{Clock, Platform};
 use init_core::report::Report;
 use init_core::unit::Manifest;
-use rustix::fs::{Mode, OFlags};
 
 /// Bytes of the kernel command line that are read; arm64's own limit is 2048.
 const COMMAND_LINE_BYTES_MAX: usize = 2_048;
@@ -62,8 +62,7 @@ pub fn begin(
 
 /// The kernel command line without its newline; empty if it cannot be read.
 fn command_line(buffer: &mut [u8]) -> &[u8] {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::open(c"/proc/cmdline", flags, Mode::empty()) else {
+    let Ok(file) = fd::open_to_read(c"/proc/cmdline") else {
         return &[];
     };
     let count = rustix::io::read(&file, &mut *buffer).unwrap_or(0);

@@ -3,6 +3,7 @@
 //! Each file offers safe functions whose documentation says why they are safe to call.
 
 pub mod clock;
+pub mod fd;
 #[cfg(feature = "freestanding")]
 mod memory;
 pub mod network;

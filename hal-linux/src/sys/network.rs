@@ -1,10 +1,9 @@
 //! This file brings the loopback interface up.
 
 use super::syscall::{result, syscall};
+use init_core::event::Errno;
 use linux_raw_sys::general as abi;
-use rustix::fd::{AsFd, AsRawFd};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use linux_raw_sys::net;
 
 /// `struct ifreq`: a name of 16 bytes, then a union whose first member here is the flags.
 #[repr(C)]
@@ -26,20 +25,48 @@ const IFF_UP_RUNNING: i16 = 0x1 | 0x40;
 /// # Errors
 /// EPERM, ENODEV, EAFNOSUPPORT.
 pub fn loopback_up() -> Result<(), Errno> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
-    let mut name = [0; 16];
-    name[..2].copy_from_slice(b"lo");
+    let socket = super::fd::socket(net::AF_INET, net::SOCK_DGRAM)?;
+    let name = *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     let request = InterfaceRequest {
         name,
         flags: IFF_UP_RUNNING,
         rest: [0; 22],
     };
-    let descriptor = usize::try_from(socket.as_fd().as_raw_fd()).unwrap_or(usize::MAX);
+    let descriptor = usize::from(socket.number());
     let pointer = (&raw const request).expose_provenance();
     // SAFETY: the request has the size and layout that this call reads on all machines.
     let answer = unsafe { syscall(abi::__NR_ioctl, [descriptor, SIOCSIFFLAGS, pointer, 0, 0]) };
-    result(answer)
-        .map(|_| ())
-        .map_err(|e| Errno::from_raw_os_error(e.0.into()))
+    result(answer).map(|_| ())
+}
+
+/// `struct ucred`.
+#[repr(C)]
+struct Credentials {
+    pid: i32,
+    uid: u32,
+    gid: u32,
+}
+
+const _: () = assert!(size_of::<Credentials>() == 12);
+
+/// Whether the process at the other end of a Unix connection belonged to root when it connected.
+pub fn peer_is_root(connection: &super::fd::Fd) -> bool {
+    let mut peer = Credentials {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut size = 12_u32;
+    let (level, option) = (net::SOL_SOCKET, net::SO_PEERCRED);
+    let word = |value: u32| usize::try_from(value).unwrap_or(0);
+    let arguments = [
+        usize::from(connection.number()),
+        word(level),
+        word(option),
+        (&raw mut peer).expose_provenance(),
+        (&raw mut size).expose_provenance(),
+    ];
+    // SAFETY: the pointers lead to a structure of that size and to the size.
+    let answer = unsafe { syscall(abi::__NR_getsockopt, arguments) };
+    result(answer).is_ok() && size == 12 && peer.uid == 0
 }

@@ -106,19 +106,11 @@ fn abi_errno(number: u32) -> u16 {
 ///
 /// # Errors
 /// EBADF, EMFILE.
-pub fn duplicate_to(from: rustix::fd::BorrowedFd<'_>, to: i32) -> Result<(), rustix::io::Errno> {
+pub fn duplicate_to(from: rustix::fd::BorrowedFd<'_>, to: i32) -> Result<(), Errno> {
     use rustix::fd::AsRawFd;
     let number = |fd: i32| usize::try_from(fd).unwrap_or(usize::MAX);
     let arguments = [number(from.as_raw_fd()), number(to), 0, 0, 0];
     // SAFETY: there is no pointer; ownership of `to` is the caller's matter, as documented.
     let answer = unsafe { syscall(abi::__NR_dup3, arguments) };
-    result(answer)
-        .map(|_| ())
-        .map_err(|e| rustix::io::Errno::from_raw_os_error(e.0.into()))
-}
-
-/// Descriptor 1, to write to. Process 1 and its children never close it.
-pub fn standard_output() -> rustix::fd::BorrowedFd<'static> {
-    // SAFETY: `Linux::new` sees to it that descriptor 1 is open; nothing of ours closes it.
-    unsafe { rustix::fd::BorrowedFd::borrow_raw(1) }
+    result(answer).map(|_| ())
 }

@@ -1,9 +1,9 @@
 //! This file blocks signals, reads them from a descriptor, and frees a child of what it inherits.
 
+use super::fd::Fd;
 use super::syscall::{result, syscall};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
-use rustix::fd::{FromRawFd, OwnedFd};
 
 /// A set of signals as the kernel has it on every machine: bit `n - 1` stands for signal `n`.
 type SignalSet = u64;
@@ -44,16 +44,10 @@ fn set_mask(set: SignalSet) -> Result<(), Errno> {
 ///
 /// # Errors
 /// What signalfd answers, for lack of memory or descriptors.
-pub fn take_over() -> Result<OwnedFd, Errno> {
+pub fn take_over() -> Result<Fd, Errno> {
     let set = all_but_faults();
     set_mask(set)?;
-    let flags = SFD_NONBLOCK | SFD_CLOEXEC;
-    let pointer = (&raw const set).expose_provenance();
-    // SAFETY: the pointer leads to a set of the size that is given; -1 asks for a new descriptor.
-    let answer = unsafe { syscall(abi::__NR_signalfd4, [usize::MAX, pointer, 8, flags, 0]) };
-    let raw = i32::try_from(result(answer)?).map_err(|_| Errno(u16::MAX))?;
-    // SAFETY: the kernel just gave it to us, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    super::fd::signals(set, SFD_NONBLOCK | SFD_CLOEXEC)
 }
 
 /// Lets all signals through. For a child, before its program.

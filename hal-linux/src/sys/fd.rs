@@ -1,0 +1,192 @@
+//! This file makes descriptors: the calls that return one, and the type that owns it.
+//!
+//! rustix's own owned descriptor asserts at run time that it is not -1, which is a reachable panic
+//! where the compiler cannot see it; here a descriptor is 16 bits wide and cannot be.
+
+use super::syscall::{result, syscall};
+use core::ffi::CStr;
+use init_core::event::Errno;
+use linux_raw_sys::general as abi;
+use rustix::fd::{AsFd, BorrowedFd};
+
+/// EMFILE.
+const TOO_MANY: Errno = Errno(24);
+
+/// A descriptor of ours, closed when dropped.
+#[derive(Debug)]
+pub struct Fd(u16);
+
+impl Fd {
+    /// Descriptor 1, to write to, wherever it leads. Never closed.
+    pub const OUTPUT: BorrowedFd<'static> = {
+        // SAFETY: `Linux::new` sees to it that descriptor 1 is open; nothing of ours closes it.
+        unsafe { BorrowedFd::borrow_raw(1) }
+    };
+
+    /// The descriptor's number.
+    pub fn number(&self) -> u16 {
+        self.0
+    }
+
+    /// Takes over the answer of a call that makes a descriptor.
+    fn from_answer(answer: isize) -> Result<Self, Errno> {
+        let number = result(answer)?;
+        match u16::try_from(number) {
+            Ok(number) => Ok(Self(number)),
+            Err(_) => {
+                // Beyond what process 1 ever has: give it back.
+                // SAFETY: there is no pointer; the kernel just gave it to us.
+                unsafe { syscall(abi::__NR_close, [number, 0, 0, 0, 0]) };
+                Err(TOO_MANY)
+            }
+        }
+    }
+
+    /// Leaves the descriptor open for the program's life.
+    pub fn leak(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl AsFd for Fd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: it is open as long as this value lives.
+        unsafe { BorrowedFd::borrow_raw(i32::from(self.0)) }
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: there is no pointer; nobody uses the descriptor after its owner.
+        unsafe { syscall(abi::__NR_close, [usize::from(self.0), 0, 0, 0, 0]) };
+    }
+}
+
+fn word(value: u32) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}
+
+/// Opens a file, always closed on exec. `mode` matters with `O_CREAT`.
+///
+/// # Errors
+/// What openat answers.
+pub fn open(path: &CStr, flags: u32, mode: u32) -> Result<Fd, Errno> {
+    let here = usize::MAX.wrapping_sub(99); // AT_FDCWD is -100.
+    let pointer = path.as_ptr().expose_provenance();
+    let arguments = [here, pointer, word(flags | abi::O_CLOEXEC), word(mode), 0];
+    // SAFETY: the pointer leads to a nul-terminated string.
+    Fd::from_answer(unsafe { syscall(abi::__NR_openat, arguments) })
+}
+
+/// Opens a file to read it.
+///
+/// # Errors
+/// What openat answers.
+pub fn open_to_read(path: &CStr) -> Result<Fd, Errno> {
+    open(path, abi::O_RDONLY, 0)
+}
+
+/// Opens an existing file to write to it.
+///
+/// # Errors
+/// What openat answers.
+pub fn open_to_write(path: &CStr) -> Result<Fd, Errno> {
+    open(path, abi::O_WRONLY | abi::O_NOCTTY, 0)
+}
+
+/// A socket, closed on exec, not blocking.
+///
+/// # Errors
+/// What socket answers.
+pub fn socket(family: u32, kind: u32) -> Result<Fd, Errno> {
+    let kind = kind | abi::O_CLOEXEC | abi::O_NONBLOCK;
+    // SAFETY: there is no pointer.
+    Fd::from_answer(unsafe { syscall(abi::__NR_socket, [word(family), word(kind), 0, 0, 0]) })
+}
+
+/// Accepts a connection, closed on exec, not blocking. The peer's address is not asked for.
+///
+/// # Errors
+/// EAGAIN: nobody waits; EMFILE and what else accept4 answers.
+pub fn accept(listener: &Fd) -> Result<Fd, Errno> {
+    let flags = abi::O_CLOEXEC | abi::O_NONBLOCK;
+    let arguments = [usize::from(listener.0), 0, 0, word(flags), 0];
+    // SAFETY: null stands for "no address wanted".
+    Fd::from_answer(unsafe { syscall(abi::__NR_accept4, arguments) })
+}
+
+/// An epoll descriptor.
+///
+/// # Errors
+/// EMFILE, ENOMEM.
+pub fn epoll() -> Result<Fd, Errno> {
+    // SAFETY: there is no pointer.
+    let answer = unsafe { syscall(abi::__NR_epoll_create1, [word(abi::O_CLOEXEC), 0, 0, 0, 0]) };
+    Fd::from_answer(answer)
+}
+
+/// A timer on the clock that goes on while the machine sleeps.
+///
+/// # Errors
+/// EMFILE, ENOMEM.
+pub fn timer() -> Result<Fd, Errno> {
+    let flags = word(abi::O_CLOEXEC | abi::O_NONBLOCK);
+    let clock = word(abi::CLOCK_BOOTTIME);
+    // SAFETY: there is no pointer.
+    Fd::from_answer(unsafe { syscall(abi::__NR_timerfd_create, [clock, flags, 0, 0, 0]) })
+}
+
+/// An inotify descriptor; reading from it waits.
+///
+/// # Errors
+/// EMFILE, ENOMEM.
+pub fn inotify() -> Result<Fd, Errno> {
+    // SAFETY: there is no pointer.
+    let answer = unsafe { syscall(abi::__NR_inotify_init1, [word(abi::O_CLOEXEC), 0, 0, 0, 0]) };
+    Fd::from_answer(answer)
+}
+
+/// A pipe, closed on exec: the end to read from, which does not wait, and the end to write to.
+///
+/// # Errors
+/// EMFILE, ENFILE.
+pub fn pipe() -> Result<(Fd, Fd), Errno> {
+    let mut ends = [0_i32; 2];
+    let pointer = (&raw mut ends).expose_provenance();
+    let flags = word(abi::O_CLOEXEC);
+    // SAFETY: the pointer leads to room for two descriptors.
+    result(unsafe { syscall(abi::__NR_pipe2, [pointer, flags, 0, 0, 0]) })?;
+    let [read_end, write_end] =
+        ends.map(|number| Fd::from_answer(isize::try_from(number).unwrap_or(-1)));
+    let (read_end, write_end) = (read_end?, write_end?);
+    rustix::fs::fcntl_setfl(&read_end, rustix::fs::OFlags::NONBLOCK).map_err(crate::errno)?;
+    Ok((read_end, write_end))
+}
+
+/// Another descriptor for the same open file, closed on exec, 3 or above.
+///
+/// # Errors
+/// EBADF, EMFILE.
+pub fn duplicate(of: BorrowedFd<'_>) -> Result<Fd, Errno> {
+    use rustix::fd::AsRawFd;
+    let number = usize::try_from(of.as_raw_fd()).unwrap_or(usize::MAX);
+    let command = word(abi::F_DUPFD_CLOEXEC);
+    // SAFETY: there is no pointer.
+    Fd::from_answer(unsafe { syscall(FCNTL, [number, command, 3, 0, 0]) })
+}
+
+#[cfg(target_arch = "arm")]
+const FCNTL: u32 = abi::__NR_fcntl64;
+#[cfg(not(target_arch = "arm"))]
+const FCNTL: u32 = abi::__NR_fcntl;
+
+/// A descriptor that reads the blocked signals of a set.
+///
+/// # Errors
+/// EMFILE, ENOMEM.
+pub(super) fn signals(set: u64, flags: usize) -> Result<Fd, Errno> {
+    let pointer = (&raw const set).expose_provenance();
+    // SAFETY: the pointer leads to a set of the size that is given; -1 asks for a new descriptor.
+    let answer = unsafe { syscall(abi::__NR_signalfd4, [usize::MAX, pointer, 8, flags, 0]) };
+    Fd::from_answer(answer)
+}
