@@ -91,21 +91,21 @@ fn prepare(exec: &Exec, given: &Given<'_>) -> Step {
     rustix::process::setsid().map_err(|e| (SpawnStep::Session, e.into()))?;
     signals::unblock_all().map_err(|e| (SpawnStep::Signals, e.into()))?;
     for limit in exec.limits {
-        set_limit(limit).map_err(|e| (SpawnStep::Limits, e.into()))?;
+        set_limit(limit).map_err(|e| (SpawnStep::Limits, e))?;
     }
     if exec.nice != 0 {
         rustix::process::setpriority_process(None, exec.nice.into())
             .map_err(|e| (SpawnStep::Nice, e.into()))?;
     }
     if let Some(score) = exec.oom_score {
-        set_oom_score(score).map_err(|e| (SpawnStep::OomScore, e.into()))?;
+        set_oom_score(score).map_err(|e| (SpawnStep::OomScore, e))?;
     }
-    place(&exec.stdin, given.console, Standard::In).map_err(|e| (SpawnStep::Stdin, e.into()))?;
-    place(&exec.stdout, given.console, Standard::Out).map_err(|e| (SpawnStep::Stdout, e.into()))?;
+    place(&exec.stdin, given.console, Standard::In).map_err(|e| (SpawnStep::Stdin, e))?;
+    place(&exec.stdout, given.console, Standard::Out).map_err(|e| (SpawnStep::Stdout, e))?;
     place(&exec.stderr, given.console, Standard::Error)
-        .map_err(|e| (SpawnStep::Stderr, e.into()))?;
+        .map_err(|e| (SpawnStep::Stderr, e))?;
     if let Some((descriptor, number)) = given.ready {
-        put_at(descriptor, number.into()).map_err(|e| (SpawnStep::ReadyDescriptor, e.into()))?;
+        put_at(descriptor, number.into()).map_err(|e| (SpawnStep::ReadyDescriptor, e))?;
     }
     if let Some(credentials) = &exec.credentials {
         become_user(credentials)?;
