@@ -5,6 +5,7 @@
 //! or that does not answer, must never keep Debian's packages from being found.
 
 use super::Choice;
+use super::settings::{self, Machine, write_if_changed};
 use crate::progress::Step;
 use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
@@ -60,11 +61,11 @@ impl Apt {
             let path = folder.join(part);
             fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         }
-        let machine = machine_settings()?;
-        let sources = copy_sources(&machine, &folder.join("sources"))?;
-        let conf = configuration(&folder, arch, &machine.other_indexes);
+        let machine = Machine::read()?;
+        let sources = machine.copy_sources(&folder.join("sources"))?;
+        let conf = machine.configuration(&folder, arch);
         write_if_changed(&folder.join("apt.conf"), &conf)?;
-        write_if_changed(&folder.join("preferences"), PREFERENCES)?;
+        write_if_changed(&folder.join("preferences"), settings::PREFERENCES)?;
         Ok(Self {
             arch: arch.to_string(),
             folder,
@@ -99,7 +100,8 @@ impl Apt {
                 return Ok(true);
             }
             complaint = text;
-            if success {
+            // apt calls an update without network a success.
+            if success && !complaint.contains("Failed to fetch") {
                 break;
             }
         }
@@ -259,167 +261,6 @@ impl Apt {
     }
 }
 
-/// Debian's own packages win over others of the same name, whatever their versions.
-const PREFERENCES: &str = "Package: *\nPin: release o=Debian\nPin-Priority: 990\n";
-
-/// What of the machine's apt configuration we need to know.
-struct Machine {
-    list: PathBuf,
-    parts: PathBuf,
-    /// Indexes besides the package lists, fetched by default and useless here.
-    other_indexes: Vec<String>,
-}
-
-fn machine_settings() -> Result<Machine> {
-    let run = |arguments: &[&str]| -> Result<String> {
-        let output = Command::new("apt-config").args(arguments).output().context(
-            "cannot run apt-config: packages are fetched with apt, so a Debian machine is needed",
-        )?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let text = run(&[
-        "shell",
-        "LIST",
-        "Dir::Etc::sourcelist/f",
-        "PARTS",
-        "Dir::Etc::sourceparts/d",
-    ])?;
-    let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        PathBuf::from(line.unwrap_or_default().trim_matches('\''))
-    };
-    let dump = run(&["dump", "Acquire::IndexTargets::deb"])?;
-    let other = dump.lines().filter_map(|line| {
-        let name = line
-            .strip_prefix("Acquire::IndexTargets::deb::")?
-            .split(' ')
-            .next()?;
-        (!name.contains("::") && name != "Packages").then(|| name.to_string())
-    });
-    Ok(Machine {
-        list: value("LIST="),
-        parts: value("PARTS="),
-        other_indexes: other.collect(),
-    })
-}
-
-/// Copies the machine's sources without their limits to some architectures; returns all text.
-fn copy_sources(machine: &Machine, target: &Path) -> Result<String> {
-    let mut files = vec![machine.list.clone()];
-    if let Ok(entries) = fs::read_dir(&machine.parts) {
-        files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
-    }
-    files.retain(|path| {
-        path.is_file()
-            && path
-                .extension()
-                .is_some_and(|end| end == "list" || end == "sources")
-    });
-    files.sort();
-    let mut all = String::new();
-    let mut names = Vec::new();
-    for (index, path) in files.iter().enumerate() {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read the package source {}", path.display()))?;
-        let end = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let text = if end == "list" {
-            any_arch_list(&text)
-        } else {
-            any_arch_deb822(&text)
-        };
-        let name = format!("{index}.{end}");
-        write_if_changed(&target.join(&name), &text)?;
-        names.push(name);
-        all.push_str(&text);
-    }
-    for entry in fs::read_dir(target)?.filter_map(Result::ok) {
-        if !names.iter().any(|name| entry.file_name() == name.as_str()) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(all)
-}
-
-/// A one-line source without its `arch=` option.
-fn any_arch_list(text: &str) -> String {
-    let mut result = String::new();
-    for line in text.lines() {
-        let words = line.split(' ').map(|word| {
-            let bare = word.trim_start_matches('[');
-            match (
-                bare.starts_with("arch="),
-                word.starts_with('['),
-                word.ends_with(']'),
-            ) {
-                (false, _, _) => word,
-                (true, true, true) | (true, false, false) => "",
-                (true, true, false) => "[",
-                (true, false, true) => "]",
-            }
-        });
-        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-        result.push_str(&words.join(" "));
-        result.push('\n');
-    }
-    result
-}
-
-/// A source in deb822 form without its `Architectures` field.
-fn any_arch_deb822(text: &str) -> String {
-    let mut result = String::new();
-    let mut inside = false;
-    for line in text.lines() {
-        let continued = line.starts_with([' ', '\t']);
-        inside = if continued {
-            inside
-        } else {
-            line.to_ascii_lowercase().starts_with("architectures:")
-        };
-        if !inside {
-            result.push_str(line);
-            result.push('\n');
-        }
-    }
-    result
-}
-
-fn configuration(folder: &Path, arch: &str, other_indexes: &[String]) -> String {
-    let at = folder.display();
-    let mut text = format!(
-        r#"#clear APT::Architectures;
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-#clear DPkg::Post-Invoke;
-APT::Architecture "{arch}";
-APT::Architectures {{ "{arch}"; }};
-APT::Sandbox::User "root";
-Acquire::Languages "none";
-Acquire::Retries "3";
-Acquire::http::Timeout "30";
-Acquire::https::Timeout "30";
-Dir::State "{at}";
-Dir::State::lists "{at}/lists";
-Dir::State::status "{at}/status";
-Dir::Cache "{at}/cache";
-Dir::Etc::sourcelist "/dev/null";
-Dir::Etc::sourceparts "{at}/sources";
-Dir::Etc::preferences "{at}/preferences";
-Dir::Etc::preferencesparts "/dev/null";
-"#
-    );
-    for name in other_indexes {
-        text.push_str(&format!(
-            "Acquire::IndexTargets::deb::{name}::DefaultEnabled \"false\";\n"
-        ));
-    }
-    text
-}
-
 /// `Inst libc6 (2.36-9 Debian:12/stable [arm64]) []` names a package that would be installed.
 fn parse_inst(line: &str) -> Option<Choice> {
     let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
@@ -446,13 +287,6 @@ fn find_deb(folder: &Path, choice: &Choice) -> Result<PathBuf> {
     Ok(entry.path())
 }
 
-fn write_if_changed(path: &Path, text: &str) -> Result<()> {
-    if fs::read_to_string(path).is_ok_and(|old| old == text) {
-        return Ok(());
-    }
-    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
-}
-
 fn indent(text: &str) -> String {
     let lines: Vec<String> = text
         .trim()
@@ -465,30 +299,6 @@ fn indent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_source_loses_only_its_limit_to_architectures() {
-        let cases = [
-            ("deb [arch=amd64] http://a b c", "deb http://a b c\n"),
-            (
-                "deb [arch=amd64 signed-by=/k] http://a b c",
-                "deb [ signed-by=/k] http://a b c\n",
-            ),
-            (
-                "deb [signed-by=/k arch=amd64] http://a b c",
-                "deb [signed-by=/k ] http://a b c\n",
-            ),
-            ("deb http://a b c", "deb http://a b c\n"),
-        ];
-        for (text, wanted) in cases {
-            assert_eq!(any_arch_list(text), wanted);
-        }
-        let text = "Types: deb\nArchitectures: amd64\n i386\nSuites: x\nSigned-By:\n key\n";
-        assert_eq!(
-            any_arch_deb822(text),
-            "Types: deb\nSuites: x\nSigned-By:\n key\n"
-        );
-    }
 
     #[test]
     fn apts_plan_is_read() {

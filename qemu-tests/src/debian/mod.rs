@@ -5,6 +5,7 @@
 //! wait for each other. It must never touch the machine's own package database.
 
 mod apt;
+mod settings;
 
 use anyhow::{Context, Result, bail};
 use apt::Apt;
