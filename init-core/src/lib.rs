@@ -18,6 +18,8 @@
     )
 )]
 
+#[cfg(feature = "fake")]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 

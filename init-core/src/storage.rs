@@ -30,13 +30,15 @@ impl<const UNITS: usize> Storage<UNITS> {
         }
     }
 
-    /// The core of a product. `UNITS` is the manifest's own `UNIT_COUNT`.
+    /// The core of a product. `UNITS` is the manifest's own `UNIT_COUNT`; places beyond it stay
+    /// unused, and units beyond `UNITS` do not exist.
     pub fn core(&mut self, manifest: &'static Manifest) -> Core<'_> {
+        let count = manifest.units.len();
         Core::new(
             manifest,
-            &mut self.units,
-            Plan::new(&mut self.scratch),
-            Deadlines::new(&mut self.slots),
+            front(&mut self.units, count),
+            Plan::new(front(&mut self.scratch, count)),
+            Deadlines::new(front(&mut self.slots, count)),
         )
     }
 }
@@ -45,4 +47,9 @@ impl<const UNITS: usize> Default for Storage<UNITS> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn front<T>(places: &mut [T], count: usize) -> &mut [T] {
+    let count = count.min(places.len());
+    places.get_mut(..count).unwrap_or_default()
 }

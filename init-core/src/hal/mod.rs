@@ -6,6 +6,8 @@
 mod clock;
 mod control;
 mod events;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod power;
 mod process;
 
