@@ -1,5 +1,6 @@
 //! This file lets others look at the core: what is seen of its units and of the machine.
 
+use crate::effect::Failure;
 use crate::ident::{Role, UnitId};
 use crate::job::Job;
 use crate::status::{MachinePhase, MachineStatus, UnitState, UnitStatus};
@@ -14,16 +15,19 @@ impl Core<'_> {
         self.manifest.unit(id)?;
         let unit = self.units.get(id);
         let state = match unit.state {
-            State::Inactive | State::Failed(_) if unit.job == Job::Start => UnitState::Waiting,
+            State::Inactive | State::Failed(_) | State::GivenUp(_) if unit.job == Job::Start => {
+                UnitState::Waiting
+            }
             State::Inactive => UnitState::Inactive,
             State::Starting => UnitState::Starting,
             State::Up => UnitState::Active,
             State::Stopping { .. } => UnitState::Stopping,
             State::Backoff => UnitState::Restarting,
-            State::Failed(_) => UnitState::Failed,
+            State::Failed(_) | State::GivenUp(_) => UnitState::Failed,
         };
         let failure = match unit.state {
             State::Failed(failure) => Some(failure),
+            State::GivenUp(_) => Some(Failure::Unkillable),
             State::Backoff => unit.failure,
             State::Inactive | State::Starting | State::Up | State::Stopping { .. } => None,
         };
@@ -75,7 +79,9 @@ impl Core<'_> {
         for unit in self.units.iter() {
             match unit.state {
                 State::Up => ready = ready.saturating_add(1),
-                State::Failed(_) | State::Backoff => failed = failed.saturating_add(1),
+                State::Failed(_) | State::GivenUp(_) | State::Backoff => {
+                    failed = failed.saturating_add(1);
+                }
                 State::Inactive | State::Starting | State::Stopping { .. } => {}
             }
         }

@@ -49,6 +49,8 @@ impl Job {
 enum StartCheck {
     Go,
     Wait,
+    /// It waits for a second attempt of this unit.
+    Delayed(UnitId),
     Fail(Failure),
 }
 
@@ -108,7 +110,7 @@ impl Core<'_> {
     }
 
     /// Installs what was planned; a unit marked to stop gets `stop_as`.
-    fn install_plan(&mut self, stop_as: Job, now: Instant) {
+    pub(crate) fn install_plan(&mut self, stop_as: Job, now: Instant) {
         for at in 0..self.plan.len() {
             let Some((id, mark)) = self.plan.entry(at) else {
                 continue;
@@ -118,8 +120,10 @@ impl Core<'_> {
                 Mark::StartSoft | Mark::StartHard => self.install(id, Job::Start, now),
                 Mark::Stop => {
                     let unit = self.units.get(id);
-                    if unit.is_wanted() || !unit.is_at_rest() {
+                    if unit.is_wanted() {
                         self.install(id, stop_as, now);
+                    } else if !unit.is_idle() {
+                        self.install(id, Job::Stop, now);
                     }
                 }
             }
@@ -128,7 +132,8 @@ impl Core<'_> {
 
     /// Gives a unit a job, merged with the one it has:
     /// a start joins a start or a restart, and turns a stop into a restart; a stop replaces all; a
-    /// restart replaces a start or a stop. Clients whose goal is no longer pursued are told.
+    /// restart replaces a start or a stop. A start of a unit that is on its way to rest without a
+    /// job waits until it is there. Clients whose goal is no longer pursued are told.
     pub(crate) fn install(&mut self, id: UnitId, job: Job, now: Instant) {
         let unit = self.units.get(id);
         let new = match (unit.job, job) {
@@ -136,6 +141,7 @@ impl Core<'_> {
                 unit.job
             }
             (Job::None, Job::Start) if unit.state == State::Up => Job::None,
+            (Job::None, Job::Start) if unit.is_leaving() => Job::Restart,
             (Job::None, Job::Start) => Job::Start,
             (Job::None | Job::Start | Job::Restart, Job::Stop) => Job::Stop,
             (Job::Stop, Job::Start) => Job::Restart,
@@ -150,8 +156,9 @@ impl Core<'_> {
         } else {
             self.supersede(id, Goal::Down);
         }
-        // Whoever asks for a start does not wait for the back-off.
-        if new == Job::Start && self.units.get(id).state == State::Backoff {
+        // Whoever asks for a start does not wait for the back-off, and forgets the failure.
+        let forgets = matches!(self.units.get(id).state, State::Backoff | State::Failed(_));
+        if new == Job::Start && forgets {
             self.set_state(id, State::Inactive, now);
         }
         self.units.get_mut(id).attempted = false;
@@ -163,12 +170,19 @@ impl Core<'_> {
         let unit = self.units.get(id);
         match (unit.job, unit.state) {
             (Job::None, _) => {}
-            (Job::Start, State::Up) => {
-                self.start_settled(id, None);
-                self.finish(id, now);
-            }
+            (Job::Start, State::Up) => self.start_reached(id, now),
             (Job::Start, State::Inactive | State::Failed(_)) => self.look_at_start(id, now),
             (Job::Start, State::Starting | State::Stopping { .. } | State::Backoff) => {}
+            // Never a second instance; what is left of the first decides what follows it.
+            (Job::Start | Job::Restart, State::GivenUp(_)) => {
+                self.start_settled(id, Some(Failure::Unkillable));
+                self.finish(id, now);
+            }
+            (Job::Stop, State::GivenUp(_)) => {
+                self.transition(id, UnitEvent::Stop, now);
+                self.stop_settled(id);
+                self.finish(id, now);
+            }
             (Job::Stop, State::Inactive | State::Failed(_)) => {
                 self.stop_settled(id);
                 self.finish(id, now);
@@ -188,6 +202,14 @@ impl Core<'_> {
         }
     }
 
+    /// The unit is up. Settled at once: the unit may end before its job would be looked at.
+    pub(crate) fn start_reached(&mut self, id: UnitId, now: Instant) {
+        if self.units.get(id).job == Job::Start {
+            self.start_settled(id, None);
+            self.finish(id, now);
+        }
+    }
+
     fn look_at_start(&mut self, id: UnitId, now: Instant) {
         if let (true, State::Failed(failure)) =
             (self.units.get(id).attempted, self.units.get(id).state)
@@ -198,6 +220,7 @@ impl Core<'_> {
         }
         match self.check_start(id) {
             StartCheck::Wait => {}
+            StartCheck::Delayed(needed) => self.delay_start(id, needed),
             StartCheck::Go => self.transition(id, UnitEvent::Start, now),
             StartCheck::Fail(failure) => {
                 self.set_state(id, State::Failed(failure), now);
@@ -208,12 +231,28 @@ impl Core<'_> {
         }
     }
 
+    /// A unit that this one requires failed its first attempt, so this one's is over, too.
+    fn delay_start(&mut self, id: UnitId, needed: UnitId) {
+        let culprit = match self.units.get(needed).failure {
+            Some(Failure::Dependency(culprit)) => culprit,
+            Some(_) | None => needed,
+        };
+        let unit = self.units.get_mut(id);
+        if !unit.attempted {
+            unit.attempted = true;
+            unit.failure = Some(Failure::Dependency(culprit));
+            self.start_delayed(id, culprit);
+            self.wake_neighbours(id);
+        }
+    }
+
     fn check_start(&self, id: UnitId) -> StartCheck {
         let mut wait = false;
+        let mut delayed_by = None;
         for kind in [EdgeKind::Requires, EdgeKind::BindsTo] {
             for needed in self.manifest.edges(id, kind) {
                 let other = self.units.get(*needed);
-                let coming = other.job != Job::None || other.state == State::Backoff;
+                let coming = other.job != Job::None || !other.is_at_rest();
                 match other.state {
                     State::Up if !other.job.is_stopping() => {}
                     State::Up
@@ -221,9 +260,13 @@ impl Core<'_> {
                     | State::Starting
                     | State::Stopping { .. }
                     | State::Backoff
-                    | State::Failed(_) => {
+                    | State::Failed(_)
+                    | State::GivenUp(_) => {
                         if !coming {
                             return StartCheck::Fail(Failure::Dependency(*needed));
+                        }
+                        if other.attempted {
+                            delayed_by = Some(*needed);
                         }
                         wait = true;
                     }
@@ -243,10 +286,10 @@ impl Core<'_> {
         for kind in [EdgeKind::Conflicts, EdgeKind::ConflictedBy] {
             wait |= any(kind, |other| other.job.is_stopping() || !other.is_at_rest());
         }
-        if wait {
-            StartCheck::Wait
-        } else {
-            StartCheck::Go
+        match (delayed_by, wait) {
+            (Some(needed), _) => StartCheck::Delayed(needed),
+            (None, true) => StartCheck::Wait,
+            (None, false) => StartCheck::Go,
         }
     }
 

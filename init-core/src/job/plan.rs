@@ -1,18 +1,22 @@
 //! This file plans a request: which units must start and stop for it, all of them or none.
 //!
-//! A start spreads to what the unit requires, binds to (as strongly as itself) and wants (softly),
-//! and stops what conflicts with any of these, together with what requires those. If a unit is
-//! both to start and to stop, the softer side gives way: it is banned and the plan made anew. If
-//! both sides are hard, the request is refused and names the pair. A plan only marks; nothing is
-//! changed before it is complete.
+//! A start is planned in two passes. The first marks what the root cannot do without: the closure
+//! over requires and binds-to, all of it hard. The second follows wishes (soft, with what they
+//! require) and conflicts: whatever conflicts with a starting unit is to stop, together with what
+//! runs and requires it. Where a unit is both to start and to stop,
+//! - two hard sides refuse the request and name the pair;
+//! - a soft side gives way to a hard one, and of two soft ones the later: it is banned, with what
+//!   requires it, and the plan is made anew without it.
+//!
+//! Each pass looks at a unit once. A plan only marks; nothing is changed before it is complete.
 
 use crate::effect::Refusal;
 use crate::ident::UnitId;
 use crate::supervisor::Core;
 use crate::unit::EdgeKind;
 
-/// What the plan in the making has decided for a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What the plan in the making has decided for a unit. A mark is never changed in one plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Nothing.
     None,
@@ -28,24 +32,21 @@ pub enum Mark {
 #[derive(Clone, Copy, Debug)]
 pub struct Scratch {
     mark: Mark,
-    /// Its edges are still to be followed.
-    fresh: bool,
-    /// It gave way to a harder unit of this request.
-    banned: bool,
+    /// The request in which it last gave way to another unit.
+    banned_in: u16,
     /// For [`Mark::Stop`]: the unit whose start asks for it.
     origin: UnitId,
-    /// The list of touched units: entry at this index, not about this unit.
-    touched: UnitId,
+    /// The list of marked units: entry at this index, not about this unit.
+    marked: UnitId,
 }
 
 impl Scratch {
     /// Nothing planned.
     pub const EMPTY: Self = Self {
         mark: Mark::None,
-        fresh: false,
-        banned: false,
+        banned_in: 0,
         origin: UnitId(0),
-        touched: UnitId(0),
+        marked: UnitId(0),
     };
 }
 
@@ -53,7 +54,9 @@ impl Scratch {
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     scratch: &'a mut [Scratch],
-    touched_count: usize,
+    marked_count: usize,
+    /// Which request is being planned; never 0.
+    request: u16,
 }
 
 /// Why an attempt stopped.
@@ -63,23 +66,33 @@ enum Obstacle {
     Refuse(Refusal),
 }
 
+/// What a starting unit cannot do without.
+const NEEDS: [EdgeKind; 2] = [EdgeKind::Requires, EdgeKind::BindsTo];
+/// What cannot do without a unit.
+const DEPENDENTS: [EdgeKind; 2] = [EdgeKind::RequiredBy, EdgeKind::BoundBy];
+const CONFLICTS: [EdgeKind; 2] = [EdgeKind::Conflicts, EdgeKind::ConflictedBy];
+
 impl<'a> Plan<'a> {
     pub(crate) fn new(scratch: &'a mut [Scratch]) -> Self {
         scratch.fill(Scratch::EMPTY);
         Self {
             scratch,
-            touched_count: 0,
+            marked_count: 0,
+            request: 0,
         }
     }
 
-    /// Units touched by the plan.
+    /// How many units are marked.
     pub(crate) fn len(&self) -> usize {
-        self.touched_count
+        self.marked_count
     }
 
     /// The unit at an index below [`Self::len`], and what is planned for it.
     pub(crate) fn entry(&self, at: usize) -> Option<(UnitId, Mark)> {
-        let id = self.scratch.get(at)?.touched;
+        if at >= self.marked_count {
+            return None;
+        }
+        let id = self.scratch.get(at)?.marked;
         Some((id, self.mark(id)))
     }
 
@@ -93,102 +106,89 @@ impl<'a> Plan<'a> {
             .map_or(Mark::None, |own| own.mark)
     }
 
+    fn origin(&self, id: UnitId) -> UnitId {
+        self.scratch.get(id.index()).map_or(id, |own| own.origin)
+    }
+
     fn is_banned(&self, id: UnitId) -> bool {
-        self.scratch.get(id.index()).is_some_and(|own| own.banned)
+        self.scratch
+            .get(id.index())
+            .is_some_and(|own| own.banned_in == self.request)
     }
 
-    fn is_hard(&self, id: UnitId) -> bool {
-        self.mark(id) == Mark::StartHard
-    }
-
-    /// Forgets the plan; with `bans`, also who gave way.
-    fn clear(&mut self, bans: bool) {
-        for at in 0..self.touched_count {
-            let Some(id) = self.scratch.get(at).map(|entry| entry.touched) else {
-                continue;
-            };
-            if let Some(own) = self.scratch.get_mut(id.index()) {
-                own.mark = Mark::None;
-                own.fresh = false;
-            }
-        }
-        self.touched_count = 0;
-        if bans {
+    /// Begins to plan another request: no marks, no bans.
+    fn begin(&mut self) {
+        self.clear();
+        self.request = self.request.wrapping_add(1);
+        if self.request == 0 {
+            self.request = 1;
             for own in &mut *self.scratch {
-                own.banned = false;
+                own.banned_in = 0;
             }
         }
+    }
+
+    /// Forgets all marks.
+    fn clear(&mut self) {
+        for at in 0..self.marked_count {
+            let id = self.scratch.get(at).map(|entry| entry.marked);
+            if let Some(own) = id.and_then(|id| self.scratch.get_mut(id.index())) {
+                own.mark = Mark::None;
+            }
+        }
+        self.marked_count = 0;
     }
 
     fn ban(&mut self, id: UnitId) {
         if let Some(own) = self.scratch.get_mut(id.index()) {
-            own.banned = true;
+            own.banned_in = self.request;
         }
     }
 
+    /// Marks a unit that has no mark.
     fn set(&mut self, id: UnitId, mark: Mark, origin: UnitId) {
         let Some(own) = self.scratch.get_mut(id.index()) else {
             return;
         };
-        let is_new = own.mark == Mark::None;
         own.mark = mark;
-        own.fresh = true;
         own.origin = origin;
-        if is_new && let Some(entry) = self.scratch.get_mut(self.touched_count) {
-            entry.touched = id;
-            self.touched_count = self.touched_count.saturating_add(1);
+        if let Some(entry) = self.scratch.get_mut(self.marked_count) {
+            entry.marked = id;
+            self.marked_count = self.marked_count.saturating_add(1);
         }
     }
 
-    /// Takes the next unit whose edges are to be followed, searching from `at` on.
-    fn take_fresh(&mut self, at: &mut usize) -> Option<(UnitId, Mark)> {
-        while *at < self.touched_count {
-            let id = self.scratch.get(*at)?.touched;
-            *at = at.saturating_add(1);
-            let own = self.scratch.get_mut(id.index())?;
-            if own.fresh {
-                own.fresh = false;
-                return Some((id, own.mark));
-            }
-        }
-        None
-    }
-
-    /// The unit is to start. `by` asks for it and is as strong as `mark` says.
-    fn start(&mut self, id: UnitId, mark: Mark, by: UnitId) -> Result<bool, Obstacle> {
-        if self.is_banned(id) {
-            return Err(give_way(mark, by, Refusal::Conflict(by, id)));
-        }
+    /// The unit is to start because `by`, a starting unit of that mark, cannot do without it.
+    fn need(&mut self, id: UnitId, mark: Mark, by: UnitId) -> Result<(), Obstacle> {
         match self.mark(id) {
-            Mark::Stop => {
-                let origin = self.scratch.get(id.index()).map_or(id, |own| own.origin);
-                if mark == Mark::StartSoft {
-                    return Err(Obstacle::Ban(id));
-                }
-                if self.is_hard(origin) {
-                    return Err(Obstacle::Refuse(Refusal::Conflict(id, origin)));
-                }
-                Err(Obstacle::Ban(origin))
-            }
-            present if present >= mark => Ok(false),
-            Mark::None | Mark::StartSoft | Mark::StartHard => {
+            Mark::StartSoft | Mark::StartHard => Ok(()),
+            Mark::None if !self.is_banned(id) => {
                 self.set(id, mark, by);
-                Ok(true)
+                Ok(())
             }
+            // Hard marks are complete before the first stop or ban, so `by` is soft.
+            Mark::None | Mark::Stop => Err(Obstacle::Ban(by)),
+        }
+    }
+
+    /// The unit is wanted: it starts unless something speaks against it.
+    fn want(&mut self, id: UnitId, by: UnitId) {
+        if self.mark(id) == Mark::None && !self.is_banned(id) {
+            self.set(id, Mark::StartSoft, by);
         }
     }
 
     /// The unit is to stop because `origin` starts.
     fn stop(&mut self, id: UnitId, origin: UnitId) -> Result<(), Obstacle> {
+        let origin_is_hard = self.mark(origin) == Mark::StartHard;
         match self.mark(id) {
             Mark::Stop => Ok(()),
             Mark::None => {
                 self.set(id, Mark::Stop, origin);
                 Ok(())
             }
-            Mark::StartSoft if self.is_hard(origin) => Err(Obstacle::Ban(id)),
-            Mark::StartSoft => Err(Obstacle::Ban(origin)),
-            Mark::StartHard if self.is_hard(origin) => {
+            Mark::StartSoft => Err(Obstacle::Ban(id)),
+            Mark::StartHard if origin_is_hard => {
                 Err(Obstacle::Refuse(Refusal::Conflict(origin, id)))
             }
             Mark::StartHard => Err(Obstacle::Ban(origin)),
@@ -196,112 +196,96 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn give_way(mark: Mark, unit: UnitId, refusal: Refusal) -> Obstacle {
-    if mark == Mark::StartHard {
-        Obstacle::Refuse(refusal)
-    } else {
-        Obstacle::Ban(unit)
-    }
-}
-
 impl Core<'_> {
-    /// Plans the start of a unit. On success the plan is complete and consistent.
+    /// Plans the start of a unit. On success the plan is complete and consistent; on refusal it is
+    /// empty.
     pub(crate) fn plan_start(&mut self, root: UnitId) -> Result<(), Refusal> {
-        self.plan.clear(true);
+        self.plan.begin();
         // Each round bans one more unit, so there are at most as many rounds as units.
         for _ in 0..=self.units.len() {
-            self.plan.clear(false);
+            self.plan.clear();
             match self.try_start(root) {
                 Ok(()) => return Ok(()),
                 Err(Obstacle::Ban(unit)) => self.plan.ban(unit),
                 Err(Obstacle::Refuse(refusal)) => {
-                    self.plan.clear(true);
+                    self.plan.clear();
                     return Err(refusal);
                 }
             }
         }
-        self.plan.clear(true);
+        self.plan.clear();
         self.plan_fault();
         Err(Refusal::NoSuchUnit)
     }
 
     /// Plans the stop of a unit, with all that requires it or is bound to it.
     pub(crate) fn plan_stop(&mut self, root: UnitId) {
-        self.plan.clear(true);
+        self.plan.begin();
         self.plan.set(root, Mark::Stop, root);
         let mut at = 0;
-        while let Some((id, _)) = self.plan.take_fresh(&mut at) {
-            let dependents = [EdgeKind::RequiredBy, EdgeKind::BoundBy];
-            for other in dependents
-                .iter()
-                .flat_map(|kind| self.manifest.edges(id, *kind))
-            {
-                if self.plan.mark(*other) == Mark::None {
-                    self.plan.set(*other, Mark::Stop, root);
+        while let Some((id, _)) = self.plan.entry(at) {
+            for kind in DEPENDENTS {
+                for other in self.manifest.edges(id, kind) {
+                    if self.plan.mark(*other) == Mark::None {
+                        self.plan.set(*other, Mark::Stop, root);
+                    }
                 }
             }
+            at = at.saturating_add(1);
         }
     }
 
     fn try_start(&mut self, root: UnitId) -> Result<(), Obstacle> {
         self.plan.set(root, Mark::StartHard, root);
         let mut at = 0;
-        while let Some((id, mark)) = self.plan.take_fresh(&mut at) {
-            let strengthened = match mark {
-                Mark::None => false,
-                Mark::StartSoft | Mark::StartHard => self.follow_start(id, mark)?,
-                Mark::Stop => {
-                    self.follow_stop(id)?;
-                    false
+        while let Some((id, mark)) = self.plan.entry(at) {
+            self.follow_needs(id, mark)?;
+            at = at.saturating_add(1);
+        }
+        at = 0;
+        while let Some((id, mark)) = self.plan.entry(at) {
+            match mark {
+                Mark::None => {}
+                Mark::StartSoft | Mark::StartHard => {
+                    self.follow_needs(id, mark)?;
+                    self.follow_wishes_and_conflicts(id)?;
                 }
-            };
-            if strengthened {
-                // A unit passed already may have become harder: look from the front again.
-                at = 0;
+                Mark::Stop => self.follow_stop(id)?,
+            }
+            at = at.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn follow_needs(&mut self, id: UnitId, mark: Mark) -> Result<(), Obstacle> {
+        for kind in NEEDS {
+            for needed in self.manifest.edges(id, kind) {
+                self.plan.need(*needed, mark, id)?;
             }
         }
         Ok(())
     }
 
-    /// Whether a unit that had been marked before was marked harder.
-    fn follow_start(&mut self, id: UnitId, mark: Mark) -> Result<bool, Obstacle> {
-        let before = self.plan.len();
-        let mut changed = 0_usize;
-        for kind in [EdgeKind::Requires, EdgeKind::BindsTo] {
-            for needed in self.manifest.edges(id, kind) {
-                changed = changed.saturating_add(usize::from(self.plan.start(*needed, mark, id)?));
-            }
-        }
+    fn follow_wishes_and_conflicts(&mut self, id: UnitId) -> Result<(), Obstacle> {
         for wanted in self.manifest.edges(id, EdgeKind::Wants) {
-            if !self.plan.is_banned(*wanted) {
-                let is_new = self.plan.start(*wanted, Mark::StartSoft, id)?;
-                changed = changed.saturating_add(usize::from(is_new));
-            }
+            self.plan.want(*wanted, id);
         }
-        for kind in [EdgeKind::Conflicts, EdgeKind::ConflictedBy] {
+        for kind in CONFLICTS {
             for other in self.manifest.edges(id, kind) {
                 self.plan.stop(*other, id)?;
             }
         }
-        let added = self.plan.len().saturating_sub(before);
-        Ok(changed > added)
+        Ok(())
     }
 
     /// What requires a unit that must stop must stop too, if it runs or is about to.
     fn follow_stop(&mut self, id: UnitId) -> Result<(), Obstacle> {
-        let origin = self
-            .plan
-            .scratch
-            .get(id.index())
-            .map_or(id, |own| own.origin);
-        let dependents = [EdgeKind::RequiredBy, EdgeKind::BoundBy];
-        for other in dependents
-            .iter()
-            .flat_map(|kind| self.manifest.edges(id, *kind))
-        {
-            let runs = self.units.get(*other).is_wanted();
-            if runs || self.plan.is_to_start(*other) {
-                self.plan.stop(*other, origin)?;
+        let origin = self.plan.origin(id);
+        for kind in DEPENDENTS {
+            for other in self.manifest.edges(id, kind) {
+                if self.units.get(*other).is_wanted() || self.plan.is_to_start(*other) {
+                    self.plan.stop(*other, origin)?;
+                }
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::unit::State;
-use crate::effect::{Effect, Failure, Refusal, Reply};
+use crate::effect::{Effect, Failure, Fault, Refusal, Reply};
 use crate::event::{ControlRequest, MachineRequest};
 use crate::ident::{ClientId, UnitId};
 use crate::job::Job;
@@ -79,16 +79,20 @@ impl Core<'_> {
         let unit = self.units.get_mut(id);
         unit.streak = 0;
         unit.window_count = 0;
-        if matches!(unit.state, State::Failed(_)) && unit.alive.is_empty() {
+        if matches!(unit.state, State::Failed(_)) {
             self.set_state(id, State::Inactive, now);
         }
         Ok(None)
     }
 
     fn wait_for(&mut self, client: ClientId, unit: UnitId, goal: Goal) {
-        match self.waiters.get_mut(usize::from(client.slot)) {
-            Some(place) => *place = Some(Waiter { client, unit, goal }),
-            None => self.fault(crate::effect::Fault::BadIndex),
+        let waiter = Waiter { client, unit, goal };
+        let Some(place) = self.waiters.get_mut(usize::from(client.slot)) else {
+            return self.fault(Fault::BadIndex);
+        };
+        // A HAL takes one request of a client at a time; should it not, each has its answer.
+        if let Some(before) = place.replace(waiter) {
+            self.reply(before.client, Reply::Superseded);
         }
     }
 
@@ -109,9 +113,11 @@ impl Core<'_> {
     /// A unit's stop is over.
     pub(crate) fn stop_settled(&mut self, id: UnitId) {
         let reply = match self.units.get(id).state {
-            State::Failed(reason @ (Failure::Unkillable | Failure::Exited(_))) => {
-                Reply::Failed { unit: id, reason }
-            }
+            State::GivenUp(_) => Reply::Failed {
+                unit: id,
+                reason: Failure::Unkillable,
+            },
+            State::Failed(reason @ Failure::Exited(_)) => Reply::Failed { unit: id, reason },
             State::Failed(_)
             | State::Inactive
             | State::Starting
@@ -120,6 +126,17 @@ impl Core<'_> {
             | State::Backoff => Reply::Done,
         };
         self.answer(id, Goal::Down, reply);
+    }
+
+    /// The first attempt of a unit that this one requires failed. Both will be tried again.
+    pub(crate) fn start_delayed(&mut self, id: UnitId, culprit: UnitId) {
+        let reason = self.units.get(culprit).failure;
+        let reason = reason.unwrap_or(Failure::Dependency(culprit));
+        let reply = Reply::Failed {
+            unit: culprit,
+            reason,
+        };
+        self.answer(id, Goal::Up, reply);
     }
 
     pub(crate) fn supersede(&mut self, id: UnitId, goal: Goal) {

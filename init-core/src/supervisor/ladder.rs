@@ -9,7 +9,7 @@ use crate::effect::{Effect, Failure, Notice};
 use crate::event::ExitStatus;
 use crate::ident::{Role, UnitId};
 use crate::time::Instant;
-use crate::unit::{KillScope, Program, Signal};
+use crate::unit::{KillScope, Program, Readiness, Signal};
 
 impl Core<'_> {
     /// Begins to stop a unit that is starting or up.
@@ -64,7 +64,7 @@ impl Core<'_> {
             }
             Rung::Kill => {
                 self.tell(Notice::GivenUp(id));
-                self.set_state(id, State::Failed(Failure::Unkillable), now);
+                self.set_state(id, State::GivenUp(then), now);
             }
         }
     }
@@ -72,17 +72,27 @@ impl Core<'_> {
     pub(super) fn stop_program_ended(
         &mut self,
         id: UnitId,
+        rung: Rung,
         then: Then,
         status: Option<ExitStatus>,
         now: Instant,
     ) {
         if self.units.get(id).alive.has(Role::Main) {
-            self.signal(id, Role::Main, self.desc(id).stopping.signal);
-            return self.enter(id, Rung::Signal, then, now);
+            // The ladder is climbed once: a stop program that was killed does not lead back.
+            if rung == Rung::Program {
+                self.signal(id, Role::Main, self.desc(id).stopping.signal);
+                self.enter(id, Rung::Signal, then, now);
+            }
+            return;
         }
         match status {
-            // A file system that cannot be unmounted, say: at rest, but not as asked.
-            Some(status) if then == Then::Rest && status != ExitStatus::Code(0) => {
+            // A file system that cannot be unmounted, say: at rest, but not as asked. (That a
+            // service's process is gone is proof enough of its stop.)
+            Some(status)
+                if then == Then::Rest
+                    && status != ExitStatus::Code(0)
+                    && matches!(self.desc(id).ready, Readiness::Exit) =>
+            {
                 let failure = Failure::Exited(status);
                 self.set_state(id, State::Failed(failure), now);
                 self.tell(Notice::Failed(id, failure));

@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::ident::{Child, Generation, Role, UnitId};
 use crate::job::{Job, Plan};
 use crate::limits::CLIENT_COUNT_MAX;
-use crate::system::System;
+use crate::system::{Phase, System};
 use crate::time::Instant;
 use crate::timer::Deadlines;
 use crate::unit::{Manifest, UnitDesc};
@@ -117,8 +117,12 @@ impl<'a> Core<'a> {
         self.manifest
     }
 
-    /// Takes in what happened. Drain [`Self::next_effect`] afterwards.
+    /// Takes in what happened. Drain [`Self::next_effect`] afterwards. After the machine's last act
+    /// nothing is taken in and nothing is asked for.
     pub fn step(&mut self, event: Event, now: Instant) {
+        if self.system.phase == Phase::Final {
+            return;
+        }
         match event {
             Event::Boot(options) => self.boot(options, now),
             Event::Spawned { child, pid } => {
@@ -127,7 +131,10 @@ impl<'a> Core<'a> {
             Event::SpawnFailed { child, error } => {
                 self.child_event(child, UnitEvent::SpawnFailed(child.role, error), now);
             }
-            Event::Ready(child) => self.child_event(child, UnitEvent::Ready, now),
+            Event::Ready(child) if child.role == Role::Main => {
+                self.child_event(child, UnitEvent::Ready, now);
+            }
+            Event::Ready(child) => self.fault(Fault::UnexpectedEvent(child.unit)),
             Event::Exited { child, status } => {
                 self.child_event(child, UnitEvent::Exited(child.role, status), now);
             }
@@ -146,6 +153,9 @@ impl<'a> Core<'a> {
             if let Some(effect) = self.effects.pop_front() {
                 return Some(effect);
             }
+            if self.system.phase == Phase::Final {
+                return None;
+            }
             if let Some(id) = self.dequeue() {
                 self.look_at_job(id, now);
             } else if let Some(id) = self.deadlines.take_due(now) {
@@ -158,6 +168,9 @@ impl<'a> Core<'a> {
 
     /// When to wake although nothing happened.
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.system.phase == Phase::Final {
+            return None;
+        }
         match (self.deadlines.earliest(), self.system.deadline()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

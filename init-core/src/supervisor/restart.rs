@@ -4,8 +4,9 @@
 //! for `reset-after`. The start limit counts automatic restarts in a window that opens with the
 //! first. An automatic restart does not look at ordering again: what the unit needed was there.
 //!
-//! Units bound to one that leaves readiness go with it: stopped if it will not come back, stopped
-//! and started again after it if it will. Units that merely require it stay, as with systemd.
+//! Units bound to one that leaves readiness go with it, and so does what requires these: stopped if
+//! it will not come back, stopped and started again after it if it will. Units that merely require
+//! it stay, as with systemd.
 
 use super::Core;
 use super::unit::State;
@@ -52,7 +53,8 @@ impl Core<'_> {
         };
         for bound in self.manifest.edges(id, EdgeKind::BoundBy) {
             if self.units.get(*bound).is_wanted() {
-                self.install(*bound, job, now);
+                self.plan_stop(*bound);
+                self.install_plan(job, now);
             }
         }
     }
@@ -142,7 +144,8 @@ impl Core<'_> {
             | State::Starting
             | State::Stopping { .. }
             | State::Backoff
-            | State::Failed(_) => Duration::ZERO,
+            | State::Failed(_)
+            | State::GivenUp(_) => Duration::ZERO,
         };
         if unit.streak == 0 || ready_for >= policy.backoff.reset_after {
             unit.streak = 0;

@@ -39,6 +39,7 @@ impl Core<'_> {
             State::Up => self.while_up(id, event, now),
             State::Stopping { rung, then } => self.while_stopping(id, rung, then, event, now),
             State::Backoff => self.while_waiting(id, event, now),
+            State::GivenUp(then) => self.while_given_up(id, then, event, now),
         }
     }
 
@@ -46,15 +47,10 @@ impl Core<'_> {
         match event {
             UnitEvent::Start => self.begin(id, now),
             UnitEvent::Stop => {}
-            // The process that a stop had given up on is gone at last.
-            UnitEvent::Exited(Role::Main, status) => {
-                self.units.get_mut(id).last_exit = Some(status);
-                self.enqueue(id);
-            }
-            UnitEvent::Exited(Role::Stop | Role::Probe, _) => self.enqueue(id),
             UnitEvent::Spawned(..)
             | UnitEvent::SpawnFailed(..)
             | UnitEvent::Ready
+            | UnitEvent::Exited(..)
             | UnitEvent::Deadline => self.unexpected(id),
         }
     }
@@ -138,9 +134,11 @@ impl Core<'_> {
             }
             UnitEvent::Spawned(Role::Probe, _) => self.signal(id, Role::Probe, Signal::KILL),
             UnitEvent::Spawned(Role::Stop, _) => {}
-            UnitEvent::SpawnFailed(Role::Stop, _) => self.stop_program_ended(id, then, None, now),
+            UnitEvent::SpawnFailed(Role::Stop, _) => {
+                self.stop_program_ended(id, rung, then, None, now);
+            }
             UnitEvent::Exited(Role::Stop, status) => {
-                self.stop_program_ended(id, then, Some(status), now);
+                self.stop_program_ended(id, rung, then, Some(status), now);
             }
             UnitEvent::Exited(Role::Main, status) => {
                 self.units.get_mut(id).last_exit = Some(status);
@@ -163,13 +161,29 @@ impl Core<'_> {
         }
     }
 
-    /// Starts a new incarnation. Never while a process of the old one may live.
+    fn while_given_up(&mut self, id: UnitId, then: Then, event: UnitEvent, now: Instant) {
+        match event {
+            UnitEvent::Stop => self.units.get_mut(id).state = State::GivenUp(Then::Rest),
+            // What was about to start when the ladder began: it must go as well.
+            UnitEvent::Spawned(role, _) => self.signal(id, role, Signal::KILL),
+            // Gone at last.
+            UnitEvent::Exited(Role::Main, status) => {
+                self.units.get_mut(id).last_exit = Some(status);
+                self.rest_if_all_gone(id, then, now);
+            }
+            UnitEvent::Exited(Role::Stop | Role::Probe, _) | UnitEvent::SpawnFailed(..) => {
+                self.rest_if_all_gone(id, then, now);
+            }
+            UnitEvent::Ready => {}
+            UnitEvent::Start | UnitEvent::Deadline => self.unexpected(id),
+        }
+    }
+
+    /// Starts a new incarnation. Nothing of the old one is alive: only [`State::GivenUp`] is at
+    /// rest with a process, and that state does not start.
     fn begin(&mut self, id: UnitId, now: Instant) {
         let desc = self.desc(id);
         let unit = self.units.get_mut(id);
-        if !unit.alive.is_empty() {
-            return self.set_state(id, State::Failed(Failure::Unkillable), now);
-        }
         unit.generation = unit.generation.next();
         unit.started = now;
         if matches!(desc.start, Program::None) {
@@ -187,8 +201,11 @@ impl Core<'_> {
         let unit = self.units.get_mut(id);
         let took = now.since(unit.started);
         unit.took = Some(took);
+        unit.attempted = false;
+        unit.failure = None;
         self.set_state(id, State::Up, now);
         self.tell(Notice::Ready(id, took));
+        self.start_reached(id, now);
     }
 
     /// The main program ended before the unit was ready.

@@ -24,8 +24,11 @@ pub enum State {
     },
     /// At rest until its deadline, then started again.
     Backoff,
-    /// At rest after a failure.
+    /// At rest after a failure. Nothing of it is alive.
     Failed(Failure),
+    /// Its stop was given up: counts as at rest for others, but something of it is still alive, so
+    /// it cannot start. What follows when that ends at last, follows then.
+    GivenUp(Then),
 }
 
 /// A rung of the stop ladder. Each has the stop timeout until the next.
@@ -87,7 +90,8 @@ pub struct Unit {
     pub state: State,
     /// What it was asked to become. Written by `Core::set_job` only.
     pub job: Job,
-    /// A first attempt of the present start job has failed; the policy tries again.
+    /// The first attempt of the present start job is over without success: its own failed, or that
+    /// of a unit that it requires. It will be tried again; nobody else waits for that.
     pub attempted: bool,
     /// Whether it waits in the run queue.
     pub queued: bool,
@@ -144,23 +148,35 @@ impl Unit {
         window_count: 0,
     };
 
-    /// Whether it is neither at rest nor asked to move.
+    /// Whether it is at rest and nothing is asked of it.
     pub fn is_idle(&self) -> bool {
         self.is_at_rest() && self.job == Job::None
     }
 
-    /// Whether nothing of it runs or is about to without a job.
+    /// Whether, without a job, nothing will be started or stopped for it.
     pub fn is_at_rest(&self) -> bool {
-        matches!(self.state, State::Inactive | State::Failed(_))
+        matches!(
+            self.state,
+            State::Inactive | State::Failed(_) | State::GivenUp(_)
+        )
     }
 
-    /// Whether it is up, coming up, or to come up.
+    /// Whether it is up, coming up, or to come up, be it by the restart policy.
     pub fn is_wanted(&self) -> bool {
         match self.job {
             Job::Start | Job::Restart => true,
             Job::Stop => false,
-            Job::None => !self.is_at_rest(),
+            Job::None => match self.state {
+                State::Inactive | State::Failed(_) | State::GivenUp(Then::Rest) => false,
+                State::Starting | State::Up | State::Stopping { .. } | State::Backoff => true,
+                State::GivenUp(Then::Retry(_) | Then::Ended(_)) => true,
+            },
         }
+    }
+
+    /// Whether it is on its way to rest.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Stopping { .. })
     }
 
     /// Whether it moves right now, so that the boot is not settled.
