@@ -1,0 +1,201 @@
+//! This file builds manifests for tests from a few words, and keeps them for ever.
+
+use init_core::event::MachineRequest;
+use init_core::ident::UnitId;
+use init_core::time::Duration;
+use init_core::unit::{
+    Backoff, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
+    RestartPolicy, ShutdownDesc, StartLimit, StopPolicy, Stream, Success, UnitDesc, UnitKind,
+};
+
+pub static PROGRAM: Exec = Exec {
+    program: c"/bin/program",
+    arguments: &[None],
+    environment: &[None],
+    directory: c"/",
+    credentials: None,
+    umask: 0o022,
+    nice: 0,
+    oom_score: None,
+    limits: &[],
+    stdin: Stream::Null,
+    stdout: Stream::Null,
+    stderr: Stream::Null,
+};
+
+/// 100 ms, doubled up to 800 ms, reset after 10 s; no limit.
+pub const RESTART: RestartPolicy = RestartPolicy {
+    when: Restart::Always,
+    backoff: Backoff {
+        from: Duration::from_ms(100),
+        to: Duration::from_ms(800),
+        reset_after: Duration::from_secs(10),
+    },
+    limit: StartLimit {
+        count: 0,
+        within: Duration::from_secs(60),
+        then: LimitAction::Fail,
+    },
+};
+
+/// A manifest in the making.
+#[derive(Clone)]
+pub struct Graph {
+    pub units: Vec<UnitDesc>,
+    pub edges: Vec<(usize, EdgeKind, usize)>,
+    pub shutdown: ShutdownDesc,
+}
+
+impl Graph {
+    /// No units; 30 s for a shutdown, of which leftovers have 2 s.
+    pub fn empty() -> Self {
+        Self {
+            units: Vec::new(),
+            edges: Vec::new(),
+            shutdown: ShutdownDesc {
+                timeout: Duration::from_secs(30),
+                leftover_grace: Duration::from_secs(2),
+            },
+        }
+    }
+
+    /// A line a unit: its kind, its name, then relations, each followed by other units' names.
+    /// The first unit is the default target; one called `rescue` is the rescue target.
+    pub fn new(text: &'static str) -> Self {
+        let mut graph = Self::empty();
+        let lines = || text.lines().filter(|line| !line.trim().is_empty());
+        for line in lines() {
+            let mut words = line.split_whitespace();
+            let kind = match words.next().unwrap() {
+                "target" => UnitKind::Target,
+                "service" => UnitKind::Service,
+                "task" => UnitKind::Task,
+                "mount" => UnitKind::Mount,
+                other => panic!("no such kind: {other}"),
+            };
+            graph.units.push(unit(words.next().unwrap(), kind));
+        }
+        for (from, line) in lines().enumerate() {
+            let mut relation = None;
+            for word in line.split_whitespace().skip(2) {
+                if let Some(kind) = relation_of(word) {
+                    relation = Some(kind);
+                } else {
+                    graph.relate(from, relation.expect("a relation"), graph.index(word));
+                }
+            }
+        }
+        graph
+    }
+
+    /// Adds an edge; `Requires` and `BindsTo` imply `After`, as the manifest compiler does it.
+    pub fn relate(&mut self, from: usize, kind: EdgeKind, to: usize) {
+        self.edges.push((from, kind, to));
+        if matches!(kind, EdgeKind::Requires | EdgeKind::BindsTo) {
+            self.edges.push((from, EdgeKind::After, to));
+        }
+    }
+
+    /// Changes one unit.
+    pub fn with(mut self, name: &str, change: impl FnOnce(&mut UnitDesc)) -> Self {
+        let index = self.index(name);
+        change(&mut self.units[index]);
+        self
+    }
+
+    pub fn index(&self, name: &str) -> usize {
+        let found = self.units.iter().position(|unit| unit.name == name);
+        found.unwrap_or_else(|| panic!("no unit {name}"))
+    }
+
+    /// The compiled form; leaked.
+    pub fn manifest(mut self) -> &'static Manifest {
+        let mut edges: Vec<UnitId> = Vec::new();
+        for from in 0..self.units.len() {
+            for kind in 0..EdgeKind::COUNT {
+                self.units[from].edges[kind] = u16::try_from(edges.len()).unwrap();
+                let mut others: Vec<UnitId> = Vec::new();
+                for &(a, edge, b) in &self.edges {
+                    let other = match kind {
+                        _ if edge as usize == kind && a == from => b,
+                        _ if edge as usize + 5 == kind && b == from => a,
+                        _ => continue,
+                    };
+                    let other = UnitId(u16::try_from(other).unwrap());
+                    if !others.contains(&other) {
+                        others.push(other);
+                    }
+                }
+                edges.extend(others);
+            }
+            self.units[from].edges[EdgeKind::COUNT] = u16::try_from(edges.len()).unwrap();
+        }
+        let units: &'static [UnitDesc] = Box::leak(self.units.into_boxed_slice());
+        let mut by_name: Vec<UnitId> = (0..units.len())
+            .map(|index| UnitId(u16::try_from(index).unwrap()))
+            .collect();
+        by_name.sort_by_key(|id| units[id.index()].name);
+        let rescue = units.iter().position(|unit| unit.name == "rescue");
+        Box::leak(Box::new(Manifest {
+            product: "test",
+            board: "fake",
+            units,
+            edges: Box::leak(edges.into_boxed_slice()),
+            by_name: Box::leak(by_name.into_boxed_slice()),
+            default_target: UnitId(0),
+            rescue_target: rescue.map(|index| UnitId(u16::try_from(index).unwrap())),
+            shutdown: self.shutdown,
+            ctrl_alt_del: MachineRequest::Reboot,
+            console: c"/dev/console",
+            log_level: LogLevel::Debug,
+        }))
+    }
+}
+
+fn relation_of(word: &str) -> Option<EdgeKind> {
+    match word {
+        "requires" => Some(EdgeKind::Requires),
+        "wants" => Some(EdgeKind::Wants),
+        "binds-to" => Some(EdgeKind::BindsTo),
+        "conflicts" => Some(EdgeKind::Conflicts),
+        "after" => Some(EdgeKind::After),
+        _ => None,
+    }
+}
+
+/// A unit of that kind with the usual settings: services are not restarted.
+pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
+    let one_shot = matches!(kind, UnitKind::Task | UnitKind::Mount);
+    UnitDesc {
+        name,
+        kind,
+        edges: [0; EdgeKind::COUNT + 1],
+        start: if kind == UnitKind::Target {
+            Program::None
+        } else {
+            Program::Exec(&PROGRAM)
+        },
+        stop: if kind == UnitKind::Mount {
+            Program::Exec(&PROGRAM)
+        } else {
+            Program::None
+        },
+        ready: if one_shot {
+            Readiness::Exit
+        } else {
+            Readiness::Exec
+        },
+        awaited: true,
+        start_timeout: None,
+        restart: RestartPolicy {
+            when: Restart::Never,
+            ..RESTART
+        },
+        stopping: StopPolicy::USUAL,
+        success: Success {
+            codes: &[],
+            signals: &[],
+        },
+        critical: false,
+    }
+}
