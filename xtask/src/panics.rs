@@ -27,7 +27,11 @@ pub fn places(file: &Path) -> Result<Vec<String>> {
         let caller = names.range(..=at).next_back().map(|(address, _)| address);
         if panicking.contains(callee) && caller.is_none_or(|caller| !panicking.contains(caller)) {
             let callee = names.get(callee).map_or("?", String::as_str);
-            places.insert(format!("{}  calls {callee}", place(&lines, *at)));
+            let caller = caller
+                .and_then(|caller| names.get(caller))
+                .map_or("?", String::as_str);
+            let place = place(&lines, *at).unwrap_or_else(|| format!("in {caller}"));
+            places.insert(format!("{place}  calls {callee}"));
         }
     }
     Ok(places.into_iter().collect())
@@ -54,11 +58,9 @@ fn panicking(names: &BTreeMap<u64, String>, references: &[(u64, u64)]) -> BTreeS
     }
 }
 
-/// The innermost source line at `address` that is ours, else the innermost.
-fn place(lines: &Loader, address: u64) -> String {
-    let Ok(mut frames) = lines.find_frames(address) else {
-        return format!("{address:#x}");
-    };
+/// The innermost source line at `address` that is not of `core`, else the innermost.
+fn place(lines: &Loader, address: u64) -> Option<String> {
+    let mut frames = lines.find_frames(address).ok()?;
     let mut innermost = None;
     while let Ok(Some(frame)) = frames.next() {
         let Some(location) = frame.location else {
@@ -69,11 +71,11 @@ fn place(lines: &Loader, address: u64) -> String {
         };
         let place = format!("{}:{line}", short(file));
         if !file.starts_with("/rustc/") && !file.contains("/library/core/") {
-            return place;
+            return Some(place);
         }
         innermost.get_or_insert(place);
     }
-    innermost.unwrap_or_else(|| format!("{address:#x}"))
+    innermost
 }
 
 /// A path below the workspace, or from the crate's folder on.
