@@ -102,8 +102,7 @@ fn prepare(exec: &Exec, given: &Given<'_>) -> Step {
     }
     place(&exec.stdin, given.console, Standard::In).map_err(|e| (SpawnStep::Stdin, e))?;
     place(&exec.stdout, given.console, Standard::Out).map_err(|e| (SpawnStep::Stdout, e))?;
-    place(&exec.stderr, given.console, Standard::Error)
-        .map_err(|e| (SpawnStep::Stderr, e))?;
+    place(&exec.stderr, given.console, Standard::Error).map_err(|e| (SpawnStep::Stderr, e))?;
     if let Some((descriptor, number)) = given.ready {
         put_at(descriptor, number.into()).map_err(|e| (SpawnStep::ReadyDescriptor, e))?;
     }

@@ -164,6 +164,10 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
         "-Cforce-unwind-tables=no".to_string(),
         "-Zemit-stack-sizes".to_string(),
     ];
+    if board.triple.starts_with("aarch64") {
+        // Atomics that ask the processor first need a libc's start-up code.
+        flags.push("-Ctarget-feature=-outline-atomics".to_string());
+    }
     let page = format!("max-page-size={}", board.page_bytes);
     // Segments may share a file page: without that, each is padded to a page in the file.
     let link = [
