@@ -23,6 +23,7 @@ mod events;
 mod linux;
 mod power;
 mod probe;
+mod sctl;
 mod setup;
 mod start;
 #[allow(
@@ -32,6 +33,7 @@ mod start;
 pub mod sys;
 
 pub use linux::{Linux, Storage};
+pub use sctl::sctl;
 pub use start::{Role, begin, role};
 #[cfg(feature = "freestanding")]
 pub use sys::start::Arguments;

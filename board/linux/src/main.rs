@@ -44,6 +44,5 @@ fn tool(arguments: Arguments) -> u8 {
         arguments.iter().count() > 1,
         "planted: such a program does not link"
     );
-    let _ = arguments;
-    2
+    hal_linux::sctl(arguments.iter())
 }

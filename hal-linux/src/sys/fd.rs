@@ -23,6 +23,12 @@ impl Fd {
         unsafe { BorrowedFd::borrow_raw(1) }
     };
 
+    /// Descriptor 2, for the control tool's complaints. Never closed.
+    pub const ERRORS: BorrowedFd<'static> = {
+        // SAFETY: nothing of ours closes it; where the caller left it closed, calls say EBADF.
+        unsafe { BorrowedFd::borrow_raw(2) }
+    };
+
     /// The descriptor's number.
     pub fn number(&self) -> u16 {
         self.0

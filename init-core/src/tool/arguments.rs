@@ -73,7 +73,7 @@ pub fn base_name(path: &str) -> &str {
 
 /// The words after the program's name.
 fn after_program<'a>(words: Words<'a>) -> impl Iterator<Item = &'a str> {
-    (1..).map_while(words)
+    (1..usize::MAX).map_while(words)
 }
 
 /// Understands a command line.
