@@ -185,7 +185,12 @@ fn place(stream: &Stream, console: &CStr, standard: Standard) -> Result<(), Caus
         Stream::File(path) => (*path, access | append),
         Stream::Terminal(path) => (*path, terminal),
     };
-    let file = fd::open(path, flags, 0o640)?;
+    let file = match (fd::open(path, flags, 0o640), stream) {
+        (Ok(file), _) => file,
+        // A container without a console device: what process 1 was given serves as one.
+        (Err(_), Stream::Console) => return Ok(()),
+        (Err(error), _) => return Err(error.into()),
+    };
     let number = match standard {
         Standard::In => 0,
         Standard::Out => 1,
