@@ -58,7 +58,7 @@ impl Machine {
             .split_first()
             .ok_or_else(|| anyhow!("{} has no QEMU program", board.name))?;
         let console = Arc::new(Console::new(log)?);
-        let mut child = Command::new(program)
+        let mut child = tied_to_us(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -321,6 +321,21 @@ fn read_into(
     })
 }
 
+/// Runs `program` so that it cannot outlive us, even if we are killed and cannot clean up.
+fn tied_to_us(program: &str) -> Command {
+    let found = |name: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    };
+    // A missing program is to be told by its own name, not by that of the helper.
+    if !found("setpriv") || !found(program) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
+}
+
 /// The command line of QEMU, program first.
 #[must_use]
 pub fn qemu_line(board: &Board, kernel: &Path, initramfs: &Path, append: &[String]) -> Vec<String> {
@@ -349,3 +364,6 @@ fn qemu_words(board: &Board, kernel: &Path, initramfs: &Path, options: &Options)
     words.extend(["-append".to_string(), append.join(" ")]);
     words
 }
+
+#[cfg(test)]
+mod tests;
