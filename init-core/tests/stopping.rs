@@ -106,7 +106,13 @@ fn the_stop_program_runs_first_and_has_its_own_timeout() {
 
 #[test]
 fn the_ladder_is_climbed_once_even_when_a_killed_stop_program_ends_late() {
-    let mut machine = Machine::new(with_stop_program(one_service())).script("a", &[STUBBORN]);
+    let mut machine = Machine::new(with_stop_program(one_service())).script(
+        "a",
+        &[Script {
+            on_kill: Some(secs(3)),
+            ..STUBBORN
+        }],
+    );
     machine.boot();
     let late = Script {
         on_kill: Some(secs(6)),

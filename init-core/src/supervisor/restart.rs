@@ -100,10 +100,20 @@ impl Core<'_> {
     fn limit_reached(&mut self, id: UnitId, now: Instant) {
         match self.desc(id).restart.limit.then {
             LimitAction::Fail => {}
+            LimitAction::Rescue if self.is_part_of_rescue(id) => {}
             LimitAction::Rescue => self.machine_asked(MachineRequest::Rescue, now),
             LimitAction::Reboot => self.machine_asked(MachineRequest::Reboot, now),
             LimitAction::PowerOff => self.machine_asked(MachineRequest::PowerOff, now),
         }
+    }
+
+    /// Whether the machine is in rescue and the unit belongs to it: then there is nowhere to go.
+    fn is_part_of_rescue(&mut self, id: UnitId) -> bool {
+        let Some(target) = self.manifest.rescue_target else {
+            return false;
+        };
+        let in_rescue = self.units.get(target).is_wanted();
+        in_rescue && self.plan_start(target).is_ok() && self.plan.is_to_start(id)
     }
 
     fn wants_restart(&self, id: UnitId, success: bool) -> bool {

@@ -66,7 +66,8 @@ pub struct Backoff {
 pub enum LimitAction {
     /// The unit stays failed.
     Fail,
-    /// The rescue target is started.
+    /// The rescue target is started and what it does not need is stopped. A unit that rescue needs
+    /// stays failed when the machine is in rescue already.
     Rescue,
     /// The machine is rebooted.
     Reboot,

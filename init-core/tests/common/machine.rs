@@ -1,6 +1,7 @@
 //! This file runs a core on the fake platform and writes down what happens, in words.
 
 use super::graph::Graph;
+use super::witness::Witness;
 use init_core::Storage;
 use init_core::effect::{Effect, Failure, Next, Notice, Reply};
 use init_core::event::{BootOptions, ControlRequest, Event, ExitStatus, MachineRequest};
@@ -34,6 +35,7 @@ pub struct Machine {
     /// What happened, as words: "spawn a", "ready a", "reply 0 done" ..
     pub trace: Vec<(Instant, String)>,
     pub finished: bool,
+    pub witness: Witness,
     clients: u16,
 }
 
@@ -54,6 +56,7 @@ impl Machine {
             fake,
             trace: Vec::new(),
             finished: false,
+            witness: Witness::default(),
             clients: 0,
         }
     }
@@ -92,13 +95,19 @@ impl Machine {
         self
     }
 
-    /// A request of a new client; its slot is 0 to 3 in turn.
+    /// A request of a new client, on a free slot; if there is none, an old client leaves first.
     pub fn ask(&mut self, request: ControlRequest) -> ClientId {
+        if self.witness.free_slot().is_none()
+            && let Some(old) = self.witness.first_waiting()
+        {
+            self.event(Event::ClientGone(old));
+        }
         let client = ClientId {
-            slot: u8::try_from(self.clients % 4).unwrap(),
+            slot: self.witness.free_slot().unwrap(),
             generation: self.clients,
         };
         self.clients += 1;
+        self.witness.asked(client);
         self.event(Event::Control { client, request });
         client
     }
@@ -126,6 +135,11 @@ impl Machine {
     /// Hands an event to the core and does all that follows.
     pub fn event(&mut self, event: Event) {
         let now = self.fake.now();
+        match event {
+            Event::ClientGone(client) => self.witness.gone(client),
+            Event::Exited { child, .. } => self.witness.exited(child),
+            _ => {}
+        }
         self.core.step(event, now);
         let mut effects = 0;
         while let Some(effect) = self.core.next_effect(now) {
@@ -133,6 +147,7 @@ impl Machine {
             effects += 1;
             assert!(effects < TURN_COUNT_MAX, "the core does not come to an end");
         }
+        self.witness.check(&self.core, self.manifest);
     }
 
     /// Runs what happens at this very moment.
@@ -183,6 +198,7 @@ impl Machine {
                 self.fake.signal_all(signal);
             }
             Effect::Reply { client, reply } => {
+                self.witness.answered(client);
                 let words = match reply {
                     Reply::Done => "done".to_string(),
                     Reply::Superseded => "superseded".to_string(),
@@ -194,6 +210,7 @@ impl Machine {
                 self.note(now, format!("reply {} {words}", client.generation));
             }
             Effect::Notice(notice) => {
+                self.witness.noticed(notice);
                 let words = self.notice_words(notice);
                 self.note(now, words);
             }
@@ -206,6 +223,7 @@ impl Machine {
 
     fn spawn(&mut self, child: Child, now: Instant) {
         let desc = self.manifest.unit(child.unit).unwrap();
+        self.witness.spawn(child, &self.core, self.manifest);
         self.note(
             now,
             format!("spawn{} {}", role_words(child.role), desc.name),
@@ -218,7 +236,10 @@ impl Machine {
         };
         let confirm = child.role == Role::Main && desc.confirms_exec();
         let event = match self.fake.spawn(child, Program::None, ready, confirm) {
-            Ok(pid) => Event::Spawned { child, pid },
+            Ok(pid) => {
+                self.witness.created(child);
+                Event::Spawned { child, pid }
+            }
             Err(error) => Event::SpawnFailed { child, error },
         };
         self.core.step(event, now);

@@ -3,6 +3,10 @@
 
 pub mod graph;
 pub mod machine;
+pub mod random;
+pub mod witness;
 
+#[allow(unused_imports)]
 pub use graph::{Graph, RESTART};
+#[allow(unused_imports)]
 pub use machine::{Machine, ms, secs};

@@ -1,0 +1,183 @@
+//! This file makes random graphs, scripts and requests from a seed.
+
+use super::graph::{Graph, PROGRAM, RESTART, unit};
+use super::machine::{Machine, ms, secs};
+use init_core::event::{ControlRequest, Errno, Event, ExitStatus, MachineRequest};
+use init_core::hal::fake::Script;
+use init_core::ident::{Role, UnitId};
+use init_core::time::Duration;
+use init_core::unit::{
+    EdgeKind, LimitAction, Program, Readiness, Restart, RestartPolicy, StartLimit, UnitKind,
+};
+
+/// xorshift64*: small, and the same everywhere.
+pub struct Random(u64);
+
+impl Random {
+    /// A generator; neighbouring seeds give unrelated numbers.
+    pub fn new(seed: u64) -> Self {
+        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        for _ in 0..4 {
+            random.number();
+        }
+        random
+    }
+
+    pub fn number(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.number() >> 33).unwrap() % limit
+    }
+
+    /// True once in `n` times.
+    pub fn once_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn span(&mut self, most: Duration) -> Duration {
+        Duration::from_us(self.number() % (most.as_us() + 1))
+    }
+}
+
+/// A graph whose order has no cycle: edges of order lead from later to earlier units only.
+pub fn graph(random: &mut Random, units: usize) -> Graph {
+    let mut graph = Graph::empty();
+    for index in 0..units {
+        let name: &'static str = match index {
+            1 => "rescue",
+            _ => format!("u{index}").leak(),
+        };
+        let kind = match random.below(10) {
+            _ if index < 2 => UnitKind::Target,
+            0 => UnitKind::Target,
+            1 => UnitKind::Mount,
+            2 | 3 => UnitKind::Task,
+            _ => UnitKind::Service,
+        };
+        graph.units.push(settings(random, name, kind));
+    }
+    let edges = random.below(units * 3);
+    for _ in 0..edges {
+        let (a, b) = (random.below(units), random.below(units));
+        let (low, high) = (a.min(b), a.max(b));
+        if low == high {
+            continue;
+        }
+        // The targets, at the front, come last in the order.
+        let kind = match random.below(16) {
+            0..=5 => EdgeKind::Requires,
+            6..=9 => EdgeKind::Wants,
+            10 | 11 => EdgeKind::BindsTo,
+            12 => EdgeKind::Conflicts,
+            _ => EdgeKind::After,
+        };
+        if kind == EdgeKind::Wants && random.once_in(8) {
+            graph.relate(high, kind, low);
+        } else {
+            graph.relate(low, kind, high);
+        }
+    }
+    for index in 2..units {
+        if random.once_in(3) {
+            graph.relate(0, EdgeKind::Wants, index);
+        }
+    }
+    graph
+}
+
+fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_core::unit::UnitDesc {
+    let mut desc = unit(name, kind);
+    if kind == UnitKind::Service {
+        desc.awaited = random.once_in(2);
+        desc.ready = match random.below(4) {
+            0 => Readiness::Newline(3),
+            1 => Readiness::Path(c"/run/ready"),
+            _ => Readiness::Exec,
+        };
+        if random.once_in(4) {
+            desc.stop = Program::Exec(&PROGRAM);
+        }
+    }
+    if kind != UnitKind::Target {
+        desc.start_timeout = Some(ms(500));
+        let when = [Restart::Never, Restart::OnFailure, Restart::Always];
+        desc.restart = RestartPolicy {
+            when: when[random.below(3)],
+            limit: StartLimit {
+                count: 4,
+                within: secs(20),
+                then: if random.once_in(20) {
+                    LimitAction::Rescue
+                } else {
+                    LimitAction::Fail
+                },
+            },
+            ..RESTART
+        };
+        desc.stopping.timeout = ms(200);
+    }
+    desc
+}
+
+/// What a process does: mostly well, sometimes not at all well.
+pub fn script(random: &mut Random, one_shot: bool) -> Script {
+    let soon = ms(40);
+    let mut script = Script {
+        ready_after: Some(random.span(soon)),
+        on_stop: Some(random.span(soon)),
+        on_kill: Some(random.span(ms(5))),
+        ..Script::RUNS
+    };
+    if one_shot || random.once_in(6) {
+        let code = u8::from(random.once_in(4));
+        script.exit = Some((random.span(ms(80)), ExitStatus::Code(code)));
+    }
+    match random.below(20) {
+        0 => script.spawn_error = Some(Errno(11)),
+        1 => script.ready_after = None,
+        2 => script.on_stop = None,
+        3 => script.on_stop = Some(secs(1)),
+        4 if random.once_in(3) => {
+            script.on_stop = None;
+            script.on_kill = [None, Some(secs(1))][random.below(2)];
+        }
+        _ => {}
+    }
+    script
+}
+
+/// Gives every unit three scripts a role.
+pub fn write_scripts(random: &mut Random, machine: &mut Machine) {
+    for (index, desc) in machine.manifest.units.iter().enumerate() {
+        let id = UnitId(u16::try_from(index).unwrap());
+        for role in [Role::Main, Role::Stop, Role::Probe] {
+            let one_shot = role != Role::Main || matches!(desc.ready, Readiness::Exit);
+            let scripts = [0; 3].map(|_| script(random, one_shot));
+            machine.fake.script(id, role, &scripts);
+        }
+    }
+}
+
+/// One thing that happens to a machine.
+pub fn disturb(random: &mut Random, machine: &mut Machine) {
+    let unit = UnitId(u16::try_from(random.below(machine.manifest.units.len())).unwrap());
+    match random.below(12) {
+        0..=2 => drop(machine.ask(ControlRequest::Start(unit))),
+        3 | 4 => drop(machine.ask(ControlRequest::Stop(unit))),
+        5 | 6 => drop(machine.ask(ControlRequest::Restart(unit))),
+        7 => drop(machine.ask(ControlRequest::ResetFailed(unit))),
+        8 => machine.fake.crash(unit, ExitStatus::Code(1)),
+        9 => {
+            if let Some(client) = machine.witness.first_waiting() {
+                machine.event(Event::ClientGone(client));
+            }
+        }
+        10 if random.once_in(10) => drop(machine.machine(MachineRequest::Rescue)),
+        _ => drop(machine.run_for(random.span(ms(300)))),
+    }
+}
