@@ -94,6 +94,8 @@ pub struct Fields {
     pub span: Span,
     /// The keys in the order of the file.
     pub entries: Vec<Field>,
+    /// Keys whose values were refused; enough was said of them.
+    pub refused: Vec<&'static str>,
 }
 
 impl Fields {
@@ -113,6 +115,12 @@ impl Fields {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.entries.iter().find(|field| field.name == name)
+    }
+
+    /// Whether the key was not written at all.
+    #[must_use]
+    pub fn lacks(&self, name: &str) -> bool {
+        self.field(name).is_none() && !self.refused.contains(&name)
     }
 
     /// The key of that name if the table itself has it.

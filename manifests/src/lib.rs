@@ -1,16 +1,30 @@
 //! This file is the door of the manifest language: compiler, diagnostics and the boards' data.
+//!
+//! A firmware's `build.rs` calls [`build`]; tools call [`compile::compile`] and look at what came
+//! of it. Nothing here starts a program or changes a file but what [`build`] writes to `OUT_DIR`.
 #![forbid(unsafe_code)]
 
 pub mod board;
+pub mod compile;
 pub mod diagnostic;
+mod door;
+pub mod emit;
 pub mod fields;
+mod graph;
+mod links;
 pub mod model;
-pub mod read;
-pub mod rootfs;
+mod mounts;
+mod programs;
+mod read;
+mod rootfs;
 pub mod schema;
-pub mod sections;
+mod sections;
+mod setup;
 pub mod source;
-pub mod text;
+mod text;
 pub mod tree;
-pub mod users;
-pub mod value;
+mod units;
+mod users;
+mod value;
+
+pub use door::{Failure, build, choose_board, house};

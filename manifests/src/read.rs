@@ -24,20 +24,23 @@ impl Reader {
             section,
             span,
             entries: Vec::new(),
+            refused: Vec::new(),
         };
         for entry in &table.entries {
             let Some(key) = schema::find(section, &entry.key) else {
                 self.unknown_key(section, entry);
                 continue;
             };
-            if let Some(value) = self.value(key, &entry.item) {
-                fields.entries.push(Field {
-                    name: key.name,
-                    key_span: entry.key_span,
-                    value: Located::new(value, entry.item.span),
-                    by: By::Itself,
-                });
-            }
+            let Some(value) = self.value(key, &entry.item) else {
+                fields.refused.push(key.name);
+                continue;
+            };
+            fields.entries.push(Field {
+                name: key.name,
+                key_span: entry.key_span,
+                value: Located::new(value, entry.item.span),
+                by: By::Itself,
+            });
         }
         fields
     }
@@ -115,7 +118,7 @@ impl Reader {
                 | Kind::Accounts,
                 _,
             ) => self.list(key, item),
-            (kind, Node::Text(text)) => self.from_text(key, kind, text, item.span),
+            (kind, Node::Text(text)) => self.text_value(key, kind, text, item.span),
             (Kind::Mode, Node::Integer(_)) => {
                 let help = format!("for example: {} = {}", key.name, key.example);
                 let message = "permission bits are a string, so that nobody reads them as decimal";
@@ -183,7 +186,7 @@ impl Reader {
         Some(Value::List(values))
     }
 
-    fn from_text(&mut self, key: &Key, kind: Kind, text: &str, span: Span) -> Option<Value> {
+    fn text_value(&mut self, key: &Key, kind: Kind, text: &str, span: Span) -> Option<Value> {
         if let Err(message) = check_text(text) {
             self.wrong(Id::BadText, span, message, None);
             return None;

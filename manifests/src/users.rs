@@ -5,7 +5,7 @@
 use crate::diagnostic::{Diagnostic, Id, Span, did_you_mean};
 use crate::fields::{Account, Located};
 use crate::model::Credentials;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a lookup found, or what is to be said.
 type Lookup<T> = Result<T, Box<Diagnostic>>;
@@ -33,7 +33,6 @@ pub struct Users {
     groups: Option<Vec<Group>>,
     /// Names that cannot be looked up are taken on trust: nothing is built from the answer.
     trusting: bool,
-    files: Vec<PathBuf>,
 }
 
 impl Users {
@@ -45,26 +44,14 @@ impl Users {
             ..Self::default()
         };
         for root in roots {
-            if let Some(text) = users.read(&root.join("etc/passwd")) {
+            if let Some(text) = read(&root.join("etc/passwd")) {
                 users.users = Some(text.lines().filter_map(user).collect());
             }
-            if let Some(text) = users.read(&root.join("etc/group")) {
+            if let Some(text) = read(&root.join("etc/group")) {
                 users.groups = Some(text.lines().filter_map(group).collect());
             }
         }
         users
-    }
-
-    fn read(&mut self, path: &Path) -> Option<String> {
-        let bytes = std::fs::read(path).ok()?;
-        self.files.push(path.to_path_buf());
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// The files that were read.
-    #[must_use]
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
     }
 
     /// User and primary group; the group is `None` when the number is in no table.
@@ -209,6 +196,11 @@ impl Users {
         let lists = |group: &&Group| group.members.contains(&user.name);
         groups.iter().filter(lists).map(|group| group.gid).collect()
     }
+}
+
+fn read(path: &Path) -> Option<String> {
+    let bytes = std::fs::read(path).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// `name:password:uid:gid:..`

@@ -171,15 +171,6 @@ pub fn signal_names() -> impl Iterator<Item = &'static str> {
     SIGNALS.iter().map(|(word, _)| *word)
 }
 
-/// The name of a signal's number.
-#[must_use]
-pub fn signal_name(number: u8) -> String {
-    match SIGNALS.iter().find(|(_, each)| *each == number) {
-        Some((word, _)) => (*word).to_string(),
-        None => format!("RTMIN+{}", number.saturating_sub(RTMIN)),
-    }
-}
-
 /// What the values of a resource limit count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
@@ -226,16 +217,6 @@ fn one_limit(text: &str, measure: Measure) -> Result<Option<u64>, String> {
         Measure::Number => Err(format!("`{text}` is neither a number nor `unlimited`")),
     };
     number.map(Some)
-}
-
-/// A duration as one would write it.
-#[must_use]
-pub fn show_duration(us: u64) -> String {
-    let fits = |(_, each): &&(&str, u64)| us.is_multiple_of(*each);
-    match TIME_UNITS.iter().rev().find(fits) {
-        Some((unit, each)) if us > 0 => format!("{}{unit}", us / each),
-        _ => String::from("0s"),
-    }
 }
 
 #[cfg(test)]
@@ -289,10 +270,9 @@ mod tests {
     }
 
     #[test]
-    fn signals_are_read_and_named() {
+    fn signals_are_read() {
         for (text, wanted) in [("TERM", 15), ("SIGHUP", 1), ("RTMIN+3", 37), ("RTMIN", 34)] {
             assert_eq!(signal(text), Ok(wanted), "{text}");
-            assert_eq!(signal(&signal_name(wanted)), Ok(wanted), "{text}");
         }
         for text in ["", "term", "RTMIN+31", "RTMIN+300", "RTMINx"] {
             assert!(signal(text).is_err(), "{text}");
@@ -312,13 +292,6 @@ mod tests {
         }
         for text in ["2:1", "unlimited:1", "x", "1KiB", ""] {
             assert!(limit(text, Measure::Number).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn durations_are_shown_as_written() {
-        for text in ["5s", "100ms", "1min", "90s", "0s", "2h"] {
-            assert_eq!(duration(text).map(show_duration).as_deref(), Ok(text));
         }
     }
 }

@@ -1,0 +1,143 @@
+//! This file is what others call: build a product from a `build.rs`, check one, expand one.
+//!
+//! A build reads its request from the environment: `SYSMASTER_PRODUCT` (path of the manifest),
+//! `SYSMASTER_BOARD` (a board of the house, or the folder of one) and `SYSMASTER_ROOTFS`.
+
+use crate::board::Board;
+use crate::compile::{Outcome, Request, compile};
+use crate::emit;
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What a build script is told, all optional.
+const VARIABLES: [&str; 3] = ["SYSMASTER_PRODUCT", "SYSMASTER_BOARD", "SYSMASTER_ROOTFS"];
+
+/// Where this package lies: the house's products and boards are found from here.
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Why nothing could be compiled; `Display` is ready for the user's terminal.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The folder that holds the house: its products and boards.
+#[must_use]
+pub fn house() -> PathBuf {
+    let here = Path::new(HERE);
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Compiles the product that the environment names to `$OUT_DIR/manifest.rs`; for a `build.rs`.
+/// On errors it prints them and ends the process with exit code 1.
+pub fn build() {
+    for name in VARIABLES {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    if let Err(failure) = try_build() {
+        eprintln!("{failure}");
+        std::process::exit(1);
+    }
+}
+
+fn try_build() -> Result<(), Failure> {
+    let [product, board, rootfs] = VARIABLES.map(env::var_os);
+    let product = match product {
+        Some(path) => PathBuf::from(path),
+        None => Path::new(HERE).join("products/minimal.toml"),
+    };
+    let board = choose_board(
+        board
+            .as_deref()
+            .map(|name| name.to_string_lossy())
+            .as_deref(),
+    )?;
+    println!("cargo:rerun-if-changed={}", board.folder.display());
+    let rootfs = rootfs.map(PathBuf::from);
+    let outcome = compile(&Request {
+        product: &product,
+        board: &board,
+        rootfs: rootfs.as_deref(),
+        base: &house(),
+        check_only: false,
+    });
+    watch(&outcome, rootfs.as_deref());
+    let said = outcome.render(false);
+    let Some(product) = &outcome.product else {
+        return Err(Failure(said));
+    };
+    for text in said.lines() {
+        println!("cargo:warning={text}");
+    }
+    let folder = env::var("OUT_DIR").map_err(|_| {
+        Failure(String::from(
+            "OUT_DIR is not set: call manifests::build() from a build.rs",
+        ))
+    })?;
+    let path = Path::new(&folder).join("manifest.rs");
+    std::fs::write(&path, emit::emit(product))
+        .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))
+}
+
+fn watch(outcome: &Outcome, rootfs: Option<&Path>) {
+    for source in outcome.sources.iter() {
+        println!("cargo:rerun-if-changed={}", source.path.display());
+    }
+    for input in outcome.inputs.iter().filter(|input| input.exists()) {
+        println!("cargo:rerun-if-changed={}", input.display());
+    }
+    let programs = outcome.product.iter().flat_map(|product| &product.units);
+    for unit in programs {
+        for program in [&unit.start, &unit.stop] {
+            if let (crate::model::Program::Exec(exec), Some(root)) = (program, rootfs)
+                && let Some(path) = exec.arguments.first()
+                && let Some(file) = crate::rootfs::Rootfs::new(root).find(path)
+            {
+                println!("cargo:rerun-if-changed={}", file.display());
+            }
+        }
+    }
+}
+
+/// The board of that name or in that folder; without one, the first that fits `TARGET`.
+///
+/// # Errors
+/// There is no such board, or it is bad.
+pub fn choose_board(name: Option<&str>) -> Result<Board, Failure> {
+    let fail = |error: crate::board::BoardError| Failure(error.to_string());
+    if let Some(name) = name
+        && name.contains('/')
+    {
+        return Board::load(Path::new(name)).map_err(fail);
+    }
+    let boards = Board::load_all(&house().join("board/linux")).map_err(fail)?;
+    let target = env::var("TARGET").unwrap_or_default();
+    let architecture = |triple: &str| triple.split('-').next().unwrap_or_default().to_string();
+    let found = match name {
+        Some(name) => boards.iter().find(|board| board.name == name),
+        None => boards
+            .iter()
+            .find(|board| board.triple == target)
+            .or_else(|| {
+                let fits = |board: &&Board| architecture(&board.triple) == architecture(&target);
+                boards.iter().find(fits)
+            })
+            .or(boards.first()),
+    };
+    found.cloned().ok_or_else(|| {
+        let names: Vec<_> = boards.iter().map(|board| board.name.as_str()).collect();
+        let meant = crate::diagnostic::did_you_mean(name.unwrap_or_default(), names.clone());
+        let advice = meant.unwrap_or_else(|| format!("choose one of {}", names.join(", ")));
+        Failure(format!(
+            "there is no board {:?}: {advice}",
+            name.unwrap_or_default()
+        ))
+    })
+}

@@ -1,0 +1,302 @@
+//! This file writes a product down as Rust: const tables of the types that `init-core` describes.
+//!
+//! The text names `::init_core::` items only, needs no run-time code, and is the same for the same
+//! product.
+
+mod program;
+
+use crate::model::{Product, Ready, RelationKind, Restart, Unit, UnitKind};
+use std::fmt::Write;
+
+/// Kinds of edges in the order of `init_core::unit::EdgeKind`.
+const EDGE_KINDS: usize = 10;
+
+/// The edges of all units, grouped by unit, then by kind.
+#[derive(Debug, Default)]
+pub struct Edges {
+    /// For each unit where its kinds begin.
+    pub starts: Vec<[usize; EDGE_KINDS + 1]>,
+    /// The units at the other ends.
+    pub ends: Vec<usize>,
+}
+
+impl Edges {
+    /// The edges of these units, each with its reverse.
+    #[must_use]
+    pub fn new(units: &[Unit]) -> Self {
+        let mut lists: Vec<[Vec<usize>; EDGE_KINDS]> = Vec::new();
+        lists.resize_with(units.len(), Default::default);
+        for (from, unit) in units.iter().enumerate() {
+            for relation in &unit.relations {
+                let kind = match relation.kind {
+                    RelationKind::Requires => 0,
+                    RelationKind::Wants => 1,
+                    RelationKind::BindsTo => 2,
+                    RelationKind::Conflicts => 3,
+                    RelationKind::After => 4,
+                };
+                lists[from][kind].push(relation.to);
+                lists[relation.to][kind + 5].push(from);
+            }
+        }
+        let mut edges = Self::default();
+        for mut kinds in lists {
+            let mut starts = [0; EDGE_KINDS + 1];
+            for (kind, list) in kinds.iter_mut().enumerate() {
+                list.sort_unstable();
+                list.dedup();
+                starts[kind] = edges.ends.len();
+                edges.ends.append(list);
+            }
+            starts[EDGE_KINDS] = edges.ends.len();
+            edges.starts.push(starts);
+        }
+        edges
+    }
+}
+
+/// The whole text of `manifest.rs`.
+#[must_use]
+pub fn emit(product: &Product) -> String {
+    let mut out = String::new();
+    let write = &mut out;
+    let edges = Edges::new(&product.units);
+    let count = product.units.len();
+    line(
+        write,
+        &format!(
+            "// Product `{}` for board `{}`.",
+            product.name, product.board
+        ),
+    );
+    line(
+        write,
+        "// Written by the manifest compiler: change the manifest, not this.",
+    );
+    line(write, "");
+    line(
+        write,
+        "/// How many units the product has: sizes the storage.",
+    );
+    line(write, &format!("pub const UNIT_COUNT: usize = {count};"));
+    line(write, "");
+    for (at, unit) in product.units.iter().enumerate() {
+        program::statics(write, at, unit);
+    }
+    line(
+        write,
+        &format!("static UNITS: [::init_core::unit::UnitDesc; {count}] = ["),
+    );
+    for (at, unit) in product.units.iter().enumerate() {
+        emit_unit(write, at, unit, &edges, product);
+    }
+    line(write, "];");
+    line(write, "");
+    emit_edges(write, &edges);
+    emit_manifest(write, product);
+    out
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+/// A duration as Rust.
+fn duration(us: u64) -> String {
+    format!("::init_core::time::Duration::from_us({us})")
+}
+
+fn emit_unit(out: &mut String, at: usize, unit: &Unit, edges: &Edges, product: &Product) {
+    let kind = match unit.kind {
+        UnitKind::Target => "Target",
+        UnitKind::Task => "Task",
+        UnitKind::Service => "Service",
+        UnitKind::Mount => "Mount",
+    };
+    let after: Vec<_> = unit
+        .others(RelationKind::After)
+        .filter_map(|to| product.units.get(to))
+        .map(|unit| unit.name.as_str())
+        .collect();
+    line(
+        out,
+        &format!(
+            "    // {at}: {} `{}`, after: {}",
+            unit.kind.word(),
+            unit.name,
+            {
+                match after.as_slice() {
+                    [] => String::from("nothing"),
+                    names => names.join(" "),
+                }
+            }
+        ),
+    );
+    line(out, "    ::init_core::unit::UnitDesc {");
+    let mut field = |name: &str, value: String| {
+        let _ = writeln!(out, "        {name}: {value},");
+    };
+    field("name", format!("{:?}", unit.name));
+    field("kind", format!("::init_core::unit::UnitKind::{kind}"));
+    field("edges", format!("{:?}", edges.starts[at]));
+    field("start", program::reference(&unit.start, at, "START"));
+    field("stop", program::reference(&unit.stop, at, "STOP"));
+    field("ready", readiness(&unit.ready));
+    field("awaited", unit.awaited.to_string());
+    field(
+        "start_timeout",
+        match unit.start_timeout {
+            Some(us) => format!("Some({})", duration(us)),
+            None => String::from("None"),
+        },
+    );
+    field("restart", restart(unit.restart.as_ref()));
+    field(
+        "stopping",
+        format!(
+            "::init_core::unit::StopPolicy {{ signal: ::init_core::unit::Signal({}), timeout: {}, \
+         scope: ::init_core::unit::KillScope::{} }}",
+            unit.stopping.signal,
+            duration(unit.stopping.timeout),
+            if unit.stopping.group {
+                "Group"
+            } else {
+                "Process"
+            },
+        ),
+    );
+    let signals: Vec<_> = unit
+        .success_signals
+        .iter()
+        .map(|number| format!("::init_core::unit::Signal({number})"))
+        .collect();
+    field(
+        "success",
+        format!(
+            "::init_core::unit::Success {{ codes: &{:?}, signals: &[{}] }}",
+            unit.success_codes,
+            signals.join(", "),
+        ),
+    );
+    field("critical", unit.critical.to_string());
+    line(out, "    },");
+}
+
+fn readiness(ready: &Ready) -> String {
+    let listen = |endpoint: String| format!("Listen(::init_core::unit::Endpoint::{endpoint})");
+    let variant = match ready {
+        Ready::Exec => String::from("Exec"),
+        Ready::Exit => String::from("Exit"),
+        Ready::Newline(fd) => format!("Newline({fd})"),
+        Ready::Tcp(port) => listen(format!("Tcp({port})")),
+        Ready::Unix(path) => listen(format!("Unix({})", program::c_text(path))),
+        Ready::Path(path) => format!("Path({})", program::c_text(path)),
+    };
+    format!("::init_core::unit::Readiness::{variant}")
+}
+
+fn restart(restart: Option<&Restart>) -> String {
+    let Some(restart) = restart else {
+        return String::from("::init_core::unit::RestartPolicy::NEVER");
+    };
+    let when = match restart.when.as_str() {
+        "always" => "Always",
+        "on-failure" => "OnFailure",
+        _ => "Never",
+    };
+    let then = match restart.then.as_str() {
+        "rescue" => "Rescue",
+        "reboot" => "Reboot",
+        "power-off" => "PowerOff",
+        _ => "Fail",
+    };
+    format!(
+        "::init_core::unit::RestartPolicy {{ when: ::init_core::unit::Restart::{when}, \
+         backoff: ::init_core::unit::Backoff {{ from: {}, to: {}, reset_after: {} }}, \
+         limit: ::init_core::unit::StartLimit {{ count: {}, within: {}, \
+         then: ::init_core::unit::LimitAction::{then} }} }}",
+        duration(restart.from),
+        duration(restart.to),
+        duration(restart.reset_after),
+        restart.count,
+        duration(restart.within),
+    )
+}
+
+fn ids(list: impl IntoIterator<Item = usize>) -> String {
+    let ids: Vec<_> = list
+        .into_iter()
+        .map(|id| format!("::init_core::ident::UnitId({id})"))
+        .collect();
+    ids.join(", ")
+}
+
+fn emit_edges(out: &mut String, edges: &Edges) {
+    let count = edges.ends.len();
+    line(
+        out,
+        &format!("static EDGES: [::init_core::ident::UnitId; {count}] = ["),
+    );
+    for chunk in edges.ends.chunks(3) {
+        line(out, &format!("    {},", ids(chunk.iter().copied())));
+    }
+    line(out, "];");
+    line(out, "");
+}
+
+fn emit_manifest(out: &mut String, product: &Product) {
+    let mut by_name: Vec<usize> = (0..product.units.len()).collect();
+    by_name.sort_by(|a, b| {
+        let name = |at: &usize| product.units.get(*at).map(|unit| unit.name.as_bytes());
+        name(a).cmp(&name(b))
+    });
+    let request = match product.ctrl_alt_del.as_str() {
+        "power-off" => "PowerOff",
+        "halt" => "Halt",
+        "rescue" => "Rescue",
+        "ignore" => "Ignore",
+        _ => "Reboot",
+    };
+    let level = match product.log_level.as_str() {
+        "quiet" => "Quiet",
+        "debug" => "Debug",
+        _ => "Normal",
+    };
+    line(out, "/// The product.");
+    line(
+        out,
+        "pub static MANIFEST: ::init_core::unit::Manifest = ::init_core::unit::Manifest {",
+    );
+    let mut field = |name: &str, value: String| {
+        let _ = writeln!(out, "    {name}: {value},");
+    };
+    field("product", format!("{:?}", product.name));
+    field("board", format!("{:?}", product.board));
+    field("units", String::from("&UNITS"));
+    field("edges", String::from("&EDGES"));
+    field("by_name", format!("&[{}]", ids(by_name)));
+    field("default_target", ids([product.default_target]));
+    field(
+        "rescue_target",
+        match product.rescue_target {
+            Some(target) => format!("Some({})", ids([target])),
+            None => String::from("None"),
+        },
+    );
+    field(
+        "shutdown",
+        format!(
+            "::init_core::unit::ShutdownDesc {{ timeout: {}, leftover_grace: {} }}",
+            duration(product.shutdown_timeout),
+            duration(product.leftover_grace),
+        ),
+    );
+    field(
+        "ctrl_alt_del",
+        format!("::init_core::event::MachineRequest::{request}"),
+    );
+    field("console", program::c_text(&product.console));
+    field("log_level", format!("::init_core::unit::LogLevel::{level}"));
+    line(out, "};");
+}

@@ -1,0 +1,198 @@
+//! This file writes programs down: argument vectors, credentials, limits, set-up steps.
+
+use super::line;
+use crate::model::{Exec, Program, Step, Stream, Unit};
+use std::fmt::Write;
+
+/// The keys of `limits` with init-core's names.
+const RESOURCES: &[(&str, &str)] = &[
+    ("address-space", "AddressSpace"),
+    ("core-file", "CoreFile"),
+    ("cpu-time", "CpuTime"),
+    ("data", "Data"),
+    ("file-size", "FileSize"),
+    ("locked-memory", "LockedMemory"),
+    ("message-queue", "MessageQueue"),
+    ("nice", "Nice"),
+    ("open-files", "OpenFiles"),
+    ("processes", "Processes"),
+    ("realtime-priority", "RealtimePriority"),
+    ("realtime-time", "RealtimeTime"),
+    ("pending-signals", "PendingSignals"),
+    ("stack", "Stack"),
+];
+
+/// A nul-terminated text as a C string literal.
+pub fn c_text(text: &str) -> String {
+    format!("c\"{}\"", text.as_bytes().escape_ascii())
+}
+
+/// A vector of nul-terminated strings that ends with `None`.
+fn vector(texts: &[String]) -> String {
+    let mut items = String::new();
+    for text in texts {
+        let _ = write!(
+            items,
+            "Some(&b\"{}\\0\"[0]), ",
+            text.as_bytes().escape_ascii()
+        );
+    }
+    format!("&[{items}None]")
+}
+
+/// The static that an [`Exec`] lies in; nothing for other programs.
+pub fn statics(out: &mut String, at: usize, unit: &Unit) {
+    for (program, which) in [(&unit.start, "START"), (&unit.stop, "STOP")] {
+        if let Program::Exec(exec) = program {
+            line(out, &format!("// What `{}` runs.", unit.name));
+            exec_static(out, &format!("{which}_{at}"), exec);
+        }
+    }
+}
+
+/// How the unit's description names the program.
+pub fn reference(program: &Program, at: usize, which: &str) -> String {
+    match program {
+        Program::None => String::from("::init_core::unit::Program::None"),
+        Program::Exec(_) => format!("::init_core::unit::Program::Exec(&{which}_{at})"),
+        Program::Setup(steps) => {
+            let mut text = String::from("::init_core::unit::Program::Setup(&[\n");
+            for each in steps {
+                let _ = writeln!(
+                    text,
+                    "            ::init_core::unit::SetupOp::{},",
+                    step(each)
+                );
+            }
+            text + "        ])"
+        }
+    }
+}
+
+fn step(step: &Step) -> String {
+    match step {
+        Step::WaitDevice(path) => format!("WaitDevice({})", c_text(path)),
+        Step::Mount {
+            source,
+            at,
+            kind,
+            flags,
+            data,
+        } => format!(
+            "Mount {{ source: {}, at: {}, kind: {}, flags: {flags}, data: {} }}",
+            c_text(source),
+            c_text(at),
+            c_text(kind),
+            c_text(data),
+        ),
+        Step::Unmount(path) => format!("Unmount({})", c_text(path)),
+        Step::Directory {
+            path,
+            mode,
+            uid,
+            gid,
+        } => format!(
+            "Directory {{ path: {}, mode: 0o{mode:o}, uid: {uid}, gid: {gid} }}",
+            c_text(path)
+        ),
+        Step::Symlink { path, target } => {
+            format!(
+                "Symlink {{ path: {}, target: {} }}",
+                c_text(path),
+                c_text(target)
+            )
+        }
+        Step::Sysctl { path, value } => {
+            format!("Sysctl {{ path: {}, value: {value:?} }}", c_text(path))
+        }
+        Step::Hostname(name) => format!("Hostname({name:?})"),
+        Step::LoopbackUp => String::from("LoopbackUp"),
+    }
+}
+
+fn exec_static(out: &mut String, name: &str, exec: &Exec) {
+    line(
+        out,
+        &format!("static {name}: ::init_core::unit::Exec = ::init_core::unit::Exec {{"),
+    );
+    let mut field = |name: &str, value: String| {
+        let _ = writeln!(out, "    {name}: {value},");
+    };
+    let program = exec.arguments.first().map_or("", String::as_str);
+    field("program", c_text(program));
+    field("arguments", vector(&exec.arguments));
+    field("environment", vector(&exec.environment));
+    field("directory", c_text(&exec.directory));
+    field(
+        "credentials",
+        match &exec.credentials {
+            None => String::from("None"),
+            Some(whom) => format!(
+                "Some(::init_core::unit::Credentials {{ uid: {}, gid: {}, groups: &{:?} }})",
+                whom.uid, whom.gid, whom.groups
+            ),
+        },
+    );
+    field("umask", format!("0o{:o}", exec.umask));
+    field("nice", exec.nice.to_string());
+    field("oom_score", format!("{:?}", exec.oom_score));
+    field("limits", limits(exec));
+    for (stream, key) in exec.streams.iter().zip(["stdin", "stdout", "stderr"]) {
+        field(key, stream_text(stream));
+    }
+    line(out, "};");
+    line(out, "");
+}
+
+fn stream_text(stream: &Stream) -> String {
+    let variant = match stream {
+        Stream::Null => String::from("Null"),
+        Stream::Console => String::from("Console"),
+        Stream::Kmsg => String::from("Kmsg"),
+        Stream::File(path) => format!("File({})", c_text(path)),
+        Stream::Terminal(path) => format!("Terminal({})", c_text(path)),
+    };
+    format!("::init_core::unit::Stream::{variant}")
+}
+
+fn limits(exec: &Exec) -> String {
+    let value = |value: Option<u64>| match value {
+        Some(max) => format!("::init_core::unit::LimitValue::Max({max})"),
+        None => String::from("::init_core::unit::LimitValue::Unlimited"),
+    };
+    let mut items = Vec::new();
+    for (key, (soft, hard)) in &exec.limits {
+        let Some((_, resource)) = RESOURCES.iter().find(|(each, _)| each == key) else {
+            continue;
+        };
+        items.push(format!(
+            "::init_core::unit::Limit {{ resource: ::init_core::unit::Resource::{resource}, \
+             soft: {}, hard: {} }}",
+            value(*soft),
+            value(*hard),
+        ));
+    }
+    format!("&[{}]", items.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Section, keys_of};
+
+    #[test]
+    fn every_limit_of_the_schema_has_a_resource() {
+        for key in keys_of(Section::Limits) {
+            let known = RESOURCES.iter().any(|(name, _)| *name == key.name);
+            assert!(known, "{}", key.name);
+        }
+        assert_eq!(RESOURCES.len(), keys_of(Section::Limits).count());
+    }
+
+    #[test]
+    fn strings_survive_being_written() {
+        assert_eq!(c_text("a\"b\\é"), r#"c"a\"b\\\xc3\xa9""#);
+        let texts = [String::from("x")];
+        assert_eq!(vector(&texts), r#"&[Some(&b"x\0"[0]), None]"#);
+    }
+}

@@ -1,0 +1,44 @@
+//! This file compiles every product of the house for every board that it is meant for.
+
+use manifests::board::Board;
+use manifests::compile::{Request, compile};
+use std::path::{Path, PathBuf};
+
+fn products() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("products");
+    let files = std::fs::read_dir(folder).expect("the house has products");
+    let mut files: Vec<_> = files
+        .map(|entry| entry.expect("a folder can be read").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn boards() -> Vec<Board> {
+    Board::load_all(&manifests::house().join("board/linux")).expect("the boards are good")
+}
+
+#[test]
+fn every_product_compiles_for_every_board() {
+    let base = manifests::house();
+    for product in products() {
+        for board in boards() {
+            let outcome = compile(&Request {
+                product: &product,
+                board: &board,
+                rootfs: None,
+                base: &base,
+                check_only: false,
+            });
+            let said = outcome.render(false);
+            assert!(said.is_empty(), "{}\n{said}", board.name);
+            let product = outcome.product.expect("no error, so a product");
+            let text = manifests::emit::emit(&product);
+            assert!(text.contains("pub static MANIFEST"), "{text}");
+        }
+    }
+}
