@@ -11,7 +11,7 @@ use init_core::hal::{Clock, Power};
 use init_core::time::Instant;
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags};
-use rustix::process::{Signal, WaitOptions};
+use rustix::process::{Pid, WaitOptions};
 use rustix::system::{RebootCommand, reboot};
 use rustix::thread::clock_nanosleep_relative;
 use rustix::time::{ClockId, Timespec};
@@ -32,13 +32,11 @@ const PATH_BYTES_MAX: usize = 256;
 const MOUNT_COUNT_MAX: usize = 64;
 
 /// File systems without anything to lose: left alone, the last steps still read some of them.
-const VIRTUAL: [&[u8]; 12] = [
+const VIRTUAL: [&[u8]; 10] = [
     b"proc",
     b"sysfs",
     b"devtmpfs",
     b"devpts",
-    b"tmpfs",
-    b"ramfs",
     b"rootfs",
     b"cgroup2",
     b"cgroup",
@@ -49,15 +47,14 @@ const VIRTUAL: [&[u8]; 12] = [
 
 impl Power for Linux {
     fn finish(&mut self, action: FinalAction, deadline: Instant) {
-        match process::fork() {
-            Ok(Fork::Child) => {
-                detach_all();
-                process::exit(0)
-            }
-            Ok(Fork::Parent(pid)) => self.wait_for(pid, deadline),
-            // No process can be made: at least ask the kernel to write back what it has.
-            Err(_) => {}
-        }
+        // Two children, so that caches are written back whatever detaching gets stuck on. A
+        // container's file systems are its host's: making those read-only would reach the host.
+        let detacher = if self.in_container {
+            None
+        } else {
+            helper(detach_all)
+        };
+        self.wait_for(&mut [helper(rustix::fs::sync), detacher], deadline);
         self.console.drain();
         let command = match action {
             FinalAction::PowerOff => RebootCommand::PowerOff,
@@ -68,28 +65,41 @@ impl Power for Linux {
         // Returns only if it is refused: in a container without the right, or without a kernel
         // loaded for kexec.
         let _ = reboot(command);
-        if action == FinalAction::Kexec {
+        if action == FinalAction::Kexec && !self.in_container {
             let _ = reboot(RebootCommand::Restart);
         }
     }
 }
 
+/// Does it in a child; the child's number, if there is one.
+fn helper(work: fn()) -> Option<Pid> {
+    match process::fork() {
+        Ok(Fork::Child) => {
+            work();
+            process::exit(0)
+        }
+        Ok(Fork::Parent(pid)) => Pid::from_raw(i32::try_from(pid).ok()?),
+        // Not done; the machine goes down all the same.
+        Err(_) => None,
+    }
+}
+
 impl Linux {
-    fn wait_for(&mut self, pid: u32, deadline: Instant) {
-        let pid = i32::try_from(pid)
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
+    fn wait_for(&mut self, helpers: &mut [Option<Pid>], deadline: Instant) {
         while self.now() < deadline {
             self.console.drain();
-            match rustix::process::waitpid(pid, WaitOptions::NOHANG) {
-                Ok(None) => {
-                    let _ = clock_nanosleep_relative(ClockId::Monotonic, &LOOK_AGAIN);
-                }
-                Ok(Some(_)) | Err(_) => return,
+            for helper in &mut *helpers {
+                *helper = helper.filter(|pid| {
+                    matches!(
+                        rustix::process::waitpid(Some(*pid), WaitOptions::NOHANG),
+                        Ok(None)
+                    )
+                });
             }
-        }
-        if let Some(pid) = pid {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            if helpers.iter().all(Option::is_none) {
+                return;
+            }
+            let _ = clock_nanosleep_relative(ClockId::Monotonic, &LOOK_AGAIN);
         }
     }
 }
@@ -97,12 +107,13 @@ impl Linux {
 /// Swap off, then unmount or remount read-only until nothing more gives way, then sync.
 fn detach_all() {
     each_line(c"/proc/swaps", |line| {
-        if let Some(path) = line.split(|byte| *byte == b' ').next()
+        if let Some(path) = line.split(|byte| matches!(byte, b' ' | b'\t')).next()
             && path.first() == Some(&b'/')
         {
-            with_c_string(path, |path| {
+            let path = unescaped(path);
+            if let Some(Ok(path)) = path.as_deref().map(CStr::from_bytes_with_nul) {
                 let _ = process::swap_off(path);
-            });
+            }
         }
         true
     });
@@ -125,10 +136,9 @@ fn detach_round() -> bool {
         let writable = fields
             .next()
             .is_some_and(|options| options.starts_with(b"rw"));
-        if !VIRTUAL.contains(&kind) && (writable || at != b"/") {
+        if is_detached(at, kind) && (writable || at != b"/") {
             // One that is too long or too many stays mounted; sync has written it back.
-            let mut path = heapless::Vec::new();
-            if at.iter().all(|byte| path.push(*byte).is_ok()) {
+            if let Some(path) = unescaped(at) {
                 let _ = ends.push(path);
             }
         }
@@ -136,32 +146,51 @@ fn detach_round() -> bool {
     });
     let mut any = false;
     for at in ends.iter().rev() {
-        with_c_string(at, |at| {
-            let gone = rustix::mount::unmount(at, UnmountFlags::NOFOLLOW).is_ok();
-            let read_only = || rustix::mount::mount_remount(at, MountFlags::RDONLY, c"").is_ok();
-            if gone {
-                any = true;
-            } else {
-                let _ = read_only();
-            }
-        });
+        let Ok(at) = CStr::from_bytes_with_nul(at) else {
+            continue;
+        };
+        if rustix::mount::unmount(at, UnmountFlags::NOFOLLOW).is_ok() {
+            any = true;
+        } else {
+            let _ = rustix::mount::mount_remount(at, MountFlags::RDONLY, c"");
+        }
     }
     any
 }
 
-/// The mount table writes blanks in names as `\040`; such names are left to sync.
-fn with_c_string(bytes: &[u8], then: impl FnOnce(&CStr)) {
-    let mut path: heapless::Vec<u8, PATH_BYTES_MAX> = heapless::Vec::new();
-    if bytes
-        .iter()
-        .chain([&0])
-        .any(|byte| path.push(*byte).is_err())
-    {
-        return;
+/// Whether a file system goes: all with something to lose, and temporary ones, which may lie on
+/// top of such.
+fn is_detached(at: &[u8], kind: &[u8]) -> bool {
+    match kind {
+        b"tmpfs" | b"ramfs" => !matches!(at, b"/" | b"/dev" | b"/run"),
+        _ => !VIRTUAL.contains(&kind),
     }
-    if let Ok(path) = CStr::from_bytes_with_nul(&path) {
-        then(path);
+}
+
+/// A path of the kernel's tables, ended with nul: they write blanks and the like as a backslash
+/// and three octal digits. `None` if it is too long.
+fn unescaped(text: &[u8]) -> Option<heapless::Vec<u8, PATH_BYTES_MAX>> {
+    let mut path = heapless::Vec::new();
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = if byte == b'\\' { octal(after) } else { None };
+        let (byte, after) = escaped.unwrap_or((byte, after));
+        path.push(byte).ok()?;
+        rest = after;
     }
+    path.push(0).ok()?;
+    Some(path)
+}
+
+/// Three octal digits at the start: their byte and what follows.
+fn octal(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, rest) = text.split_at_checked(3)?;
+    let mut value: u8 = 0;
+    for digit in digits {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
+        value = value.checked_mul(8)?.checked_add(digit)?;
+    }
+    Some((value, rest))
 }
 
 /// Mounts `/proc` if it is not there, so that the kernel command line can be read.
@@ -172,4 +201,42 @@ pub(crate) fn ensure_proc() {
     let _ = rustix::fs::mkdir(c"/proc", Mode::from_raw_mode(0o555));
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
     let _ = rustix::mount::mount(c"proc", c"/proc", c"proc", flags, c"");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_lose_data_or_lies_on_top_of_it_is_detached() {
+        let table: [(&[u8], &[u8], bool); 8] = [
+            (b"/", b"ext4", true),
+            (b"/data", b"ext4", true),
+            (b"/data/cache", b"tmpfs", true),
+            (b"/mnt", b"nfs4", true),
+            (b"/", b"rootfs", false),
+            (b"/run", b"tmpfs", false),
+            (b"/dev", b"tmpfs", false),
+            (b"/proc", b"proc", false),
+        ];
+        for (at, kind, wanted) in table {
+            assert_eq!(is_detached(at, kind), wanted, "{}", at.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn escapes_of_the_mount_table_are_undone() {
+        let table: [(&str, &[u8]); 5] = [
+            ("/run", b"/run\0"),
+            ("/a\\040b\\134c\\012", b"/a b\\c\n\0"),
+            ("/a\\04", b"/a\\04\0"),
+            ("/a\\777", b"/a\\777\0"),
+            ("", b"\0"),
+        ];
+        for (text, wanted) in table {
+            let path = unescaped(text.as_bytes()).expect("it is short");
+            assert_eq!(path.as_slice(), wanted, "{text}");
+        }
+        assert_eq!(unescaped(&[b'x'; PATH_BYTES_MAX]), None);
+    }
 }
