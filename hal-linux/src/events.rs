@@ -22,7 +22,7 @@ use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 /// Exits taken from the kernel in one turn: a burst of ten thousand orphans must not keep a control
 /// client waiting for more than a moment (an exit costs about 5 us).
-pub const REAP_PER_TURN_MAX: usize = 32;
+pub const REAP_PER_TURN_MAX: usize = 24;
 
 /// Signals read at once.
 const SIGNALS_PER_TURN_MAX: usize = 4;
@@ -33,11 +33,19 @@ const DESCRIPTORS_PER_TURN_MAX: usize = 8;
 /// Events that one turn can leave: an exit each, or a few for each descriptor.
 const EVENT_COUNT_MAX: usize = 64;
 
-const _: () = assert!(REAP_PER_TURN_MAX < EVENT_COUNT_MAX);
-const _: () = assert!(DESCRIPTORS_PER_TURN_MAX * SIGNALS_PER_TURN_MAX < EVENT_COUNT_MAX);
+/// A turn leaves at most: for each exit the readiness before it, the exit itself; the end of the
+/// last child; what the signals ask; one event for each other descriptor.
+const _: () = assert!(
+    REAP_PER_TURN_MAX * 2 + 1 + SIGNALS_PER_TURN_MAX + DESCRIPTORS_PER_TURN_MAX <= EVENT_COUNT_MAX
+);
 
 /// Bytes that a service may write to its readiness descriptor before its newline.
 const READY_BYTES_MAX: usize = 256;
+
+const NO_TIME: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// What an epoll entry stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,12 +172,8 @@ impl Waiting {
         }
         // An all-zero time disarms; a deadline at the beginning of time is over anyway.
         let at = until.map_or(0, |instant| instant.as_us().max(1));
-        let zero = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
         let new = Itimerspec {
-            it_interval: zero,
+            it_interval: NO_TIME,
             it_value: timespec(at),
         };
         if timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &new).is_ok() {
@@ -205,26 +209,26 @@ impl EventSource for Linux {
             }
             if self.waiting.reap {
                 self.reap();
-                if !self.waiting.queue.is_empty() {
-                    continue;
-                }
             }
+            // Exits that are left in the kernel wait until the others have had a look.
+            let at_once = self.waiting.reap || !self.waiting.queue.is_empty();
             self.waiting.arm(until);
             self.watch_console();
-            self.sleep();
+            self.look(at_once);
         }
     }
 }
 
 impl Linux {
-    /// Sleeps until something happens, and takes it in.
-    fn sleep(&mut self) {
+    /// Sleeps until something happens, unless `at_once`, and takes it in.
+    fn look(&mut self, at_once: bool) {
         let zero = epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
         };
         let mut events = [zero; DESCRIPTORS_PER_TURN_MAX];
-        let count = epoll::wait(&self.waiting.epoll, &mut events, None).unwrap_or(0);
+        let timeout = at_once.then_some(&NO_TIME);
+        let count = epoll::wait(&self.waiting.epoll, &mut events, timeout).unwrap_or(0);
         for event in events.iter().take(count) {
             let data = event.data;
             match Source::of(data.u64()) {
@@ -296,6 +300,8 @@ impl Linux {
             return self.waiting.push(Wake::Event(Event::OrphanExited));
         };
         if child.role == Role::Main {
+            // What it said before it ended comes before its end.
+            self.read_readiness(child.unit);
             self.ready.close(child.unit);
         }
         let word = self
