@@ -26,8 +26,8 @@ pub const GROUP_COUNT_MAX: usize = 32;
 
 /// What a child needs besides its description.
 pub struct Given<'a> {
-    /// The machine's console.
-    pub console: &'a CStr,
+    /// The machine's console; `None`: what process 1 was started with.
+    pub console: Option<&'a CStr>,
     /// Where a failed step is told.
     pub word: Option<&'static AtomicU32>,
     /// The write end of a readiness pipe and the descriptor where the program expects it.
@@ -172,7 +172,7 @@ enum Standard {
     Error,
 }
 
-fn place(stream: &Stream, console: &CStr, standard: Standard) -> Result<(), Cause> {
+fn place(stream: &Stream, console: Option<&CStr>, standard: Standard) -> Result<(), Cause> {
     let (access, append) = match standard {
         Standard::In => (abi::O_RDONLY, 0),
         Standard::Out | Standard::Error => (abi::O_WRONLY, abi::O_APPEND | abi::O_CREAT),
@@ -180,7 +180,11 @@ fn place(stream: &Stream, console: &CStr, standard: Standard) -> Result<(), Caus
     let terminal = abi::O_RDWR | abi::O_NOCTTY;
     let (path, flags) = match stream {
         Stream::Null => (c"/dev/null", abi::O_RDWR),
-        Stream::Console => (console, terminal),
+        Stream::Console => match console {
+            Some(console) => (console, terminal),
+            // Inherited as it is.
+            None => return Ok(()),
+        },
         Stream::Kmsg => (c"/dev/kmsg", access),
         Stream::File(path) => (*path, access | append),
         Stream::Terminal(path) => (*path, terminal),

@@ -7,7 +7,9 @@ use crate::sys::fd::{self, Fd};
 use core::convert::Infallible;
 use init_core::report::Line;
 use linux_raw_sys::general as abi;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::Errno as Os;
 
 /// Bytes kept for a console that is slower than we are: about 40 lines, 0.2 s at 115 200 baud.
 const KEPT_BYTES_MAX: usize = 2_048;
@@ -16,18 +18,26 @@ const KEPT_BYTES_MAX: usize = 2_048;
 #[derive(Debug)]
 pub struct Console {
     device: Option<Fd>,
+    /// The device is what we were started with: others may have made writing to it wait.
+    is_shared: bool,
     kept: heapless::Deque<u8, KEPT_BYTES_MAX>,
     dropped_lines: u32,
 }
 
 impl Console {
     /// Opens the console. A device that cannot be opened is no error: there is nobody to tell.
-    pub fn open(path: &core::ffi::CStr) -> Self {
+    /// In a container the console is what we were started with, where its log is collected.
+    pub fn open(path: &core::ffi::CStr, in_container: bool) -> Self {
         let flags = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
-        let device = fd::open(path, flags, 0).ok();
-        let device = device.or_else(duplicate_of_output);
+        let own = if in_container {
+            None
+        } else {
+            fd::open(path, flags, 0).ok()
+        };
+        let is_shared = own.is_none();
         Self {
-            device,
+            device: own.or_else(duplicate_of_output),
+            is_shared,
             kept: heapless::Deque::new(),
             dropped_lines: 0,
         }
@@ -36,6 +46,11 @@ impl Console {
     /// The device, where there is one.
     pub fn device(&self) -> Option<BorrowedFd<'_>> {
         self.device.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether it is what we were started with and no device of its own.
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Whether something waits for the device to take it.
@@ -51,7 +66,7 @@ impl Console {
                 break;
             }
             let written = match &self.device {
-                Some(device) => rustix::io::write(device, front).unwrap_or(0),
+                Some(device) => self.send(device, front),
                 None => front.len(),
             };
             if written == 0 {
@@ -68,12 +83,24 @@ impl Console {
         }
     }
 
+    /// Writes what the device takes now; how much that was. A device that is gone takes all.
+    fn send(&self, device: &Fd, bytes: &[u8]) -> usize {
+        if self.is_shared && !has_room(device) {
+            return 0;
+        }
+        match rustix::io::write(device, bytes) {
+            Ok(count) => count,
+            Err(Os::AGAIN | Os::INTR) => 0,
+            Err(_) => bytes.len(),
+        }
+    }
+
     fn put(&mut self, line: &[u8]) {
         let mut rest = line;
         if self.kept.is_empty()
             && let Some(device) = &self.device
         {
-            let written = rustix::io::write(device, rest).unwrap_or(0);
+            let written = self.send(device, rest);
             rest = rest.get(written..).unwrap_or(&[]);
         }
         let room = KEPT_BYTES_MAX.saturating_sub(self.kept.len());
@@ -85,6 +112,16 @@ impl Console {
             let _ = self.kept.push_back(*byte);
         }
     }
+}
+
+/// Whether a line can be written without waiting. (A pipe with room has room for 4096 bytes.)
+fn has_room(device: &Fd) -> bool {
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut looked_at = [PollFd::new(device, PollFlags::OUT)];
+    matches!(poll(&mut looked_at, Some(&at_once)), Ok(1..))
 }
 
 /// Where there is no console device (a container), what we were given as standard output.

@@ -17,7 +17,6 @@ use init_core::ident::{Child, Role};
 use init_core::time::Instant;
 use init_core::unit::{KillScope, Manifest, Program, Readiness, Signal};
 use rustix::fd::AsFd;
-use rustix::process::Pid;
 use rustix::system::{RebootCommand, reboot};
 
 /// Memory for as many units as the manifest has. A board keeps one in a static.
@@ -66,8 +65,8 @@ impl Linux {
         manifest: &'static Manifest,
         storage: &'static mut Storage<UNITS>,
     ) -> Result<Self, Errno> {
-        let waiting = Waiting::new()?;
         fill_standard_descriptors();
+        let waiting = Waiting::new()?;
         // An older kernel has no such call; there, what we inherit stays open in our children.
         let _ = process::close_on_exec_from(3);
         // Ctrl-Alt-Del comes as SIGINT from now on. Refused inside a container.
@@ -76,7 +75,7 @@ impl Linux {
         let mut linux = Self {
             manifest,
             waiting,
-            console: Console::open(manifest.console),
+            console: Console::open(manifest.console, in_container),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
             control: Control::new(),
@@ -108,7 +107,7 @@ impl Linux {
         ready: Readiness,
         write_end: Option<&Fd>,
     ) -> ! {
-        let console = self.manifest.console;
+        let console = (!self.console.is_shared()).then_some(self.manifest.console);
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
         let number = match ready {
             Readiness::Newline(number) => Some(number),
@@ -135,10 +134,13 @@ impl Linux {
     }
 }
 
-/// A child that runs our own code takes its signals and can be reached as a group.
+/// A child that runs our own code takes its signals, can be reached as a group, and keeps nothing
+/// of process 1 open.
 fn own_session() {
     let _ = rustix::process::setsid();
     let _ = crate::sys::signals::unblock_all();
+    // An older kernel has no such call; there, a helper holds connections until it ends.
+    let _ = process::close_from(3);
 }
 
 impl Process for Linux {
@@ -180,21 +182,16 @@ impl Process for Linux {
     }
 
     fn signal(&mut self, child: Child, signal: Signal, scope: KillScope) {
-        let pid = self
-            .children
-            .pid(child)
-            .and_then(|pid| i32::try_from(pid).ok());
-        let Some(pid) = pid.and_then(Pid::from_raw) else {
+        let Some(pid) = self.children.pid(child) else {
             return;
         };
-        let Some(signal) = named(signal) else { return };
-        let group = match scope {
-            KillScope::Process => Err(rustix::io::Errno::SRCH),
-            KillScope::Group => rustix::process::kill_process_group(pid, signal),
+        let reached = match scope {
+            KillScope::Process => false,
+            KillScope::Group => process::signal_group(pid, signal.0).is_ok(),
         };
-        if group.is_err() {
+        if !reached {
             // Also when the child has not made its group yet. Gone: its exit is on the way.
-            let _ = rustix::process::kill_process(pid, signal);
+            let _ = process::signal(pid, signal.0);
         }
     }
 
@@ -204,10 +201,6 @@ impl Process for Linux {
         let _ = process::signal_all(Signal::CONT.0);
         self.waiting.tell_when_alone();
     }
-}
-
-fn named(signal: Signal) -> Option<rustix::process::Signal> {
-    rustix::process::Signal::from_named_raw(signal.0.into())
 }
 
 impl Clock for Linux {

@@ -17,7 +17,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 const PATH_BYTES_MAX: usize = 256;
 
 /// Does the steps for a unit; the child's exit code: 0, or 1 if any failed.
-pub fn run(unit: &str, ops: &[SetupOp], console: &CStr) -> u8 {
+pub fn run(unit: &str, ops: &[SetupOp], console: Option<&CStr>) -> u8 {
     let mut code = 0;
     for op in ops {
         if let Err(error) = perform(op) {
@@ -38,12 +38,13 @@ fn perform(op: &SetupOp) -> Result<(), Cause> {
             flags,
             data,
         } => {
+            // Some file systems, temporary ones above all, would let themselves be mounted again.
+            if is_mounted(at, kind) {
+                return Ok(());
+            }
             make_directories(at, Mode::from_raw_mode(0o755))?;
             let flags = MountFlags::from_bits_retain(*flags);
-            match rustix::mount::mount(*source, *at, *kind, flags, *data) {
-                Err(Os::BUSY) if is_mounted(at, kind) => Ok(()),
-                other => Ok(other?),
-            }
+            Ok(rustix::mount::mount(*source, *at, *kind, flags, *data)?)
         }
         SetupOp::Unmount(at) => match rustix::mount::unmount(*at, UnmountFlags::NOFOLLOW) {
             Err(Os::INVAL | Os::NOENT) => Ok(()),
@@ -122,13 +123,13 @@ fn is_mounted(at: &CStr, kind: &CStr) -> bool {
     found
 }
 
-fn tell(unit: &str, op: &SetupOp, cause: Cause, console: &CStr) {
+fn tell(unit: &str, op: &SetupOp, cause: Cause, console: Option<&CStr>) {
     let Cause(error) = cause;
     let line = Line::new(format_args!("init: {unit}: {}: {error}", Operation(op)));
     // This is a child: it may wait for the console.
-    match fd::open_to_write(console) {
-        Ok(device) => drop(rustix::io::write(&device, line.as_bytes())),
-        Err(_) => drop(rustix::io::write(Fd::OUTPUT, line.as_bytes())),
+    match console.map(fd::open_to_write) {
+        Some(Ok(device)) => drop(rustix::io::write(&device, line.as_bytes())),
+        Some(Err(_)) | None => drop(rustix::io::write(Fd::OUTPUT, line.as_bytes())),
     }
 }
 

@@ -63,14 +63,40 @@ pub fn exit(code: u8) -> ! {
     }
 }
 
+/// Sends a signal, by its number, to a process.
+///
+/// # Errors
+/// ESRCH: there is none; also for 0 and 1, which would be others than meant.
+pub fn signal(pid: u32, signal: u8) -> Result<(), Errno> {
+    kill(recipient(pid)?, signal)
+}
+
+/// Sends a signal, by its number, to a process group.
+///
+/// # Errors
+/// ESRCH: there is none; also for 0 and 1, which would be others than meant.
+pub fn signal_group(pid: u32, signal: u8) -> Result<(), Errno> {
+    kill(recipient(pid)?.wrapping_neg(), signal)
+}
+
+fn recipient(pid: u32) -> Result<usize, Errno> {
+    let number = usize::try_from(pid).ok().filter(|pid| *pid > 1);
+    number.ok_or(Errno(abi_errno(linux_raw_sys::errno::ESRCH)))
+}
+
+fn kill(recipient: usize, signal: u8) -> Result<(), Errno> {
+    // SAFETY: there is no pointer.
+    let answer = unsafe { syscall(abi::__NR_kill, [recipient, usize::from(signal), 0, 0, 0]) };
+    result(answer).map(|_| ())
+}
+
 /// Sends a signal to every process that this one may reach, but itself.
 ///
 /// # Errors
 /// ESRCH: there is none.
 pub fn signal_all(signal: u8) -> Result<(), Errno> {
-    // SAFETY: there is no pointer; -1 means everyone but process 1 and the caller.
-    let answer = unsafe { syscall(abi::__NR_kill, [usize::MAX, usize::from(signal), 0, 0, 0]) };
-    result(answer).map(|_| ())
+    // -1 means everyone but process 1 and the caller.
+    kill(usize::MAX, signal)
 }
 
 /// Switches swapping on a device or file off.
@@ -88,12 +114,27 @@ pub fn swap_off(path: &CStr) -> Result<(), Errno> {
 ///
 /// # Errors
 /// ENOSYS, EINVAL: an older kernel.
-pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
-    let first = usize::try_from(first).unwrap_or(usize::MAX);
-    let last = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
-    let flag = CLOSE_RANGE_CLOEXEC;
+pub fn close_on_exec_from(first: u16) -> Result<(), Errno> {
     // SAFETY: there is no pointer; nothing is closed in this process.
-    let answer = unsafe { syscall(abi::__NR_close_range, [first, last, flag, 0, 0]) };
+    unsafe { close_range(first, CLOSE_RANGE_CLOEXEC) }
+}
+
+/// Closes every descriptor from `first` on. For a child that uses none of its parent's.
+///
+/// # Errors
+/// ENOSYS: an older kernel.
+pub fn close_from(first: u16) -> Result<(), Errno> {
+    // SAFETY: there is no pointer; the child never returns to who owns them.
+    unsafe { close_range(first, 0) }
+}
+
+/// # Safety
+/// Without the flag, nobody uses a descriptor from `first` on again.
+unsafe fn close_range(first: u16, flag: usize) -> Result<(), Errno> {
+    let last = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+    let arguments = [usize::from(first), last, flag, 0, 0];
+    // SAFETY: there is no pointer; the caller vouches for the descriptors.
+    let answer = unsafe { syscall(abi::__NR_close_range, arguments) };
     result(answer).map(|_| ())
 }
 
