@@ -5,6 +5,7 @@
 
 use crate::sys::fd::{self, Fd};
 use core::convert::Infallible;
+use core::ffi::CStr;
 use init_core::report::Line;
 use linux_raw_sys::general as abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,30 +28,33 @@ pub struct Console {
 impl Console {
     /// Opens the console. A device that cannot be opened is no error: there is nobody to tell.
     /// In a container the console is what we were started with, where its log is collected.
-    pub fn open(path: &core::ffi::CStr, in_container: bool) -> Self {
-        let flags = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
-        let own = if in_container {
-            None
-        } else {
-            fd::open(path, flags, 0).ok()
-        };
-        let is_shared = own.is_none();
-        Self {
-            device: own.or_else(duplicate_of_output),
-            is_shared,
+    pub fn open(path: &CStr, in_container: bool) -> Self {
+        let mut console = Self {
+            device: duplicate_of_output(),
+            is_shared: true,
             kept: heapless::Deque::new(),
             dropped_lines: 0,
+        };
+        if !in_container {
+            console.open_device(path);
+        }
+        console
+    }
+
+    /// Opens the device, unless that has been done.
+    pub fn open_device(&mut self, path: &CStr) {
+        let flags = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
+        if self.is_shared
+            && let Ok(device) = fd::open(path, flags, 0)
+        {
+            self.device = Some(device);
+            self.is_shared = false;
         }
     }
 
     /// The device, where there is one.
     pub fn device(&self) -> Option<BorrowedFd<'_>> {
         self.device.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Whether it is what we were started with and no device of its own.
-    pub fn is_shared(&self) -> bool {
-        self.is_shared
     }
 
     /// Whether something waits for the device to take it.

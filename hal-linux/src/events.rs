@@ -159,6 +159,11 @@ impl Waiting {
         let _ = self.queue.push_back(wake);
     }
 
+    /// Whether room on the console is waited for: then it must not be exchanged.
+    pub(crate) fn watches_console(&self) -> bool {
+        self.console_watched
+    }
+
     /// From now on, tells when no child is left.
     pub(crate) fn tell_when_alone(&mut self) {
         self.tell_no_child = true;

@@ -96,6 +96,10 @@ impl Linux {
         let unit = self.manifest.unit(child.unit);
         if unit.is_some_and(|unit| matches!(unit.start, Program::Setup(_))) {
             self.ensure_listening();
+            if !self.in_container && !self.waiting.watches_console() {
+                // The device may not have been there before.
+                self.console.open_device(self.manifest.console);
+            }
         }
     }
 
@@ -107,7 +111,7 @@ impl Linux {
         ready: Readiness,
         write_end: Option<&Fd>,
     ) -> ! {
-        let console = (!self.console.is_shared()).then_some(self.manifest.console);
+        let console = (!self.in_container).then_some(self.manifest.console);
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
         let number = match ready {
             Readiness::Newline(number) => Some(number),
