@@ -63,12 +63,17 @@ pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
 #[cfg(target_arch = "arm")]
 pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
     let value: isize;
-    // SAFETY: the kernel's calling convention (EABI); no register but r0 changes. The arguments
-    // are the caller's responsibility.
+    // SAFETY: the kernel's calling convention (EABI); no register but r0 changes. r7 has the number
+    // and is put back: Thumb code keeps its frame there. The arguments are the caller's
+    // responsibility.
     unsafe {
         core::arch::asm!(
+            "mov {frame}, r7",
+            "mov r7, {number}",
             "svc 0",
-            in("r7") number,
+            "mov r7, {frame}",
+            number = in(reg) number,
+            frame = out(reg) _,
             inlateout("r0") a[0] => value,
             in("r1") a[1], in("r2") a[2], in("r3") a[3], in("r4") a[4],
             options(nostack),
