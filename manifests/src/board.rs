@@ -28,6 +28,8 @@ pub struct Board {
     pub debian_arch: String,
     /// Largest page size of the board's kernels, in bytes; segments are aligned to it.
     pub page_bytes: u32,
+    /// Further compiler options that suit the machine's CPU.
+    pub rustflags: Vec<String>,
     /// The console's device name below `/dev` (`ttyAMA0`).
     pub console: String,
     /// What the machine and its kernel can do; sorted, each once.
@@ -104,6 +106,8 @@ struct File {
     triple: Spanned<String>,
     debian_arch: String,
     page_size: Spanned<u32>,
+    #[serde(default)]
+    rustflags: Vec<String>,
     console: Spanned<String>,
     capabilities: Spanned<Vec<Capability>>,
     kernel: Spanned<Kernel>,
@@ -162,6 +166,7 @@ impl Board {
             triple: file.triple.into_inner(),
             debian_arch: file.debian_arch,
             page_bytes: file.page_size.into_inner(),
+            rustflags: file.rustflags,
             console: file.console.into_inner(),
             capabilities,
             kernel: file.kernel.into_inner(),

@@ -19,6 +19,19 @@ use std::process::{Command, Stdio};
 /// What the panic handler calls, and nobody defines.
 const PANIC_SYMBOL: &str = "a_panic_is_reachable";
 
+/// The beginning of a warning, up to an empty line, about an option that a board chose on purpose.
+const CHOSEN_WARNING: &str = "warning: unstable feature specified for `-Ctarget-feature`";
+
+/// What lld is told beside the page size and the script. Segments may share a page of the file
+/// (`noseparate-code`); calls stay visible in the file that is looked at (`--emit-relocs`).
+const LINK_ARGS: [&str; 5] = [
+    "--gc-sections",
+    "--build-id=none",
+    "--no-eh-frame-hdr",
+    "--emit-relocs",
+    "-znoseparate-code",
+];
+
 /// What to build.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -81,10 +94,15 @@ fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
         .context("cannot start cargo")?;
     let output = child.stderr.take().context("cargo has no output")?;
     let mut panics = false;
+    let mut chosen = false;
     for line in BufReader::new(output).lines() {
         let line = line?;
         panics |= line.contains(PANIC_SYMBOL);
-        eprintln!("{line}");
+        chosen |= line.starts_with(CHOSEN_WARNING);
+        if !chosen && !line.ends_with("generated 1 warning (1 duplicate)") {
+            eprintln!("{line}");
+        }
+        chosen &= !line.is_empty();
     }
     let status = child.wait()?;
     if panics && !status.success() {
@@ -161,29 +179,17 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
         "-Clinker-flavor=ld.lld".to_string(),
         "-Crelocation-model=static".to_string(),
         "-Clink-self-contained=no".to_string(),
+        "-Crelro-level=off".to_string(),
         "-Cforce-unwind-tables=no".to_string(),
         "-Zemit-stack-sizes".to_string(),
     ];
-    if board.triple.starts_with("aarch64") {
-        // Atomics that ask the processor first need a libc's start-up code.
-        flags.push("-Ctarget-feature=-outline-atomics".to_string());
-    }
-    let page = format!("max-page-size={}", board.page_bytes);
-    // Segments may share a file page: without that, each is padded to a page in the file.
-    let link = [
-        "--gc-sections",
-        "--build-id=none",
-        "--no-eh-frame-hdr",
-        "--emit-relocs",
-        "-z",
-        "noseparate-code",
-        "-z",
-    ];
-    flags.extend(
-        link.into_iter()
-            .chain([page.as_str()])
-            .map(|arg| format!("-Clink-arg={arg}")),
-    );
+    flags.extend(board.rustflags.iter().cloned());
+    let link_arg = |arg: &str| format!("-Clink-arg={arg}");
+    flags.extend(LINK_ARGS.map(link_arg));
+    flags.push(link_arg(&format!("-zmax-page-size={}", board.page_bytes)));
+    // Absolute: cargo links from another folder.
+    let script = house::root().join("board/linux/firmware.ld");
+    flags.push(link_arg(&format!("--script={}", script.display())));
     flags
 }
 

@@ -260,7 +260,12 @@ fn find_indirect_calls(elf: &object::File, functions: &mut BTreeMap<u64, Functio
         let addresses: Vec<u64> = match elf.architecture() {
             Architecture::X86_64 => indirect_x86(data, start),
             Architecture::Aarch64 => fixed_width(data, start, |w| w & 0xffff_fc1f == 0xd63f_0000),
-            Architecture::Arm => fixed_width(data, start, |w| w & 0x0fff_fff0 == 0x012f_ff30),
+            // Either instruction set; a constant that looks like a call only raises the bound.
+            Architecture::Arm => {
+                let mut found = fixed_width(data, start, |w| w & 0x0fff_fff0 == 0x012f_ff30);
+                found.extend(indirect_thumb(data, start));
+                found
+            }
             Architecture::Riscv64 => bail!("indirect calls of RISC-V code are not decoded yet"),
             other => bail!("no decoder for {other:?} code"),
         };
@@ -284,6 +289,19 @@ fn fixed_width(data: &[u8], start: u64, is_indirect: impl Fn(u32) -> bool) -> Ve
         .zip(words)
         .filter(|(_, word)| is_indirect(*word))
         .map(|(a, _)| a)
+        .collect()
+}
+
+/// `blx register`, and `bx register` but for the return through lr.
+fn indirect_thumb(data: &[u8], start: u64) -> Vec<u64> {
+    let halves = data
+        .chunks_exact(2)
+        .map(|half| u16::from_le_bytes([half[0], half[1]]));
+    (start..)
+        .step_by(2)
+        .zip(halves)
+        .filter(|(_, half)| half & 0xff07 == 0x4700 && half & 0xfff8 != 0x4770)
+        .map(|(address, _)| address)
         .collect()
 }
 
