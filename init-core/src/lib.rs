@@ -24,6 +24,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod cmdline;
+#[cfg(feature = "fake")]
+mod digest;
 pub mod driver;
 pub mod effect;
 pub mod errno;

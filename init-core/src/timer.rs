@@ -90,6 +90,12 @@ impl<'a> Deadlines<'a> {
         Some(unit)
     }
 
+    /// All deadlines, in no order.
+    #[cfg(feature = "fake")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, UnitId)> {
+        (0..self.len).map(|place| (self.due_at(place), self.entry(place)))
+    }
+
     fn entry(&self, place: usize) -> UnitId {
         self.slots.get(place).map_or(UnitId(0), |slot| slot.entry)
     }

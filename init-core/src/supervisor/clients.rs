@@ -156,6 +156,17 @@ impl Core<'_> {
         }
     }
 
+    /// Who waits for what, for [`Core::digest`].
+    #[cfg(feature = "fake")]
+    pub(crate) fn digest_waiters(&self, text: &mut alloc::string::String) {
+        for waiter in self.waiters.iter().flatten() {
+            let _ = core::fmt::Write::write_fmt(
+                text,
+                format_args!(" {} {:?}", waiter.unit.0, waiter.goal),
+            );
+        }
+    }
+
     fn reply(&mut self, client: ClientId, reply: Reply) {
         self.emit(Effect::Reply { client, reply });
     }

@@ -3,6 +3,7 @@
 
 pub mod graph;
 pub mod machine;
+pub mod model;
 pub mod random;
 pub mod witness;
 

@@ -40,6 +40,10 @@ impl Witness {
         (0..4).find(|slot| self.waiting.values().all(|client| client.slot != *slot))
     }
 
+    pub fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub fn first_waiting(&self) -> Option<ClientId> {
         self.waiting.values().next().copied()
     }
