@@ -13,16 +13,38 @@ const MARK: &str = "init: [";
 pub struct BootReport {
     /// Units in the order in which they became ready, with the time each took.
     pub ready: Vec<(String, String)>,
-    /// Units that failed, with the cause.
-    pub failed: Vec<(String, String)>,
-    /// Units that ended and were started again, with how often and the last cause.
-    pub restarted: Vec<(String, u32, String)>,
+    /// Units that failed, each once.
+    pub failed: Vec<FailedUnit>,
+    /// Units that ended or failed and were started again.
+    pub restarted: Vec<RestartedUnit>,
     /// When process 1 wrote its first line, on the kernel's clock.
     pub begun: Option<String>,
     /// How the boot ended.
     pub end: Option<BootEnd>,
     /// Resident memory of process 1 in KiB.
     pub memory_kib: Option<u32>,
+}
+
+/// A unit that failed and did not become ready since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedUnit {
+    /// Its name.
+    pub unit: String,
+    /// The cause.
+    pub why: String,
+    /// Whether it is tried again, so the failure is not the last word.
+    pub again: bool,
+}
+
+/// A unit that was started again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartedUnit {
+    /// Its name.
+    pub unit: String,
+    /// How often.
+    pub count: u32,
+    /// Why the last time.
+    pub why: String,
 }
 
 /// The line that ends a boot.
@@ -61,24 +83,42 @@ impl BootReport {
         if let Some(text) = text.strip_prefix("boot: ") {
             self.take_boot(text);
         } else if let Some((unit, took)) = text.split_once(": ready after ") {
-            self.failed.retain(|(name, _)| name != unit);
+            self.failed.retain(|failed| failed.unit != unit);
             if !self.ready.iter().any(|(name, _)| name == unit) {
                 self.ready.push((unit.to_string(), took.to_string()));
             }
         } else if let Some((unit, why)) = text.split_once(": failed: ") {
             self.ready.retain(|(name, _)| name != unit);
-            self.failed.push((unit.to_string(), why.to_string()));
+            self.failed.retain(|failed| failed.unit != unit);
+            let (unit, why) = (unit.to_string(), why.to_string());
+            self.failed.push(FailedUnit {
+                unit,
+                why,
+                again: false,
+            });
         } else if let Some((unit, rest)) = text.split_once(": ended: ")
-            && let Some((why, _)) = rest.split_once("; restart ")
+            && let Some((why, rest)) = rest.split_once("; restart ")
         {
-            match self.restarted.iter_mut().find(|(name, _, _)| name == unit) {
-                Some((_, count, last)) => {
-                    *count += 1;
-                    *last = why.to_string();
-                }
-                None => self.restarted.push((unit.to_string(), 1, why.to_string())),
-            }
+            self.take_restart(unit, rest, why);
+        } else if let Some((unit, rest)) = text.split_once(": restart ")
+            && let Some(failed) = self.failed.iter_mut().find(|failed| failed.unit == unit)
+        {
+            failed.again = true;
+            let why = failed.why.clone();
+            self.take_restart(unit, rest, &why);
         }
+    }
+
+    /// `rest` is what follows the word: `2 in 400 ms`.
+    fn take_restart(&mut self, unit: &str, rest: &str, why: &str) {
+        let count = rest
+            .split(' ')
+            .next()
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(1);
+        self.restarted.retain(|known| known.unit != unit);
+        let (unit, why) = (unit.to_string(), why.to_string());
+        self.restarted.push(RestartedUnit { unit, count, why });
     }
 
     fn take_boot(&mut self, text: &str) {
@@ -99,6 +139,12 @@ impl BootReport {
         }
     }
 
+    /// Whether nothing that is wrong with the boot is still being mended.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.end.is_some() && !self.failed.iter().any(|failed| failed.again)
+    }
+
     /// What is wrong with the boot; `None`: the target was reached and nothing failed.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
@@ -106,7 +152,11 @@ impl BootReport {
             return Some("process 1 has not ended the boot".to_string());
         };
         if !self.failed.is_empty() {
-            let names: Vec<&str> = self.failed.iter().map(|(name, _)| name.as_str()).collect();
+            let names: Vec<&str> = self
+                .failed
+                .iter()
+                .map(|failed| failed.unit.as_str())
+                .collect();
             return Some(format!("these units failed: {}", names.join(", ")));
         }
         (!end.reached).then(|| format!("the target {} was not reached", end.target))
@@ -116,11 +166,12 @@ impl BootReport {
 impl fmt::Display for BootReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.ready.iter().map(|(name, _)| name);
-        let all = names.chain(self.failed.iter().map(|(name, _)| name));
+        let all = names.chain(self.failed.iter().map(|failed| &failed.unit));
         let width = all.map(|name| name.chars().count()).max().unwrap_or(0);
         for (unit, took) in &self.ready {
             write!(f, "  {unit:width$}  ready after {took}")?;
-            if let Some((_, count, why)) = self.restarted.iter().find(|(name, _, _)| name == unit) {
+            if let Some(restarted) = self.restarted.iter().find(|it| it.unit == *unit) {
+                let RestartedUnit { count, why, .. } = restarted;
                 let times = if *count == 1 {
                     "once"
                 } else {
@@ -130,8 +181,9 @@ impl fmt::Display for BootReport {
             }
             writeln!(f)?;
         }
-        for (unit, why) in &self.failed {
-            writeln!(f, "  {unit:width$}  FAILED: {why}")?;
+        for FailedUnit { unit, why, again } in &self.failed {
+            let again = if *again { ", being tried again" } else { "" };
+            writeln!(f, "  {unit:width$}  FAILED: {why}{again}")?;
         }
         match &self.end {
             Some(end) => {
@@ -197,6 +249,29 @@ process 1 uses 64 KiB";
                 .contains("  broker  FAILED: exit code 3\n"),
             "{report}"
         );
+    }
+
+    #[test]
+    fn a_failure_is_not_the_last_word_while_the_unit_is_tried_again() {
+        let again = "\
+init: [    1.100] log: failed: exit code 1
+init: [    1.100] log: restart 1 in 200 ms
+init: [    1.200] boot: online reached after 420 ms: 12 units ready, 1 failed
+";
+        let report = BootReport::read(again.lines());
+        assert!(report.problem().is_some() && !report.is_final());
+        let ready = format!("{again}init: [    1.300] log: ready after 3 ms\n");
+        let report = BootReport::read(ready.lines());
+        assert!(report.problem().is_none() && report.is_final());
+        assert!(
+            report
+                .to_string()
+                .contains("restarted once (last: exit code 1)"),
+            "{report}"
+        );
+        let given_up = format!("{again}init: [    1.300] log: failed: ended too often\n");
+        let report = BootReport::read(given_up.lines());
+        assert!(report.problem().is_some() && report.is_final());
     }
 
     #[test]

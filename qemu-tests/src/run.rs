@@ -138,7 +138,7 @@ fn watch(machine: &mut Machine, expectations: &[Expectation]) -> Result<()> {
         if problem.is_none() && missing.is_empty() {
             return Ok(());
         }
-        let failed = report.end.is_some() && problem.is_some();
+        let failed = report.is_final() && problem.is_some();
         if failed || ended || Instant::now() >= deadline {
             let mut causes: Vec<String> = problem.into_iter().collect();
             causes.extend(missing);
