@@ -104,7 +104,8 @@ fn finish(
     mut tree: Tree,
     problems: Vec<Diagnostic>,
 ) -> Outcome {
-    let readable = !problems.iter().any(|each| each.id == Id::Unreadable);
+    let hides = |problem: &Diagnostic| matches!(problem.id, Id::Unreadable | Id::Syntax);
+    let whole = !problems.iter().any(hides);
     let mut reader = Reader { problems };
     apply_overlays(&mut tree, &request.board.name, &mut reader);
     let sections = Sections::read(&tree, &mut reader);
@@ -115,7 +116,7 @@ fn finish(
         problems: reader.problems,
         inputs: Vec::new(),
     };
-    let product = compiler.product(readable);
+    let product = compiler.product(whole);
     let Compiler {
         mut problems,
         inputs,
@@ -124,12 +125,23 @@ fn finish(
     problems.sort_by_key(|problem| problem.span);
     one_a_statement(&mut problems);
     let failed = problems.iter().any(Diagnostic::is_error);
+    problems.retain(|problem| is_news(problem.id, whole, failed));
     Outcome {
         sources,
         inputs,
         problems,
         product: product.filter(|_| !failed),
         tree,
+    }
+}
+
+/// Whether it may be something else than a consequence of other errors. `whole`: all files could
+/// be read; otherwise what is missing may well be there.
+fn is_news(id: Id, whole: bool, failed: bool) -> bool {
+    match id {
+        Id::Unreachable => !failed,
+        Id::MissingKey | Id::UnknownUnit | Id::NotATarget | Id::RemovesNothing => whole,
+        _ => true,
     }
 }
 
@@ -152,12 +164,12 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// `readable`: nothing is missing that may lie in a file that could not be read.
-    fn product(&mut self, readable: bool) -> Option<Product> {
+    /// `whole`: all files could be read, so what is missing is not there.
+    fn product(&mut self, whole: bool) -> Option<Product> {
         let board = self.request.board;
         let product = self.sections.single(Section::Product);
         let shutdown = self.sections.single(Section::Shutdown);
-        self.product_keys(product, readable);
+        self.product_keys(product);
         let rootfs = self.rootfs();
         let users = self.users(&rootfs);
         let mut names = Names::default();
@@ -165,7 +177,7 @@ impl Compiler<'_> {
         let (units, default_target, rescue_target) = self.units(product, &users, &mut names);
         let targets: Vec<usize> = default_target.into_iter().chain(rescue_target).collect();
         // A missing unit would only show up again as a missing way to others.
-        if readable && !self.problems.iter().any(|each| each.id == Id::UnknownUnit) {
+        if whole && !self.problems.iter().any(|each| each.id == Id::UnknownUnit) {
             graph::check(&units, &targets, &mut self.problems);
         }
         self.capabilities(product, &units);
@@ -187,9 +199,9 @@ impl Compiler<'_> {
         })
     }
 
-    fn product_keys(&mut self, product: &Fields, readable: bool) {
+    fn product_keys(&mut self, product: &Fields) {
         for key in ["name", "default-target"] {
-            if product.lacks(key) && readable {
+            if product.lacks(key) {
                 let message = format!("[product] has no `{key}`");
                 let mut span = product.span;
                 if self.sources.get(span.file).is_none() {
@@ -383,6 +395,7 @@ impl Compiler<'_> {
             }
             if let Some(ready) = named.fields.table("ready")
                 && ready.written("tcp").is_some()
+                && ready.lacks("unix")
             {
                 need("network", ready.span_of("tcp"));
             }

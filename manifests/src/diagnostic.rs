@@ -113,7 +113,7 @@ ids! {
     WrongBoard = "M036" Error "The product is not meant for this board.";
     LacksCapability = "M037" Error "The board lacks something that the manifest asks for.";
     SamePlace = "M038" Error "Two sections make the same path.";
-    BadPlaceholder = "M039" Error "Braces in a text stand for nothing.";
+    BadPlaceholder = "M039" Error "`{instance}` stands for nothing.";
     UnknownOverlay = "M040" Warning "An overlay is for a board that the product is not meant for.";
 }
 

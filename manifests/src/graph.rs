@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostic, Id, Span};
 use crate::fields::BUILT_IN;
 use crate::model::{Relation, RelationKind, Unit, UnitKind};
-use crate::text::init_core_limits::UNIT_COUNT_MAX;
+use init_core::limits::UNIT_COUNT_MAX;
 use std::collections::VecDeque;
 
 /// Edges that the generated table can hold: 16 bits count them.

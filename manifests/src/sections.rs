@@ -64,7 +64,10 @@ impl Sections {
         }
         for (_, section) in SINGLE {
             if !sections.single.iter().any(|each| each.section == *section) {
-                sections.single.push(Reader::built_in(*section));
+                sections.single.push(Fields {
+                    entries: Vec::new(),
+                    ..Reader::built_in(*section)
+                });
             }
         }
         for section in &mut sections.single {

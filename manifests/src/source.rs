@@ -104,7 +104,10 @@ impl Sources {
         for error in errors {
             let range = error.span().unwrap_or(0..0);
             let range = clamp(&text, range);
-            let message = error.message().to_string();
+            let message = match error.message() {
+                "duplicate key" => format!("`{}` is written twice", &text[range.clone()]),
+                message => message.to_string(),
+            };
             problems.push(Diagnostic::new(Id::Syntax, Span::new(file, range), message));
         }
         let mut own = table(file, tree.get_ref());

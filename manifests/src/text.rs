@@ -2,16 +2,9 @@
 //!
 //! Pure functions; an error is the sentence that the user reads, and advice where we can guess.
 
+use crate::diagnostic::closest;
 use crate::fields::Located;
-use init_core_limits::NAME_BYTES_MAX;
-
-/// The numbers of init-core's `limits` that bound names and tables; a test compares them.
-pub mod init_core_limits {
-    /// Bytes of a unit's name.
-    pub const NAME_BYTES_MAX: usize = 48;
-    /// Units of a product.
-    pub const UNIT_COUNT_MAX: usize = 8_192;
-}
+use init_core::limits::NAME_BYTES_MAX;
 
 /// Bytes that Linux keeps of a path, the nul included.
 const PATH_BYTES_MAX: usize = 4096;
@@ -104,51 +97,36 @@ pub fn is_below(path: &str, above: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// `{instance}` replaced, `{{` and `}}` unfolded.
+/// The only thing that stands for another.
+const PLACEHOLDER: &str = "{instance}";
+
+/// The text with `{instance}` replaced. All other braces are what they are: scripts have many.
 ///
 /// # Errors
-/// Braces that stand for nothing.
+/// There is no instance, or the word in braces is probably misspelt.
 pub fn fill(text: &str, instance: Option<&Located<String>>) -> Result<String, Problem> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        out.push_str(&rest[..at]);
-        let brace = &rest[at..];
-        if let Some(after) = brace.strip_prefix("{{") {
-            out.push('{');
-            rest = after;
-        } else if let Some(after) = brace.strip_prefix("}}") {
-            out.push('}');
-            rest = after;
-        } else if let Some(after) = brace.strip_prefix("{instance}") {
-            let Some(instance) = instance else {
-                let message = String::from("`{instance}` in a unit that has no instances");
-                return Err((message, Some("add instances = [..]".into())));
-            };
-            out.push_str(&instance.value);
-            rest = after;
-        } else {
-            let message = String::from("braces stand for nothing here");
-            let help = "write `{instance}`, or `{{` and `}}` for braces themselves";
-            return Err((message, Some(help.into())));
+    for word in text.split('{').skip(1) {
+        let Some((word, _)) = word.split_once('}') else {
+            continue;
+        };
+        if word != "instance" && closest(word, ["instance"]).is_some() {
+            let message = format!("`{{{word}}}` stands for nothing");
+            return Err((message, Some(format!("did you mean `{PLACEHOLDER}`?"))));
         }
     }
-    out.push_str(rest);
-    Ok(out)
+    match instance {
+        Some(instance) => Ok(text.replace(PLACEHOLDER, &instance.value)),
+        None if text.contains(PLACEHOLDER) => {
+            let message = format!("`{PLACEHOLDER}` in a unit that has no instances");
+            Err((message, Some("add instances = [..]".into())))
+        }
+        None => Ok(text.to_string()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_are_those_of_the_core() {
-        assert_eq!(NAME_BYTES_MAX, init_core::limits::NAME_BYTES_MAX);
-        assert_eq!(
-            init_core_limits::UNIT_COUNT_MAX,
-            init_core::limits::UNIT_COUNT_MAX
-        );
-    }
 
     #[test]
     fn paths_are_absolute_and_plain() {
@@ -169,11 +147,10 @@ mod tests {
     #[test]
     fn placeholders_are_filled() {
         let instance = Located::new(String::from("tty1"), crate::diagnostic::Span::default());
-        let filled = fill("/dev/{instance} {{x}}", Some(&instance));
-        assert_eq!(filled.as_deref(), Ok("/dev/tty1 {x}"));
-        for bad in ["{", "}", "{name}", "{instance"] {
-            assert!(fill(bad, Some(&instance)).is_err(), "{bad}");
-        }
+        let filled = fill("/dev/{instance} {print $1}}", Some(&instance));
+        assert_eq!(filled.as_deref(), Ok("/dev/tty1 {print $1}}"));
+        assert!(fill("{instence}", Some(&instance)).is_err());
         assert!(fill("{instance}", None).is_err());
+        assert!(fill("{ print; }", None).is_ok());
     }
 }

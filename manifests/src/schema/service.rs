@@ -21,8 +21,8 @@ const RESTARTS: &[&str] = &["never", "on-failure", "always"];
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     key("exec", RUNS, Kind::Command, "",
-        "The program and its arguments: an array, no shell. `{instance}` is the instance's name, \
-         `{{` a brace.",
+        "The program and its arguments: an array, no shell. `{instance}` is the instance's name; \
+         other braces are what they are.",
         r#"["/usr/sbin/mosquitto", "-c", "/etc/mosquitto.conf"]"#),
     key("instances", RUNS, Kind::Texts, "",
         "Makes one unit `NAME@INSTANCE` for each word; NAME then means all of them.",
