@@ -189,7 +189,9 @@ impl ControlPort for Linux {
 
     fn close(&mut self, client: ClientId) {
         if let Some(place) = self.control.client_mut(client) {
-            place.connection = None;
+            if let Some(connection) = place.connection.take() {
+                self.waiting.forget(connection.as_fd());
+            }
             place.length = 0;
         }
     }

@@ -154,6 +154,14 @@ impl Waiting {
         let _ = epoll::modify(&self.epoll, fd, data, flags);
     }
 
+    /// Ends the watching, before the descriptor is closed: closing alone does not, as long as a
+    /// child that has not executed its program yet holds a copy, and what the old connection still
+    /// tells would be taken for the next one's in the same place.
+    pub(crate) fn forget(&self, fd: BorrowedFd<'_>) {
+        // Fails only for a descriptor that was never watched.
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
     pub(crate) fn push(&mut self, wake: Wake) {
         // The bound is above what one turn can leave, and the queue is empty before each turn.
         let _ = self.queue.push_back(wake);
@@ -307,7 +315,7 @@ impl Linux {
         if child.role == Role::Main {
             // What it said before it ended comes before its end.
             self.read_readiness(child.unit);
-            self.ready.close(child.unit);
+            self.close_ready(child.unit);
         }
         let word = self
             .word(child)
@@ -343,11 +351,18 @@ impl Linux {
         };
         // Whoever fills its descriptor without a newline has had its chance: no endless wake-ups.
         if ready || count == 0 || count == READY_BYTES_MAX {
-            self.ready.close(unit);
+            self.close_ready(unit);
         }
         if ready {
             self.waiting.push(Wake::Event(Event::Ready(child)));
         }
+    }
+
+    fn close_ready(&mut self, unit: UnitId) {
+        if let Some((fd, ..)) = self.ready.get(unit) {
+            self.waiting.forget(fd);
+        }
+        self.ready.close(unit);
     }
 
     /// Asks to be woken when the console has room, while lines wait for it.
@@ -412,7 +427,6 @@ impl ReadyTable {
         }
     }
 
-    /// Closing a descriptor also ends its being watched.
     fn close(&mut self, unit: UnitId) {
         if let Some(slot) = self.slots.get_mut(unit.index()) {
             slot.0 = None;
