@@ -62,13 +62,8 @@ pub fn emit(product: &Product) -> String {
     let write = &mut out;
     let edges = Edges::new(&product.units);
     let count = product.units.len();
-    line(
-        write,
-        &format!(
-            "// Product `{}` for board `{}`.",
-            product.name, product.board
-        ),
-    );
+    let title = format!("Product `{}` for board `{}`.", product.name, product.board);
+    comment(write, "", &title);
     line(
         write,
         "// Written by the manifest compiler: change the manifest, not this.",
@@ -102,6 +97,11 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
+/// A line of comment: whatever the text holds, it is one line.
+fn comment(out: &mut String, indent: &str, text: &str) {
+    line(out, &format!("{indent}// {}", text.escape_default()));
+}
+
 /// A duration as Rust.
 fn duration(us: u64) -> String {
     format!("::init_core::time::Duration::from_us({us})")
@@ -119,20 +119,12 @@ fn emit_unit(out: &mut String, at: usize, unit: &Unit, edges: &Edges, product: &
         .filter_map(|to| product.units.get(to))
         .map(|unit| unit.name.as_str())
         .collect();
-    line(
-        out,
-        &format!(
-            "    // {at}: {} `{}`, after: {}",
-            unit.kind.word(),
-            unit.name,
-            {
-                match after.as_slice() {
-                    [] => String::from("nothing"),
-                    names => names.join(" "),
-                }
-            }
-        ),
-    );
+    let after = match after.as_slice() {
+        [] => String::from("nothing"),
+        names => names.join(" "),
+    };
+    let title = format!("{at}: {} `{}`, after: {after}", unit.kind.word(), unit.name);
+    comment(out, "    ", &title);
     line(out, "    ::init_core::unit::UnitDesc {");
     let mut field = |name: &str, value: String| {
         let _ = writeln!(out, "        {name}: {value},");

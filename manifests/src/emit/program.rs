@@ -1,6 +1,6 @@
 //! This file writes programs down: argument vectors, credentials, limits, set-up steps.
 
-use super::line;
+use super::{comment, line};
 use crate::model::{Exec, Program, Step, Stream, Unit};
 use std::fmt::Write;
 
@@ -44,7 +44,7 @@ fn vector(texts: &[String]) -> String {
 pub fn statics(out: &mut String, at: usize, unit: &Unit) {
     for (program, which) in [(&unit.start, "START"), (&unit.stop, "STOP")] {
         if let Program::Exec(exec) = program {
-            line(out, &format!("// What `{}` runs.", unit.name));
+            comment(out, "", &format!("What `{}` runs.", unit.name));
             exec_static(out, &format!("{which}_{at}"), exec);
         }
     }
