@@ -6,6 +6,7 @@
 
 mod clients;
 mod ladder;
+mod outbox;
 mod restart;
 mod transition;
 pub mod unit;
@@ -21,12 +22,9 @@ use crate::timer::Deadlines;
 use crate::unit::{Manifest, UnitDesc};
 pub(crate) use clients::Goal;
 use clients::Waiter;
+use outbox::Outbox;
 pub(crate) use transition::UnitEvent;
 use unit::{State, Unit};
-
-/// Effects that one event or one look at a job can leave: notices, three processes, and a reply to
-/// each client, twice over.
-const EFFECT_COUNT_MAX: usize = 32;
 
 /// The decisions of an init. It has no clock and does no input or output.
 #[derive(Debug)]
@@ -37,7 +35,7 @@ pub struct Core<'a> {
     pub(crate) deadlines: Deadlines<'a>,
     pub(crate) system: System,
     queue: Queue,
-    effects: heapless::Deque<Effect, EFFECT_COUNT_MAX>,
+    effects: Outbox,
     waiters: [Option<Waiter>; CLIENT_COUNT_MAX],
     /// Units that are not idle.
     pub(crate) busy_count: u16,
@@ -103,7 +101,7 @@ impl<'a> Core<'a> {
                 head: NOBODY,
                 tail: NOBODY,
             },
-            effects: heapless::Deque::new(),
+            effects: Outbox::new(),
             waiters: [None; CLIENT_COUNT_MAX],
             busy_count: 0,
             moving_count: 0,
@@ -150,7 +148,7 @@ impl<'a> Core<'a> {
     /// The next thing to be done, or `None` when all is done until the next event or deadline.
     pub fn next_effect(&mut self, now: Instant) -> Option<Effect> {
         loop {
-            if let Some(effect) = self.effects.pop_front() {
+            if let Some(effect) = self.effects.pop() {
                 return Some(effect);
             }
             if self.system.phase == Phase::Final {
@@ -275,13 +273,11 @@ impl<'a> Core<'a> {
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {
-        if self.effects.push_back(effect).is_err() {
+        if !self.effects.push(effect) {
             // Cannot happen: each event and each look at a job leaves fewer than the bound, and
             // the queue is drained before the next. Told, because an effect was lost.
-            let _ = self.effects.pop_back();
-            let _ = self
-                .effects
-                .push_back(Effect::Notice(Notice::Fault(Fault::QueueFull)));
+            let fault = Notice::Fault(Fault::QueueFull);
+            self.effects.replace_last(Effect::Notice(fault));
         }
     }
 
