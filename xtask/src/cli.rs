@@ -19,6 +19,8 @@ pub enum Task {
     Run(Run),
     /// Write what a machine boots: kernel, initial root file system, and the command that boots it
     Image(Image),
+    /// Check a manifest without building it
+    Check(Check),
     /// Install what builds and boots a board, without building anything
     Setup(Target),
     /// Build process 1 of a product for a board
@@ -42,6 +44,19 @@ pub struct Scenarios {
     /// Those whose name contains this
     #[arg(long, value_name = "PART")]
     pub only: Option<String>,
+}
+
+/// Which manifest to check.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// A manifest, or the name of one in manifests/products
+    pub file: String,
+    /// A folder of board/linux; the first of them by default
+    #[arg(long)]
+    pub board: Option<String>,
+    /// The unpacked root file system: looks programs and users up in it
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
 }
 
 /// One board, or all.

@@ -1,7 +1,7 @@
 //! This file is `cargo xtask image` and `cargo xtask run`: it joins set-up, build and test bench.
 
 use crate::cli::{Image, Run, Scenarios};
-use crate::{build, house, recipe, setup};
+use crate::{build, house, product, setup};
 use anyhow::Result;
 use manifests::board::Board;
 use qemu_tests::progress::say;
@@ -57,7 +57,7 @@ pub fn scenarios(choice: &Scenarios) -> Result<()> {
         cache: &house::target().join("cache"),
         out: &house::target().join("scenarios"),
         product: &house::product,
-        recipe: &|board, product| recipe::of(product, &board.name),
+        recipe: &|board, product| product::recipe(product, board),
         build: &|board, product, rootfs| {
             let request = build::Request {
                 board,
@@ -97,7 +97,7 @@ fn with_request<T>(
     let request = Request {
         board,
         product,
-        recipe: recipe::of(product, &board.name)?,
+        recipe: product::recipe(product, board)?,
         cache: &house::target().join("cache"),
         out,
         build: &build,

@@ -8,7 +8,7 @@ mod house;
 mod image;
 mod panics;
 mod process;
-mod recipe;
+mod product;
 mod setup;
 mod size;
 mod stack;
@@ -35,6 +35,7 @@ fn perform(task: &Task) -> Result<()> {
     match task {
         Task::Run(choice) => image::run(choice),
         Task::Image(choice) => image::write(choice),
+        Task::Check(choice) => product::check(choice),
         Task::Setup(target) => set_up(target),
         Task::Build(choice) => build_product(choice),
         Task::Size(size) => size::report(size),
