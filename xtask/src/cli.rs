@@ -21,6 +21,8 @@ pub enum Task {
     Image(Image),
     /// Check a manifest without building it
     Check(Check),
+    /// Draw a product's dependency graph
+    Graph(Graph),
     /// Install what builds and boots a board, without building anything
     Setup(Target),
     /// Build process 1 of a product for a board
@@ -54,9 +56,25 @@ pub struct Check {
     /// A folder of board/linux; the first of them by default
     #[arg(long)]
     pub board: Option<String>,
+    /// Print the manifest as it is after includes and overlays, each key with its origin
+    #[arg(long)]
+    pub expand: bool,
     /// The unpacked root file system: looks programs and users up in it
     #[arg(long, value_name = "DIR")]
     pub rootfs: Option<PathBuf>,
+}
+
+/// What to draw.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// A manifest, or the name of one in manifests/products
+    pub file: String,
+    /// A folder of board/linux
+    #[arg(long, default_value = "virt-aarch64")]
+    pub board: String,
+    /// Draw an SVG into this file (with Graphviz); as text on the terminal by default
+    #[arg(long, value_name = "SVG")]
+    pub out: Option<PathBuf>,
 }
 
 /// One board, or all.

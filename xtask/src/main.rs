@@ -4,6 +4,7 @@
 mod build;
 mod cli;
 mod elf;
+mod graph;
 mod house;
 mod image;
 mod panics;
@@ -36,6 +37,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Run(choice) => image::run(choice),
         Task::Image(choice) => image::write(choice),
         Task::Check(choice) => product::check(choice),
+        Task::Graph(choice) => graph::draw(choice),
         Task::Setup(target) => set_up(target),
         Task::Build(choice) => build_product(choice),
         Task::Size(size) => size::report(size),

@@ -7,6 +7,7 @@ use crate::house;
 use anyhow::{Result, bail};
 use manifests::board::Board;
 use manifests::compile::{self, Outcome, Request};
+use manifests::expand;
 use qemu_tests::image::Recipe;
 use qemu_tests::progress::say;
 use std::io::IsTerminal;
@@ -25,9 +26,11 @@ pub fn check(check: &Check) -> Result<()> {
         boards.truncate(1);
     }
     for board in &boards {
-        let units = compiled(&product, board, rootfs)?
-            .product
-            .map_or(0, |made| made.units.len());
+        let outcome = compiled(&product, board, rootfs)?;
+        if check.expand {
+            print!("{}", expand::toml(&outcome.tree, &outcome.sources));
+        }
+        let units = outcome.product.map_or(0, |made| made.units.len());
         say(&format!(
             "{}: {units} units, no error on {}",
             house::shown(&product),
@@ -55,7 +58,7 @@ pub fn recipe(product: &Path, board: &Board) -> Result<Recipe> {
 }
 
 /// The compiled manifest; what is to be said of it goes to stderr.
-fn compiled(product: &Path, board: &Board, rootfs: Option<&Path>) -> Result<Outcome> {
+pub fn compiled(product: &Path, board: &Board, rootfs: Option<&Path>) -> Result<Outcome> {
     let base = std::env::current_dir()?;
     let request = Request {
         product,
