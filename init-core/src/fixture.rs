@@ -67,7 +67,7 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
     }
 }
 
-static UNITS: [UnitDesc; 6] = [
+pub const UNITS: [UnitDesc; 6] = [
     unit("broker", UnitKind::Service, Program::Exec(&MOSQUITTO)),
     unit("data", UnitKind::Mount, Program::Setup(&[])),
     unit(

@@ -193,6 +193,25 @@ fn a_mount_that_cannot_be_unmounted_is_reported() {
 }
 
 #[test]
+fn a_mount_whose_unmount_cannot_be_run_is_not_reported_as_unmounted() {
+    let mut machine = Machine::new(Graph::new("target main wants data\n mount data"));
+    machine.boot();
+    let error = Some(init_core::event::Errno(11));
+    let broken = Script {
+        spawn_error: error,
+        ..Script::RUNS
+    };
+    machine
+        .fake
+        .script(machine.id("data"), Role::Stop, &[broken]);
+    machine.stop("data").settle();
+    machine.expect(&[
+        "failed data spawn-error 11",
+        "reply 0 failed data spawn-error 11",
+    ]);
+}
+
+#[test]
 fn a_unit_that_is_stopped_while_it_starts_goes_down_at_once() {
     let mut machine = Machine::new(one_service().with("a", |a| a.ready = Readiness::Newline(3)))
         .script(

@@ -117,7 +117,7 @@ impl Core<'_> {
                 unit: id,
                 reason: Failure::Unkillable,
             },
-            State::Failed(reason @ Failure::Exited(_)) => Reply::Failed { unit: id, reason },
+            State::Failed(reason) if self.is_one_shot(id) => Reply::Failed { unit: id, reason },
             State::Failed(_)
             | State::Inactive
             | State::Starting

@@ -6,7 +6,6 @@
 use super::Core;
 use super::unit::{Rung, State, Then};
 use crate::effect::{Effect, Failure, Notice};
-use crate::event::ExitStatus;
 use crate::ident::{Role, UnitId};
 use crate::time::Instant;
 use crate::unit::{KillScope, Program, Readiness, Signal};
@@ -69,12 +68,15 @@ impl Core<'_> {
         }
     }
 
+    /// The stop program is over, or could not even be created. That it failed matters to a
+    /// one-shot only, such as a file system that cannot be unmounted: it is at rest, but not as
+    /// asked. (That a service's process is gone is proof enough of its stop.)
     pub(super) fn stop_program_ended(
         &mut self,
         id: UnitId,
         rung: Rung,
         then: Then,
-        status: Option<ExitStatus>,
+        failure: Option<Failure>,
         now: Instant,
     ) {
         if self.units.get(id).alive.has(Role::Main) {
@@ -85,20 +87,18 @@ impl Core<'_> {
             }
             return;
         }
-        match status {
-            // A file system that cannot be unmounted, say: at rest, but not as asked. (That a
-            // service's process is gone is proof enough of its stop.)
-            Some(status)
-                if then == Then::Rest
-                    && status != ExitStatus::Code(0)
-                    && matches!(self.desc(id).ready, Readiness::Exit) =>
-            {
-                let failure = Failure::Exited(status);
+        match failure {
+            Some(failure) if then == Then::Rest && self.is_one_shot(id) => {
                 self.set_state(id, State::Failed(failure), now);
                 self.tell(Notice::Failed(id, failure));
             }
             Some(_) | None => self.rest_if_all_gone(id, then, now),
         }
+    }
+
+    /// Whether it is up without a process.
+    pub(super) fn is_one_shot(&self, id: UnitId) -> bool {
+        matches!(self.desc(id).ready, Readiness::Exit)
     }
 
     pub(super) fn rest_if_all_gone(&mut self, id: UnitId, then: Then, now: Instant) {

@@ -297,3 +297,6 @@ fn adjust(count: &mut u16, was: bool, is: bool) {
         (false, false) | (true, true) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

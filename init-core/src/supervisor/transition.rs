@@ -134,11 +134,12 @@ impl Core<'_> {
             }
             UnitEvent::Spawned(Role::Probe, _) => self.signal(id, Role::Probe, Signal::KILL),
             UnitEvent::Spawned(Role::Stop, _) => {}
-            UnitEvent::SpawnFailed(Role::Stop, _) => {
-                self.stop_program_ended(id, rung, then, None, now);
+            UnitEvent::SpawnFailed(Role::Stop, error) => {
+                self.stop_program_ended(id, rung, then, Some(Failure::Spawn(error)), now);
             }
             UnitEvent::Exited(Role::Stop, status) => {
-                self.stop_program_ended(id, rung, then, Some(status), now);
+                let failure = (status != ExitStatus::Code(0)).then_some(Failure::Exited(status));
+                self.stop_program_ended(id, rung, then, failure, now);
             }
             UnitEvent::Exited(Role::Main, status) => {
                 self.units.get_mut(id).last_exit = Some(status);
