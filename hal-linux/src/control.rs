@@ -1,7 +1,9 @@
 //! This file serves the control socket: who may connect, one frame at a time, nothing that waits.
 //!
 //! A client has at most one frame in process 1's hands; the next stays in the kernel until the
-//! answer has been sent. Whoever is not root, finds no free place or does not read is disconnected.
+//! answer has been sent. Whoever is not root or does not read is disconnected. Where all places are
+//! taken, the one that has been silent longest makes room: nobody can keep others out by being
+//! silent.
 
 use crate::cause::Cause;
 use crate::events::Source;
@@ -34,10 +36,14 @@ pub(crate) struct Control {
     /// Which file the listener is bound to: device and number.
     bound: Option<(u64, u64)>,
     clients: [Client; CLIENT_COUNT_MAX],
+    /// Rises with everything that a client does.
+    deeds: u32,
 }
 
 #[derive(Debug)]
 struct Client {
+    /// What [`Control::deeds`] was at its last deed.
+    last_deed: u32,
     connection: Option<Fd>,
     generation: u16,
     frame: [u8; FRAME_BYTES_MAX],
@@ -46,6 +52,7 @@ struct Client {
 
 impl Client {
     const NONE: Self = Self {
+        last_deed: 0,
         connection: None,
         generation: 0,
         frame: [0; FRAME_BYTES_MAX],
@@ -59,7 +66,22 @@ impl Control {
             listener: None,
             bound: None,
             clients: [Client::NONE; CLIENT_COUNT_MAX],
+            deeds: 0,
         }
+    }
+
+    /// A free place, made free if need be; `None` when everybody waits for an answer.
+    fn place(&mut self) -> Option<usize> {
+        let deeds = self.deeds;
+        let silent_for = |client: &Client| match client.connection {
+            None => u32::MAX,
+            Some(_) => deeds.wrapping_sub(client.last_deed),
+        };
+        let clients = self.clients.iter().enumerate();
+        let idle = clients.filter(|(_, client)| client.length == 0);
+        let (place, _) = idle.max_by_key(|(_, client)| silent_for(client))?;
+        self.clients.get_mut(place)?.connection = None;
+        Some(place)
     }
 
     fn client(&self, id: ClientId) -> Option<&Client> {
@@ -104,13 +126,10 @@ impl Linux {
         if !is_root {
             return;
         }
-        let free = self
-            .control
-            .clients
-            .iter()
-            .position(|client| client.connection.is_none());
-        // All places taken: the connection is closed by being dropped, and the tool tries again.
-        let Some(free) = free else { return };
+        // Everybody waits for an answer: the connection is closed by being dropped.
+        let Some(free) = self.control.place() else {
+            return;
+        };
         let Ok(slot) = u8::try_from(free) else { return };
         if self
             .waiting
@@ -119,7 +138,10 @@ impl Linux {
         {
             return;
         }
+        self.control.deeds = self.control.deeds.wrapping_add(1);
+        let deed = self.control.deeds;
         if let Some(client) = self.control.clients.get_mut(free) {
+            client.last_deed = deed;
             client.generation = client.generation.wrapping_add(1);
             client.length = 0;
             client.connection = Some(connection);
@@ -141,17 +163,21 @@ impl Linux {
             // A frame is being decided; only the connection's end wakes us meanwhile.
             return self.hang_up(id);
         }
-        match rustix::net::recv(connection, &mut client.frame, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => self.hang_up(id),
-            Ok((length, _)) => {
-                client.length = length.min(FRAME_BYTES_MAX);
+        // TRUNC: tells the length that was sent, also when it is more than fits.
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        match rustix::net::recv(connection, &mut client.frame, flags) {
+            Ok((_, length @ 1..=FRAME_BYTES_MAX)) => {
+                self.control.deeds = self.control.deeds.wrapping_add(1);
+                client.last_deed = self.control.deeds;
+                client.length = length;
                 let connection = connection.as_fd();
                 self.waiting
                     .listen_for_input(connection, Source::Client(slot), false);
                 self.waiting.push(Wake::Frame(id));
             }
             Err(Os::AGAIN | Os::INTR) => {}
-            Err(_) => self.hang_up(id),
+            // Gone, broken, or no frame of ours.
+            Ok(_) | Err(_) => self.hang_up(id),
         }
     }
 

@@ -5,21 +5,19 @@ use crate::cause::Cause;
 use crate::sys::fd;
 use core::ffi::CStr;
 use init_core::unit::{Endpoint, Readiness};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
-use rustix::thread::clock_nanosleep_relative;
-use rustix::time::{ClockId, Timespec};
 
-/// Between two looks at the kernel's tables of sockets, which tell nobody of a change.
-const LOOK_AGAIN: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 5_000_000,
-};
+/// Between two looks at the kernel's tables of sockets, which tell nobody of a change: at first
+/// this, then longer each time up to [`LOOK_LAST_MS`], so that a service that never listens costs
+/// ten looks a second.
+const LOOK_FIRST_MS: u16 = 2;
+/// See above.
+const LOOK_LAST_MS: u16 = 100;
 
-/// Between two looks at a path whose directory does not exist yet and so cannot be watched.
-const LOOK_FOR_DIRECTORY: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 20_000_000,
-};
+/// Between two looks at a path that does not exist yet: a mount can bring it or its directory, and
+/// that is no change of a directory.
+const LOOK_FOR_PATH_MS: u16 = 50;
 
 /// Longest path whose directory is watched.
 const PATH_BYTES_MAX: usize = 256;
@@ -28,9 +26,11 @@ const PATH_BYTES_MAX: usize = 256;
 const LINE_BYTES_MAX: usize = 512;
 
 /// The state of a listening TCP socket in `/proc/net/tcp` (TCP_LISTEN), and the flag of a
-/// listening Unix socket in `/proc/net/unix` (SO_ACCEPTCON).
+/// listening Unix socket in `/proc/net/unix` (SO_ACCEPTCON). A datagram socket (SOCK_DGRAM) takes
+/// messages as soon as it has its name.
 const TCP_LISTEN: &[u8] = b"0A";
 const UNIX_LISTEN: u32 = 0x1_0000;
+const UNIX_DATAGRAM: &[u8] = b"0002";
 
 /// Waits; the child's exit code.
 pub fn run(ready: Readiness) -> u8 {
@@ -46,8 +46,10 @@ pub fn run(ready: Readiness) -> u8 {
 }
 
 fn wait_for_listener(endpoint: Endpoint) {
+    let mut pause_ms = LOOK_FIRST_MS;
     while !listens(endpoint) {
-        sleep(&LOOK_AGAIN);
+        pause(None, pause_ms);
+        pause_ms = pause_ms.saturating_mul(2).min(LOOK_LAST_MS);
     }
 }
 
@@ -92,7 +94,8 @@ fn is_unix_listener(line: &[u8], path: &[u8]) -> bool {
         .split(|byte| *byte == b' ')
         .filter(|field| !field.is_empty());
     let flags = fields.nth(3).and_then(hexadecimal).unwrap_or(0);
-    flags & UNIX_LISTEN != 0 && fields.nth(3) == Some(path)
+    let takes = flags & UNIX_LISTEN != 0 || fields.next() == Some(UNIX_DATAGRAM);
+    takes && fields.next_back() == Some(path)
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
@@ -136,11 +139,9 @@ pub fn wait_for_path(path: &CStr) -> Result<(), Cause> {
         if exists(path) {
             return Ok(());
         }
-        if watched {
+        if pause(watched.then_some(&watch), LOOK_FOR_PATH_MS) {
             let mut changes = [0_u8; 512];
             let _ = rustix::io::read(&watch, &mut changes);
-        } else {
-            sleep(&LOOK_FOR_DIRECTORY);
         }
     }
 }
@@ -166,9 +167,18 @@ fn exists(path: &CStr) -> bool {
     rustix::fs::stat(path).is_ok()
 }
 
-/// A sleep that a signal cuts short is followed by another look all the same.
-fn sleep(span: &Timespec) {
-    let _ = clock_nanosleep_relative(ClockId::Monotonic, span);
+/// Sleeps for so long, or until the descriptor can be read: whether it can.
+fn pause(descriptor: Option<&fd::Fd>, span_ms: u16) -> bool {
+    let span = Timespec {
+        tv_sec: 0,
+        tv_nsec: u32::from(span_ms).saturating_mul(1_000_000).into(),
+    };
+    let result = match descriptor {
+        Some(descriptor) => poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&span)),
+        None => poll(&mut [], Some(&span)),
+    };
+    // A sleep that a signal cuts short is followed by another look all the same.
+    matches!(result, Ok(1..))
 }
 
 #[cfg(test)]
@@ -197,8 +207,10 @@ mod tests {
     fn a_listening_unix_socket_is_told_from_a_connected_one() {
         let listening = b"0000000000000000: 00000002 00000000 00010000 0001 01 4711 /run/x.sock";
         let connected = b"0000000000000000: 00000003 00000000 00000000 0001 03 4712 /run/x.sock";
+        let datagram = b"0000000000000000: 00000002 00000000 00000000 0002 01 4713 /run/x.sock";
         assert!(is_unix_listener(listening, b"/run/x.sock"));
         assert!(!is_unix_listener(listening, b"/run/x"));
         assert!(!is_unix_listener(connected, b"/run/x.sock"));
+        assert!(is_unix_listener(datagram, b"/run/x.sock"));
     }
 }
