@@ -77,7 +77,7 @@ impl Control {
             None => u32::MAX,
             Some(_) => deeds.wrapping_sub(client.last_deed),
         };
-        let clients = self.clients.iter().enumerate();
+        let clients = (0..CLIENT_COUNT_MAX).zip(&self.clients);
         let idle = clients.filter(|(_, client)| client.length == 0);
         let (place, _) = idle.max_by_key(|(_, client)| silent_for(client))?;
         self.clients.get_mut(place)?.connection = None;
