@@ -1,0 +1,106 @@
+//! This file tests process 1's end of the control socket: the tool, and clients that mean harm.
+
+use crate::boot;
+use crate::machine::{End, Machine};
+use rustix::fd::OwnedFd;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, connect, recv, send, socket,
+};
+
+/// A raw connection, as any program of root can have one.
+fn connection(machine: &Machine) -> OwnedFd {
+    let socket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None);
+    let socket = socket.expect("a socket can be made");
+    let address = SocketAddrUnix::new(machine.socket()).expect("the path is short");
+    connect(&socket, &address).expect("process 1 listens");
+    socket
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_tool_lists_units_and_powers_the_machine_off() {
+    let mut machine = boot!("layers");
+    machine.wait_for("boot: layers reached");
+    let list = machine.sctl(&["list"]);
+    let shown = text(&list.stdout);
+    assert!(list.status.success(), "{shown}{}", text(&list.stderr));
+    for unit in ["bottom", "middle", "top", "stubborn"] {
+        assert!(shown.contains(unit), "{unit}:\n{shown}");
+    }
+    assert!(machine.sctl(&["poweroff"]).status.success());
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+#[test]
+fn the_tool_stops_and_starts_a_unit_and_waits_for_it() {
+    let mut machine = boot!("layers");
+    machine.wait_for("boot: layers reached");
+    assert!(machine.sctl(&["stop", "top"]).status.success());
+    machine.wait_for("top: stopped");
+    assert_eq!(machine.sctl(&["status", "top"]).status.code(), Some(3));
+    assert!(machine.sctl(&["start", "top"]).status.success());
+    assert_eq!(machine.sctl(&["status", "top"]).status.code(), Some(0));
+    assert_eq!(machine.sctl(&["status", "nobody"]).status.code(), Some(4));
+}
+
+#[test]
+fn silent_clients_keep_nobody_out() {
+    let mut machine = boot!("idle");
+    machine.wait_for("boot: idle reached");
+    let silent = [(); 32].map(|()| connection(&machine));
+    let list = machine.sctl(&["list"]);
+    assert!(list.status.success(), "{}", text(&list.stderr));
+    drop(silent);
+    assert!(machine.sctl(&["list"]).status.success());
+}
+
+#[test]
+fn frames_that_are_none_end_their_connection_and_nothing_else() {
+    let mut machine = boot!("idle");
+    machine.wait_for("boot: idle reached");
+    let frames = [
+        vec![0; 1],
+        vec![0xff; 8],
+        vec![b'A'; 1_024],
+        vec![b'A'; 4_096],
+    ];
+    for frame in frames {
+        let client = connection(&machine);
+        send(&client, &frame, SendFlags::NOSIGNAL).expect("the socket takes it");
+        // An answer may come first; then the end.
+        let mut buffer = [0; 2_048];
+        let mut answers = 0;
+        while let Ok((count @ 1.., _)) = recv(&client, &mut buffer, RecvFlags::empty()) {
+            answers += 1;
+            assert!(answers < 3, "{count} bytes more");
+        }
+        assert!(
+            machine.sctl(&["list"]).status.success(),
+            "{} bytes",
+            frame.len()
+        );
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_delays_nobody() {
+    let mut machine = boot!("idle");
+    machine.wait_for("boot: idle reached");
+    let deaf = connection(&machine);
+    // Requests without end, answers never taken: at some time process 1 hangs up.
+    let request = vec![0x73; 64];
+    let mut sent = 0;
+    while sent < 10_000 && send(&deaf, &request, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).is_ok()
+    {
+        sent += 1;
+    }
+    assert!(
+        machine.sctl(&["list"]).status.success(),
+        "after {sent} frames"
+    );
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}

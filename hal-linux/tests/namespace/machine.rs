@@ -1,0 +1,181 @@
+//! This file runs process 1 in namespaces of its own, reads its console and asks things of it.
+//!
+//! It waits for events, each with a limit; a machine that is dropped is killed with all it runs.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// Far above what any scenario takes on a slow, busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Names the program under test: process 1 of `product.toml`, built by `cargo xtask test`.
+const PROGRAM: &str = "SYSMASTER_NAMESPACE_INIT";
+
+/// A running process 1.
+pub struct Machine {
+    /// `unshare`, whose only child is process 1.
+    outside: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+/// How a machine ended, as its host sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// Power-off or halt.
+    Off,
+    /// Reboot.
+    Reboot,
+    /// Anything else.
+    Other(String),
+}
+
+/// The program under test, or `None` with a loud word where nobody has built it.
+pub fn program() -> Option<PathBuf> {
+    let program = std::env::var_os(PROGRAM).map(PathBuf::from);
+    if program.is_none() {
+        eprintln!("SKIPPED: {PROGRAM} names no process 1; `cargo xtask test` builds and names one");
+    }
+    program
+}
+
+impl Machine {
+    /// Boots to a target; `None` where there is no program under test.
+    pub fn boot(target: &str) -> Option<Self> {
+        Self::boot_with(&[&format!("sysmaster.target={target}")])
+    }
+
+    /// Boots with these arguments of process 1.
+    pub fn boot_with(arguments: &[&str]) -> Option<Self> {
+        let program = program()?;
+        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        let outside = Command::new("unshare")
+            .args(["--pid", "--fork", "--mount", "--uts", "--net", "--ipc"])
+            .args(["--mount-proc", "--kill-child", "--"])
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().expect("a pipe has two ends"))
+            .stderr(writer)
+            .spawn()
+            .expect("unshare starts: it is part of util-linux, and needs root");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(reader).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Some(Self {
+            outside,
+            lines,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Waits for a line that contains the text; returns it.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no line has {text:?}; the console:\n{}", self.console())
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("ended without {text:?}; the console:\n{}", self.console())
+                }
+            }
+        }
+    }
+
+    /// All that has been read from the console.
+    pub fn console(&self) -> String {
+        self.seen.join("\n")
+    }
+
+    /// Process 1's number outside.
+    pub fn pid(&self) -> u32 {
+        let outside = self.outside.id();
+        let file = format!("/proc/{outside}/task/{outside}/children");
+        let end = Instant::now() + LIMIT;
+        while Instant::now() < end {
+            let children = std::fs::read_to_string(&file).unwrap_or_default();
+            if let Ok(pid) = children.trim().parse() {
+                return pid;
+            }
+            std::thread::yield_now();
+        }
+        panic!("unshare has no child; the console:\n{}", self.console())
+    }
+
+    /// Sends process 1 a signal, by its number.
+    pub fn signal(&self, number: u8) {
+        let order = format!("kill -{number} {}", self.pid());
+        let status = Command::new("sh").args(["-c", &order]).status();
+        assert!(status.expect("sh starts").success(), "{order}");
+    }
+
+    /// Runs the control tool inside: process 1's own file, under another name than its own.
+    pub fn sctl(&self, words: &[&str]) -> Output {
+        Command::new("nsenter")
+            .args([
+                "--target",
+                &self.pid().to_string(),
+                "--mount",
+                "--pid",
+                "--",
+            ])
+            .arg("/proc/1/exe")
+            .args(words)
+            .output()
+            .expect("nsenter starts: it is part of util-linux")
+    }
+
+    /// The control socket, as seen from outside.
+    pub fn socket(&self) -> PathBuf {
+        format!("/proc/{}/root/run/sysmaster/control", self.pid()).into()
+    }
+
+    /// Waits for the end. The rest of the console is read.
+    pub fn end(&mut self) -> End {
+        let end = Instant::now() + LIMIT;
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
+            self.seen.push(line);
+        }
+        assert!(
+            Instant::now() < end,
+            "no end; the console:\n{}",
+            self.console()
+        );
+        let status = self.outside.wait().expect("it is our child");
+        // unshare ends as its child did: by the signal, or with the shell's number for it.
+        match (status.signal(), status.code()) {
+            (Some(2), _) | (_, Some(130)) => End::Off,
+            (Some(1), _) | (_, Some(129)) => End::Reboot,
+            _ => End::Other(status.to_string()),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // `--kill-child`: all inside go with it. Gone already is as good.
+        let _ = self.outside.kill();
+        let _ = self.outside.wait();
+    }
+}
