@@ -2,7 +2,7 @@
 
 use super::{Outcome, Step};
 use crate::setup::{self, Core};
-use crate::{house, process, tidy};
+use crate::{build, house, process, tidy};
 use anyhow::{Result, bail};
 use manifests::board::Board;
 use std::process::Command;
@@ -22,6 +22,7 @@ pub fn all() -> Result<Vec<Step>> {
         Step::quick("lint: clippy on the firmware", lint_firmware),
         Step::quick("tests of the host's crates", host_tests),
     ];
+    steps.push(Step::slow("process 1 in namespaces", namespaces));
     steps.push(Step::slow("size: within every board's budget", || {
         succeeds(&["size", "--product", "minimal"])
     }));
@@ -119,6 +120,29 @@ fn host_tests() -> Result<Outcome> {
     cargo(&["test", "--no-fail-fast"])
 }
 
+/// Process 1 of a product made for it, built for this machine and run in namespaces of its own.
+fn namespaces() -> Result<Outcome> {
+    let boards = house::boards()?;
+    let own = |board: &&Board| board.triple.starts_with(std::env::consts::ARCH);
+    let Some(board) = boards.iter().find(own) else {
+        let why = format!(
+            "no board has this machine's processor, {}",
+            std::env::consts::ARCH
+        );
+        return Ok(Outcome::Skipped(why));
+    };
+    let firmware = build::firmware(&build::Request {
+        board,
+        product: &house::root().join("hal-linux/tests/namespace/product.toml"),
+        rootfs: None,
+        features: &[],
+    })?;
+    let mut cargo = cargo_command(&["test", "--package", "hal-linux", "--test", "namespace"]);
+    cargo.env("SYSMASTER_NAMESPACE_INIT", &firmware.file);
+    process::run_shown(&mut cargo, CARGO_LIMIT)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
 fn planted_panic(board: &Board) -> Result<Outcome> {
     let args = [
         "build",
@@ -149,11 +173,15 @@ fn absent(component: &str) -> Option<Outcome> {
 
 /// The cargo that runs us, in the workspace.
 fn cargo(args: &[&str]) -> Result<Outcome> {
+    process::run_shown(&mut cargo_command(args), CARGO_LIMIT)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+fn cargo_command(args: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut cargo = Command::new(program);
     cargo.args(args).current_dir(house::root());
-    process::run_shown(&mut cargo, CARGO_LIMIT)?;
-    Ok(Outcome::Passed(String::new()))
+    cargo
 }
 
 fn ourselves(args: &[&str]) -> Result<Command> {
