@@ -142,7 +142,11 @@ impl BootReport {
     /// Whether nothing that is wrong with the boot is still being mended.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.end.is_some() && !self.failed.iter().any(|failed| failed.again)
+        // A target that was missed is not reached later: its start was given up.
+        let Some(end) = &self.end else {
+            return false;
+        };
+        !end.reached || !self.failed.iter().any(|failed| failed.again)
     }
 
     /// What is wrong with the boot; `None`: the target was reached and nothing failed.
