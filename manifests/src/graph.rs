@@ -1,4 +1,5 @@
-//! This file looks at all units together: cycles of order, impossible targets, dead units, capacity.
+//! This file looks at all units together: cycles of order, impossible targets, dead units,
+//! capacity.
 
 use crate::diagnostic::{Diagnostic, Id, Span};
 use crate::fields::BUILT_IN;
@@ -41,7 +42,8 @@ fn capacity(units: &[Unit], problems: &mut Vec<Diagnostic>) {
         let most = most.unwrap_or(last);
         let message = format!("{edges} edges between units, and at most {EDGE_COUNT_MAX} fit");
         let help = format!(
-            "each reference makes an edge and its reverse, `requires` four; `{}` alone refers to {}",
+            "each reference makes an edge and its reverse, `requires` four; \
+             `{}` alone refers to {}",
             most.name,
             most.relations.len()
         );

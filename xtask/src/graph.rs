@@ -3,7 +3,8 @@
 use crate::cli::Graph;
 use crate::{house, process, product};
 use anyhow::{Context, Result};
-use manifests::model::{RelationKind, Unit, UnitKind};
+use manifests::fields::BUILT_IN;
+use manifests::model::{Relation, RelationKind, Unit, UnitKind};
 use qemu_tests::progress::say;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -62,24 +63,26 @@ fn text(units: &[Unit]) -> String {
 
 /// A unit's relations, in the manifest's words; an order that another relation implies is left out.
 fn relations<'a>(units: &'a [Unit], unit: &'a Unit) -> Vec<(&'static str, &'a str)> {
-    let needs = |to: usize| {
-        let strong = [RelationKind::Requires, RelationKind::BindsTo];
-        unit.relations
-            .iter()
-            .any(|other| other.to == to && strong.contains(&other.kind))
-    };
     let shown = unit.relations.iter().filter_map(|relation| {
         let word = match relation.kind {
             RelationKind::Requires => "requires",
             RelationKind::Wants => "wants",
             RelationKind::BindsTo => "binds-to",
             RelationKind::Conflicts => "conflicts",
-            RelationKind::After if needs(relation.to) => return None,
+            RelationKind::After if is_implied(unit, relation) => return None,
             RelationKind::After => "after",
         };
         Some((word, units.get(relation.to)?.name.as_str()))
     });
     shown.collect()
+}
+
+/// Whether an order was written nowhere, but comes with another relation.
+fn is_implied(unit: &Unit, order: &Relation) -> bool {
+    let brings = |other: &Relation| {
+        other.kind != RelationKind::After && other.to == order.to && other.span == order.span
+    };
+    order.span.file == BUILT_IN || unit.relations.iter().any(brings)
 }
 
 /// The graph in Graphviz's language; an arrow goes from a unit to one that it needs.

@@ -1,7 +1,7 @@
 //! This file turns the machine's apt settings into private ones for another architecture.
 //!
-//! It copies the sources without their limits to some architectures, and nothing else; keys, proxies
-//! and passwords stay where they are.
+//! It copies the sources without their limits to some architectures, and nothing else; keys,
+//! proxies and passwords stay where they are.
 
 use anyhow::{Context, Result};
 use std::fs;
