@@ -11,6 +11,10 @@ use crate::supervisor::Core;
 use crate::time::Instant;
 use crate::unit::{Program, Readiness};
 
+/// Effects performed in one turn, about: creating a process is the dearest and takes 0.1 ms, so the
+/// next exit or request is seen within 10 ms however many units there are.
+const EFFECTS_PER_TURN_MAX: u32 = 64;
+
 /// A core and the system that it runs on.
 #[derive(Debug)]
 pub struct Driver<'a, P> {
@@ -21,6 +25,8 @@ pub struct Driver<'a, P> {
     answer: Buffer,
     /// The client whose request is being decided, until it has its answer.
     asking: Option<ClientId>,
+    /// The last turn ended before all was done that follows from its event.
+    unfinished: bool,
 }
 
 impl<'a, P: Platform> Driver<'a, P> {
@@ -33,6 +39,7 @@ impl<'a, P: Platform> Driver<'a, P> {
             report,
             answer: [0; FRAME_BYTES_MAX],
             asking: None,
+            unfinished: false,
         }
     }
 
@@ -62,10 +69,16 @@ impl<'a, P: Platform> Driver<'a, P> {
         while self.turn() {}
     }
 
-    /// Waits for one thing to happen and does all that follows from it. `false` after the
-    /// machine's last act, should the platform have returned from it.
+    /// Waits for one thing to happen and does what follows from it, a bounded amount; the rest
+    /// follows in the next turns, which do not sleep. `false` after the machine's last act, should
+    /// the platform have returned from it.
     pub fn turn(&mut self) -> bool {
-        match self.platform.wait(self.core.next_deadline()) {
+        let until = if self.unfinished {
+            Some(Instant::ZERO)
+        } else {
+            self.core.next_deadline()
+        };
+        match self.platform.wait(until) {
             Wake::Event(event) => self.step(event),
             Wake::Frame(client) => self.frame(client),
         }
@@ -74,9 +87,16 @@ impl<'a, P: Platform> Driver<'a, P> {
     fn step(&mut self, event: Event) -> bool {
         let now = self.platform.now();
         self.core.step(event, now);
+        self.unfinished = false;
+        let mut count: u32 = 0;
         while let Some(effect) = self.core.next_effect(now) {
             if !self.perform(effect, now) {
                 return false;
+            }
+            count = count.saturating_add(1);
+            if count >= EFFECTS_PER_TURN_MAX && self.core.may_pause() {
+                self.unfinished = true;
+                break;
             }
         }
         true

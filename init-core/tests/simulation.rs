@@ -25,6 +25,7 @@ fn run(seed: u64) -> Machine {
     let units = 3 + random.below(most);
     let mut machine = Machine::new(graph(&mut random, units));
     write_scripts(&mut random, &mut machine);
+    machine.effects_per_turn = [u32::MAX, 1, 5][random.below(3)];
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         machine.boot();
         for _ in 0..DISTURBANCE_COUNT {

@@ -228,7 +228,7 @@ impl EventSource for Fake {
                 self.owed_none_left = false;
                 return Wake::Event(Event::NoChildLeft);
             }
-            let limit = until.unwrap_or(Instant::MAX);
+            let limit = until.unwrap_or(Instant::MAX).max(self.now);
             let due = self.agenda.first_key_value().map(|(&at, _)| at);
             match due {
                 Some(at) if at.0 <= limit => {

@@ -164,6 +164,12 @@ impl<'a> Core<'a> {
         }
     }
 
+    /// Whether the driver may take in another event before [`Self::next_effect`] has said `None`:
+    /// what is left to do waits in the run queue, and the effects' queue is empty.
+    pub fn may_pause(&self) -> bool {
+        self.effects.is_empty()
+    }
+
     /// When to wake although nothing happened.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.system.phase == Phase::Final {

@@ -29,6 +29,10 @@ impl Outbox {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Queues an effect; `false`: full, and nothing was changed.
     pub(super) fn push(&mut self, effect: Effect) -> bool {
         if self.count == EFFECT_COUNT_MAX {

@@ -19,6 +19,9 @@ const PLACES: usize = 512;
 /// Turns after which a test that should have settled has not.
 const TURN_COUNT_MAX: usize = 200_000;
 
+/// Effects after which an event that should have come to its end has not.
+const EFFECT_COUNT_MAX: u32 = 200_000;
+
 pub const fn ms(ms: u64) -> Duration {
     Duration::from_ms(ms)
 }
@@ -35,8 +38,11 @@ pub struct Machine {
     /// What happened, as words: "spawn a", "ready a", "reply 0 done" ..
     pub trace: Vec<(Instant, String)>,
     pub finished: bool,
+    /// How many effects are performed before the next event, as by a driver whose turn is over.
+    pub effects_per_turn: u32,
     pub witness: Witness,
     clients: u16,
+    unfinished: bool,
 }
 
 impl Machine {
@@ -56,8 +62,10 @@ impl Machine {
             fake,
             trace: Vec::new(),
             finished: false,
+            effects_per_turn: u32::MAX,
             witness: Witness::default(),
             clients: 0,
+            unfinished: false,
         }
     }
 
@@ -141,11 +149,19 @@ impl Machine {
             _ => {}
         }
         self.core.step(event, now);
-        let mut effects = 0;
+        self.unfinished = false;
+        let mut effects: u32 = 0;
         while let Some(effect) = self.core.next_effect(now) {
             self.perform(effect, now);
             effects += 1;
-            assert!(effects < TURN_COUNT_MAX, "the core does not come to an end");
+            assert!(
+                effects < EFFECT_COUNT_MAX,
+                "the core does not come to an end"
+            );
+            if effects >= self.effects_per_turn && self.core.may_pause() {
+                self.unfinished = true;
+                break;
+            }
         }
         self.witness.check(&self.core, self.manifest);
     }
@@ -159,12 +175,15 @@ impl Machine {
     pub fn run_for(&mut self, span: Duration) -> &mut Self {
         let end = self.fake.now().after(span);
         for _ in 0..TURN_COUNT_MAX {
-            let until = self.core.next_deadline().map_or(end, |due| due.min(end));
+            let until = match self.core.next_deadline() {
+                _ if self.unfinished => Instant::ZERO,
+                due => due.map_or(end, |due| due.min(end)),
+            };
             match self.fake.wait(Some(until)) {
                 Wake::Event(Event::Tick) => {
                     self.event(Event::Tick);
                     let more = self.core.next_deadline().is_some_and(|due| due <= end);
-                    if self.fake.now() >= end && !more {
+                    if self.fake.now() >= end && !more && !self.unfinished {
                         return self;
                     }
                 }

@@ -1,0 +1,120 @@
+//! This file shows the production loop at work: from boot to the last act, on the fake platform.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{Graph, ms, secs};
+use init_core::effect::FinalAction;
+use init_core::event::{BootOptions, Event, MachineRequest};
+use init_core::hal::Wake;
+use init_core::hal::fake::{Act, Fake};
+use init_core::ident::{ClientId, Role, UnitId};
+use init_core::protocol::{self, Change, Request};
+use init_core::status::UnitState;
+use init_core::unit::UnitKind;
+use init_core::{Driver, Storage};
+
+const CLIENT: ClientId = ClientId {
+    slot: 0,
+    generation: 1,
+};
+
+fn driver(graph: Graph, fake: Fake) -> Driver<'static, Fake> {
+    let storage: &'static mut Storage<512> = Box::leak(Box::new(Storage::new()));
+    Driver::new(storage.core(graph.manifest()), fake)
+}
+
+#[test]
+fn a_machine_boots_serves_and_is_switched_off() {
+    let mut fake = Fake::default();
+    let off = Wake::Event(Event::Machine(MachineRequest::PowerOff));
+    fake.arrange(secs(10), off);
+    let graph = Graph::new("target main wants b\n service a\n service b requires a");
+    let mut driver = driver(graph, fake);
+    driver.run(BootOptions::default());
+    let fake = driver.platform();
+    let spawned: Vec<u16> = fake
+        .acts
+        .iter()
+        .filter_map(|(_, act)| match act {
+            Act::Spawn(child) => Some(child.unit.0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(spawned, [1, 2]);
+    assert_eq!(
+        fake.acts.last().map(|(_, act)| *act),
+        Some(Act::Finish(FinalAction::PowerOff))
+    );
+    assert_eq!(fake.running_count(), 0);
+    let text = String::from_utf8(fake.console.0.clone()).unwrap();
+    assert!(text.lines().count() > 4, "{text}");
+    assert!(
+        text.lines().all(|line| line.starts_with("init: ")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_client_that_waits_has_one_answer_and_it_comes_when_the_unit_is_stopped() {
+    let mut fake = Fake::default();
+    let request = Request::Change {
+        change: Change::Stop,
+        name: "a",
+        wait: true,
+    };
+    let mut buffer = [0; init_core::limits::FRAME_BYTES_MAX];
+    let mut writer = protocol::Writer::new(&mut buffer);
+    writer.add(&request).unwrap();
+    let length = writer.length();
+    fake.frames.insert(CLIENT.slot, buffer[..length].to_vec());
+    let slow = init_core::hal::fake::Script {
+        on_stop: Some(ms(300)),
+        ..init_core::hal::fake::Script::RUNS
+    };
+    fake.script(UnitId(1), Role::Main, &[slow]);
+    fake.arrange(secs(1), Wake::Frame(CLIENT));
+    let mut driver = driver(Graph::new("target main wants a\n service a"), fake);
+    driver.boot(BootOptions::default());
+    while !driver.platform().idle {
+        driver.turn();
+    }
+    let answers: Vec<_> = driver
+        .platform()
+        .acts
+        .iter()
+        .filter(|(_, act)| *act == Act::Frame(CLIENT))
+        .collect();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].0.as_us(), 1_300_000);
+    assert_eq!(
+        driver.core().status(UnitId(1)).unwrap().state,
+        UnitState::Inactive
+    );
+}
+
+#[test]
+fn a_turn_is_bounded_however_many_units_there_are() {
+    let mut graph = Graph::empty();
+    graph
+        .units
+        .push(common::graph::unit("main", UnitKind::Target));
+    for index in 0..500 {
+        let name: &'static str = format!("u{index}").leak();
+        graph
+            .units
+            .push(common::graph::unit(name, UnitKind::Service));
+        graph.relate(0, init_core::unit::EdgeKind::Wants, index + 1);
+    }
+    let mut driver = driver(graph, Fake::default());
+    driver.boot(BootOptions::default());
+    let mut before = driver.platform().acts.len();
+    assert!(before < 100, "{before} in the first turn");
+    while !driver.platform().idle {
+        driver.turn();
+        let after = driver.platform().acts.len();
+        assert!(after - before < 100, "{} in one turn", after - before);
+        before = after;
+    }
+    assert_eq!(driver.core().machine_status().ready, 501);
+}
