@@ -161,7 +161,6 @@ fn missing(expectations: &[Expectation], lines: &[(Duration, String)]) -> Vec<St
         match expectation.judge(lines) {
             Standing::Met(..) => None,
             Standing::Missing(line) => Some(format!("not shown that {what} (no line {line:?})")),
-            Standing::NotSlower(gaps) => Some(format!("not shown that {what} (waits: {gaps:.2?})")),
         }
     });
     missing.collect()
@@ -178,7 +177,7 @@ fn show(expectations: &[Expectation], lines: &[(Duration, String)]) {
                     line.trim()
                 );
             }
-            Standing::Missing(_) | Standing::NotSlower(_) => {
+            Standing::Missing(_) => {
                 println!("NOT SHOWN: {}", expectation.what);
             }
         }
