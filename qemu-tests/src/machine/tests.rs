@@ -28,6 +28,7 @@ fn board(program: &str, args: &[&str]) -> Board {
         page_bytes: 4096,
         console: "ttyS0".to_string(),
         capabilities: Vec::new(),
+        rustflags: Vec::new(),
         kernel: Kernel {
             packages: Vec::new(),
             append: "console=ttyS0".to_string(),
