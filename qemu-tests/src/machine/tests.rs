@@ -1,7 +1,6 @@
 //! This file tests the machine with shell scripts in the place of QEMU.
 
 use super::*;
-use manifests::board::{Budget, Kernel, Qemu};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -19,32 +18,20 @@ fn machine(script: &str) -> (tempfile::TempDir, Result<Machine>) {
     (folder, machine)
 }
 
+/// A board as its file would describe it.
 fn board(program: &str, args: &[&str]) -> Board {
-    Board {
-        folder: PathBuf::new(),
-        name: "toy".to_string(),
-        triple: String::new(),
-        debian_arch: String::new(),
-        page_bytes: 4096,
-        console: "ttyS0".to_string(),
-        capabilities: Vec::new(),
-        rustflags: Vec::new(),
-        kernel: Kernel {
-            packages: Vec::new(),
-            append: "console=ttyS0".to_string(),
-        },
-        qemu: Qemu {
-            program: program.to_string(),
-            package: "toys".to_string(),
-            args: args.iter().map(ToString::to_string).collect(),
-        },
-        budget: Budget {
-            file_kib: 1,
-            text_kib: None,
-            data_kib: None,
-            bss_kib: None,
-        },
-    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let toy = folder.path().join("toy");
+    std::fs::create_dir(&toy).expect("a folder of the board");
+    let text = format!(
+        "name = \"toy\"\ntriple = \"armv7-unknown-linux-musleabihf\"\ndebian-arch = \"armhf\"\n\
+         page-size = 4096\nconsole = \"ttyS0\"\ncapabilities = []\n\
+         [kernel]\npackages = [\"k\"]\nappend = \"console=ttyS0\"\n\
+         [qemu]\nprogram = {program:?}\npackage = \"toys\"\nargs = {args:?}\n\
+         [budget]\nfile-kib = 1\n"
+    );
+    std::fs::write(toy.join("board.toml"), text).expect("a board.toml");
+    Board::load(&toy).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
