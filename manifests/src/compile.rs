@@ -80,6 +80,15 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Whether the manifest's `boards` allow a board of that name.
+    #[must_use]
+    pub fn is_meant_for(&self, board: &str) -> bool {
+        let boards = crate::sections::written_boards(&self.tree.table);
+        boards.is_empty() || boards.iter().any(|each| each == board)
+    }
+}
+
 /// Compiles the manifest that the request names.
 #[must_use]
 pub fn compile(request: &Request<'_>) -> Outcome {
@@ -240,6 +249,7 @@ impl Compiler<'_> {
             packages: plain("packages"),
             folders: fields.texts("folders").into_iter().map(place).collect(),
             exclude: plain("exclude"),
+            modules: plain("modules"),
         }
     }
 

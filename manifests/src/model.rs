@@ -42,6 +42,8 @@ pub struct Rootfs {
     pub folders: Vec<PathBuf>,
     /// What is left out, relative to the root.
     pub exclude: Vec<String>,
+    /// Kernel modules.
+    pub modules: Vec<String>,
 }
 
 /// What a unit is.

@@ -239,7 +239,8 @@ pub fn apply_overlays(tree: &mut Tree, board: &str, reader: &mut Reader) {
     }
 }
 
-fn written_boards(root: &Table) -> Vec<String> {
+/// The boards that the product says it is meant for; empty: all.
+pub fn written_boards(root: &Table) -> Vec<String> {
     let product = root.get("product").map(|entry| &entry.item.node);
     let Some(Node::Table(product)) = product else {
         return Vec::new();

@@ -53,7 +53,7 @@ pub fn recipe(product: &Path, board: &Board) -> Result<Recipe> {
         packages: rootfs.packages,
         folders: rootfs.folders,
         exclude: rootfs.exclude,
-        ..Recipe::default()
+        modules: rootfs.modules,
     })
 }
 

@@ -57,6 +57,8 @@ pub const KEYS: &[Key] = &[
         r#"["rootfs/gateway"]"#),
     key("exclude", ROOTFS, Kind::Texts, "[]",
         "Paths that are left out, relative to the root.", r#"["usr/share/doc"]"#),
+    key("modules", ROOTFS, Kind::Texts, "[]",
+        "Kernel modules that the image carries, with all that they need.", r#"["ext4"]"#),
     key("loopback", &[Section::Network], Kind::Boolean, "true",
         "Whether the loopback interface is brought up.", "false"),
     key("source", MOUNT, Kind::Text, "",
