@@ -55,47 +55,34 @@ pub fn run<'a>(client: &mut impl Client, words: Words<'a>) -> u8 {
 impl<C: Client> Tool<'_, '_, C> {
     fn perform(&mut self, Parsed { command, wait }: Parsed, words: Words<'_>) -> u8 {
         let buffer = &mut [0; FRAME_BYTES_MAX];
-        let units = &mut units(words);
         let result = match command {
             Command::Help => self.help(),
             Command::Version => self.version(buffer),
             Command::List => self.list(buffer),
-            Command::Status => self.statuses(units, buffer),
-            Command::Change(change) => self.each(buffer, units, &mut |tool, name, buffer| {
-                tool.change(change, name, wait, buffer)
-            }),
+            Command::Status if units(words).next().is_none() => self.machine(buffer),
+            Command::Status => self.each(words, None, buffer),
+            Command::Change(change) => self.each(words, Some((change, wait)), buffer),
             Command::Act(request) => self.act(request, buffer),
         };
         result.unwrap_or_else(|trouble| self.complain_of_trouble(trouble))
     }
 
-    fn statuses(
-        &mut self,
-        units: &mut dyn Iterator<Item = &str>,
-        buffer: &mut Buffer,
-    ) -> Result<u8, Trouble> {
-        match units.next() {
-            None => self.machine(buffer),
-            Some(first) => {
-                let mut units = core::iter::once(first).chain(units);
-                self.each(buffer, &mut units, &mut |tool, name, buffer| {
-                    tool.status(name, buffer)
-                })
-            }
-        }
-    }
-
-    /// Does the same for each unit, also after a failure; the first failure's code is the result.
+    /// Changes each unit, or shows its status; goes on after a failure. The first failure's code is
+    /// the result.
+    #[inline(never)]
     fn each(
         &mut self,
+        words: Words<'_>,
+        change: Option<(Change, bool)>,
         buffer: &mut Buffer,
-        units: &mut dyn Iterator<Item = &str>,
-        step: &mut dyn FnMut(&mut Self, &str, &mut Buffer) -> Result<u8, Trouble>,
     ) -> Result<u8, Trouble> {
         self.open(buffer)?;
         let mut result = DONE;
-        for name in units {
-            let code = step(self, name, buffer)?;
+        for name in units(words) {
+            let code = match change {
+                Some((change, wait)) => self.change(change, name, wait, buffer)?,
+                None => self.status(name, buffer)?,
+            };
             result = if result == DONE { code } else { result };
         }
         Ok(result)
@@ -137,10 +124,8 @@ impl<C: Client> Tool<'_, '_, C> {
     fn status(&mut self, name: &str, buffer: &mut Buffer) -> Result<u8, Trouble> {
         let response = message(self.ask(&Request::Unit { name }, buffer)?)?;
         let Response::Unit(unit, detail) = response else {
-            return match self.settle(name, response) {
-                Some(code) => Ok(code),
-                None => self.no_such_unit(name, buffer),
-            };
+            let code = self.settle(name, response);
+            return code.map_or_else(|| self.no_such_unit(name, buffer), Ok);
         };
         self.say(format_args!("{}", Unit(&unit, &detail)));
         let is_active = unit.state == UnitState::Active;
