@@ -7,6 +7,7 @@ use init_core::unit::{
     Backoff, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
     RestartPolicy, ShutdownDesc, StartLimit, StopPolicy, Stream, Success, UnitDesc, UnitKind,
 };
+use std::collections::BTreeSet;
 
 pub static PROGRAM: Exec = Exec {
     program: c"/bin/program",
@@ -110,25 +111,26 @@ impl Graph {
 
     /// The compiled form; leaked.
     pub fn manifest(mut self) -> &'static Manifest {
+        let id = |index: usize| UnitId(u16::try_from(index).unwrap());
+        let mut ends = vec![BTreeSet::new(); self.units.len() * EdgeKind::COUNT];
+        for (order, &(a, kind, b)) in self.edges.iter().enumerate() {
+            let (kind, reverse) = (kind as usize, kind as usize + 5);
+            ends[a * EdgeKind::COUNT + kind].insert((order, id(b)));
+            ends[b * EdgeKind::COUNT + reverse].insert((order, id(a)));
+        }
         let mut edges: Vec<UnitId> = Vec::new();
-        for from in 0..self.units.len() {
-            for kind in 0..EdgeKind::COUNT {
-                self.units[from].edges[kind] = u16::try_from(edges.len()).unwrap();
-                let mut others: Vec<UnitId> = Vec::new();
-                for &(a, edge, b) in &self.edges {
-                    let other = match kind {
-                        _ if edge as usize == kind && a == from => b,
-                        _ if edge as usize + 5 == kind && b == from => a,
-                        _ => continue,
-                    };
-                    let other = UnitId(u16::try_from(other).unwrap());
-                    if !others.contains(&other) {
-                        others.push(other);
-                    }
+        for (from, desc) in self.units.iter_mut().enumerate() {
+            for kind in 0..=EdgeKind::COUNT {
+                desc.edges[kind] = u16::try_from(edges.len()).unwrap();
+                let mut seen = BTreeSet::new();
+                if kind < EdgeKind::COUNT {
+                    let all = ends[from * EdgeKind::COUNT + kind].iter();
+                    edges.extend(
+                        all.map(|(_, other)| *other)
+                            .filter(|other| seen.insert(*other)),
+                    );
                 }
-                edges.extend(others);
             }
-            self.units[from].edges[EdgeKind::COUNT] = u16::try_from(edges.len()).unwrap();
         }
         let units: &'static [UnitDesc] = Box::leak(self.units.into_boxed_slice());
         let mut by_name: Vec<UnitId> = (0..units.len())
