@@ -21,12 +21,12 @@ pub const UNIT_BYTES: usize = size_of::<Unit>() + size_of::<Scratch>() + size_of
 const _: () = assert!(UNIT_BYTES <= 256);
 
 impl<const UNITS: usize> Storage<UNITS> {
-    /// Memory in which nothing has happened.
+    /// Memory that [`Self::core`] makes ready.
     pub const fn new() -> Self {
         Self {
-            units: [Unit::NEW; UNITS],
+            units: [Unit::BLANK; UNITS],
             scratch: [Scratch::EMPTY; UNITS],
-            slots: [Slot::EMPTY; UNITS],
+            slots: [Slot::BLANK; UNITS],
         }
     }
 

@@ -19,6 +19,13 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// What memory holds before [`Deadlines::new`]: all zero bits, for .bss.
+    pub const BLANK: Self = Self {
+        entry: UnitId(0),
+        due: Instant::ZERO,
+        place: 0,
+    };
+
     /// Nothing entered.
     pub const EMPTY: Self = Self {
         entry: UnitId(0),
