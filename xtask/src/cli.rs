@@ -53,7 +53,7 @@ pub struct Scenarios {
 pub struct Check {
     /// A manifest, or the name of one in manifests/products
     pub file: String,
-    /// A folder of board/linux; the first of them by default
+    /// A folder of board/linux; all that the product is meant for by default
     #[arg(long)]
     pub board: Option<String>,
     /// Print the manifest as it is after includes and overlays, each key with its origin

@@ -20,22 +20,38 @@ use std::path::Path;
 pub fn check(check: &Check) -> Result<()> {
     let product = house::product(&check.file)?;
     let rootfs = check.rootfs.as_deref();
-    let mut boards = house::chosen(check.board.as_deref())?;
-    if check.board.is_none() {
-        // What is wrong for the first board is mostly wrong for all: say it once.
-        boards.truncate(1);
-    }
-    for board in &boards {
-        let outcome = compiled(&product, board, rootfs)?;
-        if check.expand {
+    let mut said = Vec::new();
+    let mut refused = Vec::new();
+    let mut expanded = false;
+    for board in house::chosen(check.board.as_deref())? {
+        let outcome = outcome(&product, &board, rootfs)?;
+        if check.board.is_none() && !outcome.is_meant_for(&board.name) {
+            continue;
+        }
+        // What is wrong for one board is mostly wrong for all: say it once.
+        let text = outcome.render(std::io::stderr().is_terminal());
+        if !said.contains(&text) {
+            eprint!("{text}");
+            said.push(text);
+        }
+        if check.expand && !expanded {
+            expanded = true;
             print!("{}", expand::toml(&outcome.tree, &outcome.sources));
         }
-        let units = outcome.product.map_or(0, |made| made.units.len());
+        let Some(made) = outcome.product else {
+            refused.push(board.name);
+            continue;
+        };
+        let units = made.units.len();
+        let name = house::shown(&product);
         say(&format!(
-            "{}: {units} units, no error on {}",
-            house::shown(&product),
+            "{name}: {units} units, no error on {}",
             board.name
         ));
+    }
+    if !refused.is_empty() {
+        let name = house::shown(&product);
+        bail!("{name} has errors on {}, see above", refused.join(", "));
     }
     Ok(())
 }
@@ -59,15 +75,7 @@ pub fn recipe(product: &Path, board: &Board) -> Result<Recipe> {
 
 /// The compiled manifest; what is to be said of it goes to stderr.
 pub fn compiled(product: &Path, board: &Board, rootfs: Option<&Path>) -> Result<Outcome> {
-    let base = std::env::current_dir()?;
-    let request = Request {
-        product,
-        board,
-        rootfs,
-        base: &base,
-        check_only: true,
-    };
-    let outcome = compile::compile(&request);
+    let outcome = outcome(product, board, rootfs)?;
     eprint!("{}", outcome.render(std::io::stderr().is_terminal()));
     if outcome.product.is_none() {
         bail!(
@@ -76,4 +84,15 @@ pub fn compiled(product: &Path, board: &Board, rootfs: Option<&Path>) -> Result<
         );
     }
     Ok(outcome)
+}
+
+fn outcome(product: &Path, board: &Board, rootfs: Option<&Path>) -> Result<Outcome> {
+    let base = std::env::current_dir()?;
+    Ok(compile::compile(&Request {
+        product,
+        board,
+        rootfs,
+        base: &base,
+        check_only: true,
+    }))
 }
