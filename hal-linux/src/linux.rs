@@ -219,6 +219,17 @@ impl Platform for Linux {
     fn console(&mut self) -> &mut Console {
         &mut self.console
     }
+
+    fn memory_kib(&mut self) -> Option<u32> {
+        let mut sum = None;
+        probe::each_line(c"/proc/self/status", |line| {
+            if let Some(kib) = resident(line) {
+                sum = Some(sum.unwrap_or(0_u32).saturating_add(kib));
+            }
+            true
+        });
+        sum
+    }
 }
 
 /// Descriptors 0 to 2 lead somewhere, so that nothing that is opened later lands there.
@@ -231,5 +242,28 @@ fn fill_standard_descriptors() {
             return;
         }
         file.leak();
+    }
+}
+
+/// The number of a line like `RssAnon: 40 kB`, if it is memory that only this program has.
+fn resident(line: &[u8]) -> Option<u32> {
+    let rest = line
+        .strip_prefix(b"RssAnon:")
+        .or_else(|| line.strip_prefix(b"RssShmem:"))?;
+    let digits = rest.strip_suffix(b" kB")?.trim_ascii();
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_memory_of_our_own_counts() {
+        assert_eq!(resident(b"RssAnon:\t      40 kB"), Some(40));
+        assert_eq!(resident(b"RssShmem:\t       4 kB"), Some(4));
+        assert_eq!(resident(b"RssFile:\t      76 kB"), None);
+        assert_eq!(resident(b"RssAnon:\t      kB"), None);
+        assert_eq!(resident(b""), None);
     }
 }

@@ -171,10 +171,14 @@ impl<'a, P: Platform> Driver<'a, P> {
 
     fn tell(&mut self, notice: Notice, now: Instant) {
         let core = &self.core;
+        let status = |unit| core.status(unit);
         self.report
-            .notice(self.platform.console(), now, notice, &|unit| {
-                core.status(unit)
-            });
+            .notice(self.platform.console(), now, notice, &status);
+        if matches!(notice, Notice::BootDone { .. })
+            && let Some(kib) = self.platform.memory_kib()
+        {
+            self.report.memory(self.platform.console(), now, kib);
+        }
     }
 
     fn spawn(&mut self, child: Child, now: Instant) {

@@ -319,4 +319,8 @@ impl Platform for Fake {
     fn console(&mut self) -> &mut Console {
         &mut self.console
     }
+
+    fn memory_kib(&mut self) -> Option<u32> {
+        None
+    }
 }

@@ -25,4 +25,8 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
 
     /// The console. Writing never blocks and never fails; what is dropped is counted.
     fn console(&mut self) -> &mut Self::Console;
+
+    /// What this program costs now, in KiB: anonymous and shared resident memory. `None` where the
+    /// system does not tell. Never blocks.
+    fn memory_kib(&mut self) -> Option<u32>;
 }
