@@ -152,12 +152,20 @@ fn describe_cycle(units: &[Unit], cycle: &[(usize, Relation)]) -> Diagnostic {
     problem.help("`requires` and `binds-to` imply `after`; where order does not matter use `wants`")
 }
 
-/// What starting `root` starts, with the relation that led there.
-fn closure(units: &[Unit], roots: &[usize]) -> Vec<Option<(usize, Relation)>> {
-    let mut came: Vec<Option<(usize, Relation)>> = vec![None; units.len()];
+/// A unit cannot do without these others.
+fn needs(kind: RelationKind) -> bool {
+    matches!(kind, RelationKind::Requires | RelationKind::BindsTo)
+}
+
+/// For each unit how it was reached: from which other, by which reference.
+type Reached = Vec<Option<(usize, Relation)>>;
+
+/// What is reached from `roots` by references of some kinds.
+fn closure(units: &[Unit], roots: &[usize], follows: fn(RelationKind) -> bool) -> Reached {
+    let mut came: Reached = vec![None; units.len()];
     let mut queue: VecDeque<usize> = roots.iter().copied().collect();
     while let Some(at) = queue.pop_front() {
-        for relation in units[at].relations.iter().filter(|each| pulls(each.kind)) {
+        for relation in units[at].relations.iter().filter(|each| follows(each.kind)) {
             if came[relation.to].is_none() && !roots.contains(&relation.to) {
                 came[relation.to] = Some((at, *relation));
                 queue.push_back(relation.to);
@@ -167,39 +175,78 @@ fn closure(units: &[Unit], roots: &[usize]) -> Vec<Option<(usize, Relation)>> {
     came
 }
 
+/// The rule of a request on the device: two units that a target needs refuse it; a unit that is
+/// only wanted gives way.
 fn impossible(units: &[Unit], target: usize, problems: &mut Vec<Diagnostic>) {
-    let came = closure(units, &[target]);
-    let started = |at: usize| at == target || came[at].is_some();
-    for (at, unit) in units.iter().enumerate().filter(|(at, _)| started(*at)) {
+    let needed = closure(units, &[target], needs);
+    let started = closure(units, &[target], pulls);
+    let is_in = |came: &Reached, at: usize| at == target || came[at].is_some();
+    let mut said: Vec<(usize, usize)> = Vec::new();
+    for (at, unit) in units.iter().enumerate() {
         for relation in &unit.relations {
-            if relation.kind != RelationKind::Conflicts || !started(relation.to) {
+            let pair = (at.min(relation.to), at.max(relation.to));
+            let both = is_in(&started, at) && is_in(&started, relation.to);
+            if relation.kind != RelationKind::Conflicts || !both || said.contains(&pair) {
                 continue;
             }
-            let other = &units[relation.to].name;
-            let root = &units[target].name;
-            let message = format!(
-                "target `{root}` starts both `{}` and `{other}`, which exclude each other",
-                unit.name
-            );
-            let mut problem = Diagnostic::new(Id::ImpossibleTarget, relation.span, message)
-                .label("excluded here");
+            said.push(pair);
+            let hard = |unit: usize| is_in(&needed, unit);
+            let (id, message) = match (hard(at), hard(relation.to)) {
+                (true, true) => (Id::ImpossibleTarget, exclusive(units, target, pair)),
+                (true, false) => (Id::GivesWay, gives_way(units, relation.to, at)),
+                (false, _) => (Id::GivesWay, gives_way(units, at, relation.to)),
+            };
+            let mut problem = Diagnostic::new(id, relation.span, message).label("excluded here");
             for end in [at, relation.to] {
-                if let Some((from, relation)) = came[end] {
-                    let text = format!("`{}` brings `{}`", units[from].name, units[end].name);
-                    if relation.span.file != BUILT_IN {
-                        problem = problem.related(relation.span, text);
-                    }
-                }
+                let came = if hard(end) { &needed } else { &started };
+                problem = explain(units, came, end, problem);
             }
             problems.push(problem);
         }
     }
 }
 
+fn exclusive(units: &[Unit], target: usize, (one, other): (usize, usize)) -> String {
+    let name = |at: usize| units[at].name.as_str();
+    format!(
+        "target `{}` needs both `{}` and `{}`, which exclude each other",
+        name(target),
+        name(one),
+        name(other)
+    )
+}
+
+fn gives_way(units: &[Unit], loser: usize, winner: usize) -> String {
+    let (loser, winner) = (&units[loser].name, &units[winner].name);
+    format!("`{loser}` is only wanted and gives way to `{winner}`: it is not started")
+}
+
+/// Adds the chain of references that leads to a unit, the last one first.
+fn explain(units: &[Unit], came: &Reached, end: usize, mut problem: Diagnostic) -> Diagnostic {
+    let mut at = end;
+    while let Some((from, relation)) = came[at] {
+        let known = problem
+            .related
+            .iter()
+            .any(|(span, _)| *span == relation.span);
+        if relation.span.file != BUILT_IN && !known {
+            let verb = if needs(relation.kind) {
+                "needs"
+            } else {
+                "wants"
+            };
+            let text = format!("`{}` {verb} `{}`", units[from].name, units[at].name);
+            problem = problem.related(relation.span, text);
+        }
+        at = from;
+    }
+    problem
+}
+
 fn unreachable(units: &[Unit], problems: &mut Vec<Diagnostic>) {
     let is_target = |at: &usize| units[*at].kind == UnitKind::Target;
     let roots: Vec<usize> = (0..units.len()).filter(is_target).collect();
-    let came = closure(units, &roots);
+    let came = closure(units, &roots, pulls);
     let mut said: Vec<Span> = Vec::new();
     for (at, unit) in units.iter().enumerate() {
         let dead = came[at].is_none() && !roots.contains(&at) && !unit.is_implicit();
