@@ -62,8 +62,8 @@ impl<const N: usize> core::fmt::Write for Text<N> {
 
 /// The word with this index in a table of words that are ended by `end`, the last one too.
 pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'static str> {
-    let (mut start, mut skip) = (0_usize, index);
-    for (at, byte) in table.bytes().enumerate() {
+    let (mut start, mut at, mut skip) = (0_usize, 0_usize, index);
+    for byte in table.bytes() {
         if byte == end {
             if skip == 0 {
                 return table.get(start..at);
@@ -71,6 +71,7 @@ pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'stati
             skip = skip.saturating_sub(1);
             start = at.saturating_add(1);
         }
+        at = at.saturating_add(1);
     }
     None
 }

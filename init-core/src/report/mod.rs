@@ -85,7 +85,8 @@ impl Report {
             text,
             problem,
         } = *warning;
-        let text = text.escape_ascii();
+        // A line shows control characters as `?`.
+        let text = core::str::from_utf8(text).unwrap_or("(no text)");
         let problem = problem.text();
         if column == 0 {
             write_line(out, now, format_args!("argument {word}: {text}: {problem}"));

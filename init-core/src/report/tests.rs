@@ -266,7 +266,7 @@ fn banner_warnings_and_memory_are_lines_like_the_others() {
     let version = env!("CARGO_PKG_VERSION");
     let text = format!(
         "init: [    0.000] sysMaster {version}: gateway on virt-aarch64, 6 units, target online\n\
-init: [    0.009] kernel command line, word 2, column 7: sysmaster.log=\\x1b[2J: use quiet, normal \
+init: [    0.009] kernel command line, word 2, column 7: sysmaster.log=?[2J: use quiet, normal \
 or debug\n\
 init: [    0.009] argument 2: sysmaster.: unknown; known are sysmaster.target= and \
 sysmaster.log=\n\

@@ -49,12 +49,16 @@ fn distance(from: &[u8], to: &[u8]) -> Option<usize> {
     // `row[i]` is the distance between the first `i` bytes of `to` and what was seen of `from`.
     let mut row = [0_usize; NAME_BYTES_MAX + 1];
     let row = row.get_mut(..=to.len())?;
-    row.iter_mut()
-        .enumerate()
-        .for_each(|(index, cell)| *cell = index);
-    for (done, &byte) in from.iter().enumerate() {
+    let mut count = 0_usize;
+    for cell in row.iter_mut() {
+        *cell = count;
+        count = count.saturating_add(1);
+    }
+    let mut done = 0_usize;
+    for &byte in from {
         let mut diagonal = done;
-        let mut left = done.saturating_add(1);
+        done = done.saturating_add(1);
+        let mut left = done;
         let (first, cells) = row.split_first_mut()?;
         *first = left;
         for (cell, &other) in cells.iter_mut().zip(to) {
