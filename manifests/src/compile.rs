@@ -154,12 +154,17 @@ fn is_news(id: Id, whole: bool, failed: bool) -> bool {
     }
 }
 
-/// Leaves the first error of each place, and no error twice.
+/// Leaves the first error of each place, and no error twice. What is missing has no place of its
+/// own: there, each text counts.
 fn one_a_statement(problems: &mut Vec<Diagnostic>) {
-    let mut seen: Vec<Span> = Vec::new();
+    let mut seen: Vec<(Span, String)> = Vec::new();
     problems.retain(|problem| {
-        let known = problem.is_error() && seen.contains(&problem.span);
-        seen.push(problem.span);
+        let missing = problem.id == Id::MissingKey;
+        let same = |(span, message): &(Span, String)| {
+            *span == problem.span && (!missing || *message == problem.message)
+        };
+        let known = problem.is_error() && seen.iter().any(same);
+        seen.push((problem.span, problem.message.clone()));
         !known
     });
 }
