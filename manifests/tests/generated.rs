@@ -1,12 +1,13 @@
 //! This file compiles the generated tables of all products against `init-core` and looks into them.
 //!
-//! It makes one small program of them under `target/`, which cargo keeps from test to test.
+//! It makes one small program of them and runs it.
+
+mod common;
 
 use manifests::board::Board;
 use manifests::compile::{Request, compile};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// What the program checks of each product: the tables agree with each other.
 const CHECKS: &str = r#"
@@ -100,27 +101,8 @@ fn generated_tables_compile_and_agree_with_each_other() {
             modules.push((board.name.clone(), manifests::emit::emit(&product)));
         }
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("generated");
-    std::fs::create_dir_all(folder.join("src")).expect("target/ can be written");
-    let cargo_toml = format!(
-        "[package]\nname = \"generated\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
-         [dependencies]\ninit-core = {{ path = {:?} }}\n\n[workspace]\n",
-        base.join("init-core")
-    );
-    std::fs::write(folder.join("Cargo.toml"), cargo_toml).expect("target/ can be written");
-    std::fs::write(folder.join("src/main.rs"), main_of(&modules)).expect("target/ can be written");
-    std::fs::copy(base.join("Cargo.lock"), folder.join("Cargo.lock")).expect("there is a lock");
-    let run = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--offline"])
-        .env("CARGO_TARGET_DIR", folder.join("target"))
-        .current_dir(&folder)
-        .output()
-        .expect("cargo is there");
-    let text = String::from_utf8_lossy(&run.stdout);
-    assert!(
-        run.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let text =
+        common::run(&main_of(&modules), folder.path()).unwrap_or_else(|said| panic!("{said}"));
     assert_eq!(text.lines().count(), modules.len(), "{text}");
 }

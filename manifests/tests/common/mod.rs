@@ -24,33 +24,48 @@ fn init_core() -> (PathBuf, PathBuf) {
 }
 
 /// Compiles `tables` as a crate that includes them; what the compiler said if it refused.
+#[allow(dead_code, reason = "not every test compiles a library")]
 pub fn compile(tables: &str, folder: &Path) -> Result<(), String> {
-    let (library, dependencies) = init_core();
     std::fs::write(folder.join("manifest.rs"), tables).expect("the folder can be written");
-    let source = folder.join("lib.rs");
     let text = "#![no_std]\n#![deny(warnings)]\n\
         mod product { include!(\"manifest.rs\"); }\n\
         pub static UNITS: usize = product::UNIT_COUNT;\n\
         pub static ALL: &[init_core::unit::UnitDesc] = product::MANIFEST.units;\n";
+    rustc(text, folder, &["--crate-type=lib", "--emit=metadata"])
+}
+
+/// Compiles and runs a program that knows `init_core`; what it printed.
+#[allow(dead_code, reason = "not every test runs a program")]
+pub fn run(program: &str, folder: &Path) -> Result<String, String> {
+    rustc(
+        program,
+        folder,
+        &["--crate-type=bin", "--crate-name=program"],
+    )?;
+    said(&mut Command::new(folder.join("program")))
+}
+
+fn rustc(text: &str, folder: &Path, how: &[&str]) -> Result<(), String> {
+    let (library, dependencies) = init_core();
+    let source = folder.join("source.rs");
     std::fs::write(&source, text).expect("the folder can be written");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let run = Command::new(rustc)
-        .args([
-            "--edition=2024",
-            "--crate-type=lib",
-            "--emit=metadata",
-            "--extern",
-        ])
+    let mut command = Command::new(rustc);
+    command.arg("--edition=2024").args(how).arg("--extern");
+    command
         .arg(format!("init_core={}", library.display()))
-        .arg("-L")
+        .arg("-L");
+    command
         .arg(format!("dependency={}", dependencies.display()))
-        .arg("--out-dir")
-        .arg(folder)
-        .arg(&source)
-        .output()
-        .expect("rustc runs where cargo runs");
-    match run.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&run.stderr).into_owned()),
+        .arg("--out-dir");
+    said(command.arg(folder).arg(&source)).map(|_| ())
+}
+
+/// Standard output of a command that succeeds, standard error of one that fails.
+fn said(command: &mut Command) -> Result<String, String> {
+    let output = command.output().expect("the program can be started");
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
 }
