@@ -115,7 +115,7 @@ ids! {
     SamePlace = "M038" Error "Two sections make the same path.";
     BadPlaceholder = "M039" Error "`{instance}` stands for nothing.";
     UnknownOverlay = "M040" Warning "An overlay is for a board that the product is not meant for.";
-    GivesWay = "M041" Warning "A unit that is only wanted is excluded by another: it is not started.";
+    GivesWay = "M041" Warning "A unit that is only wanted is excluded by another: it stays down.";
 }
 
 /// One thing said about a manifest.
