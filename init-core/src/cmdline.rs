@@ -135,7 +135,7 @@ fn log_level(word: &[u8]) -> Option<LogLevel> {
 /// around the whole word, or around the value.
 fn key_and_value(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     let text = unquoted(text);
-    let equals = text.iter().skip(1).position(|&byte| byte == b'=');
+    let equals = find(text.get(1..).unwrap_or_default(), &mut |byte| byte == b'=');
     let Some((key, rest)) = equals.and_then(|at| text.split_at_checked(at.saturating_add(1)))
     else {
         return (text, None);
@@ -160,7 +160,7 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     /// A line ends at its first NUL, or where the slice ends.
     fn new(line: &'a [u8]) -> Self {
-        let end = line.iter().position(|&byte| byte == 0);
+        let end = find(line, &mut |byte| byte == 0);
         let line = end.and_then(|end| line.get(..end)).unwrap_or(line);
         Self { line, at: 0 }
     }
@@ -174,18 +174,30 @@ impl<'a> Iterator for Words<'a> {
     type Item = (usize, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let blank = self.rest().iter().take_while(|&&byte| is_space(byte));
-        self.at = self.at.saturating_add(blank.count());
+        let blank = find(self.rest(), &mut |byte| !is_space(byte)).unwrap_or(self.rest().len());
+        self.at = self.at.saturating_add(blank);
         let mut quoted = false;
-        let letters = self.rest().iter().take_while(|&&byte| {
+        let end = find(self.rest(), &mut |byte| {
             quoted ^= byte == b'"';
-            quoted || !is_space(byte)
+            !quoted && is_space(byte)
         });
-        let length = letters.count();
+        let length = end.unwrap_or(self.rest().len());
         let (word, at) = (self.rest().get(..length)?, self.at);
         self.at = at.saturating_add(length);
         (length > 0).then_some((at, word))
     }
+}
+
+/// Where the first byte of a kind is. (`position` counts with a panic in some builds.)
+fn find(bytes: &[u8], is_kind: &mut dyn FnMut(u8) -> bool) -> Option<usize> {
+    let mut at = 0_usize;
+    for &byte in bytes {
+        if is_kind(byte) {
+            return Some(at);
+        }
+        at = at.saturating_add(1);
+    }
+    None
 }
 
 /// White space as the kernel's parser sees it: ASCII's, and Latin-1's no-break space.
