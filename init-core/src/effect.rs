@@ -125,8 +125,10 @@ pub enum Notice {
         target: UnitId,
         /// How many units are ready.
         ready: u16,
-        /// How many units failed.
+        /// How many units failed and rest.
         failed: u16,
+        /// How many units failed or ended and will be started again.
+        retrying: u16,
         /// Since `Boot`.
         took: Duration,
     },

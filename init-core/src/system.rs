@@ -170,13 +170,14 @@ impl Core<'_> {
 
     fn report_boot(&mut self, now: Instant) -> bool {
         self.system.phase = Phase::Up;
-        let (ready, failed) = self.tally();
+        let (ready, failed, retrying) = self.tally();
         let took = now.since(self.system.booted_at);
         self.system.boot_took = Some(took);
         self.tell(Notice::BootDone {
             target: self.system.target,
             ready,
             failed,
+            retrying,
             took,
         });
         true

@@ -44,7 +44,7 @@ impl Core<'_> {
 
     /// What is known of the machine.
     pub fn machine_status(&self) -> MachineStatus {
-        let (ready, failed) = self.tally();
+        let (ready, failed, _) = self.tally();
         let phase = match self.system.phase {
             Phase::Off | Phase::Booting => MachinePhase::Booting,
             Phase::Up => MachinePhase::Up,
@@ -73,18 +73,17 @@ impl Core<'_> {
         self.system.log_level.unwrap_or(self.manifest.log_level)
     }
 
-    /// Units that are up, and units that failed (also those that will be tried again).
-    pub(crate) fn tally(&self) -> (u16, u16) {
-        let (mut ready, mut failed) = (0_u16, 0_u16);
+    /// Units that are up, that failed and rest, and that will be started again.
+    pub(crate) fn tally(&self) -> (u16, u16, u16) {
+        let (mut ready, mut failed, mut retrying) = (0_u16, 0_u16, 0_u16);
         for unit in self.units.iter() {
             match unit.state {
                 State::Up => ready = ready.saturating_add(1),
-                State::Failed(_) | State::GivenUp(_) | State::Backoff => {
-                    failed = failed.saturating_add(1);
-                }
+                State::Failed(_) | State::GivenUp(_) => failed = failed.saturating_add(1),
+                State::Backoff => retrying = retrying.saturating_add(1),
                 State::Inactive | State::Starting | State::Stopping { .. } => {}
             }
         }
-        (ready, failed)
+        (ready, failed, retrying)
     }
 }

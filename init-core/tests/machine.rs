@@ -205,5 +205,5 @@ fn the_boot_is_over_when_all_that_is_left_waits_for_a_retry() {
     machine
         .boot()
         .run_for(ms(50))
-        .expect(&["retry db in 100 #1", "boot-done 4 1"]);
+        .expect(&["retry db in 100 #1", "boot-done 4 0 retrying 1"]);
 }

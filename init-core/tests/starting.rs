@@ -128,7 +128,7 @@ fn what_waits_for_a_retry_starts_when_the_retry_succeeds() {
     machine.expect(&[
         "failed db spawn-error 11",
         "retry db in 100 #1",
-        "boot-done 2 1",
+        "boot-done 2 0 retrying 1",
     ]);
     machine.run_for(ms(200));
     machine.expect(&["ready db", "spawn web", "ready web"]);

@@ -137,9 +137,11 @@ impl Report {
                 target,
                 ready,
                 failed,
+                retrying,
                 took,
             } => {
-                self.boot_done(target, (ready, failed), took, status, emit);
+                let counts = (ready, failed, retrying);
+                self.boot_done(target, counts, took, status, emit);
             }
             Notice::ShutdownBegun(action) => emit(format_args!("{}: begins", action_word(action))),
             Notice::LeftoversAsked => emit(format_args!("asked leftover processes to end")),
@@ -218,7 +220,7 @@ impl Report {
     fn boot_done(
         &self,
         target: UnitId,
-        (ready, failed): (u16, u16),
+        (ready, failed, retrying): (u16, u16, u16),
         took: Duration,
         status: Lookup<'_>,
         emit: Emit<'_>,
@@ -228,9 +230,16 @@ impl Report {
             Some(UnitState::Active) => "reached",
             _ => "NOT reached",
         };
-        emit(format_args!(
-            "boot: {name} {reached} after {took}: {ready} units ready, {failed} failed"
-        ));
+        let counts = format_args!("{ready} units ready, {failed} failed");
+        if retrying == 0 {
+            emit(format_args!(
+                "boot: {name} {reached} after {took}: {counts}"
+            ));
+        } else {
+            emit(format_args!(
+                "boot: {name} {reached} after {took}: {counts}, {retrying} to be started again"
+            ));
+        }
         let mut listed: u16 = 0;
         for (unit, failure) in self.failures(status) {
             if listed == SUMMARY_FAILED_MAX {

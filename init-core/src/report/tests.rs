@@ -171,6 +171,7 @@ fn boot_done(failed: u16) -> Notice {
         target: ONLINE,
         ready: 6 - failed,
         failed,
+        retrying: 0,
         took: ms(912),
     }
 }

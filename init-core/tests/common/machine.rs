@@ -295,7 +295,22 @@ impl Machine {
             Notice::Stopped(id) => format!("stopped {}", name(id)),
             Notice::Killing(id) => format!("killing {}", name(id)),
             Notice::GivenUp(id) => format!("given-up {}", name(id)),
-            Notice::BootDone { ready, failed, .. } => format!("boot-done {ready} {failed}"),
+            Notice::BootDone {
+                ready,
+                failed,
+                retrying: 0,
+                ..
+            } => {
+                format!("boot-done {ready} {failed}")
+            }
+            Notice::BootDone {
+                ready,
+                failed,
+                retrying,
+                ..
+            } => {
+                format!("boot-done {ready} {failed} retrying {retrying}")
+            }
             Notice::ShutdownBegun(_) => "shutdown".into(),
             Notice::LeftoversAsked => "leftovers-asked".into(),
             Notice::LeftoversKilled => "leftovers-killed".into(),
