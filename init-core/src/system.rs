@@ -42,6 +42,8 @@ pub(crate) struct System {
     pub(crate) phase: Phase,
     pub(crate) log_level: Option<LogLevel>,
     target: UnitId,
+    /// The machine went to the rescue target, and no other target was asked for since.
+    pub(crate) rescued: bool,
     booted_at: Instant,
     pub(crate) boot_took: Option<Duration>,
     action: FinalAction,
@@ -59,6 +61,7 @@ impl System {
             phase: Phase::Off,
             log_level: None,
             target: UnitId(0),
+            rescued: false,
             booted_at: Instant::ZERO,
             boot_took: None,
             action: FinalAction::PowerOff,
@@ -95,6 +98,7 @@ impl Core<'_> {
         self.system.log_level = options.log_level;
         self.system.target = target;
         self.system.booted_at = now;
+        self.system.rescued = Some(target) == self.manifest.rescue_target;
         if let Err(refusal) = self.request(target, Job::Start, now) {
             self.tell(Notice::TargetRefused(target, refusal));
             if let Err(refusal) = self.go_to_rescue(now) {
@@ -134,6 +138,7 @@ impl Core<'_> {
         }
         let target = self.manifest.rescue_target.ok_or(Refusal::NoRescueTarget)?;
         self.isolate(target, now)?;
+        self.system.rescued = true;
         self.tell(Notice::Rescue);
         Ok(())
     }

@@ -82,6 +82,15 @@ fn random_machines_keep_every_rule() {
     println!("{units} units, {spawns} spawns and signals");
 }
 
+/// Seeds that once failed: rescue asked for again and again (108, 5206), a stop that waited for a
+/// unit whose stop had become a start (9800).
+#[test]
+fn seeds_that_once_failed_stay_well() {
+    for seed in [108, 5206, 9800] {
+        run(seed);
+    }
+}
+
 #[test]
 fn a_seed_gives_the_same_run_each_time() {
     for seed in 0..20 {

@@ -161,8 +161,13 @@ impl Core<'_> {
         if new == Job::Start && forgets {
             self.set_state(id, State::Inactive, now);
         }
+        let was_stopping = self.units.get(id).job.is_stopping();
         self.units.get_mut(id).attempted = false;
         self.set_job(id, new, now);
+        if was_stopping && !new.is_stopping() {
+            // Whoever waited for the stop of a unit at rest waits no longer.
+            self.wake_neighbours(id);
+        }
     }
 
     /// Looks whether a unit's job can run, is done, or has to wait.

@@ -7,6 +7,7 @@ use crate::event::{ControlRequest, MachineRequest};
 use crate::ident::{ClientId, UnitId};
 use crate::job::Job;
 use crate::time::{Duration, Instant};
+use crate::unit::UnitKind;
 
 /// A client that waits for a unit.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,9 @@ impl Core<'_> {
             return Err(Refusal::NoSuchUnit);
         }
         self.request(id, job, now)?;
+        if job == Job::Start && self.desc(id).kind == UnitKind::Target {
+            self.system.rescued = Some(id) == self.manifest.rescue_target;
+        }
         let goal = if job == Job::Stop {
             Goal::Down
         } else {

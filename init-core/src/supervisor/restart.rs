@@ -107,13 +107,13 @@ impl Core<'_> {
         }
     }
 
-    /// Whether the machine is in rescue and the unit belongs to it: then there is nowhere to go.
+    /// Whether the machine went to rescue and the unit belongs to it: then there is nowhere to go,
+    /// even if rescue itself was not reached.
     fn is_part_of_rescue(&mut self, id: UnitId) -> bool {
         let Some(target) = self.manifest.rescue_target else {
             return false;
         };
-        let in_rescue = self.units.get(target).is_wanted();
-        in_rescue && self.plan_start(target).is_ok() && self.plan.is_to_start(id)
+        self.system.rescued && self.plan_start(target).is_ok() && self.plan.is_to_start(id)
     }
 
     fn wants_restart(&self, id: UnitId, success: bool) -> bool {
