@@ -70,8 +70,9 @@ impl Control {
         }
     }
 
-    /// A free place, made free if need be; `None` when everybody waits for an answer.
-    fn place(&mut self) -> Option<usize> {
+    /// The place for a new connection: a free one, else the one that has been silent longest;
+    /// `None` when everybody waits for an answer.
+    fn place(&self) -> Option<usize> {
         let deeds = self.deeds;
         let silent_for = |client: &Client| match client.connection {
             None => u32::MAX,
@@ -80,7 +81,6 @@ impl Control {
         let clients = (0..CLIENT_COUNT_MAX).zip(&self.clients);
         let idle = clients.filter(|(_, client)| client.length == 0);
         let (place, _) = idle.max_by_key(|(_, client)| silent_for(client))?;
-        self.clients.get_mut(place)?.connection = None;
         Some(place)
     }
 
@@ -131,6 +131,7 @@ impl Linux {
             return;
         };
         let Ok(slot) = u8::try_from(free) else { return };
+        self.make_room(free);
         if self
             .waiting
             .watch(connection.as_fd(), Source::Client(slot))
@@ -145,6 +146,14 @@ impl Linux {
             client.generation = client.generation.wrapping_add(1);
             client.length = 0;
             client.connection = Some(connection);
+        }
+    }
+
+    /// Disconnects whoever has the place. Nothing of it is awaited: its last frame was answered.
+    fn make_room(&mut self, place: usize) {
+        let client = self.control.clients.get_mut(place);
+        if let Some(connection) = client.and_then(|client| client.connection.take()) {
+            self.waiting.forget(connection.as_fd());
         }
     }
 
