@@ -2,8 +2,8 @@
 //!
 //! A client has at most one frame in process 1's hands; the next stays in the kernel until the
 //! answer has been sent. Whoever is not root or does not read is disconnected. Where all places are
-//! taken, the one that has been silent longest makes room: nobody can keep others out by being
-//! silent.
+//! taken, one that has been silent for some seconds makes room: nobody can keep others out by being
+//! silent, and nobody at work is thrown out.
 
 use crate::cause::Cause;
 use crate::events::Source;
@@ -12,9 +12,10 @@ use crate::sys::fd::{self, Fd};
 use crate::sys::network;
 use core::ffi::CStr;
 use init_core::event::Event;
-use init_core::hal::{ControlPort, Wake};
+use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
+use init_core::time::{Duration, Instant};
 use linux_raw_sys::net;
 use rustix::fd::AsFd;
 use rustix::fs::Mode;
@@ -29,6 +30,10 @@ pub const PATH: &CStr = c"/run/sysmaster/control";
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 8;
 
+/// A client that has said nothing for so long may lose its place to another. A tool at work is
+/// silent for the microseconds between its connection and its request.
+const SILENT_MIN: Duration = Duration::from_secs(2);
+
 /// The control socket and its clients.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -36,14 +41,12 @@ pub(crate) struct Control {
     /// Which file the listener is bound to: device and number.
     bound: Option<(u64, u64)>,
     clients: [Client; CLIENT_COUNT_MAX],
-    /// Rises with everything that a client does.
-    deeds: u32,
 }
 
 #[derive(Debug)]
 struct Client {
-    /// What [`Control::deeds`] was at its last deed.
-    last_deed: u32,
+    /// When it connected or last sent a frame.
+    last_deed: Instant,
     connection: Option<Fd>,
     generation: u16,
     frame: [u8; FRAME_BYTES_MAX],
@@ -52,7 +55,7 @@ struct Client {
 
 impl Client {
     const NONE: Self = Self {
-        last_deed: 0,
+        last_deed: Instant::ZERO,
         connection: None,
         generation: 0,
         frame: [0; FRAME_BYTES_MAX],
@@ -66,21 +69,20 @@ impl Control {
             listener: None,
             bound: None,
             clients: [Client::NONE; CLIENT_COUNT_MAX],
-            deeds: 0,
         }
     }
 
-    /// The place for a new connection: a free one, else the one that has been silent longest;
-    /// `None` when everybody waits for an answer.
-    fn place(&self) -> Option<usize> {
-        let deeds = self.deeds;
-        let silent_for = |client: &Client| match client.connection {
-            None => u32::MAX,
-            Some(_) => deeds.wrapping_sub(client.last_deed),
-        };
+    /// A free place, made free if need be: who has been silent longest goes, but not before
+    /// [`SILENT_MIN`]. `None`: everybody is at work.
+    fn place(&self, now: Instant) -> Option<usize> {
+        let is_free = |client: &Client| client.connection.is_none();
+        if let Some(free) = self.clients.iter().position(is_free) {
+            return Some(free);
+        }
         let clients = (0..CLIENT_COUNT_MAX).zip(&self.clients);
-        let idle = clients.filter(|(_, client)| client.length == 0);
-        let (place, _) = idle.max_by_key(|(_, client)| silent_for(client))?;
+        let silent = clients
+            .filter(|(_, client)| client.length == 0 && now.since(client.last_deed) >= SILENT_MIN);
+        let (place, _) = silent.min_by_key(|(_, client)| client.last_deed)?;
         Some(place)
     }
 
@@ -116,6 +118,7 @@ impl Linux {
     }
 
     pub(crate) fn accept(&mut self) {
+        let now = self.now();
         let Some(listener) = &self.control.listener else {
             return;
         };
@@ -127,7 +130,7 @@ impl Linux {
             return;
         }
         // Everybody waits for an answer: the connection is closed by being dropped.
-        let Some(free) = self.control.place() else {
+        let Some(free) = self.control.place(now) else {
             return;
         };
         let Ok(slot) = u8::try_from(free) else { return };
@@ -139,10 +142,8 @@ impl Linux {
         {
             return;
         }
-        self.control.deeds = self.control.deeds.wrapping_add(1);
-        let deed = self.control.deeds;
         if let Some(client) = self.control.clients.get_mut(free) {
-            client.last_deed = deed;
+            client.last_deed = now;
             client.generation = client.generation.wrapping_add(1);
             client.length = 0;
             client.connection = Some(connection);
@@ -158,6 +159,7 @@ impl Linux {
     }
 
     pub(crate) fn client_ready(&mut self, slot: u8) {
+        let now = self.now();
         let Some(client) = self.control.clients.get_mut(usize::from(slot)) else {
             return;
         };
@@ -176,8 +178,7 @@ impl Linux {
         let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
         match rustix::net::recv(connection, &mut client.frame, flags) {
             Ok((_, length @ 1..=FRAME_BYTES_MAX)) => {
-                self.control.deeds = self.control.deeds.wrapping_add(1);
-                client.last_deed = self.control.deeds;
+                client.last_deed = now;
                 client.length = length;
                 let connection = connection.as_fd();
                 self.waiting

@@ -6,6 +6,7 @@ use rustix::fd::OwnedFd;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, connect, recv, send, socket,
 };
+use std::process::Stdio;
 
 /// A raw connection, as any program of root can have one.
 fn connection(machine: &Machine) -> OwnedFd {
@@ -55,6 +56,23 @@ fn silent_clients_keep_nobody_out() {
     assert!(list.status.success(), "{}", text(&list.stderr));
     drop(silent);
     assert!(machine.sctl(&["list"]).status.success());
+}
+
+#[test]
+fn more_tools_than_places_are_all_served() {
+    let mut machine = boot!("layers");
+    machine.wait_for("boot: layers reached");
+    for _ in 0..5 {
+        let tools = [(); 12].map(|()| {
+            let mut tool = machine.tool(&["status", "bottom"]);
+            let tool = tool.stdout(Stdio::piped()).stderr(Stdio::piped());
+            tool.spawn().expect("nsenter starts")
+        });
+        for tool in tools {
+            let asked = tool.wait_with_output().expect("it ends");
+            assert_eq!(asked.status.code(), Some(0), "{}", text(&asked.stderr));
+        }
+    }
 }
 
 #[test]

@@ -127,20 +127,20 @@ impl Machine {
         assert!(status.expect("sh starts").success(), "{order}");
     }
 
-    /// Runs the control tool inside: process 1's own file, under another name than its own.
+    /// The control tool inside: process 1's own file, under another name than its own.
+    pub fn tool(&self, words: &[&str]) -> Command {
+        let pid = self.pid().to_string();
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--target", &pid, "--mount", "--pid", "--", "/proc/1/exe"])
+            .args(words);
+        command
+    }
+
+    /// Runs the control tool inside.
     pub fn sctl(&self, words: &[&str]) -> Output {
-        Command::new("nsenter")
-            .args([
-                "--target",
-                &self.pid().to_string(),
-                "--mount",
-                "--pid",
-                "--",
-            ])
-            .arg("/proc/1/exe")
-            .args(words)
-            .output()
-            .expect("nsenter starts: it is part of util-linux")
+        let output = self.tool(words).output();
+        output.expect("nsenter starts: it is part of util-linux")
     }
 
     /// The control socket, as seen from outside.
