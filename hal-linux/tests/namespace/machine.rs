@@ -145,7 +145,7 @@ impl Machine {
 
     /// The control socket, as seen from outside.
     pub fn socket(&self) -> PathBuf {
-        format!("/proc/{}/root/run/sysmaster/control", self.pid()).into()
+        PathBuf::from(format!("/proc/{}/root", self.pid())).join("run/sysmaster/control")
     }
 
     /// Waits for the end. The rest of the console is read.
