@@ -114,13 +114,14 @@ fn prepare(exec: &Exec, given: &Given<'_>) -> Step {
 }
 
 fn become_user(credentials: &Credentials) -> Step {
-    let mut groups: heapless::Vec<Gid, GROUP_COUNT_MAX> = heapless::Vec::new();
-    for group in credentials.groups {
-        groups
-            .push(Gid::from_raw(*group))
-            .map_err(|_| (SpawnStep::Groups, Cause::TOO_LONG))?;
+    let mut places = [Gid::ROOT; GROUP_COUNT_MAX];
+    let groups = places
+        .get_mut(..credentials.groups.len())
+        .ok_or((SpawnStep::Groups, Cause::TOO_LONG))?;
+    for (place, group) in groups.iter_mut().zip(credentials.groups) {
+        *place = Gid::from_raw(*group);
     }
-    rustix::thread::set_thread_groups(&groups).map_err(|e| (SpawnStep::Groups, e.into()))?;
+    rustix::thread::set_thread_groups(groups).map_err(|e| (SpawnStep::Groups, e.into()))?;
     let gid = Gid::from_raw(credentials.gid);
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| (SpawnStep::Group, e.into()))?;
     let uid = Uid::from_raw(credentials.uid);

@@ -3,6 +3,7 @@
 //! A line that the console does not take at once is kept; when the room for that is used up, lines
 //! are dropped and counted, and the count is said as soon as there is room again.
 
+use crate::bytes::Bytes;
 use crate::sys::fd::{self, Fd};
 use core::convert::Infallible;
 use core::ffi::CStr;
@@ -21,7 +22,7 @@ pub struct Console {
     device: Option<Fd>,
     /// The device is what we were started with: others may have made writing to it wait.
     is_shared: bool,
-    kept: heapless::Deque<u8, KEPT_BYTES_MAX>,
+    kept: Bytes<KEPT_BYTES_MAX>,
     dropped_lines: u32,
 }
 
@@ -32,7 +33,7 @@ impl Console {
         let mut console = Self {
             device: duplicate_of_output(),
             is_shared: true,
-            kept: heapless::Deque::new(),
+            kept: Bytes::new(),
             dropped_lines: 0,
         };
         if !in_container {
@@ -64,21 +65,15 @@ impl Console {
 
     /// The device takes bytes again.
     pub fn drain(&mut self) {
-        loop {
-            let (front, _) = self.kept.as_slices();
-            if front.is_empty() {
-                break;
-            }
+        while !self.kept.is_empty() {
             let written = match &self.device {
-                Some(device) => self.send(device, front),
-                None => front.len(),
+                Some(device) => self.send(device, &self.kept),
+                None => self.kept.len(),
             };
             if written == 0 {
                 return;
             }
-            for _ in 0..written {
-                let _ = self.kept.pop_front();
-            }
+            self.kept.remove_front(written);
         }
         if self.dropped_lines > 0 {
             let count = core::mem::take(&mut self.dropped_lines);
@@ -113,7 +108,7 @@ impl Console {
             return;
         }
         for byte in rest {
-            let _ = self.kept.push_back(*byte);
+            let _ = self.kept.push(*byte);
         }
     }
 }

@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
 use init_core::hal::{EventSource, Wake};
 use init_core::ident::{Child, Role, UnitId};
+use init_core::ring::Ring;
 use init_core::time::Instant;
 use init_core::unit::Signal;
 use rustix::event::epoll;
@@ -99,7 +100,7 @@ pub(crate) struct Waiting {
     signals: Fd,
     timer: Fd,
     armed: Option<Instant>,
-    queue: heapless::Deque<Wake, EVENT_COUNT_MAX>,
+    queue: Ring<Wake, EVENT_COUNT_MAX>,
     /// A child may be there to be reaped.
     reap: bool,
     /// Tell when no child is left.
@@ -119,7 +120,7 @@ impl Waiting {
             signals,
             timer,
             armed: None,
-            queue: heapless::Deque::new(),
+            queue: Ring::new(),
             // What a predecessor or an initramfs left may already have ended.
             reap: true,
             tell_no_child: false,
@@ -164,7 +165,7 @@ impl Waiting {
 
     pub(crate) fn push(&mut self, wake: Wake) {
         // The bound is above what one turn can leave, and the queue is empty before each turn.
-        let _ = self.queue.push_back(wake);
+        let _ = self.queue.push(wake);
     }
 
     /// Whether room on the console is waited for: then it must not be exchanged.
@@ -217,7 +218,7 @@ fn timespec(us: u64) -> Timespec {
 impl EventSource for Linux {
     fn wait(&mut self, until: Option<Instant>) -> Wake {
         loop {
-            if let Some(wake) = self.waiting.queue.pop_front() {
+            if let Some(wake) = self.waiting.queue.pop() {
                 return wake;
             }
             if self.waiting.reap {

@@ -14,6 +14,7 @@
     )
 )]
 
+mod bytes;
 mod cause;
 mod child;
 mod children;

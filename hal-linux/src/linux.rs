@@ -1,6 +1,7 @@
 //! This file is the Linux platform: all that process 1 holds, and how it starts and signals
 //! processes.
 
+use crate::bytes::Fields;
 use crate::child::{self, Given};
 use crate::children::{self, Children};
 use crate::console::Console;
@@ -247,11 +248,11 @@ fn fill_standard_descriptors() {
 
 /// The number of a line like `RssAnon: 40 kB`, if it is memory that only this program has.
 fn resident(line: &[u8]) -> Option<u32> {
-    let rest = line
-        .strip_prefix(b"RssAnon:")
-        .or_else(|| line.strip_prefix(b"RssShmem:"))?;
-    let digits = rest.strip_suffix(b" kB")?.trim_ascii();
-    core::str::from_utf8(digits).ok()?.parse().ok()
+    let mut fields = Fields::of(line).filter(|field| !field.is_empty());
+    if !matches!(fields.next()?, b"RssAnon:" | b"RssShmem:") {
+        return None;
+    }
+    core::str::from_utf8(fields.next()?).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! This file is the machine's last act: file systems detached, caches written, then the kernel's
 //! own call. Whatever of it may wait is done by a child; process 1 waits for that only so long.
 
+use crate::bytes::{Bytes, Fields};
 use crate::linux::Linux;
 use crate::probe::each_line;
 use crate::sys::fd;
@@ -28,8 +29,8 @@ const ROUND_COUNT_MAX: usize = 8;
 /// Longest mount point that is detached by name.
 const PATH_BYTES_MAX: usize = 256;
 
-/// Mount points looked at; the rest is written back by sync and left.
-const MOUNT_COUNT_MAX: usize = 64;
+/// Mount points looked at in a round, all together; the rest is written back by sync and left.
+const PATHS_BYTES_MAX: usize = 4_096;
 
 /// File systems without anything to lose: left alone, the last steps still read some of them.
 const VIRTUAL: [&[u8]; 10] = [
@@ -107,11 +108,13 @@ impl Linux {
 /// Swap off, then unmount or remount read-only until nothing more gives way, then sync.
 fn detach_all() {
     each_line(c"/proc/swaps", |line| {
-        if let Some(path) = line.split(|byte| matches!(byte, b' ' | b'\t')).next()
+        if let Some(path) = Fields::of(line).next()
             && path.first() == Some(&b'/')
         {
-            let path = unescaped(path);
-            if let Some(Ok(path)) = path.as_deref().map(CStr::from_bytes_with_nul) {
+            let mut end = Bytes::<PATH_BYTES_MAX>::new();
+            if unescaped(path, &mut end).is_some()
+                && let Some(path) = last_path(&end)
+            {
                 let _ = process::swap_off(path);
             }
         }
@@ -128,32 +131,30 @@ fn detach_all() {
 
 /// One round, the latest mount first; whether anything was detached.
 fn detach_round() -> bool {
-    let mut ends: heapless::Vec<heapless::Vec<u8, PATH_BYTES_MAX>, MOUNT_COUNT_MAX> =
-        heapless::Vec::new();
+    let mut ends = Bytes::<PATHS_BYTES_MAX>::new();
     each_line(c"/proc/self/mounts", |line| {
-        let mut fields = line.split(|byte| *byte == b' ').skip(1);
+        let mut fields = Fields::of(line).skip(1);
         let (at, kind) = (fields.next().unwrap_or(&[]), fields.next().unwrap_or(&[]));
         let writable = fields
             .next()
             .is_some_and(|options| options.starts_with(b"rw"));
         if is_detached(at, kind) && (writable || at != b"/") {
-            // One that is too long or too many stays mounted; sync has written it back.
-            if let Some(path) = unescaped(at) {
-                let _ = ends.push(path);
-            }
+            // One that does not fit stays mounted; sync has written it back.
+            let _ = unescaped(at, &mut ends);
         }
         true
     });
     let mut any = false;
-    for at in ends.iter().rev() {
-        let Ok(at) = CStr::from_bytes_with_nul(at) else {
-            continue;
-        };
+    while let Some(at) = last_path(&ends) {
+        let start = ends
+            .len()
+            .saturating_sub(at.count_bytes().saturating_add(1));
         if rustix::mount::unmount(at, UnmountFlags::NOFOLLOW).is_ok() {
             any = true;
         } else {
             let _ = rustix::mount::mount_remount(at, MountFlags::RDONLY, c"");
         }
+        ends.truncate(start);
     }
     any
 }
@@ -167,19 +168,34 @@ fn is_detached(at: &[u8], kind: &[u8]) -> bool {
     }
 }
 
-/// A path of the kernel's tables, ended with nul: they write blanks and the like as a backslash
-/// and three octal digits. `None` if it is too long.
-fn unescaped(text: &[u8]) -> Option<heapless::Vec<u8, PATH_BYTES_MAX>> {
-    let mut path = heapless::Vec::new();
+/// The last of paths that are each ended with nul.
+fn last_path(paths: &[u8]) -> Option<&CStr> {
+    let (_, before) = paths.split_last()?;
+    let start = before.iter().rposition(|byte| *byte == 0);
+    let last = paths.get(start.map_or(0, |at| at.saturating_add(1))..)?;
+    CStr::from_bytes_with_nul(last).ok()
+}
+
+/// Adds a path of the kernel's tables, ended with nul: they write blanks and the like as a
+/// backslash and three octal digits. `None` if it does not fit; then nothing was added.
+fn unescaped<const N: usize>(text: &[u8], paths: &mut Bytes<N>) -> Option<()> {
+    let length = paths.len();
+    let added = add_unescaped(text, paths);
+    if added.is_none() {
+        paths.truncate(length);
+    }
+    added
+}
+
+fn add_unescaped<const N: usize>(text: &[u8], paths: &mut Bytes<N>) -> Option<()> {
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = if byte == b'\\' { octal(after) } else { None };
         let (byte, after) = escaped.unwrap_or((byte, after));
-        path.push(byte).ok()?;
+        paths.push(byte)?;
         rest = after;
     }
-    path.push(0).ok()?;
-    Some(path)
+    paths.push(0)
 }
 
 /// Three octal digits at the start: their byte and what follows.
@@ -234,9 +250,21 @@ mod tests {
             ("", b"\0"),
         ];
         for (text, wanted) in table {
-            let path = unescaped(text.as_bytes()).expect("it is short");
-            assert_eq!(path.as_slice(), wanted, "{text}");
+            let mut path = Bytes::<16>::new();
+            assert_eq!(unescaped(text.as_bytes(), &mut path), Some(()));
+            assert_eq!(&*path, wanted, "{text}");
         }
-        assert_eq!(unescaped(&[b'x'; PATH_BYTES_MAX]), None);
+    }
+
+    #[test]
+    fn paths_come_back_from_the_last_and_one_that_does_not_fit_leaves_no_trace() {
+        let mut paths = Bytes::<8>::new();
+        let added = [&b"/a"[..], b"/b/c", b"/d"].map(|path| unescaped(path, &mut paths).is_some());
+        assert_eq!(added, [true, true, false]);
+        assert_eq!(last_path(&paths), Some(c"/b/c"));
+        paths.truncate(3);
+        assert_eq!(last_path(&paths), Some(c"/a"));
+        paths.truncate(0);
+        assert_eq!(last_path(&paths), None);
     }
 }

@@ -1,6 +1,7 @@
 //! This file waits, in a child, until a path exists or a socket listens. Nothing that it does can
 //! be noticed by the service that it waits for.
 
+use crate::bytes::{Bytes, Fields};
 use crate::cause::Cause;
 use crate::sys::fd;
 use core::ffi::CStr;
@@ -74,28 +75,23 @@ fn listens(endpoint: Endpoint) -> bool {
 
 /// `  0: 0100007F:075B 00000000:0000 0A ..`: number, local, remote, state.
 fn is_tcp_listener(line: &[u8], port: u16) -> bool {
-    let mut fields = line
-        .split(|byte| *byte == b' ')
-        .filter(|field| !field.is_empty())
-        .skip(1);
+    let mut fields = Fields::of(line).filter(|field| !field.is_empty()).skip(1);
     let local = fields.next().unwrap_or(&[]);
     let listening = fields.nth(1) == Some(TCP_LISTEN);
     let found = local
-        .rsplit(|byte| *byte == b':')
-        .next()
-        .and_then(hexadecimal);
+        .iter()
+        .rposition(|byte| *byte == b':')
+        .and_then(|at| hexadecimal(local.get(at.saturating_add(1)..)?));
     listening && found == Some(u32::from(port))
 }
 
 /// `0000000000000000: 00000002 00000000 00010000 0005 01 12345 /run/x`: the fourth field has the
 /// flags, the eighth the path.
 fn is_unix_listener(line: &[u8], path: &[u8]) -> bool {
-    let mut fields = line
-        .split(|byte| *byte == b' ')
-        .filter(|field| !field.is_empty());
+    let mut fields = Fields::of(line).filter(|field| !field.is_empty());
     let flags = fields.nth(3).and_then(hexadecimal).unwrap_or(0);
     let takes = flags & UNIX_LISTEN != 0 || fields.next() == Some(UNIX_DATAGRAM);
-    takes && fields.next_back() == Some(path)
+    takes && fields.last() == Some(path)
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
@@ -107,7 +103,7 @@ pub fn each_line(path: &CStr, mut visit: impl FnMut(&[u8]) -> bool) {
     let Ok(file) = fd::open_to_read(path) else {
         return;
     };
-    let mut line: heapless::Vec<u8, LINE_BYTES_MAX> = heapless::Vec::new();
+    let mut line = Bytes::<LINE_BYTES_MAX>::new();
     let mut chunk = [0_u8; 512];
     while let Ok(count) = rustix::io::read(&file, &mut chunk) {
         if count == 0 {
@@ -118,7 +114,7 @@ pub fn each_line(path: &CStr, mut visit: impl FnMut(&[u8]) -> bool) {
                 if !visit(&line) {
                     return;
                 }
-                line.clear();
+                line.truncate(0);
             } else {
                 // A longer line keeps its beginning.
                 let _ = line.push(*byte);
@@ -129,7 +125,7 @@ pub fn each_line(path: &CStr, mut visit: impl FnMut(&[u8]) -> bool) {
 
 /// Waits until a path exists, woken by changes of its directory.
 pub fn wait_for_path(path: &CStr) -> Result<(), Cause> {
-    let mut buffer: heapless::Vec<u8, PATH_BYTES_MAX> = heapless::Vec::new();
+    let mut buffer = Bytes::new();
     let directory = directory_of(path, &mut buffer)?;
     let watch = fd::inotify()?;
     let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
@@ -146,10 +142,7 @@ pub fn wait_for_path(path: &CStr) -> Result<(), Cause> {
     }
 }
 
-fn directory_of<'a>(
-    path: &CStr,
-    buffer: &'a mut heapless::Vec<u8, PATH_BYTES_MAX>,
-) -> Result<&'a CStr, Cause> {
+fn directory_of<'a>(path: &CStr, buffer: &'a mut Bytes<PATH_BYTES_MAX>) -> Result<&'a CStr, Cause> {
     let bytes = path.to_bytes();
     let end = bytes
         .iter()
@@ -158,7 +151,7 @@ fn directory_of<'a>(
         .max(1);
     // Byte by byte: the slice's own call cannot be shown not to panic.
     for byte in bytes.iter().take(end).chain([&0]) {
-        buffer.push(*byte).map_err(|_| Cause::TOO_LONG)?;
+        buffer.push(*byte).ok_or(Cause::TOO_LONG)?;
     }
     CStr::from_bytes_with_nul(buffer).map_err(|_| Cause::INVALID)
 }

@@ -2,6 +2,7 @@
 //!
 //! All steps are attempted; each that fails is told on the console with its operand and cause.
 
+use crate::bytes::{Bytes, Fields};
 use crate::cause::Cause;
 use crate::sys::fd::{self, Fd};
 use core::ffi::CStr;
@@ -91,15 +92,16 @@ fn symlink(path: &CStr, target: &CStr) -> Result<(), Cause> {
 
 /// Makes a directory and its parents; those that exist stay as they are.
 pub fn make_directories(path: &CStr, mode: Mode) -> Result<(), Cause> {
-    let mut prefix: heapless::Vec<u8, PATH_BYTES_MAX> = heapless::Vec::new();
+    let mut prefix = Bytes::<PATH_BYTES_MAX>::new();
     for byte in path.to_bytes_with_nul() {
-        if matches!(byte, b'/' | 0) && !prefix.is_empty() {
-            prefix.push(0).map_err(|_| Cause::TOO_LONG)?;
+        let length = prefix.len();
+        if matches!(byte, b'/' | 0) && length > 0 {
+            prefix.push(0).ok_or(Cause::TOO_LONG)?;
             let path = CStr::from_bytes_with_nul(&prefix).map_err(|_| Cause::INVALID)?;
             make_directory(path, mode)?;
-            let _ = prefix.pop();
+            prefix.truncate(length);
         }
-        prefix.push(*byte).map_err(|_| Cause::TOO_LONG)?;
+        prefix.push(*byte).ok_or(Cause::TOO_LONG)?;
     }
     Ok(())
 }
@@ -115,7 +117,7 @@ fn make_directory(path: &CStr, mode: Mode) -> Result<(), Os> {
 fn is_mounted(at: &CStr, kind: &CStr) -> bool {
     let mut found = false;
     crate::probe::each_line(c"/proc/self/mounts", |line| {
-        let mut fields = line.split(|byte| *byte == b' ').skip(1);
+        let mut fields = Fields::of(line).skip(1);
         let same_place = fields.next() == Some(at.to_bytes());
         found |= same_place && fields.next() == Some(kind.to_bytes());
         !found

@@ -91,7 +91,7 @@ pub fn read_argument<'a>(
 
 fn read_word(text: &[u8], manifest: &Manifest, options: &mut BootOptions) -> Result<(), Problem> {
     let (key, value) = key_and_value(text);
-    if let Some(key) = key.strip_prefix(PREFIX) {
+    if let Some((PREFIX, key)) = key.split_at_checked(PREFIX.len()) {
         return match key {
             b"target" => {
                 let name = value.ok_or(Problem::NoValue)?;
@@ -145,9 +145,9 @@ fn key_and_value(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// Without an opening quote and, if there was one, without a closing quote.
 fn unquoted(text: &[u8]) -> &[u8] {
-    match text.strip_prefix(b"\"") {
-        Some(rest) => rest.strip_suffix(b"\"").unwrap_or(rest),
-        None => text,
+    match text {
+        [b'"', rest @ .., b'"'] | [b'"', rest @ ..] => rest,
+        _ => text,
     }
 }
 

@@ -38,6 +38,7 @@ pub mod job;
 pub mod limits;
 pub mod protocol;
 pub mod report;
+pub mod ring;
 pub mod status;
 pub mod storage;
 pub mod supervisor;

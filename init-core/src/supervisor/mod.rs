@@ -6,7 +6,6 @@
 
 mod clients;
 mod ladder;
-mod outbox;
 mod restart;
 mod transition;
 pub mod unit;
@@ -16,15 +15,21 @@ use crate::event::Event;
 use crate::ident::{Child, Generation, Role, UnitId};
 use crate::job::{Job, Plan};
 use crate::limits::CLIENT_COUNT_MAX;
+use crate::ring::Ring;
 use crate::system::{Phase, System};
 use crate::time::Instant;
 use crate::timer::Deadlines;
 use crate::unit::{Manifest, UnitDesc};
 pub(crate) use clients::Goal;
 use clients::Waiter;
-use outbox::Outbox;
 pub(crate) use transition::UnitEvent;
 use unit::{State, Unit};
+
+/// Effects that one event or one look at a job can leave: notices, three processes, and a reply to
+/// each client, twice over.
+const EFFECT_COUNT_MAX: usize = 32;
+
+const _: () = assert!(EFFECT_COUNT_MAX >= 4 * CLIENT_COUNT_MAX);
 
 /// The decisions of an init. It has no clock and does no input or output.
 #[derive(Debug)]
@@ -35,7 +40,7 @@ pub struct Core<'a> {
     pub(crate) deadlines: Deadlines<'a>,
     pub(crate) system: System,
     queue: Queue,
-    effects: Outbox,
+    effects: Ring<Effect, EFFECT_COUNT_MAX>,
     waiters: [Option<Waiter>; CLIENT_COUNT_MAX],
     /// Units that are not idle.
     pub(crate) busy_count: u16,
@@ -101,7 +106,7 @@ impl<'a> Core<'a> {
                 head: NOBODY,
                 tail: NOBODY,
             },
-            effects: Outbox::new(),
+            effects: Ring::new(),
             waiters: [None; CLIENT_COUNT_MAX],
             busy_count: 0,
             moving_count: 0,

@@ -1,0 +1,135 @@
+//! This file holds bytes in a place of fixed size: paths, lines, what a console has not taken yet;
+//! and the fields of lines.
+//!
+//! It has no panic path even with overflow checks, which is why it is not `heapless::Vec`.
+
+use core::ops::Deref;
+
+/// At most `N` bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bytes<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Bytes<N> {
+    /// No bytes.
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            length: 0,
+        }
+    }
+
+    /// Adds one; `None`: it does not fit, and nothing was changed.
+    pub(crate) fn push(&mut self, byte: u8) -> Option<()> {
+        push(&mut self.bytes, &mut self.length, byte)
+    }
+
+    /// Keeps the first `length`, or all if there are fewer.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
+    /// Takes so many away in front, or all if there are fewer.
+    pub(crate) fn remove_front(&mut self, count: usize) {
+        self.length = remove_front(&mut self.bytes, self.length, count);
+    }
+}
+
+impl<const N: usize> Deref for Bytes<N> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// One copy of the code for all sizes.
+fn push(bytes: &mut [u8], length: &mut usize, byte: u8) -> Option<()> {
+    *bytes.get_mut(*length)? = byte;
+    *length = length.saturating_add(1);
+    Some(())
+}
+
+/// Moves the rest to the front; how much that is.
+fn remove_front(bytes: &mut [u8], length: usize, count: usize) -> usize {
+    let rest = length.saturating_sub(count);
+    for to in 0..rest {
+        let from = bytes.get(to.saturating_add(count)).copied();
+        if let (Some(from), Some(to)) = (from, bytes.get_mut(to)) {
+            *to = from;
+        }
+    }
+    rest
+}
+
+/// What stands between blanks or tabs; empty between two of them. (`split`'s own iterators, one for
+/// each closure, are twice as large.)
+#[derive(Clone, Debug)]
+pub(crate) struct Fields<'a>(Option<&'a [u8]>);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn of(line: &'a [u8]) -> Self {
+        Self(Some(line))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let line = self.0?;
+        let blank = line.iter().position(|byte| matches!(byte, b' ' | b'\t'));
+        match blank.and_then(|at| line.split_at_checked(at)) {
+            Some((field, rest)) => {
+                self.0 = rest.get(1..);
+                Some(field)
+            }
+            None => self.0.take(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(text: &[u8]) -> Bytes<4> {
+        let mut bytes = Bytes::new();
+        for byte in text {
+            bytes.push(*byte);
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let mut bytes = filled(b"abcd");
+        assert_eq!(bytes.push(b'e'), None);
+        assert_eq!(&*bytes, b"abcd");
+    }
+
+    #[test]
+    fn fields_stand_between_single_blanks() {
+        let fields: Vec<&[u8]> = Fields::of(b" a\tbc  d").collect();
+        assert_eq!(fields, [&b""[..], b"a", b"bc", b"", b"d"]);
+        assert_eq!(Fields::of(b"").collect::<Vec<_>>(), [b""]);
+    }
+
+    #[test]
+    fn bytes_go_at_either_end() {
+        for (count, rest) in [(0, &b"abcd"[..]), (3, b"d"), (4, b""), (9, b"")] {
+            let mut bytes = filled(b"abcd");
+            bytes.remove_front(count);
+            assert_eq!(&*bytes, rest);
+        }
+        let mut bytes = filled(b"abcd");
+        bytes.truncate(2);
+        bytes.truncate(3);
+        assert_eq!(&*bytes, b"ab");
+        assert_eq!(bytes.push(b'e'), Some(()));
+        assert_eq!(&*bytes, b"abe");
+    }
+}
