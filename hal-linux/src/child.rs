@@ -10,7 +10,7 @@ use crate::sys::signals;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::event::{Errno, SpawnStep};
-use init_core::report::Line;
+use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::unit::{Credentials, Exec, Limit, LimitValue, Resource, Stream};
 use linux_raw_sys::general as abi;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -160,9 +160,12 @@ fn resource(resource: Resource) -> OsResource {
 }
 
 fn set_oom_score(score: i16) -> Result<(), Cause> {
-    let text = Line::new(format_args!("{score}"));
+    let mut room = [0; LINE_BYTES_MAX];
+    let mut text = Line::new(&mut room);
+    text.text(if score < 0 { "-" } else { "" });
+    text.number(score.unsigned_abs());
     let file = fd::open_to_write(c"/proc/self/oom_score_adj")?;
-    rustix::io::write(&file, text.as_bytes())?;
+    rustix::io::write(&file, text.end())?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crate::bytes::Bytes;
 use crate::sys::fd::{self, Fd};
 use core::convert::Infallible;
 use core::ffi::CStr;
-use init_core::report::Line;
+use init_core::report::{LINE_BYTES_MAX, Line};
 use linux_raw_sys::general as abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -77,8 +77,11 @@ impl Console {
         }
         if self.dropped_lines > 0 {
             let count = core::mem::take(&mut self.dropped_lines);
-            let text = format_args!("init: {count} lines dropped here: the console was too slow");
-            self.put(Line::new(text).as_bytes());
+            let mut room = [0; LINE_BYTES_MAX];
+            let mut line = Line::new(&mut room);
+            line.text("init: ").number(count);
+            line.text(" lines dropped here: the console was too slow");
+            self.put(line.end());
         }
     }
 

@@ -6,9 +6,7 @@ use crate::bytes::{Bytes, Fields};
 use crate::cause::Cause;
 use crate::sys::fd::{self, Fd};
 use core::ffi::CStr;
-use core::fmt;
-use init_core::report::Line;
-
+use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::unit::SetupOp;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::io::Errno as Os;
@@ -127,38 +125,31 @@ fn is_mounted(at: &CStr, kind: &CStr) -> bool {
 
 fn tell(unit: &str, op: &SetupOp, cause: Cause, console: Option<&CStr>) {
     let Cause(error) = cause;
-    let line = Line::new(format_args!("init: {unit}: {}: {error}", Operation(op)));
+    let mut room = [0; LINE_BYTES_MAX];
+    let mut line = Line::new(&mut room);
+    line.text("init: ").text(unit).text(": ");
+    operation(&mut line, op).text(": ").errno(error);
     // This is a child: it may wait for the console.
     match console.map(fd::open_to_write) {
-        Some(Ok(device)) => drop(rustix::io::write(&device, line.as_bytes())),
-        Some(Err(_)) | None => drop(rustix::io::write(Fd::OUTPUT, line.as_bytes())),
+        Some(Ok(device)) => drop(rustix::io::write(&device, line.end())),
+        Some(Err(_)) | None => drop(rustix::io::write(Fd::OUTPUT, line.end())),
     }
 }
 
 /// A step in words.
-struct Operation<'a>(&'a SetupOp);
-
-impl fmt::Display for Operation<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, operand) = match self.0 {
-            SetupOp::WaitDevice(path) => ("wait for ", *path),
-            SetupOp::Mount { source, at, .. } => {
-                out.write_str("mount ")?;
-                text(out, source)?;
-                (" at ", *at)
-            }
-            SetupOp::Unmount(at) => ("unmount ", *at),
-            SetupOp::Directory { path, .. } => ("directory ", *path),
-            SetupOp::Symlink { path, .. } => ("symlink ", *path),
-            SetupOp::Sysctl { path, .. } => ("sysctl ", *path),
-            SetupOp::Hostname(_) => ("host name", c""),
-            SetupOp::LoopbackUp => ("loopback interface", c""),
-        };
-        out.write_str(what)?;
-        text(out, operand)
-    }
-}
-
-fn text(out: &mut fmt::Formatter<'_>, path: &CStr) -> fmt::Result {
-    out.write_str(path.to_str().unwrap_or("?"))
+fn operation<'l, 'b>(line: &'l mut Line<'b>, op: &SetupOp) -> &'l mut Line<'b> {
+    let (what, operand) = match op {
+        SetupOp::WaitDevice(path) => ("wait for ", *path),
+        SetupOp::Mount { source, at, .. } => {
+            line.text("mount ").bytes(source.to_bytes());
+            (" at ", *at)
+        }
+        SetupOp::Unmount(at) => ("unmount ", *at),
+        SetupOp::Directory { path, .. } => ("directory ", *path),
+        SetupOp::Symlink { path, .. } => ("symlink ", *path),
+        SetupOp::Sysctl { path, .. } => ("sysctl ", *path),
+        SetupOp::Hostname(_) => ("host name", c""),
+        SetupOp::LoopbackUp => ("loopback interface", c""),
+    };
+    line.text(what).bytes(operand.to_bytes())
 }

@@ -173,7 +173,7 @@ impl<'a, P: Platform> Driver<'a, P> {
         let core = &self.core;
         let status = |unit| core.status(unit);
         self.report
-            .notice(self.platform.console(), now, notice, &status);
+            .notice(self.platform.console(), now, &notice, &status);
         if matches!(notice, Notice::BootDone { .. })
             && let Some(kib) = self.platform.memory_kib()
         {

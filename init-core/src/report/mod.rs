@@ -13,8 +13,8 @@ mod words;
 mod tests;
 
 pub use line::{LINE_BYTES_MAX, Line};
+pub use words::Operands;
 pub(crate) use words::text;
-pub use words::{Exit, Operands, SignalName, Span, Why};
 
 use crate::cmdline::Warning;
 use crate::effect::{Failure, Fault, FinalAction, Next, Notice, Refusal};
@@ -22,7 +22,6 @@ use crate::ident::UnitId;
 use crate::status::{UnitState, UnitStatus};
 use crate::time::{Duration, Instant};
 use crate::unit::{LogLevel, Manifest};
-use core::fmt;
 use embedded_io::Write;
 
 /// Failed units that the summary of the boot repeats; more are counted.
@@ -31,8 +30,8 @@ const SUMMARY_FAILED_MAX: u16 = 8;
 /// Where the summary looks units up: `Core::status`.
 pub type Lookup<'a> = &'a dyn Fn(UnitId) -> Option<UnitStatus>;
 
-/// Where finished lines go.
-type Emit<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
+/// What puts words on a line.
+type Words<'a> = &'a dyn Fn(&mut Line<'_>);
 
 /// The log of process 1: which notices it says, and how.
 #[derive(Clone, Copy, Debug)]
@@ -57,82 +56,91 @@ impl Report {
 
     /// The first line: what boots here.
     pub fn banner(&self, out: &mut impl Write, now: Instant) {
-        let Manifest {
-            product,
-            board,
-            units,
-            ..
-        } = *self.manifest;
-        let target = self.name(self.manifest.default_target);
+        let manifest = self.manifest;
+        let count = u16::try_from(manifest.units.len()).unwrap_or(u16::MAX);
         if self.level >= LogLevel::Normal {
-            let version = env!("CARGO_PKG_VERSION");
-            let count = units.len();
-            write_line(
-                out,
-                now,
-                format_args!(
-                    "sysMaster {version}: {product} on {board}, {count} units, target {target}"
-                ),
-            );
+            write_line(out, now, &|line| {
+                line.text("sysMaster ").text(env!("CARGO_PKG_VERSION"));
+                line.text(": ").text(manifest.product);
+                line.text(" on ").text(manifest.board);
+                line.text(", ").number(count).text(" units, target ");
+                line.text(self.name(manifest.default_target));
+            });
         }
     }
 
     /// A word of the kernel command line or of process 1's arguments that cannot be used.
     pub fn warning(&self, out: &mut impl Write, now: Instant, warning: &Warning<'_>) {
-        let Warning {
-            word,
-            column,
-            text,
-            problem,
-        } = *warning;
-        // A line shows control characters as `?`.
-        let text = core::str::from_utf8(text).unwrap_or("(no text)");
-        let problem = problem.text();
-        if column == 0 {
-            write_line(out, now, format_args!("argument {word}: {text}: {problem}"));
-        } else {
-            let place = format_args!("kernel command line, word {word}, column {column}");
-            write_line(out, now, format_args!("{place}: {text}: {problem}"));
-        }
+        write_line(out, now, &|line| {
+            if warning.column == 0 {
+                line.text("argument ").number(warning.word);
+            } else {
+                line.text("kernel command line, word ").number(warning.word);
+                line.text(", column ").number(warning.column);
+            }
+            line.text(": ").bytes(warning.text);
+            line.text(": ").text(warning.problem.text());
+        });
     }
 
     /// What process 1 costs, said after the boot: anonymous and shared resident memory.
     pub fn memory(&self, out: &mut impl Write, now: Instant, resident_kib: u32) {
         if self.level >= LogLevel::Normal {
-            write_line(
-                out,
-                now,
-                format_args!("boot: process 1 uses {resident_kib} KiB of memory"),
-            );
+            write_line(out, now, &|line| {
+                line.text("boot: process 1 uses ").number(resident_kib);
+                line.text(" KiB of memory");
+            });
         }
     }
 
     /// A notice of the core, if the log level wants it. `status` is used for the boot's summary.
-    pub fn notice(&self, out: &mut impl Write, now: Instant, notice: Notice, status: Lookup<'_>) {
-        if self.level >= level(&notice) {
-            self.lines(notice, status, &mut |text| write_line(out, now, text));
+    pub fn notice(&self, out: &mut impl Write, now: Instant, notice: &Notice, status: Lookup<'_>) {
+        if self.level < level(notice) {
+            return;
+        }
+        write_line(out, now, &|line| self.words(line, notice, status));
+        if let Notice::BootDone { failed, .. } = *notice {
+            self.summary(out, now, failed, status);
         }
     }
 
-    fn lines(&self, notice: Notice, status: Lookup<'_>, emit: Emit<'_>) {
-        let name = |unit| self.name(unit);
-        match notice {
-            Notice::Starting(unit) => emit(format_args!("{}: starting", name(unit))),
-            Notice::Ready(unit, took) => {
-                emit(format_args!("{}: ready after {}", name(unit), Span(took)));
+    /// The units that failed during the boot.
+    fn summary(&self, out: &mut impl Write, now: Instant, failed: u16, status: Lookup<'_>) {
+        let mut listed: u16 = 0;
+        for (unit, failure) in self.failures(status) {
+            if listed == SUMMARY_FAILED_MAX {
+                write_line(out, now, &|line| {
+                    let more = failed.saturating_sub(listed);
+                    line.text("boot: and ").number(more);
+                    line.text(" more; see sctl list");
+                });
+                return;
             }
-            Notice::Failed(unit, failure) => self.failed(unit, "failed: ", failure, emit),
-            Notice::Ended(unit, status, next) => self.ended(unit, Exit(status), next, emit),
-            Notice::Stopping(unit) => emit(format_args!("{}: stopping", name(unit))),
-            Notice::Stopped(unit) => emit(format_args!("{}: stopped", name(unit))),
-            Notice::Killing(unit) => {
-                let unit = name(unit);
-                emit(format_args!("{unit}: did not stop in time, sent SIGKILL"));
+            listed = listed.saturating_add(1);
+            write_line(out, now, &|line| {
+                self.why(line.text("boot: failed: "), unit, "", failure);
+            });
+        }
+    }
+
+    /// What a notice says.
+    fn words(&self, line: &mut Line<'_>, notice: &Notice, status: Lookup<'_>) {
+        match *notice {
+            Notice::Starting(unit) => self.unit(line, unit, "starting"),
+            Notice::Ready(unit, took) => self.unit(line, unit, "ready after ").span(took),
+            Notice::Failed(unit, failure) => self.why(line, unit, "failed: ", failure),
+            Notice::Ended(unit, status, Next::Nothing) => {
+                self.unit(line, unit, "ended: ").exit(status)
             }
-            Notice::GivenUp(unit) => {
-                let unit = name(unit);
-                emit(format_args!("{unit}: does not die of SIGKILL, given up"));
+            Notice::Ended(unit, status, Next::Restart(wait, count)) => {
+                self.unit(line, unit, "ended: ").exit(status).text("; ");
+                restart(line, wait, count)
             }
+            Notice::Retry(unit, wait, count) => restart(self.unit(line, unit, ""), wait, count),
+            Notice::Stopping(unit) => self.unit(line, unit, "stopping"),
+            Notice::Stopped(unit) => self.unit(line, unit, "stopped"),
+            Notice::Killing(unit) => self.unit(line, unit, "did not stop in time, sent SIGKILL"),
+            Notice::GivenUp(unit) => self.unit(line, unit, "does not die of SIGKILL, given up"),
             Notice::BootDone {
                 target,
                 ready,
@@ -140,118 +148,35 @@ impl Report {
                 retrying,
                 took,
             } => {
-                let counts = (ready, failed, retrying);
-                self.boot_done(target, counts, took, status, emit);
+                let is_reached = status(target).is_some_and(|it| it.state == UnitState::Active);
+                let reached = if is_reached {
+                    " reached"
+                } else {
+                    " NOT reached"
+                };
+                line.text("boot: ").text(self.name(target)).text(reached);
+                line.text(" after ").span(took).text(": ").number(ready);
+                line.text(" units ready, ").number(failed).text(" failed");
+                match retrying {
+                    0 => line,
+                    _ => line
+                        .text(", ")
+                        .number(retrying)
+                        .text(" to be started again"),
+                }
             }
-            Notice::ShutdownBegun(action) => emit(format_args!("{}: begins", action_word(action))),
-            Notice::LeftoversAsked => emit(format_args!("asked leftover processes to end")),
-            Notice::LeftoversKilled => emit(format_args!("killed leftover processes")),
-            Notice::ShutdownFinal(action, took) => {
-                let action = action_word(action);
-                emit(format_args!("{action}: all stopped after {}", Span(took)));
-            }
-            Notice::ShutdownOverdue => {
-                emit(format_args!(
-                    "shutdown took too long; going down regardless"
-                ));
-            }
-            Notice::Retry(unit, wait, count) => {
-                let (unit, wait) = (name(unit), Span(wait));
-                emit(format_args!("{unit}: restart {count} in {wait}"));
-            }
-            Notice::TargetRefused(target, refusal) => self.refused(target, refusal, emit),
-            Notice::Rescue => emit(format_args!("going to the rescue target")),
-            Notice::Fault(fault) => self.fault(fault, emit),
-        }
-    }
-
-    fn failed(&self, unit: UnitId, word: &str, failure: Failure, emit: Emit<'_>) {
-        let operands = match self.manifest.unit(unit) {
-            Some(desc) => Operands::of(desc, failure, |other| self.name(other)),
-            None => Operands::default(),
+            Notice::ShutdownBegun(action) => line.text(action_word(action)).text(": begins"),
+            Notice::LeftoversAsked => line.text("asked leftover processes to end"),
+            Notice::LeftoversKilled => line.text("killed leftover processes"),
+            Notice::ShutdownFinal(action, took) => line
+                .text(action_word(action))
+                .text(": all stopped after ")
+                .span(took),
+            Notice::ShutdownOverdue => line.text("shutdown took too long; going down regardless"),
+            Notice::TargetRefused(target, refusal) => self.refused(line, target, refusal),
+            Notice::Rescue => line.text("going to the rescue target"),
+            Notice::Fault(fault) => self.fault(line, fault),
         };
-        let (name, why) = (self.name(unit), Why(failure, operands));
-        emit(format_args!("{name}: {word}{why}"));
-    }
-
-    fn refused(&self, target: UnitId, refusal: Refusal, emit: Emit<'_>) {
-        let target = self.name(target);
-        match refusal {
-            Refusal::Conflict(first, second) => {
-                let (first, second) = (self.name(first), self.name(second));
-                emit(format_args!(
-                    "{target}: cannot be started: {first} needs {second} and conflicts with it"
-                ));
-            }
-            Refusal::ShuttingDown => emit(format_args!("{target}: the machine is going down")),
-            Refusal::NoSuchUnit => emit(format_args!("{target}: there is no such unit")),
-            Refusal::NoRescueTarget => {
-                emit(format_args!(
-                    "the manifest names no rescue-target; staying as it is"
-                ));
-            }
-        }
-    }
-
-    fn ended(&self, unit: UnitId, exit: Exit, next: Next, emit: Emit<'_>) {
-        let unit = self.name(unit);
-        match next {
-            Next::Nothing => emit(format_args!("{unit}: ended: {exit}")),
-            Next::Restart(wait, count) => {
-                let wait = Span(wait);
-                emit(format_args!(
-                    "{unit}: ended: {exit}; restart {count} in {wait}"
-                ));
-            }
-        }
-    }
-
-    fn fault(&self, fault: Fault, emit: Emit<'_>) {
-        let (unit, what) = match fault {
-            Fault::UnexpectedEvent(unit) => (self.name(unit), "unexpected event"),
-            Fault::BadIndex => ("core", "bad index"),
-            Fault::QueueFull => ("core", "queue full"),
-        };
-        emit(format_args!(
-            "{unit}: internal fault, please report: {what}"
-        ));
-    }
-
-    fn boot_done(
-        &self,
-        target: UnitId,
-        (ready, failed, retrying): (u16, u16, u16),
-        took: Duration,
-        status: Lookup<'_>,
-        emit: Emit<'_>,
-    ) {
-        let (name, took) = (self.name(target), Span(took));
-        let reached = match status(target).map(|status| status.state) {
-            Some(UnitState::Active) => "reached",
-            _ => "NOT reached",
-        };
-        let counts = format_args!("{ready} units ready, {failed} failed");
-        if retrying == 0 {
-            emit(format_args!(
-                "boot: {name} {reached} after {took}: {counts}"
-            ));
-        } else {
-            emit(format_args!(
-                "boot: {name} {reached} after {took}: {counts}, {retrying} to be started again"
-            ));
-        }
-        let mut listed: u16 = 0;
-        for (unit, failure) in self.failures(status) {
-            if listed == SUMMARY_FAILED_MAX {
-                let more = failed.saturating_sub(listed);
-                emit(format_args!("boot: and {more} more; see sctl list"));
-                return;
-            }
-            listed = listed.saturating_add(1);
-            self.failed(unit, "", failure, &mut |text| {
-                emit(format_args!("boot: failed: {text}"))
-            });
-        }
     }
 
     fn failures<'a>(
@@ -263,6 +188,57 @@ impl Report {
         (0..count)
             .map(UnitId)
             .filter_map(move |unit| Some((unit, failed(unit)?.failure?)))
+    }
+
+    fn why<'l, 'b>(
+        &self,
+        line: &'l mut Line<'b>,
+        unit: UnitId,
+        word: &str,
+        failure: Failure,
+    ) -> &'l mut Line<'b> {
+        let operands = match self.manifest.unit(unit) {
+            Some(desc) => Operands::of(desc, failure, |other| self.name(other)),
+            None => Operands::default(),
+        };
+        self.unit(line, unit, word).why(failure, operands)
+    }
+
+    fn refused<'l, 'b>(
+        &self,
+        line: &'l mut Line<'b>,
+        target: UnitId,
+        refusal: Refusal,
+    ) -> &'l mut Line<'b> {
+        match refusal {
+            Refusal::Conflict(first, second) => self
+                .unit(line, target, "cannot be started: ")
+                .text(self.name(first))
+                .text(" needs ")
+                .text(self.name(second))
+                .text(" and conflicts with it"),
+            Refusal::ShuttingDown => self.unit(line, target, "the machine is going down"),
+            Refusal::NoSuchUnit => self.unit(line, target, "there is no such unit"),
+            Refusal::NoRescueTarget => {
+                line.text("the manifest names no rescue-target; staying as it is")
+            }
+        }
+    }
+
+    fn fault<'l, 'b>(&self, line: &'l mut Line<'b>, fault: Fault) -> &'l mut Line<'b> {
+        let (unit, what) = match fault {
+            Fault::UnexpectedEvent(unit) => (self.name(unit), "unexpected event"),
+            Fault::BadIndex => ("core", "bad index"),
+            Fault::QueueFull => ("core", "queue full"),
+        };
+        line.text(unit)
+            .text(": internal fault, please report: ")
+            .text(what)
+    }
+
+    /// A unit's name and what follows it.
+    fn unit<'l, 'b>(&self, line: &'l mut Line<'b>, unit: UnitId, text: &str) -> &'l mut Line<'b> {
+        line.text(self.name(unit)).text(": ").text(text)
     }
 
     fn name(&self, unit: UnitId) -> &'static str {
@@ -306,10 +282,19 @@ fn action_word(action: FinalAction) -> &'static str {
     }
 }
 
+/// The n-th restart in a row, to come after a wait.
+fn restart<'l, 'b>(line: &'l mut Line<'b>, wait: Duration, count: u16) -> &'l mut Line<'b> {
+    line.text("restart ").number(count).text(" in ").span(wait)
+}
+
 /// Writes one whole line. A console that cannot take it drops and counts it; nobody waits.
-fn write_line(out: &mut impl Write, now: Instant, text: fmt::Arguments<'_>) {
+fn write_line(out: &mut impl Write, now: Instant, words: Words<'_>) {
     let seconds = u32::try_from(now.as_us() / 1_000_000).unwrap_or(u32::MAX);
     let ms = u32::try_from(now.as_us() / 1_000 % 1_000).unwrap_or(0);
-    let line = Line::new(format_args!("init: [{seconds:>5}.{ms:03}] {text}"));
-    let _ = out.write_all(line.as_bytes());
+    let mut room = [0; LINE_BYTES_MAX];
+    let mut line = Line::new(&mut room);
+    line.text("init: [").digits(seconds, 5, b' ');
+    line.text(".").digits(ms, 3, b'0').text("] ");
+    words(&mut line);
+    let _ = out.write_all(line.end());
 }

@@ -1,69 +1,105 @@
 //! This file puts spans of time, exits and failures into words, the same in process 1's log and in
 //! the control tool.
 //!
-//! Everything is a `Display` over plain values: nothing is stored, nothing can fail but the writer.
+//! Everything is added to a [`Line`] from plain values: nothing is stored, nothing can fail.
 
+use super::line::Line;
 use crate::effect::Failure;
 use crate::event::{Errno, ExitStatus, SpawnStep};
 use crate::text::word;
 use crate::time::Duration;
 use crate::unit::{Exec, Program, Stream, UnitDesc};
 use core::ffi::CStr;
-use core::fmt::{Display, Formatter, Result};
 use serde::{Deserialize, Serialize};
-
-/// A span as people read it: `45 ms`, `12.3 s`, `5min 2s`, `3h 12min`, `2d 3h`.
-pub struct Span(pub Duration);
-
-impl Display for Span {
-    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
-        // Numbers are shown as 32 bits: 136 years of seconds.
-        let seconds = u32::try_from(self.0.as_us() / 1_000_000).unwrap_or(u32::MAX);
-        let ms = u32::try_from(self.0.as_us() / 1_000 % 10_000).unwrap_or(0);
-        let (minutes, hours) = (seconds / 60, seconds / 3_600);
-        match (seconds, minutes, hours) {
-            (0..10, ..) => write!(out, "{ms} ms"),
-            (10..60, ..) => write!(out, "{seconds}.{} s", ms / 100 % 10),
-            (_, 0..60, _) => write!(out, "{minutes}min {}s", seconds % 60),
-            (.., 0..48) => write!(out, "{hours}h {}min", minutes % 60),
-            _ => write!(out, "{}d {}h", hours / 24, hours % 24),
-        }
-    }
-}
-
-/// A signal's name, or `signal 40`.
-pub struct SignalName(pub u8);
 
 /// From number 1 on.
 const SIGNALS: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM \
 STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
 
-impl Display for SignalName {
-    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
-        let index = usize::from(self.0).checked_sub(1);
+impl Line<'_> {
+    /// Adds a span as people read it: `45 ms`, `12.3 s`, `5min 2s`, `3h 12min`, `2d 3h`.
+    #[inline(never)]
+    pub fn span(&mut self, span: Duration) -> &mut Self {
+        // Numbers are shown as 32 bits: 136 years of seconds.
+        let seconds = u32::try_from(span.as_us() / 1_000_000).unwrap_or(u32::MAX);
+        let ms = u32::try_from(span.as_us() / 1_000 % 10_000).unwrap_or(0);
+        let (minutes, hours) = (seconds / 60, seconds / 3_600);
+        let (large, unit, small, smaller_unit) = match (seconds, minutes, hours) {
+            (0..10, ..) => return self.number(ms).text(" ms"),
+            (10..60, ..) => (seconds, ".", ms / 100 % 10, " s"),
+            (_, 0..60, _) => (minutes, "min ", seconds % 60, "s"),
+            (.., 0..48) => (hours, "h ", minutes % 60, "min"),
+            _ => (hours / 24, "d ", hours % 24, "h"),
+        };
+        self.number(large).text(unit);
+        self.number(small).text(smaller_unit)
+    }
+
+    /// Adds a signal's name, or `signal 40`.
+    pub fn signal(&mut self, number: u8) -> &mut Self {
+        let index = usize::from(number).checked_sub(1);
         match index.and_then(|index| word(SIGNALS, b' ', index)) {
-            Some(name) => write!(out, "SIG{name}"),
-            None => write!(out, "signal {}", u32::from(self.0)),
+            Some(name) => self.text("SIG").text(name),
+            None => self.text("signal ").number(number),
         }
     }
-}
 
-/// How a process ended: `exit code 3`, `SIGSEGV, core dumped`, `exec: No such file or directory`.
-pub struct Exit(pub ExitStatus);
+    /// Adds the text of a kernel's error number, or `error 133`.
+    #[inline(never)]
+    pub fn errno(&mut self, error: Errno) -> &mut Self {
+        match error.text() {
+            Some(text) => self.text(text),
+            None => self.text("error ").number(error.0),
+        }
+    }
 
-impl Display for Exit {
-    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
-        match self.0 {
-            ExitStatus::Code(code) => write!(out, "exit code {}", u32::from(code)),
+    /// Adds how a process ended: `exit code 3`, `SIGSEGV, core dumped`,
+    /// `exec: No such file or directory`.
+    pub fn exit(&mut self, status: ExitStatus) -> &mut Self {
+        self.exit_at(status, "")
+    }
+
+    #[inline(never)]
+    fn exit_at(&mut self, status: ExitStatus, path: &str) -> &mut Self {
+        match status {
+            ExitStatus::Code(code) => self.text("exit code ").number(code),
             ExitStatus::Signal {
                 number,
                 core_dumped,
             } => {
                 let core = if core_dumped { ", core dumped" } else { "" };
-                write!(out, "{}{core}", SignalName(number))
+                self.signal(number).text(core)
             }
-            ExitStatus::NotExecuted { step, error } => write!(out, "{}: {error}", step_word(step)),
+            ExitStatus::NotExecuted { step, error } => {
+                let blank = if path.is_empty() { "" } else { " " };
+                self.text(step_word(step)).text(blank).text(path);
+                self.text(": ").errno(error)
+            }
         }
+    }
+
+    /// Adds why a unit failed, in a clause: `exec /usr/sbin/mosquitto: No such file or directory`.
+    #[inline(never)]
+    pub fn why(&mut self, failure: Failure, Operands { path, unit }: Operands<'_>) -> &mut Self {
+        match failure {
+            Failure::Spawn(error) => self.text("no process could be created: ").errno(error),
+            Failure::Exited(status) => self.exit_at(status, path).text(hint(status)),
+            Failure::StartTimeout => self.text("not ready in time"),
+            Failure::Dependency(_) => self.text("needs ").text(unit).text(", which is not active"),
+            Failure::StartLimit => self.text("ended too often, start limit reached"),
+            Failure::Unkillable => self.text("does not die of SIGKILL (stuck in the kernel)"),
+        }
+    }
+}
+
+/// The kernel says ENOENT for both, and the second is the one that takes an afternoon to find.
+fn hint(status: ExitStatus) -> &'static str {
+    match status {
+        ExitStatus::NotExecuted {
+            step: SpawnStep::Exec,
+            error: Errno(2),
+        } => " (it, or its interpreter or loader)",
+        _ => "",
     }
 }
 
@@ -96,36 +132,6 @@ impl Operands<'static> {
             | Failure::Unkillable => {}
         }
         operands
-    }
-}
-
-/// Why a unit failed, in a clause: `exec /usr/sbin/mosquitto: No such file or directory`.
-pub struct Why<'a>(pub Failure, pub Operands<'a>);
-
-impl Display for Why<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
-        let Operands { path, unit } = self.1;
-        match self.0 {
-            Failure::Spawn(error) => write!(out, "no process could be created: {error}"),
-            Failure::Exited(ExitStatus::NotExecuted { step, error }) => {
-                not_executed(out, step, path, error)
-            }
-            Failure::Exited(status) => write!(out, "{}", Exit(status)),
-            Failure::StartTimeout => out.write_str("not ready in time"),
-            Failure::Dependency(_) => write!(out, "needs {unit}, which is not active"),
-            Failure::StartLimit => out.write_str("ended too often, start limit reached"),
-            Failure::Unkillable => out.write_str("does not die of SIGKILL (stuck in the kernel)"),
-        }
-    }
-}
-
-fn not_executed(out: &mut Formatter<'_>, step: SpawnStep, path: &str, error: Errno) -> Result {
-    let blank = if path.is_empty() { "" } else { " " };
-    write!(out, "{}{blank}{path}: {error}", step_word(step))?;
-    // The kernel says ENOENT for both, and the second is the one that takes an afternoon to find.
-    match (step, error) {
-        (SpawnStep::Exec, Errno(2)) => out.write_str(" (it, or its interpreter or loader)"),
-        _ => Ok(()),
     }
 }
 

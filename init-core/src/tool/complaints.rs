@@ -6,151 +6,150 @@ use super::similar::Similar;
 use super::{DONE, FAILED, NO_SUCH_UNIT, NOT_REACHED, OTHER_VERSION, USAGE};
 use crate::effect::Refusal;
 use crate::event::Errno;
-use crate::protocol::{Buffer, Malformed, Problem, Response, SCHEMA, Sender, VERSION};
-use crate::report::Why;
+use crate::protocol::{Buffer, Malformed, Problem, Response, Sender};
+use crate::report::Line;
 
 impl<C: Client> Tool<'_, '_, C> {
     pub(super) fn complain_of_usage(&mut self, usage: Usage<'_>) -> u8 {
+        let line = self.complaint();
         match usage {
-            Usage::UnknownOption(word) => self.complain(format_args!("{word}: unknown option")),
+            Usage::UnknownOption(word) => line.text(word).text(": unknown option"),
             Usage::UnknownCommand(word) => {
                 let mut similar = Similar::new(word);
                 COMMANDS.iter().for_each(|&(name, _)| similar.look_at(name));
+                line.text(word).text(": unknown command");
                 match similar.found() {
-                    Some(name) => self.complain(format_args!(
-                        "{word}: unknown command; did you mean {name}?"
-                    )),
-                    None => self.complain(format_args!("{word}: unknown command")),
+                    Some(name) => line.text("; did you mean ").text(name).text("?"),
+                    None => line,
                 }
             }
-            Usage::NeedsUnit(word) => {
-                self.complain(format_args!("{word}: which unit? See sctl list"));
-            }
-            Usage::TooMany(word) => self.complain(format_args!("{word}: one word too many")),
-            Usage::NoForce(word) => self.complain(format_args!(
-                "{word} is not supported: process 1 stops everything in order and goes down by the \
-                 manifest's deadline in any case. If it is dead: echo b > /proc/sysrq-trigger"
-            )),
-        }
-        self.complain(format_args!("see sctl help"));
+            Usage::NeedsUnit(word) => line.text(word).text(": which unit? See sctl list"),
+            Usage::TooMany(word) => line.text(word).text(": one word too many"),
+            Usage::NoForce(word) => line.text(word).text(
+                " is not supported: process 1 stops everything in order and goes down by the \
+                 manifest's deadline in any case. If it is dead: echo b > /proc/sysrq-trigger",
+            ),
+        };
+        self.complain();
+        self.complaint().text("see sctl help");
+        self.complain();
         USAGE
     }
 
     pub(super) fn complain_of_trouble(&mut self, trouble: Trouble) -> u8 {
         let address = self.address();
+        let line = self.complaint();
+        let mut code = NOT_REACHED;
         match trouble {
-            Trouble::NotConnected(error @ (Errno(1) | Errno(13))) => self.complain(format_args!(
-                "{address}: {error}; only root may talk to process 1"
-            )),
-            Trouble::NotConnected(error) => self.complain(format_args!(
-                "{address}: {error}; is process 1 of this system sysMaster? See /proc/1/exe"
-            )),
-            Trouble::Broken(error) => {
-                self.complain(format_args!("connection to process 1: {error}"));
+            Trouble::NotConnected(error) => {
+                line.text(address)
+                    .text(": ")
+                    .errno(error)
+                    .text(match error {
+                        Errno(1) | Errno(13) => "; only root may talk to process 1",
+                        _ => "; is process 1 of this system sysMaster? See /proc/1/exe",
+                    })
             }
-            Trouble::HungUp => self.complain(format_args!(
-                "process 1 hung up without an answer; try again, and see its log on the console"
-            )),
-            Trouble::Silent => self.complain(format_args!(
-                "process 1 does not answer; other sctl may hold all places (ps), or it is stuck"
-            )),
-            Trouble::OtherVersion(sender) => return self.complain_of_version(sender),
-            Trouble::Rejected(Malformed { problem, offset }) => {
-                let (problem, offset) = (problem_word(problem), u32::from(offset));
-                self.complain(format_args!(
-                    "process 1 cannot read our request: byte {offset}: {problem}"
-                ));
-                return OTHER_VERSION;
+            Trouble::Broken(error) => line.text("connection to process 1: ").errno(error),
+            Trouble::HungUp => line.text(
+                "process 1 hung up without an answer; try again, and see its log on the console",
+            ),
+            Trouble::Silent => line.text(
+                "process 1 does not answer; other sctl may hold all places (ps), or it is stuck",
+            ),
+            Trouble::OtherVersion(sender) => {
+                code = OTHER_VERSION;
+                match sender {
+                    Some(sender) => other_version(line, sender),
+                    None => line
+                        .text(address)
+                        .text(": whoever answers there is not sysMaster"),
+                }
             }
-            Trouble::BadAnswer(Malformed { problem, offset }) => {
-                let (problem, offset) = (problem_word(problem), u32::from(offset));
-                self.complain(format_args!(
-                    "cannot read the answer of process 1: byte {offset}: {problem}"
-                ));
-                return OTHER_VERSION;
+            Trouble::Rejected(malformed) => {
+                code = OTHER_VERSION;
+                unreadable(line, "process 1 cannot read our request", malformed)
             }
-        }
-        NOT_REACHED
-    }
-
-    fn complain_of_version(&mut self, sender: Option<Sender>) -> u8 {
-        match sender {
-            Some(Sender { version, schema }) => {
-                let (theirs, ours) = (u32::from(version), u32::from(VERSION));
-                self.complain(format_args!(
-                    "process 1 speaks protocol {theirs}/{schema}, this program {ours}/{SCHEMA}: \
-                     use /proc/1/exe as sctl; or signals: kill -USR2 1 powers off, -TERM reboots"
-                ));
+            Trouble::BadAnswer(malformed) => {
+                code = OTHER_VERSION;
+                unreadable(line, "cannot read the answer of process 1", malformed)
             }
-            None => {
-                let address = self.address();
-                self.complain(format_args!(
-                    "{address}: whoever answers there is not sysMaster"
-                ));
-            }
-        }
-        OTHER_VERSION
+        };
+        self.complain();
+        code
     }
 
     /// Says what became of a request; `None` when there is no such unit.
-    pub(super) fn settle(&mut self, name: &str, response: Response<'_>) -> Option<u8> {
-        match response {
+    pub(super) fn settle(&mut self, name: &str, response: &Response<'_>) -> Option<u8> {
+        let line = self.complaint();
+        match *response {
             Response::Done | Response::Begun => return Some(DONE),
             Response::Refused {
-                refusal: Refusal::NoSuchUnit,
-                ..
-            } => return None,
-            Response::Refused {
-                refusal: Refusal::Conflict(..),
+                refusal,
                 first,
                 second,
-            } => {
-                self.complain(format_args!(
-                    "{name}: refused: starting {first} needs {second}, and stops it as well"
-                ));
-            }
-            Response::Refused {
-                refusal: Refusal::ShuttingDown,
-                ..
-            } => {
-                self.complain(format_args!("refused: the machine is going down"));
-            }
-            Response::Refused {
-                refusal: Refusal::NoRescueTarget,
-                ..
-            } => {
-                self.complain(format_args!("refused: the manifest names no rescue target"));
-            }
+            } => match refusal {
+                Refusal::NoSuchUnit => return None,
+                Refusal::Conflict(..) => line
+                    .text(name)
+                    .text(": refused: starting ")
+                    .text(first)
+                    .text(" needs ")
+                    .text(second)
+                    .text(", and stops it as well"),
+                Refusal::ShuttingDown => line.text("refused: the machine is going down"),
+                Refusal::NoRescueTarget => {
+                    line.text("refused: the manifest names no rescue target")
+                }
+            },
             Response::Failed {
                 unit,
                 failure,
                 about,
-            } => {
-                self.complain(format_args!("{unit}: failed: {}", Why(failure, about)));
-            }
-            Response::Superseded => {
-                self.complain(format_args!("{name}: a later request took its place"));
-            }
+            } => line.text(unit).text(": failed: ").why(failure, about),
+            Response::Superseded => line.text(name).text(": a later request took its place"),
             Response::Machine(_)
             | Response::Units { .. }
             | Response::Unit(..)
-            | Response::Error(_) => {
-                self.complain(format_args!("process 1 answered something else"));
-            }
-        }
+            | Response::Error(_) => line.text("process 1 answered something else"),
+        };
+        self.complain();
         Some(FAILED)
     }
 
     pub(super) fn no_such_unit(&mut self, name: &str, buffer: &mut Buffer) -> Result<u8, Trouble> {
         let mut similar = Similar::new(name);
         self.each_unit(buffer, &mut |_, unit| similar.look_at(unit.name))?;
+        let line = self.complaint().text(name).text(": no such unit; ");
         match similar.found() {
-            Some(found) => {
-                self.complain(format_args!("{name}: no such unit; did you mean {found}?"));
-            }
-            None => self.complain(format_args!("{name}: no such unit; see sctl list")),
-        }
+            Some(found) => line.text("did you mean ").text(found).text("?"),
+            None => line.text("see sctl list"),
+        };
+        self.complain();
         Ok(NO_SUCH_UNIT)
+    }
+}
+
+fn other_version<'l, 'b>(line: &'l mut Line<'b>, sender: Sender) -> &'l mut Line<'b> {
+    line.text("process 1 speaks protocol ").protocol(sender);
+    line.text(", this program ")
+        .protocol(Sender::SELF)
+        .text(": use /proc/1/exe as sctl; or signals: kill -USR2 1 powers off, -TERM reboots")
+}
+
+fn unreadable<'l, 'b>(
+    line: &'l mut Line<'b>,
+    what: &str,
+    Malformed { problem, offset }: Malformed,
+) -> &'l mut Line<'b> {
+    line.text(what).text(": byte ").number(offset);
+    line.text(": ").text(problem_word(problem))
+}
+
+impl Line<'_> {
+    /// Adds a protocol's version and schema.
+    pub(super) fn protocol(&mut self, Sender { version, schema }: Sender) -> &mut Self {
+        self.number(version).text("/").number(schema)
     }
 }
 

@@ -5,9 +5,8 @@ use crate::protocol::{
     Buffer, MachineRecord, Malformed, Problem, Reader, Request, Response, Sender, UnitRecord,
     Writer, decode,
 };
-use crate::text::Text;
+use crate::report::Line;
 use crate::time::Duration;
-use core::fmt::{self, Write};
 
 /// Process 1 answers a question in microseconds. Silent for this long, it is serving as many
 /// clients as it can, and the user is told.
@@ -25,8 +24,8 @@ const QUEUE_IS_FULL: Errno = Errno(11);
 /// EPIPE: the other end has hung up.
 const HANGS_UP: Errno = Errno(32);
 
-/// Bytes of output gathered before they are written.
-const OUTPUT_BYTES_MAX: usize = 512;
+/// Bytes of a line of output: the longest names a unit and two paths.
+pub(super) const LINE_BYTES_MAX: usize = 640;
 
 /// Where output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,18 +92,21 @@ pub enum Trouble {
     BadAnswer(Malformed),
 }
 
-/// The tool at work: a client, the name it goes by, and whether all output was written.
+/// The tool at work: a client, the name it goes by, the line that it is about to write, and
+/// whether all output was written.
 pub struct Tool<'c, 'p, C: Client> {
     client: &'c mut C,
-    pub(super) program: &'p str,
+    program: &'p str,
+    pub(super) line: Line<'p>,
     is_written: bool,
 }
 
 impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
-    pub(super) fn new(client: &'c mut C, program: &'p str) -> Self {
+    pub(super) fn new(client: &'c mut C, program: &'p str, room: &'p mut [u8]) -> Self {
         Self {
             client,
             program,
+            line: Line::new(room),
             is_written: true,
         }
     }
@@ -117,28 +119,27 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         self.is_written
     }
 
-    /// Writes to standard output.
-    pub(super) fn say(&mut self, text: fmt::Arguments<'_>) {
-        self.write(Stream::Output, text);
+    /// Writes the line to standard output.
+    pub(super) fn say(&mut self) {
+        self.is_written &= self.client.write(Stream::Output, self.line.end());
+        self.line.clear();
     }
 
-    /// Writes a line to standard error.
-    pub(super) fn complain(&mut self, text: fmt::Arguments<'_>) {
-        let program = self.program;
-        self.write(Stream::Errors, format_args!("{program}: {text}\n"));
+    /// Writes text of several lines to standard output.
+    pub(super) fn say_all(&mut self, text: &str) {
+        self.is_written &= self.client.write(Stream::Output, text.as_bytes());
     }
 
-    fn write(&mut self, stream: Stream, text: fmt::Arguments<'_>) {
-        let buffer = Text::new();
-        let mut output = Output {
-            client: &mut *self.client,
-            stream,
-            buffer,
-            is_written: true,
-        };
-        let _ = output.write_fmt(text);
-        output.flush();
-        self.is_written &= output.is_written;
+    /// Begins a line for standard error, ended by [`Self::complain`].
+    pub(super) fn complaint(&mut self) -> &mut Line<'p> {
+        self.line.clear();
+        self.line.text(self.program).text(": ")
+    }
+
+    /// Writes the line to standard error.
+    pub(super) fn complain(&mut self) {
+        self.is_written &= self.client.write(Stream::Errors, self.line.end());
+        self.line.clear();
     }
 
     /// Connects and greets, which shows whether both speak the same version. Returns what
@@ -181,9 +182,9 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
     }
 
     fn complain_of_waiting(&mut self) {
-        self.complain(format_args!(
-            "process 1 is busy with other clients; waiting"
-        ));
+        self.complaint()
+            .text("process 1 is busy with other clients; waiting");
+        self.complain();
     }
 
     /// Asks and waits for the answer.
@@ -294,32 +295,4 @@ pub fn message(frame: &[u8]) -> Result<Response<'_>, Trouble> {
         return Err(Trouble::Rejected(malformed));
     }
     Ok(response)
-}
-
-/// Gathers output, so that it takes few system calls.
-struct Output<'c, C: Client> {
-    client: &'c mut C,
-    stream: Stream,
-    buffer: Text<OUTPUT_BYTES_MAX>,
-    is_written: bool,
-}
-
-impl<C: Client> Output<'_, C> {
-    fn flush(&mut self) {
-        self.is_written &= self.client.write(self.stream, self.buffer.as_bytes());
-        self.buffer.clear();
-    }
-}
-
-impl<C: Client> Write for Output<'_, C> {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        if !self.buffer.push(piece) {
-            self.flush();
-            if !self.buffer.push(piece) {
-                // Too long to be gathered, as the help is.
-                self.is_written &= self.client.write(self.stream, piece.as_bytes());
-            }
-        }
-        Ok(())
-    }
 }

@@ -17,11 +17,10 @@ pub use conversation::{Client, Received, Stream};
 
 use crate::event::MachineRequest;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::protocol::{Buffer, Change, Request, Response, SCHEMA, VERSION};
+use crate::protocol::{Buffer, Change, Request, Response, Sender};
 use crate::status::{MachinePhase, UnitState};
 use arguments::{Command, Parsed, base_name, parse, units};
-use conversation::{Tool, Trouble, message};
-use render::{Heading, Machine, Row, Unit};
+use conversation::{LINE_BYTES_MAX, Tool, Trouble, message};
 
 /// Done as asked.
 pub const DONE: u8 = 0;
@@ -41,7 +40,8 @@ pub const OTHER_VERSION: u8 = 6;
 /// Does what the words ask, the first of which is the name that the tool was called by; returns the
 /// exit code.
 pub fn run<'a>(client: &mut impl Client, words: Words<'a>) -> u8 {
-    let mut tool = Tool::new(client, base_name(words(0).unwrap_or("sctl")));
+    let mut room = [0; LINE_BYTES_MAX];
+    let mut tool = Tool::new(client, base_name(words(0).unwrap_or("sctl")), &mut room);
     let code = match parse(words) {
         Ok(parsed) => tool.perform(parsed, words),
         Err(usage) => tool.complain_of_usage(usage),
@@ -89,23 +89,23 @@ impl<C: Client> Tool<'_, '_, C> {
     }
 
     fn help(&mut self) -> Result<u8, Trouble> {
-        self.say(format_args!("{}", include_str!("help.txt")));
+        self.say_all(include_str!("help.txt"));
         Ok(DONE)
     }
 
     fn version(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
-        let (version, protocol) = (env!("CARGO_PKG_VERSION"), u32::from(VERSION));
-        self.say(format_args!(
-            "sctl {version}, protocol {protocol}/{SCHEMA}\n"
-        ));
+        self.line.text("sctl ").text(env!("CARGO_PKG_VERSION"));
+        self.line.text(", protocol ").protocol(Sender::SELF);
+        self.say();
         let version = self.open(buffer)?.version;
-        self.say(format_args!("process 1: sysMaster {version}\n"));
+        self.line.text("process 1: sysMaster ").text(version);
+        self.say();
         Ok(DONE)
     }
 
     fn machine(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
         let machine = self.open(buffer)?;
-        self.say(format_args!("{}", Machine(&machine)));
+        self.show_machine(&machine);
         let is_well = machine.phase == MachinePhase::Up && machine.failed == 0;
         Ok(if is_well { DONE } else { NOT_ACTIVE })
     }
@@ -114,20 +114,18 @@ impl<C: Client> Tool<'_, '_, C> {
         self.open(buffer)?;
         let mut width = 0;
         self.each_unit(buffer, &mut |_, unit| width = unit.name.len().max(width))?;
-        self.say(format_args!("{}", Heading(width)));
-        self.each_unit(buffer, &mut |tool, unit| {
-            tool.say(format_args!("{}", Row(unit, width)))
-        })?;
+        self.show_heading(width);
+        self.each_unit(buffer, &mut |tool, unit| tool.show_row(unit, width))?;
         Ok(DONE)
     }
 
     fn status(&mut self, name: &str, buffer: &mut Buffer) -> Result<u8, Trouble> {
         let response = message(self.ask(&Request::Unit { name }, buffer)?)?;
         let Response::Unit(unit, detail) = response else {
-            let code = self.settle(name, response);
+            let code = self.settle(name, &response);
             return code.map_or_else(|| self.no_such_unit(name, buffer), Ok);
         };
-        self.say(format_args!("{}", Unit(&unit, &detail)));
+        self.show_unit(&unit, &detail);
         let is_active = unit.state == UnitState::Active;
         Ok(if is_active { DONE } else { NOT_ACTIVE })
     }
@@ -140,7 +138,7 @@ impl<C: Client> Tool<'_, '_, C> {
         buffer: &mut Buffer,
     ) -> Result<u8, Trouble> {
         let response = message(self.ask(&Request::Change { change, name, wait }, buffer)?)?;
-        match self.settle(name, response) {
+        match self.settle(name, &response) {
             Some(code) => Ok(code),
             None => self.no_such_unit(name, buffer),
         }
@@ -149,6 +147,6 @@ impl<C: Client> Tool<'_, '_, C> {
     fn act(&mut self, request: MachineRequest, buffer: &mut Buffer) -> Result<u8, Trouble> {
         self.open(buffer)?;
         let response = message(self.ask(&Request::Act(request), buffer)?)?;
-        Ok(self.settle("", response).unwrap_or(FAILED))
+        Ok(self.settle("", &response).unwrap_or(FAILED))
     }
 }

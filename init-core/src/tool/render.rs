@@ -1,155 +1,129 @@
 //! This file lays out what the control tool shows: the list of units, one unit, the machine.
 
-use crate::limits::NAME_BYTES_MAX;
+use super::conversation::{Client, Tool};
 use crate::protocol::{Detail, MachineRecord, UnitRecord};
-use crate::report::{Exit, Span, Why};
+use crate::report::Line;
 use crate::status::{MachinePhase, UnitState};
-use crate::text::Text;
 use crate::time::Duration;
 use crate::unit::UnitKind;
-use Side::{Left, Right};
-use core::fmt::{self, Display, Formatter, Write};
 
-/// Bytes of one cell: the longest is a name.
-const CELL_BYTES_MAX: usize = NAME_BYTES_MAX;
+/// The heading of the columns behind the names. The widest words are `service`, `restarting`, seven
+/// digits and `12min 34s`.
+const HEADING: &str = "KIND     STATE           PID      SINCE  RESTARTS  LAST EXIT";
 
-/// The heading of the list; `0` is the longest name's width.
-pub struct Heading(pub usize);
+/// Where the columns begin, behind the names; those of numbers end there.
+const STATE: usize = 9;
+const PID: usize = STATE + 19;
+const AGE: usize = PID + 11;
+const RESTARTS: usize = AGE + 10;
 
-impl Display for Heading {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let cells: [&dyn Display; 6] = [
-            &"KIND",
-            &"STATE",
-            &"PID",
-            &"SINCE",
-            &"RESTARTS",
-            &"LAST EXIT",
-        ];
-        row(out, ("UNIT", self.0), cells)
+/// Bytes of a number or a span, with room for the end of a line.
+const CELL_BYTES_MAX: usize = 24;
+
+impl<C: Client> Tool<'_, '_, C> {
+    /// The heading of the list; `width` is the longest name's.
+    pub(super) fn show_heading(&mut self, width: usize) {
+        self.line.text("UNIT").fill_to(width.saturating_add(2));
+        self.line.text(HEADING);
+        self.say();
     }
-}
 
-/// A unit's line in the list; `1` is the longest name's width.
-pub struct Row<'a>(pub &'a UnitRecord<'a>, pub usize);
-
-impl Display for Row<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let Self(unit, width) = *self;
-        let (kind, state) = (kind_word(unit.kind), state_word(unit.state));
-        let (pid, age) = (Or(unit.pid), Span(Duration::from_ms(unit.age_ms)));
-        let (restarts, exit) = (u32::from(unit.restarts), Or(unit.last_exit.map(Exit)));
-        row(
-            out,
-            (unit.name, width),
-            [&kind, &state, &pid, &age, &restarts, &exit],
-        )
+    /// A unit's line in the list; `width` is the longest name's.
+    pub(super) fn show_row(&mut self, unit: &UnitRecord<'_>, width: usize) {
+        let (line, names) = (&mut self.line, width.saturating_add(2));
+        line.text(unit.name).fill_to(names);
+        line.text(kind_word(unit.kind));
+        line.fill_to(names.saturating_add(STATE));
+        line.text(state_word(unit.state));
+        let mut room = [0; CELL_BYTES_MAX];
+        let cell = &mut Line::new(&mut room);
+        match unit.pid {
+            Some(pid) => cell.number(pid),
+            None => cell.text("-"),
+        };
+        end_at(line, names.saturating_add(PID), cell);
+        cell.span(Duration::from_ms(unit.age_ms));
+        end_at(line, names.saturating_add(AGE), cell);
+        cell.number(unit.restarts);
+        end_at(line, names.saturating_add(RESTARTS), cell);
+        line.text("  ");
+        match unit.last_exit {
+            Some(exit) => line.exit(exit),
+            None => line.text("-"),
+        };
+        self.say();
     }
-}
 
-/// One row of the list. The widest words are `service`, `restarting`, seven digits and
-/// `12min 34s`.
-fn row(
-    out: &mut Formatter<'_>,
-    (name, width): (&str, usize),
-    [kind, state, pid, age, restarts, exit]: [&dyn Display; 6],
-) -> fmt::Result {
-    cell(out, &name, width.saturating_add(2), Left)?;
-    cell(out, kind, 9, Left)?;
-    cell(out, state, 10, Left)?;
-    cell(out, pid, 9, Right)?;
-    cell(out, age, 11, Right)?;
-    cell(out, restarts, 10, Right)?;
-    writeln!(out, "  {exit}")
-}
-
-#[derive(PartialEq)]
-enum Side {
-    Left,
-    Right,
-}
-
-/// Text padded to a width. (Not `{:width$}`: a width that is known at run time can panic.)
-fn cell(out: &mut Formatter<'_>, text: &dyn Display, width: usize, side: Side) -> fmt::Result {
-    let mut cell = Text::<CELL_BYTES_MAX>::new();
-    write!(cell, "{text}")?;
-    if side == Left {
-        out.write_str(cell.as_str())?;
-    }
-    for _ in cell.as_str().len()..width {
-        out.write_str(" ")?;
-    }
-    if side == Right {
-        out.write_str(cell.as_str())?;
-    }
-    Ok(())
-}
-
-/// Everything about one unit.
-pub struct Unit<'a>(pub &'a UnitRecord<'a>, pub &'a Detail<'a>);
-
-impl Display for Unit<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let Self(unit, detail) = *self;
+    /// Everything about one unit.
+    pub(super) fn show_unit(&mut self, unit: &UnitRecord<'_>, detail: &Detail<'_>) {
         let critical = if detail.critical { "critical " } else { "" };
-        let (kind, state) = (kind_word(unit.kind), state_word(unit.state));
-        let age = Span(Duration::from_ms(unit.age_ms));
-        writeln!(out, "{}: {critical}{kind}, {state} for {age}", unit.name)?;
+        self.line.text(unit.name).text(": ").text(critical);
+        self.line.text(kind_word(unit.kind)).text(", ");
+        self.line.text(state_word(unit.state)).text(" for ");
+        self.line.span(Duration::from_ms(unit.age_ms));
+        self.say();
         if !detail.program.is_empty() {
-            writeln!(out, "  program    {}", detail.program)?;
+            self.line.text("  program    ").text(detail.program);
+            self.say();
         }
         if let Some(pid) = unit.pid {
-            writeln!(out, "  process    {pid}")?;
+            self.line.text("  process    ").number(pid);
+            self.say();
         }
         if let Some(ms) = unit.ready_ms {
-            writeln!(out, "  ready      after {}", Span(Duration::from_ms(ms)))?;
+            self.line.text("  ready      after ");
+            self.line.span(Duration::from_ms(ms));
+            self.say();
         }
         if unit.restarts > 0 {
-            writeln!(out, "  restarts   {}", u32::from(unit.restarts))?;
+            self.line.text("  restarts   ").number(unit.restarts);
+            self.say();
         }
         if let Some(exit) = unit.last_exit {
-            writeln!(out, "  last exit  {}", Exit(exit))?;
+            self.line.text("  last exit  ").exit(exit);
+            self.say();
         }
-        match detail.failure {
-            Some(failure) => writeln!(out, "  failed     {}", Why(failure, detail.about)),
-            None => Ok(()),
+        if let Some(failure) = detail.failure {
+            self.line.text("  failed     ").why(failure, detail.about);
+            self.say();
         }
     }
-}
 
-/// The machine as a whole.
-pub struct Machine<'a>(pub &'a MachineRecord<'a>);
-
-impl Display for Machine<'_> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let machine = self.0;
+    /// The machine as a whole.
+    pub(super) fn show_machine(&mut self, machine: &MachineRecord<'_>) {
         let phase = match machine.phase {
             MachinePhase::Booting => "booting",
             MachinePhase::Up => "up",
             MachinePhase::ShuttingDown => "going down",
         };
-        let uptime = Span(Duration::from_ms(machine.uptime_ms));
-        writeln!(out, "{} on {}: {phase}", machine.product, machine.board)?;
-        writeln!(out, "  process 1  sysMaster {}", machine.version)?;
-        writeln!(out, "  since      {uptime}")?;
+        self.line.text(machine.product).text(" on ");
+        self.line.text(machine.board).text(": ").text(phase);
+        self.say();
+        self.line
+            .text("  process 1  sysMaster ")
+            .text(machine.version);
+        self.say();
+        self.line.text("  since      ");
+        self.line.span(Duration::from_ms(machine.uptime_ms));
+        self.say();
         if let Some(ms) = machine.boot_ms {
-            writeln!(out, "  boot took  {}", Span(Duration::from_ms(ms)))?;
+            self.line.text("  boot took  ");
+            self.line.span(Duration::from_ms(ms));
+            self.say();
         }
-        let [units, ready, failed] = [machine.units, machine.ready, machine.failed].map(u32::from);
-        writeln!(out, "  units      {units}: {ready} active, {failed} failed")
+        self.line.text("  units      ").number(machine.units);
+        self.line.text(": ").number(machine.ready);
+        self.line.text(" active, ").number(machine.failed);
+        self.line.text(" failed");
+        self.say();
     }
 }
 
-/// A value, or a dash.
-struct Or<T>(Option<T>);
-
-impl<T: Display> Display for Or<T> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(out),
-            None => out.write_str("-"),
-        }
-    }
+/// Adds a cell that ends at a column, and empties it.
+fn end_at(line: &mut Line<'_>, column: usize, cell: &mut Line<'_>) {
+    line.fill_to(column.saturating_sub(cell.len()))
+        .bytes(cell.as_bytes());
+    cell.clear();
 }
 
 fn kind_word(kind: UnitKind) -> &'static str {

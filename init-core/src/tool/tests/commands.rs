@@ -4,6 +4,7 @@ use super::*;
 use crate::effect::{Failure, Refusal};
 use crate::event::{MachineRequest, SpawnStep};
 use crate::fixture::{BROKER, DATA, KEYS};
+use crate::protocol::{SCHEMA, VERSION};
 
 #[test]
 fn list_is_aligned_and_shows_what_matters() {

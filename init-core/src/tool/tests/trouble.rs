@@ -207,9 +207,9 @@ fn endless_page() -> Vec<u8> {
 
 #[test]
 fn pages_that_do_not_advance_end_the_list() {
-    let (mut desk, mut buffer) = (Desk::new(), [0; FRAME_BYTES_MAX]);
+    let (mut desk, mut room, mut buffer) = (Desk::new(), [0; 64], [0; FRAME_BYTES_MAX]);
     desk.instead = Some(endless_page());
-    let mut tool = Tool::new(&mut desk, "sctl");
+    let mut tool = Tool::new(&mut desk, "sctl", &mut room);
     let mut seen = 0;
     assert_eq!(tool.each_unit(&mut buffer, &mut |_, _| seen += 1), Ok(()));
     assert_eq!(seen, 2);
@@ -229,11 +229,11 @@ fn a_lying_process_1_never_makes_the_tool_panic() {
                 None => frame.push(byte),
             }
         }
-        let (mut desk, mut buffer) = (Desk::new(), [0; FRAME_BYTES_MAX]);
+        let (mut desk, mut room, mut buffer) = (Desk::new(), [0; 64], [0; FRAME_BYTES_MAX]);
         desk.instead = Some(frame);
-        let mut tool = Tool::new(&mut desk, "sctl");
+        let mut tool = Tool::new(&mut desk, "sctl", &mut room);
         let _ = tool.each_unit(&mut buffer, &mut |tool, unit| {
-            tool.say(format_args!("{}", Row(unit, unit.name.len())));
+            tool.show_row(unit, unit.name.len());
         });
         let _ = tool.status("x", &mut buffer);
     }
