@@ -20,6 +20,8 @@ mod child;
 mod children;
 mod console;
 mod control;
+#[cfg(feature = "freestanding")]
+mod early;
 mod events;
 mod linux;
 mod power;
@@ -33,6 +35,8 @@ mod start;
 )]
 pub mod sys;
 
+#[cfg(feature = "freestanding")]
+pub use early::early;
 pub use linux::{Linux, Storage};
 pub use sctl::sctl;
 pub use start::{Role, begin, role};

@@ -161,7 +161,7 @@ fn exists(path: &CStr) -> bool {
 }
 
 /// Sleeps for so long, or until the descriptor can be read: whether it can.
-fn pause(descriptor: Option<&fd::Fd>, span_ms: u16) -> bool {
+pub fn pause(descriptor: Option<&fd::Fd>, span_ms: u16) -> bool {
     let span = Timespec {
         tv_sec: 0,
         tv_nsec: u32::from(span_ms).saturating_mul(1_000_000).into(),

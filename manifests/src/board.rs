@@ -38,6 +38,8 @@ pub struct Board {
     pub kernel: Kernel,
     /// How QEMU imitates it.
     pub qemu: Qemu,
+    /// Where its root file system lies when it boots from a disk; `None`: from memory only.
+    pub disk: Option<Disk>,
     /// What process 1 may cost on it.
     pub budget: Budget,
 }
@@ -84,6 +86,18 @@ pub struct Qemu {
     pub args: Vec<String>,
 }
 
+/// The disk, card or eMMC of a board, with one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Disk {
+    /// The partition's device as the kernel calls it, such as `/dev/mmcblk0p1`.
+    pub root: String,
+    /// Kernel modules that lead to it; what they need is added, what is built in is left out.
+    pub modules: Vec<String>,
+    /// How QEMU connects the drive whose id is `disk`.
+    pub qemu_args: Vec<String>,
+}
+
 /// Upper limits for process 1 with its control tool, in KiB; `None` is not judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -112,6 +126,7 @@ struct File {
     capabilities: Spanned<Vec<Capability>>,
     kernel: Spanned<Kernel>,
     qemu: Qemu,
+    disk: Option<Disk>,
     budget: Budget,
 }
 
@@ -171,6 +186,7 @@ impl Board {
             capabilities,
             kernel: file.kernel.into_inner(),
             qemu: file.qemu,
+            disk: file.disk,
             budget: file.budget,
         })
     }

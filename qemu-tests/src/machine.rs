@@ -337,16 +337,12 @@ fn tied_to_us(program: &str) -> Command {
 }
 
 /// The command line of QEMU, program first.
-#[must_use]
-pub fn qemu_line(board: &Board, kernel: &Path, initramfs: &Path, append: &[String]) -> Vec<String> {
-    let options = Options {
-        append: append.to_vec(),
-        ..Options::default()
-    };
-    qemu_words(board, kernel, initramfs, &options)
-}
-
-fn qemu_words(board: &Board, kernel: &Path, initramfs: &Path, options: &Options) -> Vec<String> {
+pub(crate) fn qemu_words(
+    board: &Board,
+    kernel: &Path,
+    initramfs: &Path,
+    options: &Options,
+) -> Vec<String> {
     let mut append = vec![board.kernel.append.clone()];
     append.extend(options.append.iter().cloned());
     let mut words = vec![board.qemu.program.clone()];

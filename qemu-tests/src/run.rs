@@ -6,7 +6,7 @@
 
 use crate::debian::Store;
 use crate::expect::{self, Expectation, Standing};
-use crate::image::{self, Image, Recipe};
+use crate::image::{self, Bootable, Image, Recipe, Tree};
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Options};
 use crate::progress::{Step, say};
@@ -43,6 +43,8 @@ pub struct Request<'a> {
     pub out: &'a Path,
     /// Builds process 1 for the product, given the folder of its root file system.
     pub build: &'a dyn Fn(&Path) -> Result<PathBuf>,
+    /// Builds the program that goes over to the board's disk.
+    pub early: &'a dyn Fn() -> Result<PathBuf>,
 }
 
 /// How a run goes on when the product is up.
@@ -54,6 +56,15 @@ pub enum Manner {
     HandOver,
     /// Hand the console to the user from the first line, judging nothing.
     Interactive,
+}
+
+/// Where the root file system lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// In memory: the initramfs is the root.
+    Memory,
+    /// On the board's disk.
+    Disk,
 }
 
 impl Request<'_> {
@@ -72,6 +83,21 @@ impl Request<'_> {
 /// # Errors
 /// Something cannot be fetched, built, read or written.
 pub fn build_image(request: &Request<'_>) -> Result<Image> {
+    Ok(assemble(request)?.2)
+}
+
+/// Builds the image, and a disk of at least `bytes_min` that boots the same product.
+///
+/// # Errors
+/// As [`build_image`]; or the board has no disk.
+pub fn build_disk(request: &Request<'_>, bytes_min: u64) -> Result<Bootable> {
+    let (tree, kernel, _) = assemble(request)?;
+    let early = (request.early)()?;
+    image::write_disk(tree, &kernel, request.board, &early, request.out, bytes_min)
+        .with_context(|| format!("the disk of {}", request.name()))
+}
+
+fn assemble(request: &Request<'_>) -> Result<(Tree, Kernel, Image)> {
     let store = Store::new(request.cache, &request.board.debian_arch);
     let kernel = Kernel::fetch(&store, &request.board.kernel.packages)
         .with_context(|| format!("the kernel of {}", request.board.name))?;
@@ -81,7 +107,8 @@ pub fn build_image(request: &Request<'_>) -> Result<Image> {
     tree.write_folder(&folder)?;
     let init = (request.build)(&folder)?;
     image::add_init(&mut tree, &init)?;
-    image::write(&tree, &kernel, request.board, request.out)
+    let image = image::write(&tree, &kernel, request.board, request.out)?;
+    Ok((tree, kernel, image))
 }
 
 /// Builds and boots the product, reports and judges it.
@@ -89,15 +116,23 @@ pub fn build_image(request: &Request<'_>) -> Result<Image> {
 /// # Errors
 /// The image cannot be built, the product does not work (with what is missing and the console's
 /// last lines), or the machine does not power off.
-pub fn run(request: &Request<'_>, manner: Manner) -> Result<()> {
-    let image = build_image(request)?;
-    say(&format!("image of {}: {}", request.name(), image.summary));
+pub fn run(request: &Request<'_>, manner: Manner, medium: Medium) -> Result<()> {
     let nonce = nonce()?;
     let expectations = expect::load(request.product, &nonce)?;
-    let options = Options {
+    let mut options = Options {
         append: vec![format!("gateway.nonce={nonce}")],
         ..Options::default()
     };
+    let image = match medium {
+        Medium::Memory => build_image(request)?,
+        Medium::Disk => {
+            let bootable = build_disk(request, 0)?;
+            options.append.extend(bootable.append);
+            options.arguments = bootable.arguments;
+            bootable.image
+        }
+    };
+    say(&format!("image of {}: {}", request.name(), image.summary));
     let log = request.out.join("console.log");
     let mut machine = Machine::boot(request.board, &image, &options, &log)?;
     if manner == Manner::Interactive {

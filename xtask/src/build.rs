@@ -63,31 +63,62 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
     let product = house::stem(request.product);
     let board = &request.board.name;
     say(&format!("building process 1 of {product} for {board}"));
-    compile(request, &toolchain)?;
-    let linked = linked(&toolchain);
+    compile("init", request, &toolchain)?;
     let folder = house::target().join("boards").join(board).join(product);
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
     let built = Firmware {
         file: folder.join("init"),
         symbols: folder.join("init.symbols"),
     };
-    std::fs::copy(&linked, &built.symbols)
-        .with_context(|| format!("cannot copy {}", linked.display()))?;
-    let bytes = crate::elf::strip(std::fs::read(&linked)?)?;
-    std::fs::write(&built.file, &bytes)?;
-    make_executable(&built.file)?;
-    say(&format!(
-        "  {} ({} bytes)",
-        house::shown(&built.file),
-        bytes.len()
-    ));
-    say(&format!("  sha256 {}", hex(&Sha256::digest(&bytes))));
+    finish(&linked("init", &toolchain), &built)?;
     Ok(built)
 }
 
-fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
-    let mut cargo = cargo("build", request, toolchain);
+/// Builds the program that goes over to `board`'s disk and executes process 1 from there.
+///
+/// # Errors
+/// No toolchain can be had, or the program does not compile or link.
+pub fn early(board: &Board) -> Result<PathBuf> {
+    let toolchain = setup::toolchain(&board.triple, false)?;
+    say(&format!(
+        "building what goes over to the disk of {}",
+        board.name
+    ));
+    // The tables of a product are not part of it; any will do.
+    let request = Request {
+        board,
+        product: &house::product("minimal")?,
+        rootfs: None,
+        features: &[],
+    };
+    compile("early", &request, &toolchain)?;
+    let folder = house::target().join("boards").join(&board.name);
+    let built = Firmware {
+        file: folder.join("early"),
+        symbols: folder.join("early.symbols"),
+    };
+    finish(&linked("early", &toolchain), &built)?;
+    Ok(built.file)
+}
+
+/// Puts the linked program where it is looked for, with symbols and without.
+fn finish(linked: &Path, built: &Firmware) -> Result<()> {
+    if let Some(folder) = built.file.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::copy(linked, &built.symbols)
+        .with_context(|| format!("cannot copy {}", linked.display()))?;
+    let bytes = crate::elf::strip(std::fs::read(linked)?)?;
+    std::fs::write(&built.file, &bytes)?;
+    make_executable(&built.file)?;
+    let name = house::shown(&built.file);
+    say(&format!("  {name} ({} bytes)", bytes.len()));
+    say(&format!("  sha256 {}", hex(&Sha256::digest(&bytes))));
+    Ok(())
+}
+
+fn compile(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
+    let mut cargo = cargo("build", program, request, toolchain);
     let mut child = cargo
         .stderr(Stdio::piped())
         .spawn()
@@ -106,7 +137,7 @@ fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
     }
     let status = child.wait()?;
     if panics && !status.success() {
-        let places = explain(request, toolchain)
+        let places = explain(program, request, toolchain)
             .unwrap_or_else(|error| vec![format!("the places cannot be found: {error:#}")]);
         bail!(
             "a panic can be reached, so process 1 of {} is not linked. Handle the case instead \
@@ -125,29 +156,30 @@ fn compile(request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
 }
 
 /// Links the program with its panics into a file that is only looked at, and finds them.
-fn explain(request: &Request<'_>, toolchain: &Toolchain) -> Result<Vec<String>> {
-    let mut cargo = cargo("rustc", request, toolchain);
+fn explain(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Result<Vec<String>> {
+    let mut cargo = cargo("rustc", program, request, toolchain);
     cargo.args([
         "--quiet",
         "--",
         "-Clink-arg=--unresolved-symbols=ignore-all",
     ]);
     process::capture(&mut cargo)?;
-    panics::places(&linked(toolchain))
+    panics::places(&linked(program, toolchain))
 }
 
-fn linked(toolchain: &Toolchain) -> PathBuf {
+fn linked(program: &str, toolchain: &Toolchain) -> PathBuf {
     toolchain
         .objects()
         .join(&toolchain.triple)
-        .join("firmware/init")
+        .join("firmware")
+        .join(program)
 }
 
-fn cargo(verb: &str, request: &Request<'_>, toolchain: &Toolchain) -> Command {
+fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Command {
     let mut cargo = toolchain.cargo();
     cargo
         .args([verb, "--package", "board-linux", "--profile", "firmware"])
-        .args(["--target", &toolchain.triple])
+        .args(["--bin", program, "--target", &toolchain.triple])
         .arg("--target-dir")
         .arg(toolchain.objects())
         .env(

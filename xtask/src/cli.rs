@@ -17,7 +17,7 @@ pub struct Cli {
 pub enum Task {
     /// Boot a product in a virtual machine, show that its services work, hand its console over
     Run(Run),
-    /// Write what a machine boots: kernel, initial root file system, and the command that boots it
+    /// Write what a machine boots: kernel, initial root file system, and a disk for card or eMMC
     Image(Image),
     /// Check a manifest without building it
     Check(Check),
@@ -114,6 +114,9 @@ pub struct Run {
     /// Judge the product, power it off and end: exit code 0 if all of it works
     #[arg(long)]
     pub once: bool,
+    /// Boot from the board's disk instead of an initramfs; what it writes there is forgotten
+    #[arg(long)]
+    pub disk: bool,
     /// Hand the console over from the first line, judging nothing
     #[arg(long, conflicts_with = "once")]
     pub interactive: bool,
@@ -131,6 +134,9 @@ pub struct Image {
     /// Where to; target/images/BOARD/PRODUCT by default
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Make the disk at least this large, in MiB; fitting by default
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub disk_mib: u32,
 }
 
 /// What to measure.

@@ -4,8 +4,9 @@ use crate::cli::{Image, Run, Scenarios};
 use crate::{build, house, product, setup};
 use anyhow::Result;
 use manifests::board::Board;
+use qemu_tests::image::Disk;
 use qemu_tests::progress::say;
-use qemu_tests::run::{self, Manner, Request};
+use qemu_tests::run::{self, Manner, Medium, Request};
 use qemu_tests::scenarios::{self, Bench};
 use std::path::{Path, PathBuf};
 
@@ -20,10 +21,61 @@ pub fn write(image: &Image) -> Result<()> {
         Some(out) => std::path::absolute(out)?,
         None => default_out(&product, &board),
     };
-    let built = with_request(&board, &product, &out, run::build_image)?;
-    say(&format!("image: {}", built.summary));
-    say(&format!("  {} boots it", house::shown(&out.join("run.sh"))));
+    if board.disk.is_none() {
+        let built = with_request(&board, &product, &out, run::build_image)?;
+        say(&format!("image: {}", built.summary));
+        return list(&out);
+    }
+    setup::ensure(&[setup::file_system()])?;
+    let bytes_min = u64::from(image.disk_mib) << 20;
+    let built = with_request(&board, &product, &out, |request| {
+        run::build_disk(request, bytes_min)
+    })?;
+    say(&format!("image: {}", built.image.summary));
+    list(&out)?;
+    how_to_write(&built.disk);
     Ok(())
+}
+
+/// What was written, a line each.
+const WRITTEN: [(&str, &str); 7] = [
+    ("kernel", "the board's kernel"),
+    (
+        "initramfs.cpio",
+        "the whole root file system, to run from memory",
+    ),
+    (
+        "disk.img",
+        "partition table and ext4 root, with the two below in its /boot",
+    ),
+    (
+        "disk-initramfs.cpio",
+        "loads the drivers and goes over to the disk",
+    ),
+    ("contents.txt", "every path with its size"),
+    ("run.sh", "boots from memory, under QEMU"),
+    ("run-disk.sh", "boots from the disk, under QEMU"),
+];
+
+fn list(out: &Path) -> Result<()> {
+    say(&format!("{} has", house::shown(out)));
+    for (name, what) in WRITTEN {
+        if let Ok(data) = std::fs::metadata(out.join(name)) {
+            say(&format!("  {name:<20} {:>11} bytes  {what}", data.len()));
+        }
+    }
+    Ok(())
+}
+
+fn how_to_write(disk: &Disk) {
+    let file = house::shown(&disk.file);
+    println!(
+        "\nTo write it to a card or eMMC, as root. THIS ERASES THE WHOLE DEVICE: look with `lsblk` \
+         which one it is\nand put its name for sdX (eMMC: mmcblkN, never one of its partitions):\n\n\
+         \x20   dd if={file} of=/dev/sdX bs=4M conv=fsync status=progress\n\n\
+         The root file system is partition 1, PARTUUID={}.",
+        disk.partition
+    );
 }
 
 /// Boots a product and judges it.
@@ -39,8 +91,16 @@ pub fn run(choice: &Run) -> Result<()> {
         (false, false) => Manner::HandOver,
     };
     setup::ensure(&[setup::qemu(&board)])?;
+    let medium = if choice.disk {
+        setup::ensure(&[setup::file_system()])?;
+        Medium::Disk
+    } else {
+        Medium::Memory
+    };
     let out = default_out(&product, &board);
-    with_request(&board, &product, &out, |request| run::run(request, manner))
+    with_request(&board, &product, &out, |request| {
+        run::run(request, manner, medium)
+    })
 }
 
 /// Runs the scenarios of the test bench.
@@ -50,7 +110,7 @@ pub fn run(choice: &Run) -> Result<()> {
 pub fn scenarios(choice: &Scenarios) -> Result<()> {
     let boards = house::chosen(choice.board.as_deref())?;
     for board in &boards {
-        setup::ensure(&[setup::qemu(board)])?;
+        setup::ensure(&[setup::qemu(board), setup::file_system()])?;
     }
     let bench = Bench {
         boards: &boards,
@@ -67,6 +127,7 @@ pub fn scenarios(choice: &Scenarios) -> Result<()> {
             };
             build::firmware(&request).map(|firmware| firmware.file)
         },
+        early: &build::early,
     };
     scenarios::run_all(&bench, choice.only.as_deref())
 }
@@ -101,6 +162,7 @@ fn with_request<T>(
         cache: &house::target().join("cache"),
         out,
         build: &build,
+        early: &|| build::early(board),
     };
     perform(&request)
 }

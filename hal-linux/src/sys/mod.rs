@@ -6,6 +6,8 @@ pub mod clock;
 pub mod fd;
 #[cfg(feature = "freestanding")]
 mod memory;
+#[cfg(feature = "freestanding")]
+pub mod module;
 pub mod network;
 pub mod process;
 pub mod shared;

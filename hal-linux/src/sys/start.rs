@@ -5,6 +5,9 @@
 
 use core::ffi::CStr;
 use core::panic::PanicInfo;
+use init_core::event::Errno;
+
+use super::syscall::{result, syscall};
 
 unsafe extern "Rust" {
     /// The board's main function, exported by [`crate::entry!`]; its result is the exit code.
@@ -99,6 +102,23 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Replaces this process by `program`, with the same arguments and environment. Returns only on
+    /// failure.
+    pub fn execute(self, program: &CStr) -> Errno {
+        // The environment lies behind the arguments' null.
+        let environment = self.first.wrapping_add(self.count).wrapping_add(1);
+        let vectors = [
+            program.as_ptr().expose_provenance(),
+            self.first.expose_provenance(),
+            environment.expose_provenance(),
+            0,
+            0,
+        ];
+        // SAFETY: the kernel put both vectors there, each with its null, and nothing changes them.
+        let answer = unsafe { syscall(linux_raw_sys::general::__NR_execve, vectors) };
+        result(answer).err().unwrap_or(Errno(0))
+    }
+
     /// The arguments, the program's own name first.
     pub fn iter(self) -> impl Iterator<Item = &'static CStr> + Clone {
         (0..self.count).filter_map(move |index| {

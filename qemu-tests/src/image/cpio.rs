@@ -12,10 +12,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// File type bits of `st_mode`.
-const FOLDER: u32 = 0o040_000;
-const REGULAR: u32 = 0o100_000;
-const LINK: u32 = 0o120_000;
-const CHARACTER: u32 = 0o020_000;
+pub(super) const FOLDER: u32 = 0o040_000;
+pub(super) const REGULAR: u32 = 0o100_000;
+pub(super) const LINK: u32 = 0o120_000;
+pub(super) const CHARACTER: u32 = 0o020_000;
 
 /// The archive is padded to this, as other writers do.
 const BLOCK_BYTES: u64 = 512;

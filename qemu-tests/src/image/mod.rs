@@ -4,18 +4,26 @@
 //! `run.sh` (boots it under QEMU). The same input gives the same bytes.
 
 mod cpio;
+mod disk;
+mod ext4;
 mod tree;
 
+pub use disk::Disk;
 pub use tree::{Content, Modes, Node, Tree};
 
 use crate::debian::Store;
 use crate::kernel::{self, Kernel};
-use crate::machine::qemu_line;
+use crate::machine::{Options, qemu_words};
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// Where the disk's root file system has what boots it.
+const BOOT_KERNEL: &str = "boot/kernel";
+/// See above.
+const BOOT_INITRAMFS: &str = "boot/initramfs.cpio";
 
 /// Names by which process 1's file is also called: its control tool, and the short forms.
 const CONTROL_NAMES: &[&str] = &["sctl", "poweroff", "reboot", "halt"];
@@ -42,6 +50,19 @@ pub struct Image {
     pub initramfs: PathBuf,
     /// One line about its size.
     pub summary: String,
+}
+
+/// A written disk, and how it is booted where no boot loader reads it.
+#[derive(Debug, Clone)]
+pub struct Bootable {
+    /// The disk.
+    pub disk: Disk,
+    /// The kernel, and an initramfs that goes over to the disk.
+    pub image: Image,
+    /// Words on the kernel command line that name the root.
+    pub append: Vec<String>,
+    /// QEMU's arguments that connect the disk. What the guest writes is forgotten in the end.
+    pub arguments: Vec<String>,
 }
 
 /// Puts the root file system together, without process 1.
@@ -103,12 +124,122 @@ pub fn write(tree: &Tree, kernel: &Kernel, board: &Board, out: &Path) -> Result<
     Ok(image)
 }
 
+/// Writes the disk of `tree` into the folder `out`, at least `bytes_min` long. `early` is the
+/// program that goes over to the disk.
+///
+/// # Errors
+/// The board has no disk, or something cannot be read or written.
+pub fn write_disk(
+    mut tree: Tree,
+    kernel: &Kernel,
+    board: &Board,
+    early: &Path,
+    out: &Path,
+    bytes_min: u64,
+) -> Result<Bootable> {
+    let Some(disk) = &board.disk else {
+        bail!(
+            "the board {} says nothing of a disk: see board.toml, [disk]",
+            board.name
+        );
+    };
+    let append: Vec<String> = [
+        format!("root={}", disk.root),
+        "rootfstype=ext4".to_string(),
+        "rw".to_string(),
+        "rootwait".to_string(),
+        "init=/init".to_string(),
+    ]
+    .into();
+    let initramfs = out.join("disk-initramfs.cpio");
+    cpio::write(
+        &early_tree(early, &kernel.modules(&disk.modules)?)?,
+        &initramfs,
+    )?;
+    tree.put_file(BOOT_KERNEL, 0o644, &kernel.image)?;
+    tree.put_file(BOOT_INITRAMFS, 0o644, &initramfs)?;
+    let line = [&[board.kernel.append.clone()], &append[..]]
+        .concat()
+        .join(" ");
+    tree.put_bytes("boot/extlinux/extlinux.conf", 0o644, boot_entry(&line));
+    let file = out.join("disk.img");
+    // The tree's own bytes give the disk its identity.
+    let seed = fs::read(out.join("contents.txt")).context("reading contents.txt")?;
+    let disk_file = disk::write(&tree, &file, bytes_min, &seed)?;
+    let script = out.join("run-disk.sh");
+    let bootable = Bootable {
+        disk: disk_file,
+        image: Image {
+            kernel: out.join("kernel"),
+            initramfs,
+            summary: summary(&tree),
+        },
+        append,
+        arguments: disk_arguments(disk, &file),
+    };
+    fs::write(&script, disk_script(board, disk, &bootable.append))?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    Ok(bootable)
+}
+
+/// The initramfs that goes over to the disk.
+fn early_tree(early: &Path, modules: &[kernel::Module]) -> Result<Tree> {
+    let mut tree = Tree::bare();
+    tree.put_file("init", 0o755, early)?;
+    let mut list = String::new();
+    for module in modules {
+        let name = format!("{}.ko", module.name);
+        tree.put_file(&name, 0o644, &module.file)?;
+        list.push_str(&format!("/{name}\n"));
+    }
+    tree.put_bytes("modules", 0o644, list);
+    Ok(tree)
+}
+
+/// What boot loaders that follow the Boot Loader Specification of U-Boot's "distro boot" read.
+fn boot_entry(line: &str) -> String {
+    format!(
+        "default product\ntimeout 1\nlabel product\n  kernel /{BOOT_KERNEL}\n  \
+         initrd /{BOOT_INITRAMFS}\n  append {line}\n"
+    )
+}
+
+fn disk_arguments(disk: &manifests::board::Disk, file: &Path) -> Vec<String> {
+    let drive = format!(
+        "if=none,id=disk,format=raw,snapshot=on,file={}",
+        file.display()
+    );
+    [&["-drive".to_string(), drive], &disk.qemu_args[..]].concat()
+}
+
+/// Boots the disk from wherever its folder was moved to.
+fn disk_script(board: &Board, disk: &manifests::board::Disk, append: &[String]) -> String {
+    let options = Options {
+        append: append.to_vec(),
+        arguments: disk_arguments(disk, Path::new("disk.img")),
+        ..Options::default()
+    };
+    let initramfs = Path::new("disk-initramfs.cpio");
+    let words = qemu_words(board, Path::new("kernel"), initramfs, &options);
+    script(board, "Boots disk.img, which stays as it is, on", &words)
+}
+
 /// Boots the image from wherever its folder was moved to.
 fn run_script(board: &Board) -> String {
-    let words = qemu_line(board, Path::new("kernel"), Path::new("initramfs.cpio"), &[]);
+    let kernel = Path::new("kernel");
+    let words = qemu_words(
+        board,
+        kernel,
+        Path::new("initramfs.cpio"),
+        &Options::default(),
+    );
+    script(board, "Boots this image on", &words)
+}
+
+fn script(board: &Board, what: &str, words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!(
-        "#!/bin/sh\n# Boots this image on {}. Leave with Ctrl-A X.\n\
+        "#!/bin/sh\n# {what} {}. Leave with Ctrl-A X.\n\
          cd \"$(dirname \"$0\")\" || exit 1\nexec {}\n",
         board.name,
         words.join(" ")

@@ -96,20 +96,30 @@ impl Tree {
         for (path, mode) in SKELETON {
             tree.put(path, *mode, Content::Folder);
         }
-        for (path, mode, major, minor) in DEVICES {
-            tree.put(
-                path,
-                *mode,
-                Content::Device {
-                    major: *major,
-                    minor: *minor,
-                },
-            );
-        }
+        tree.put_devices();
         for name in ["bin", "lib", "sbin"] {
             tree.put_link(name, &format!("usr/{name}"));
         }
         tree
+    }
+
+    /// What a kernel needs to start a program before there is a root file system: places to mount
+    /// at, and the device nodes.
+    #[must_use]
+    pub fn bare() -> Self {
+        let mut tree = Self::default();
+        for name in ["dev", "proc", "root"] {
+            tree.put(name, 0o755, Content::Folder);
+        }
+        tree.put_devices();
+        tree
+    }
+
+    fn put_devices(&mut self) {
+        for (path, mode, major, minor) in DEVICES {
+            let (major, minor) = (*major, *minor);
+            self.put(path, *mode, Content::Device { major, minor });
+        }
     }
 
     /// All nodes in the order of their paths, so a folder comes before what is in it.

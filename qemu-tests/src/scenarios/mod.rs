@@ -38,6 +38,8 @@ pub struct Bench<'a> {
     pub recipe: &'a dyn Fn(&Board, &Path) -> Result<Recipe>,
     /// Builds process 1, given the product's manifest and the folder of its root file system.
     pub build: &'a dyn Fn(&Board, &Path, &Path) -> Result<PathBuf>,
+    /// Builds the program that goes over to a board's disk.
+    pub early: &'a dyn Fn(&Board) -> Result<PathBuf>,
 }
 
 /// One scenario.
@@ -198,6 +200,7 @@ fn build(bench: &Bench<'_>, board: &Board, product: &str, out: &Path) -> Result<
         cache: bench.cache,
         out,
         build: &build,
+        early: &|| (bench.early)(board),
     };
     build_image(&request)
 }

@@ -23,6 +23,15 @@ pub fn qemu(board: &Board) -> Tool {
     }
 }
 
+/// What makes and checks the root file system of a disk.
+pub fn file_system() -> Tool {
+    Tool {
+        program: Some("mke2fs".to_string()),
+        package: "e2fsprogs".to_string(),
+        why: "makes the ext4 file system of a disk image".to_string(),
+    }
+}
+
 /// One set-up at a time in this work tree; dropped, the next one goes on.
 pub struct Turn(#[expect(dead_code, reason = "held for its lock")] File);
 
