@@ -35,6 +35,7 @@ mod fixture;
 pub mod hal;
 pub mod ident;
 pub mod job;
+pub mod keeper;
 pub mod limits;
 pub mod protocol;
 pub mod report;
