@@ -23,6 +23,8 @@ mod control;
 #[cfg(feature = "freestanding")]
 mod early;
 mod events;
+#[cfg(feature = "freestanding")]
+mod keeper;
 mod linux;
 mod power;
 mod probe;
@@ -37,6 +39,7 @@ pub mod sys;
 
 #[cfg(feature = "freestanding")]
 pub use early::early;
+pub use keeper::keep;
 pub use linux::{Linux, Storage};
 pub use sctl::sctl;
 pub use start::{Role, begin, role};

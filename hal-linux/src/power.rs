@@ -106,7 +106,7 @@ impl Linux {
 }
 
 /// Swap off, then unmount or remount read-only until nothing more gives way, then sync.
-fn detach_all() {
+pub(crate) fn detach_all() {
     each_line(c"/proc/swaps", |line| {
         if let Some(path) = Fields::of(line).next()
             && path.first() == Some(&b'/')

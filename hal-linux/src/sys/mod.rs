@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod fd;
+pub mod group;
 #[cfg(feature = "freestanding")]
 mod memory;
 #[cfg(feature = "freestanding")]
@@ -17,3 +18,5 @@ pub mod start;
 mod syscall;
 #[cfg(feature = "freestanding")]
 mod unwind;
+pub mod vector;
+pub mod wait;

@@ -32,6 +32,30 @@ fn bit(signal: u32) -> SignalSet {
     1_u64.checked_shl(signal.wrapping_sub(1)).unwrap_or(0)
 }
 
+/// Blocks every signal; what was blocked before.
+pub fn block_all() -> Blocked {
+    let mut before: SignalSet = 0;
+    let set = !0_u64;
+    let how = usize::try_from(abi::SIG_SETMASK).unwrap_or(0);
+    let (new, old) = (&raw const set, &raw mut before);
+    let arguments = [how, new.expose_provenance(), old.expose_provenance(), 8, 0];
+    // SAFETY: both pointers lead to sets of the size that is given.
+    unsafe { syscall(abi::__NR_rt_sigprocmask, arguments) };
+    Blocked(before)
+}
+
+/// The signals that were blocked at some time.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocked(SignalSet);
+
+impl Blocked {
+    /// Blocks these and no others. For a child, before its program.
+    pub fn restore(self) {
+        // Known to fail for bad pointers only.
+        let _ = set_mask(self.0);
+    }
+}
+
 fn set_mask(set: SignalSet) -> Result<(), Errno> {
     let how = usize::try_from(abi::SIG_SETMASK).unwrap_or(0);
     let pointer = (&raw const set).expose_provenance();

@@ -3,11 +3,10 @@
 //! The kernel enters with the stack pointer at the argument count. Nothing has run before: no
 //! constructor, no relocation (the program is static and not position-independent).
 
+use super::vector::{Vector, execute};
 use core::ffi::CStr;
 use core::panic::PanicInfo;
 use init_core::event::Errno;
-
-use super::syscall::{result, syscall};
 
 unsafe extern "Rust" {
     /// The board's main function, exported by [`crate::entry!`]; its result is the exit code.
@@ -105,18 +104,21 @@ impl Arguments {
     /// Replaces this process by `program`, with the same arguments and environment. Returns only on
     /// failure.
     pub fn execute(self, program: &CStr) -> Errno {
-        // The environment lies behind the arguments' null.
-        let environment = self.first.wrapping_add(self.count).wrapping_add(1);
-        let vectors = [
-            program.as_ptr().expose_provenance(),
-            self.first.expose_provenance(),
-            environment.expose_provenance(),
-            0,
-            0,
-        ];
-        // SAFETY: the kernel put both vectors there, each with its null, and nothing changes them.
-        let answer = unsafe { syscall(linux_raw_sys::general::__NR_execve, vectors) };
-        result(answer).err().unwrap_or(Errno(0))
+        execute(program, self.vector(), self.environment())
+    }
+
+    /// The arguments as they are, to be handed to another program.
+    pub fn vector(self) -> Vector {
+        // SAFETY: the kernel ended its pointers with a null, and nothing moves or changes them.
+        unsafe { Vector::at(self.first) }
+    }
+
+    /// The environment.
+    pub fn environment(self) -> Vector {
+        let first = self.first.wrapping_add(self.count).wrapping_add(1);
+        // SAFETY: behind the arguments' null the kernel put the environment, with a null of its
+        // own, and nothing moves or changes it.
+        unsafe { Vector::at(first) }
     }
 
     /// The arguments, the program's own name first.

@@ -150,9 +150,13 @@ impl<'o> Keeper<'o> {
         matches!(self.state, State::Killed { .. })
     }
 
-    /// Whether the command's end is over with and nobody should be there.
-    pub fn waits_for_nobody(&self) -> bool {
-        matches!(self.state, State::Ending { .. } | State::Killed { .. })
+    /// Whether the command has ended for good.
+    pub fn is_last(&self) -> bool {
+        match self.state {
+            State::Ending { after, .. } | State::Killed { after, .. } => !after.restart,
+            State::Done => true,
+            State::Running(_) | State::Asked { .. } | State::Resting { .. } => false,
+        }
     }
 
     /// The one transition function.

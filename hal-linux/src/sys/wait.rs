@@ -1,0 +1,159 @@
+//! This file waits for a signal, and looks at children that ended without letting them go.
+
+use super::syscall::{result, syscall};
+use init_core::event::Errno;
+use init_core::time::Duration;
+use linux_raw_sys::general as abi;
+
+/// `siginfo_t`, of which only words at the front are read.
+#[repr(C, align(8))]
+struct Info([u32; 32]);
+
+const _: () = assert!(size_of::<Info>() == 128);
+
+/// Words before the fields that depend on the kind: signal, error, code, and what aligns pointers.
+const FIELDS_AT: usize = if size_of::<usize>() == 8 { 4 } else { 3 };
+
+/// `SI_USER`: sent by kill.
+const SENT: u32 = 0;
+
+impl Info {
+    const fn new() -> Self {
+        Self([0; 32])
+    }
+
+    fn word(&self, index: usize) -> u32 {
+        self.0.get(index).copied().unwrap_or(0)
+    }
+
+    fn code(&self) -> u32 {
+        self.word(2)
+    }
+
+    /// The sender's number, or the child's.
+    fn pid(&self) -> u32 {
+        self.word(FIELDS_AT)
+    }
+
+    /// A child's exit code or signal.
+    fn status(&self) -> u32 {
+        self.word(FIELDS_AT.wrapping_add(2))
+    }
+}
+
+/// Seconds and nanoseconds, 64 bits each on every machine.
+#[repr(C)]
+struct Time64 {
+    seconds: i64,
+    nanos: i64,
+}
+
+#[cfg(target_arch = "arm")]
+const SIGTIMEDWAIT: u32 = abi::__NR_rt_sigtimedwait_time64;
+#[cfg(not(target_arch = "arm"))]
+const SIGTIMEDWAIT: u32 = abi::__NR_rt_sigtimedwait;
+
+/// Waits for one of the signals, all of which are blocked, at most so long; `None`: without end.
+/// Returns its number and who sent it by `kill`, 0 for all others; nothing if none came.
+pub fn signal(limit: Option<Duration>) -> Option<(u8, u32)> {
+    let mut info = Info::new();
+    let micros = limit.map(Duration::as_us);
+    let answer = wait_long(&mut info, micros).or_else(|error| wait_short(&mut info, micros, error));
+    let number = u8::try_from(answer.ok()?).ok()?;
+    let sender = if info.code() == SENT { info.pid() } else { 0 };
+    Some((number, sender))
+}
+
+fn wait_long(info: &mut Info, micros: Option<u64>) -> Result<usize, Errno> {
+    let time = micros.map(|micros| Time64 {
+        seconds: i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX),
+        nanos: i64::try_from((micros % 1_000_000).wrapping_mul(1_000)).unwrap_or(0),
+    });
+    let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    wait(SIGTIMEDWAIT, info, time.expose_provenance())
+}
+
+/// 32-bit machines before Linux 5.1 have the call with 32-bit fields only.
+#[cfg(target_arch = "arm")]
+fn wait_short(info: &mut Info, micros: Option<u64>, error: Errno) -> Result<usize, Errno> {
+    if u32::from(error.0) != linux_raw_sys::errno::ENOSYS {
+        return Err(error);
+    }
+    let time = micros.map(|micros| {
+        let seconds = i32::try_from(micros / 1_000_000).unwrap_or(i32::MAX);
+        let nanos = i32::try_from((micros % 1_000_000).wrapping_mul(1_000)).unwrap_or(0);
+        [seconds, nanos]
+    });
+    let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    wait(abi::__NR_rt_sigtimedwait, info, time.expose_provenance())
+}
+
+#[cfg(not(target_arch = "arm"))]
+fn wait_short(_: &mut Info, _: Option<u64>, error: Errno) -> Result<usize, Errno> {
+    Err(error)
+}
+
+fn wait(number: u32, info: &mut Info, time: usize) -> Result<usize, Errno> {
+    let set = !0_u64;
+    let set = (&raw const set).expose_provenance();
+    let info = (&raw mut *info).expose_provenance();
+    // SAFETY: the pointers lead to a set of the size that is given, to room for a siginfo, and to
+    // a time of the layout that this call reads (or nowhere, which means no limit).
+    result(unsafe { syscall(number, [set, info, time, 8, 0]) })
+}
+
+/// A child that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its number, which nobody else can have until it is [`reap`]ed.
+    pub pid: u32,
+    /// Its exit code, or the number of the signal that ended it.
+    pub status: u8,
+    /// Whether a signal ended it.
+    pub by_signal: bool,
+}
+
+const WEXITED: usize = 4;
+const WNOHANG: usize = 1;
+const WNOWAIT: usize = 0x0100_0000;
+const P_ALL: usize = 0;
+const P_PID: usize = 1;
+/// `CLD_EXITED` of `asm-generic/siginfo.h`.
+const EXITED: u32 = 1;
+
+/// A child that ended and is still there; `None`: all that are left still run.
+///
+/// # Errors
+/// ECHILD: none is left.
+pub fn ended() -> Result<Option<Ended>, Errno> {
+    let mut info = Info::new();
+    let pointer = (&raw mut info).expose_provenance();
+    let arguments = [P_ALL, 0, pointer, WEXITED | WNOHANG | WNOWAIT, 0];
+    // SAFETY: the pointer leads to room for a siginfo; null stands for "no resource usage wanted".
+    result(unsafe { syscall(abi::__NR_waitid, arguments) })?;
+    let ended = Ended {
+        pid: info.pid(),
+        status: u8::try_from(info.status() & 0xff).unwrap_or(0),
+        by_signal: info.code() != EXITED,
+    };
+    Ok((ended.pid != 0).then_some(ended))
+}
+
+/// Lets a child go that ended.
+pub fn reap(pid: u32) {
+    let pid = usize::try_from(pid).unwrap_or(0);
+    // SAFETY: null stands for "neither siginfo nor resource usage wanted".
+    unsafe { syscall(abi::__NR_waitid, [P_PID, pid, 0, WEXITED | WNOHANG, 0]) };
+}
+
+/// Lets SIGCHLD have its usual effect: where the parent ignored it, children that end vanish, and
+/// nobody learns how.
+pub fn keep_children() {
+    // `struct sigaction` is at most this large; zeroes mean: default, no flags, empty mask.
+    let action = [0_u64; 4];
+    let action = (&raw const action).expose_provenance();
+    let sigchld = usize::try_from(abi::SIGCHLD).unwrap_or(0);
+    // SAFETY: the pointer leads to zeroes for a whole sigaction, which names no handler; the old
+    // one is not asked for.
+    unsafe { syscall(abi::__NR_rt_sigaction, [sigchld, action, 0, 8, 0]) };
+}
