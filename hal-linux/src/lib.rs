@@ -39,6 +39,7 @@ pub mod sys;
 
 #[cfg(feature = "freestanding")]
 pub use early::early;
+#[cfg(feature = "freestanding")]
 pub use keeper::keep;
 pub use linux::{Linux, Storage};
 pub use sctl::sctl;
