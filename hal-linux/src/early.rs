@@ -31,8 +31,8 @@ const COMMAND_LINE_BYTES_MAX: usize = 2_048;
 /// Between two looks for the disk's device.
 const LOOK_MS: u16 = 20;
 
-/// How often the device is looked for, which takes ten seconds; for ever with `rootwait`. An SD card
-/// needs one second.
+/// How often the device is looked for, which takes ten seconds; for ever with `rootwait`. An SD
+/// card needs one second.
 const LOOK_COUNT_MAX: u32 = 500;
 
 type Word = Bytes<WORD_BYTES_MAX>;

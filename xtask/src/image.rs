@@ -71,7 +71,8 @@ fn how_to_write(disk: &Disk) {
     let file = house::shown(&disk.file);
     println!(
         "\nTo write it to a card or eMMC, as root. THIS ERASES THE WHOLE DEVICE: look with `lsblk` \
-         which one it is\nand put its name for sdX (eMMC: mmcblkN, never one of its partitions):\n\n\
+         which one it \
+         is\nand put its name for sdX (eMMC: mmcblkN, never one of its partitions):\n\n\
          \x20   dd if={file} of=/dev/sdX bs=4M conv=fsync status=progress\n\n\
          The root file system is partition 1, PARTUUID={}.",
         disk.partition

@@ -3,8 +3,8 @@
 //! The table is an MBR, because every boot ROM and boot loader of the boards we know takes it, and
 //! because it fits a card of any size as it is: GPT keeps a second copy at the disk's end, and its
 //! entries lie where some boot ROMs (Allwinner's, NXP's) look for the boot loader. Nothing here is
-//! larger than the 2 TiB that an MBR can tell. The bytes from the first sector to the partition stay
-//! free for a boot loader; writing the image again does not keep what is there.
+//! larger than the 2 TiB that an MBR can tell. The bytes from the first sector to the partition
+//! stay free for a boot loader; writing the image again does not keep what is there.
 
 use super::ext4;
 use super::tree::Tree;

@@ -50,6 +50,16 @@ pub fn all() -> Result<Vec<Step>> {
             ])
         }));
     }
+    for board in house::boards()?
+        .into_iter()
+        .filter(|board| board.disk.is_some())
+    {
+        let name = format!("boot: from the disk of {}", board.name);
+        steps.push(Step::slow(name, move || {
+            let args = ["run", "--product", "minimal", "--once", "--disk"];
+            succeeds(&[&args[..], &["--board", &board.name]].concat())
+        }));
+    }
     for board in house::boards()? {
         let name = format!("scenarios on {}", board.name);
         steps.push(Step::slow(name, move || {
