@@ -45,6 +45,24 @@ impl<const N: usize> Deref for Bytes<N> {
     }
 }
 
+/// A number of such a table, in base ten or sixteen. (The standard library's own wants text, and
+/// takes four times the room.)
+pub(crate) fn number(digits: &[u8], base: u8) -> Option<u32> {
+    let mut number: u32 = 0;
+    for digit in digits {
+        let value = match digit {
+            b'0'..=b'9' => digit & 0xf,
+            b'A'..=b'F' | b'a'..=b'f' => (digit & 0xf).saturating_add(9),
+            _ => return None,
+        };
+        if value >= base {
+            return None;
+        }
+        number = number.checked_mul(base.into())?.checked_add(value.into())?;
+    }
+    (!digits.is_empty()).then_some(number)
+}
+
 /// One copy of the code for all sizes.
 fn push(bytes: &mut [u8], length: &mut usize, byte: u8) -> Option<()> {
     *bytes.get_mut(*length)? = byte;
@@ -116,6 +134,23 @@ mod tests {
         let fields: Vec<&[u8]> = Fields::of(b" a\tbc  d").collect();
         assert_eq!(fields, [&b""[..], b"a", b"bc", b"", b"d"]);
         assert_eq!(Fields::of(b"").collect::<Vec<_>>(), [b""]);
+    }
+
+    #[test]
+    fn numbers_are_read_in_their_base() {
+        let table: [(&[u8], u8, Option<u32>); 8] = [
+            (b"0", 10, Some(0)),
+            (b"1883", 10, Some(1883)),
+            (b"4294967295", 10, Some(u32::MAX)),
+            (b"4294967296", 10, None),
+            (b"075b", 16, Some(0x075b)),
+            (b"FFFFFFFF", 16, Some(u32::MAX)),
+            (b"1a", 10, None),
+            (b"", 16, None),
+        ];
+        for (digits, base, wanted) in table {
+            assert_eq!(number(digits, base), wanted, "{}", digits.escape_ascii());
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod early;
 mod events;
 #[cfg(feature = "freestanding")]
 mod keeper;
+mod lines;
 mod linux;
 mod power;
 mod probe;

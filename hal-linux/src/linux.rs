@@ -1,12 +1,13 @@
 //! This file is the Linux platform: all that process 1 holds, and how it starts and signals
 //! processes.
 
-use crate::bytes::Fields;
+use crate::bytes::{Fields, number};
 use crate::child::{self, Given};
 use crate::children::{self, Children};
 use crate::console::Console;
 use crate::control::Control;
 use crate::events::{ReadySlot, ReadyTable, Source, Waiting};
+use crate::lines::Lines;
 use crate::sys::fd::{self, Fd};
 use crate::sys::process::{self, Fork};
 use crate::sys::shared::SharedWords;
@@ -222,13 +223,13 @@ impl Platform for Linux {
     }
 
     fn memory_kib(&mut self) -> Option<u32> {
+        let mut lines = Lines::of(c"/proc/self/status");
         let mut sum = None;
-        probe::each_line(c"/proc/self/status", |line| {
+        while let Some(line) = lines.next() {
             if let Some(kib) = resident(line) {
                 sum = Some(sum.unwrap_or(0_u32).saturating_add(kib));
             }
-            true
-        });
+        }
         sum
     }
 }
@@ -252,7 +253,7 @@ fn resident(line: &[u8]) -> Option<u32> {
     if !matches!(fields.next()?, b"RssAnon:" | b"RssShmem:") {
         return None;
     }
-    core::str::from_utf8(fields.next()?).ok()?.parse().ok()
+    number(fields.next()?, 10)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! own call. Whatever of it may wait is done by a child; process 1 waits for that only so long.
 
 use crate::bytes::{Bytes, Fields};
+use crate::lines::Lines;
 use crate::linux::Linux;
-use crate::probe::each_line;
 use crate::sys::fd;
 use crate::sys::process::{self, Fork};
 use core::ffi::CStr;
@@ -107,19 +107,17 @@ impl Linux {
 
 /// Swap off, then unmount or remount read-only until nothing more gives way, then sync.
 pub(crate) fn detach_all() {
-    each_line(c"/proc/swaps", |line| {
-        if let Some(path) = Fields::of(line).next()
-            && path.first() == Some(&b'/')
+    let mut lines = Lines::of(c"/proc/swaps");
+    while let Some(line) = lines.next() {
+        let path = Fields::of(line).next().unwrap_or(&[]);
+        let mut end = Bytes::<PATH_BYTES_MAX>::new();
+        if path.starts_with(b"/")
+            && unescaped(path, &mut end).is_some()
+            && let Some(path) = last_path(&end)
         {
-            let mut end = Bytes::<PATH_BYTES_MAX>::new();
-            if unescaped(path, &mut end).is_some()
-                && let Some(path) = last_path(&end)
-            {
-                let _ = process::swap_off(path);
-            }
+            let _ = process::swap_off(path);
         }
-        true
-    });
+    }
     rustix::fs::sync();
     for _ in 0..ROUND_COUNT_MAX {
         if !detach_round() {
@@ -132,18 +130,16 @@ pub(crate) fn detach_all() {
 /// One round, the latest mount first; whether anything was detached.
 fn detach_round() -> bool {
     let mut ends = Bytes::<PATHS_BYTES_MAX>::new();
-    each_line(c"/proc/self/mounts", |line| {
+    let mut lines = Lines::of(c"/proc/self/mounts");
+    while let Some(line) = lines.next() {
         let mut fields = Fields::of(line).skip(1);
-        let (at, kind) = (fields.next().unwrap_or(&[]), fields.next().unwrap_or(&[]));
-        let writable = fields
-            .next()
-            .is_some_and(|options| options.starts_with(b"rw"));
-        if is_detached(at, kind) && (writable || at != b"/") {
+        let mut field = || fields.next().unwrap_or(&[]);
+        let (at, kind, options) = (field(), field(), field());
+        if is_detached(at, kind) && (at != b"/" || options.starts_with(b"rw")) {
             // One that does not fit stays mounted; sync has written it back.
             let _ = unescaped(at, &mut ends);
         }
-        true
-    });
+    }
     let mut any = false;
     while let Some(at) = last_path(&ends) {
         let start = ends

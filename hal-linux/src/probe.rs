@@ -1,8 +1,9 @@
 //! This file waits, in a child, until a path exists or a socket listens. Nothing that it does can
 //! be noticed by the service that it waits for.
 
-use crate::bytes::{Bytes, Fields};
+use crate::bytes::{Bytes, Fields, number};
 use crate::cause::Cause;
+use crate::lines::Lines;
 use crate::sys::fd;
 use core::ffi::CStr;
 use init_core::unit::{Endpoint, Readiness};
@@ -22,9 +23,6 @@ const LOOK_FOR_PATH_MS: u16 = 50;
 
 /// Longest path whose directory is watched.
 const PATH_BYTES_MAX: usize = 256;
-
-/// Longest line of the kernel's tables that is looked at; the rest of a longer one is skipped.
-const LINE_BYTES_MAX: usize = 512;
 
 /// The state of a listening TCP socket in `/proc/net/tcp` (TCP_LISTEN), and the flag of a
 /// listening Unix socket in `/proc/net/unix` (SO_ACCEPTCON). A datagram socket (SOCK_DGRAM) takes
@@ -55,22 +53,25 @@ fn wait_for_listener(endpoint: Endpoint) {
 }
 
 fn listens(endpoint: Endpoint) -> bool {
-    let mut found = false;
     match endpoint {
         Endpoint::Tcp(port) => {
-            for table in [c"/proc/net/tcp", c"/proc/net/tcp6"] {
-                each_line(table, |line| {
-                    found |= is_tcp_listener(line, port);
-                    !found
-                });
-            }
+            let listens = |line: &[u8]| is_tcp_listener(line, port);
+            has_line(c"/proc/net/tcp", &listens) || has_line(c"/proc/net/tcp6", &listens)
         }
-        Endpoint::Unix(path) => each_line(c"/proc/net/unix", |line| {
-            found |= is_unix_listener(line, path.to_bytes());
-            !found
+        Endpoint::Unix(path) => has_line(c"/proc/net/unix", &|line| {
+            is_unix_listener(line, path.to_bytes())
         }),
     }
-    found
+}
+
+fn has_line(table: &CStr, is_it: &dyn Fn(&[u8]) -> bool) -> bool {
+    let mut lines = Lines::of(table);
+    while let Some(line) = lines.next() {
+        if is_it(line) {
+            return true;
+        }
+    }
+    false
 }
 
 /// `  0: 0100007F:075B 00000000:0000 0A ..`: number, local, remote, state.
@@ -81,7 +82,7 @@ fn is_tcp_listener(line: &[u8], port: u16) -> bool {
     let found = local
         .iter()
         .rposition(|byte| *byte == b':')
-        .and_then(|at| hexadecimal(local.get(at.saturating_add(1)..)?));
+        .and_then(|at| number(local.get(at.saturating_add(1)..)?, 16));
     listening && found == Some(u32::from(port))
 }
 
@@ -89,38 +90,12 @@ fn is_tcp_listener(line: &[u8], port: u16) -> bool {
 /// flags, the eighth the path.
 fn is_unix_listener(line: &[u8], path: &[u8]) -> bool {
     let mut fields = Fields::of(line).filter(|field| !field.is_empty());
-    let flags = fields.nth(3).and_then(hexadecimal).unwrap_or(0);
+    let flags = fields
+        .nth(3)
+        .and_then(|flags| number(flags, 16))
+        .unwrap_or(0);
     let takes = flags & UNIX_LISTEN != 0 || fields.next() == Some(UNIX_DATAGRAM);
     takes && fields.last() == Some(path)
-}
-
-fn hexadecimal(digits: &[u8]) -> Option<u32> {
-    u32::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
-}
-
-/// Calls `visit` with each line of a small file, without its end, until it says false.
-pub fn each_line(path: &CStr, mut visit: impl FnMut(&[u8]) -> bool) {
-    let Ok(file) = fd::open_to_read(path) else {
-        return;
-    };
-    let mut line = Bytes::<LINE_BYTES_MAX>::new();
-    let mut chunk = [0_u8; 512];
-    while let Ok(count) = rustix::io::read(&file, &mut chunk) {
-        if count == 0 {
-            break;
-        }
-        for byte in chunk.iter().take(count) {
-            if *byte == b'\n' {
-                if !visit(&line) {
-                    return;
-                }
-                line.truncate(0);
-            } else {
-                // A longer line keeps its beginning.
-                let _ = line.push(*byte);
-            }
-        }
-    }
 }
 
 /// Waits until a path exists, woken by changes of its directory.

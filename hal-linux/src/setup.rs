@@ -4,6 +4,7 @@
 
 use crate::bytes::{Bytes, Fields};
 use crate::cause::Cause;
+use crate::lines::Lines;
 use crate::sys::fd::{self, Fd};
 use core::ffi::CStr;
 use init_core::report::{LINE_BYTES_MAX, Line};
@@ -113,14 +114,14 @@ fn make_directory(path: &CStr, mode: Mode) -> Result<(), Os> {
 
 /// Whether `at` is a mount point of that type, by the first lines of the mount table.
 fn is_mounted(at: &CStr, kind: &CStr) -> bool {
-    let mut found = false;
-    crate::probe::each_line(c"/proc/self/mounts", |line| {
+    let mut lines = Lines::of(c"/proc/self/mounts");
+    while let Some(line) = lines.next() {
         let mut fields = Fields::of(line).skip(1);
-        let same_place = fields.next() == Some(at.to_bytes());
-        found |= same_place && fields.next() == Some(kind.to_bytes());
-        !found
-    });
-    found
+        if fields.next() == Some(at.to_bytes()) && fields.next() == Some(kind.to_bytes()) {
+            return true;
+        }
+    }
+    false
 }
 
 fn tell(unit: &str, op: &SetupOp, cause: Cause, console: Option<&CStr>) {
