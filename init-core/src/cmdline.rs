@@ -5,10 +5,20 @@
 //! alone. It never allocates and accepts any bytes.
 
 use crate::event::BootOptions;
+use crate::text::index;
 use crate::unit::{LogLevel, Manifest};
 
 /// What our own words begin with.
 const PREFIX: &[u8] = b"sysmaster.";
+
+/// What may follow it, each with a value.
+const KEYS: &str = "target log ";
+
+/// Words by long custom for the rescue target.
+const RESCUE: &str = "single s S 1 rescue emergency ";
+
+/// The log's levels. `normal` is no word of its own: other programs' users mean other things.
+const LEVELS: &str = "quiet normal debug ";
 
 /// A word of ours that could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,43 +101,35 @@ pub fn read_argument<'a>(
 
 fn read_word(text: &[u8], manifest: &Manifest, options: &mut BootOptions) -> Result<(), Problem> {
     let (key, value) = key_and_value(text);
-    if let Some((PREFIX, key)) = key.split_at_checked(PREFIX.len()) {
-        return match key {
-            b"target" => {
-                let name = value.ok_or(Problem::NoValue)?;
-                let name = core::str::from_utf8(name).map_err(|_| Problem::NoSuchTarget)?;
-                options.target = Some(manifest.find(name).ok_or(Problem::NoSuchTarget)?);
-                Ok(())
-            }
-            b"log" => {
-                let level = value.ok_or(Problem::NoValue)?;
-                options.log_level = Some(log_level(level).ok_or(Problem::NoSuchLogLevel)?);
-                Ok(())
-            }
-            _ => Err(Problem::UnknownWord),
-        };
+    if let Some(key) = key.strip_prefix(PREFIX) {
+        let key = index(KEYS, key).ok_or(Problem::UnknownWord)?;
+        let value = value.ok_or(Problem::NoValue)?;
+        if key == 0 {
+            let name = core::str::from_utf8(value).map_err(|_| Problem::NoSuchTarget)?;
+            options.target = Some(manifest.find(name).ok_or(Problem::NoSuchTarget)?);
+        } else {
+            options.log_level = Some(log_level(value).ok_or(Problem::NoSuchLogLevel)?);
+        }
+        return Ok(());
     }
     if value.is_some() {
         return Ok(());
     }
-    match key {
-        b"single" | b"s" | b"S" | b"1" | b"rescue" | b"emergency" => {
-            let target = manifest.rescue_target.ok_or(Problem::NoRescueTarget)?;
-            options.target = Some(target);
-        }
-        b"quiet" => options.log_level = Some(LogLevel::Quiet),
-        b"debug" => options.log_level = Some(LogLevel::Debug),
-        _ => {}
+    if index(RESCUE, key).is_some() {
+        let target = manifest.rescue_target.ok_or(Problem::NoRescueTarget)?;
+        options.target = Some(target);
+    }
+    if let Some(level) = log_level(key).filter(|level| *level != LogLevel::Normal) {
+        options.log_level = Some(level);
     }
     Ok(())
 }
 
 fn log_level(word: &[u8]) -> Option<LogLevel> {
-    match word {
-        b"quiet" => Some(LogLevel::Quiet),
-        b"normal" => Some(LogLevel::Normal),
-        b"debug" => Some(LogLevel::Debug),
-        _ => None,
+    match index(LEVELS, word)? {
+        0 => Some(LogLevel::Quiet),
+        1 => Some(LogLevel::Normal),
+        _ => Some(LogLevel::Debug),
     }
 }
 

@@ -52,6 +52,16 @@ fn push(bytes: &mut [u8], length: &mut usize, piece: &str) -> bool {
     true
 }
 
+/// The index of a word in a table of words that are ended by blanks, the last one too.
+#[inline(never)]
+pub(crate) fn index(table: &'static str, wanted: &[u8]) -> Option<usize> {
+    let mut index = 0_usize;
+    while word(table, b' ', index)?.as_bytes() != wanted {
+        index = index.saturating_add(1);
+    }
+    Some(index)
+}
+
 /// The word with this index in a table of words that are ended by `end`, the last one too.
 pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'static str> {
     let (mut start, mut at, mut skip) = (0_usize, 0_usize, index);
@@ -86,5 +96,7 @@ mod tests {
         let found = [0, 1, 2, 3].map(|index| word("a||bc|", b'|', index));
         assert_eq!(found, [Some("a"), Some(""), Some("bc"), None]);
         assert_eq!(word("", b'|', 0), None);
+        let found = [&b"a"[..], b"bc", b"", b"b", b"a bc"].map(|word| index("a bc ", word));
+        assert_eq!(found, [Some(0), Some(1), None, None, None]);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::event::MachineRequest;
 use crate::protocol::Change;
+use crate::text::index;
 
 /// What is to be done. Units are the words after the command: see [`units`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,21 +21,25 @@ pub enum Command {
     Help,
 }
 
-/// The commands by their words, in the order of the help.
-pub const COMMANDS: [(&str, Command); 13] = [
-    ("list", Command::List),
-    ("status", Command::Status),
-    ("start", Command::Change(Change::Start)),
-    ("stop", Command::Change(Change::Stop)),
-    ("restart", Command::Change(Change::Restart)),
-    ("reset-failed", Command::Change(Change::ResetFailed)),
-    ("poweroff", Command::Act(MachineRequest::PowerOff)),
-    ("reboot", Command::Act(MachineRequest::Reboot)),
-    ("halt", Command::Act(MachineRequest::Halt)),
-    ("kexec", Command::Act(MachineRequest::Kexec)),
-    ("rescue", Command::Act(MachineRequest::Rescue)),
-    ("version", Command::Version),
-    ("help", Command::Help),
+/// The commands' words, in the order of the help.
+pub const COMMANDS: &str = "list status start stop restart reset-failed poweroff reboot halt kexec \
+rescue version help ";
+
+/// What each of these words says, in the same order.
+const MEANINGS: [Command; 13] = [
+    Command::List,
+    Command::Status,
+    Command::Change(Change::Start),
+    Command::Change(Change::Stop),
+    Command::Change(Change::Restart),
+    Command::Change(Change::ResetFailed),
+    Command::Act(MachineRequest::PowerOff),
+    Command::Act(MachineRequest::Reboot),
+    Command::Act(MachineRequest::Halt),
+    Command::Act(MachineRequest::Kexec),
+    Command::Act(MachineRequest::Rescue),
+    Command::Version,
+    Command::Help,
 ];
 
 /// A command with its option.
@@ -85,8 +90,7 @@ pub fn parse<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
 }
 
 fn find(word: &str) -> Option<Command> {
-    let mut commands = COMMANDS.iter();
-    commands.find_map(|&(name, command)| (name == word).then_some(command))
+    MEANINGS.get(index(COMMANDS, word.as_bytes())?).copied()
 }
 
 fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {

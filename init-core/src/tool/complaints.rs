@@ -8,16 +8,18 @@ use crate::effect::Refusal;
 use crate::event::Errno;
 use crate::protocol::{Buffer, Malformed, Problem, Response, Sender};
 use crate::report::Line;
+use crate::text::word;
 
 impl<C: Client> Tool<'_, '_, C> {
     pub(super) fn complain_of_usage(&mut self, usage: Usage<'_>) -> u8 {
         let line = self.complaint();
         match usage {
             Usage::UnknownOption(word) => line.text(word).text(": unknown option"),
-            Usage::UnknownCommand(word) => {
-                let mut similar = Similar::new(word);
-                COMMANDS.iter().for_each(|&(name, _)| similar.look_at(name));
-                line.text(word).text(": unknown command");
+            Usage::UnknownCommand(wrong) => {
+                let mut similar = Similar::new(wrong);
+                let names = (0..usize::MAX).map_while(|index| word(COMMANDS, b' ', index));
+                names.for_each(|name| similar.look_at(name));
+                line.text(wrong).text(": unknown command");
                 match similar.found() {
                     Some(name) => line.text("; did you mean ").text(name).text("?"),
                     None => line,
