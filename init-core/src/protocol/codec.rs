@@ -6,7 +6,7 @@
 use super::message::{
     Change, Detail, MachineRecord, Malformed, Problem, Request, Response, UnitRecord,
 };
-use super::wire::{Input, Output, Put, Take};
+use super::wire::{Value, Wire};
 use crate::effect::{Failure, Refusal};
 use crate::event::{Errno, ExitStatus, MachineRequest, SpawnStep};
 use crate::ident::UnitId;
@@ -17,21 +17,18 @@ use crate::unit::UnitKind;
 /// An enum without data: each word's number.
 macro_rules! words {
     ($type:ident { $first:ident = 0 $(, $word:ident = $number:literal)* }) => {
-        impl Put for $type {
-            fn put(&self, out: &mut Output<'_>) {
-                out.number(match self {
+        impl<'f> Value<'f> for $type {
+            const EMPTY: Self = Self::$first;
+
+            fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+                let number = match self {
                     Self::$first => 0,
                     $(Self::$word => $number),*
-                });
-            }
-        }
-
-        impl Take<'_> for $type {
-            fn take(input: &mut Input<'_>) -> Self {
-                match input.word() {
+                };
+                *self = match wire.word(number) {
                     0 => Self::$first,
                     $($number => Self::$word,)*
-                    _ => input.bad_word(Self::$first),
+                    _ => wire.bad_word(Self::EMPTY),
                 }
             }
         }
@@ -40,16 +37,12 @@ macro_rules! words {
 
 /// A struct: its fields in order.
 macro_rules! fields {
-    ($type:ident { $($field:tt),+ } $($life:lifetime)?) => {
-        impl $(<$life>)? Put for $type $(<$life>)? {
-            fn put(&self, out: &mut Output<'_>) {
-                $(self.$field.put(out);)+
-            }
-        }
+    ($type:ident $(<$life:lifetime>)? { $($field:tt),+ }) => {
+        impl<'f> Value<'f> for $type $(<$life>)? {
+            const EMPTY: Self = Self { $($field: Value::EMPTY),+ };
 
-        impl<$($life,)? 'f> Take<'f> for $type $(<$life>)? $(where 'f: $life)? {
-            fn take(input: &mut Input<'f>) -> Self {
-                Self { $($field: Take::take(input)),+ }
+            fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+                $(self.$field.pass(wire);)+
             }
         }
     };
@@ -58,30 +51,28 @@ macro_rules! fields {
 /// An enum with data: each variant's number and what follows it; and what a reader goes on with
 /// after an unknown number.
 macro_rules! variants {
-    ($type:ident $(<$life:lifetime>)?, $instead:expr => { $(
+    ($type:ident $(<$life:lifetime>)?, $empty:expr => { $(
         $number:literal => $variant:ident $(($($item:ident),+))? $({ $($field:ident),+ })?
     ),+ $(,)? }) => {
-        impl $(<$life>)? Put for $type $(<$life>)? {
-            fn put(&self, out: &mut Output<'_>) {
+        impl<'f> Value<'f> for $type $(<$life>)? {
+            const EMPTY: Self = $empty;
+
+            fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+                let number = match self { $(Self::$variant { .. } => $number),+ };
+                let passed = wire.word(number);
+                if passed != number {
+                    *self = match passed {
+                        $($number => Self::$variant
+                            $(($({ let $item = Value::EMPTY; $item }),+))?
+                            $({ $($field: Value::EMPTY),+ })?,)+
+                        _ => wire.bad_word(Self::EMPTY),
+                    }
+                }
                 match self {
                     $(Self::$variant $(($($item),+))? $({ $($field),+ })? => {
-                        out.number($number);
-                        $($($item.put(out);)+)?
-                        $($($field.put(out);)+)?
+                        $($($item.pass(wire);)+)?
+                        $($($field.pass(wire);)+)?
                     })+
-                }
-            }
-        }
-
-        impl<$($life,)? 'f> Take<'f> for $type $(<$life>)? $(where 'f: $life)? {
-            fn take(input: &mut Input<'f>) -> Self {
-                match input.word() {
-                    $($number => {
-                        $($(let $item = Take::take(input);)+)?
-                        $($(let $field = Take::take(input);)+)?
-                        Self::$variant $(($($item),+))? $({ $($field),+ })?
-                    })+
-                    _ => input.bad_word($instead),
                 }
             }
         }
@@ -130,14 +121,14 @@ words!(Problem { NotOurs = 0, OtherVersion = 1, TooShort = 2, TooLong = 3, BadVa
 fields!(Errno { 0 });
 fields!(UnitId { 0 });
 fields!(Malformed { problem, offset });
-fields!(Operands { path, unit } 'a);
-fields!(Detail { program, critical, failure, about } 'a);
-fields!(UnitRecord {
+fields!(Operands<'f> { path, unit });
+fields!(Detail<'f> { program, critical, failure, about });
+fields!(UnitRecord<'f> {
     index, name, kind, state, pid, age_ms, ready_ms, restarts, last_exit
-} 'a);
-fields!(MachineRecord {
+});
+fields!(MachineRecord<'f> {
     version, product, board, phase, units, ready, failed, boot_ms, uptime_ms
-} 'a);
+});
 
 variants!(ExitStatus, Self::Code(0) => {
     0 => Code(code),
@@ -158,14 +149,14 @@ variants!(Refusal, Self::NoSuchUnit => {
     2 => NoSuchUnit,
     3 => NoRescueTarget,
 });
-variants!(Request<'a>, Self::Machine => {
+variants!(Request<'f>, Self::Machine => {
     0 => Machine,
     1 => Units { from },
     2 => Unit { name },
     3 => Change { change, name, wait },
     4 => Act(request),
 });
-variants!(Response<'a>, Self::Done => {
+variants!(Response<'f>, Self::Done => {
     0 => Machine(machine),
     1 => Units { total },
     2 => Unit(unit, detail),

@@ -6,7 +6,7 @@
 //! beyond the frame.
 
 use super::message::{Malformed, Problem};
-use super::wire::{Input, Output, Put, Take};
+use super::wire::{Value, Wire};
 use crate::limits::FRAME_BYTES_MAX;
 
 /// The first two bytes of every frame, for ever.
@@ -92,11 +92,17 @@ impl<'b> Writer<'b> {
     }
 
     /// Adds a message.
-    pub fn add(&mut self, message: &impl Put) -> Result<(), Full> {
-        let mut output = Output::new(self.buffer.get_mut(self.length..).unwrap_or_default());
-        message.put(&mut output);
-        self.length = self.length.saturating_add(output.end().ok_or(Full)?);
-        Ok(())
+    pub fn add<'m>(&mut self, message: &impl Value<'m>) -> Result<(), Full> {
+        let mut wire = Wire::writing(self.buffer.get_mut(self.length..).unwrap_or_default());
+        let mut message = *message;
+        message.pass(&mut wire);
+        match wire.end() {
+            (_, left, None) => {
+                self.length = FRAME_BYTES_MAX.saturating_sub(left);
+                Ok(())
+            }
+            (.., Some(_)) => Err(Full),
+        }
     }
 
     /// Bytes of the frame.
@@ -129,10 +135,11 @@ impl<'f> Reader<'f> {
     }
 
     /// Takes the next message out.
-    pub fn take<T: Take<'f>>(&mut self) -> Result<T, Malformed> {
-        let mut input = Input::new(self.rest);
-        let message = T::take(&mut input);
-        let (rest, problem) = input.end();
+    pub fn take<T: Value<'f>>(&mut self) -> Result<T, Malformed> {
+        let mut wire = Wire::reading(self.rest);
+        let mut message = T::EMPTY;
+        message.pass(&mut wire);
+        let (rest, _, problem) = wire.end();
         self.rest = rest;
         match problem {
             Some(problem) => Err(self.malformed(problem)),
@@ -163,7 +170,7 @@ impl<'f> Reader<'f> {
 }
 
 /// A frame that holds one message and nothing else.
-pub fn decode<'f, T: Take<'f>>(frame: &'f [u8]) -> Result<T, Malformed> {
+pub fn decode<'f, T: Value<'f>>(frame: &'f [u8]) -> Result<T, Malformed> {
     let mut reader = Reader::new(frame)?;
     let message = reader.take()?;
     reader.end()?;

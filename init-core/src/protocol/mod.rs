@@ -19,4 +19,4 @@ pub use message::{
 };
 pub use session::{Intake, View, answer, begun, receive};
 pub use stream::{Assembler, BadLength, PREFIX_BYTES, prefix};
-pub use wire::{Input, Output, Put, Take};
+pub use wire::{Value, Wire};

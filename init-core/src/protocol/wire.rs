@@ -1,114 +1,101 @@
 //! This file writes and reads the values that messages are made of, in postcard's wire format.
 //!
-//! It is ours and not the `postcard` crate because serde's generic code for our messages is twice
-//! as large and, with overflow checks, has panics in it. The tests hold both side by side on every
-//! message and on random bytes; programs that are not firmware use the crate.
+//! It is ours and not the `postcard` crate because serde's generic code for our messages is three
+//! times as large and, with overflow checks, has panics in it. The tests hold both side by side on
+//! every message and on random bytes; programs that are not firmware use the crate.
 //!
-//! Reading goes on after an error, with zeros and empty texts, and the first error is kept: so
-//! there is one check for a message and not one for each field.
+//! A value has one description for both directions, so that they cannot differ. Reading goes on
+//! after an error, with zeros and empty texts, and the first error is kept: so there is one check
+//! for a message and not one for each field.
 
 use super::message::Problem;
 
-/// Takes values.
-pub trait Put {
-    /// Writes itself.
-    fn put(&self, out: &mut Output<'_>);
+/// What can be written and read.
+pub trait Value<'f>: Copy {
+    /// What a reader begins with, and what stays after a problem.
+    const EMPTY: Self;
+
+    /// Passes each part over the wire, in order: it is written, or replaced by what is read.
+    fn pass(&mut self, wire: &mut Wire<'f, '_>);
 }
 
-/// Gives values.
-pub trait Take<'f> {
-    /// Reads itself; anything when `input` has met a problem.
-    fn take(input: &mut Input<'f>) -> Self;
-}
-
-/// Where values are written to.
+/// Where values are written to, or read from.
 #[derive(Debug)]
-pub struct Output<'b> {
-    room: &'b mut [u8],
-    length: usize,
-    is_full: bool,
-}
-
-impl<'b> Output<'b> {
-    pub(super) fn new(room: &'b mut [u8]) -> Self {
-        Self {
-            room,
-            length: 0,
-            is_full: false,
-        }
-    }
-
-    /// Bytes written; `None` when there was not enough room.
-    pub(super) fn end(self) -> Option<usize> {
-        (!self.is_full).then_some(self.length)
-    }
-
-    fn byte(&mut self, byte: u8) {
-        match self.room.get_mut(self.length) {
-            Some(place) => {
-                *place = byte;
-                self.length = self.length.saturating_add(1);
-            }
-            None => self.is_full = true,
-        }
-    }
-
-    /// Seven bits a byte, the least significant first; the top bit says that more follow.
-    pub(super) fn number(&mut self, mut number: u64) {
-        loop {
-            let [low, ..] = number.to_le_bytes();
-            number >>= 7;
-            if number == 0 {
-                return self.byte(low);
-            }
-            self.byte(low | 0x80);
-        }
-    }
-}
-
-/// Where values are read from.
-#[derive(Debug)]
-pub struct Input<'f> {
+pub struct Wire<'f, 'b> {
+    is_reading: bool,
+    /// What has not been read.
     rest: &'f [u8],
+    /// What has not been written to.
+    room: &'b mut [u8],
     problem: Option<Problem>,
 }
 
-impl<'f> Input<'f> {
-    pub(super) fn new(rest: &'f [u8]) -> Self {
+impl<'f, 'b> Wire<'f, 'b> {
+    /// Reads these bytes.
+    pub(super) fn reading(rest: &'f [u8]) -> Self {
         Self {
+            is_reading: true,
             rest,
+            room: &mut [],
             problem: None,
         }
     }
 
-    /// What has not been read, and the first problem.
-    pub(super) fn end(self) -> (&'f [u8], Option<Problem>) {
-        (self.rest, self.problem)
-    }
-
-    /// Remembers the first problem; nothing more is read.
-    pub(super) fn fail(&mut self, problem: Problem) {
-        self.problem = self.problem.or(Some(problem));
-    }
-
-    fn byte(&mut self) -> u8 {
-        match self.rest.split_first() {
-            Some((&byte, rest)) if self.problem.is_none() => {
-                self.rest = rest;
-                byte
-            }
-            _ => {
-                self.fail(Problem::TooShort);
-                0
-            }
+    /// Writes to this place.
+    pub(super) fn writing(room: &'b mut [u8]) -> Self {
+        Self {
+            is_reading: false,
+            rest: &[],
+            room,
+            problem: None,
         }
     }
 
-    /// A number of at most `bits` bits.
-    pub(super) fn number(&mut self, bits: u32) -> u64 {
+    /// What has not been read, bytes not written to, and the first problem.
+    pub(super) fn end(self) -> (&'f [u8], usize, Option<Problem>) {
+        (self.rest, self.room.len(), self.problem)
+    }
+
+    /// Remembers the first problem; nothing more is read.
+    fn fail(&mut self, problem: Problem) {
+        self.problem = self.problem.or(Some(problem));
+    }
+
+    /// Passes a byte; gives it back, or the one that is read.
+    #[inline(never)]
+    fn byte(&mut self, byte: u8) -> u8 {
+        if self.is_reading {
+            if let (Some((&byte, rest)), None) = (self.rest.split_first(), self.problem) {
+                self.rest = rest;
+                return byte;
+            }
+        } else if let Some((place, room)) = core::mem::take(&mut self.room).split_first_mut() {
+            *place = byte;
+            self.room = room;
+            return byte;
+        }
+        self.fail(Problem::TooShort);
+        0
+    }
+
+    /// Passes a number of at most `bits` bits; gives it back, or the one that is read. Seven bits a
+    /// byte, the least significant first; the top bit says that more follow.
+    #[inline(never)]
+    fn number(&mut self, number: u64, bits: u32) -> u64 {
+        if !self.is_reading {
+            let mut left = number;
+            while left > 0x7f {
+                let [low, ..] = left.to_le_bytes();
+                self.byte(low | 0x80);
+                left >>= 7;
+            }
+            let [last, ..] = left.to_le_bytes();
+            self.byte(last);
+            return number;
+        }
         let (mut number, mut shift) = (0, 0_u32);
         while shift < bits {
-            let byte = self.byte();
+            let byte = self.byte(0);
             let part = u64::from(byte & 0x7f);
             let shifted = part.wrapping_shl(shift);
             let is_cut = shifted.wrapping_shr(shift) != part;
@@ -125,9 +112,11 @@ impl<'f> Input<'f> {
         0
     }
 
-    /// The number of a word in a list of words.
-    pub(super) fn word(&mut self) -> u64 {
-        self.number(u32::BITS)
+    /// Passes the number of a word in a list of words; gives it back, or the one that is read.
+    pub(super) fn word(&mut self, number: u8) -> u8 {
+        let number = self.number(number.into(), u32::BITS);
+        // No list is as long as that.
+        u8::try_from(number).unwrap_or(u8::MAX)
     }
 
     /// A word that is in no list.
@@ -135,48 +124,63 @@ impl<'f> Input<'f> {
         self.fail(Problem::BadValue);
         instead
     }
-}
 
-impl Put for u8 {
-    fn put(&self, out: &mut Output<'_>) {
-        out.byte(*self);
+    fn write_text(&mut self, text: &str) {
+        for byte in text.bytes() {
+            self.byte(byte);
+        }
+    }
+
+    fn read_text(&mut self, length: u64) -> &'f str {
+        if self.problem.is_some() {
+            return "";
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let Some((text, rest)) = self.rest.split_at_checked(length) else {
+            self.fail(Problem::TooShort);
+            return "";
+        };
+        match core::str::from_utf8(text) {
+            Ok(text) => {
+                self.rest = rest;
+                text
+            }
+            Err(_) => self.bad_word(""),
+        }
     }
 }
 
-impl Take<'_> for u8 {
-    fn take(input: &mut Input<'_>) -> Self {
-        input.byte()
+impl<'f> Value<'f> for u8 {
+    const EMPTY: Self = 0;
+
+    fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+        *self = wire.byte(*self);
     }
 }
 
-impl Put for bool {
-    fn put(&self, out: &mut Output<'_>) {
-        out.byte(u8::from(*self));
-    }
-}
+impl<'f> Value<'f> for bool {
+    const EMPTY: Self = false;
 
-impl Take<'_> for bool {
-    fn take(input: &mut Input<'_>) -> Self {
-        match input.byte() {
+    #[inline(never)]
+    fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+        *self = match wire.byte(u8::from(*self)) {
             0 => false,
             1 => true,
-            _ => input.bad_word(false),
+            _ => wire.bad_word(false),
         }
     }
 }
 
 macro_rules! number {
     ($($type:ident),+) => { $(
-        impl Put for $type {
-            fn put(&self, out: &mut Output<'_>) {
-                out.number(u64::from(*self));
-            }
-        }
+        impl<'f> Value<'f> for $type {
+            const EMPTY: Self = 0;
 
-        impl Take<'_> for $type {
-            fn take(input: &mut Input<'_>) -> Self {
+            #[inline(never)]
+            fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+                let number = wire.number(u64::from(*self), Self::BITS);
                 // The bits were checked where the number was read.
-                Self::try_from(input.number(Self::BITS)).unwrap_or_default()
+                *self = Self::try_from(number).unwrap_or_default();
             }
         }
     )+ };
@@ -184,49 +188,29 @@ macro_rules! number {
 
 number!(u16, u32, u64);
 
-impl Put for &str {
-    fn put(&self, out: &mut Output<'_>) {
-        let room = out.room.len().saturating_sub(out.length);
-        out.number(u64::try_from(self.len()).unwrap_or(u64::MAX));
-        if self.len() > room {
-            out.is_full = true;
-            return;
-        }
-        self.bytes().for_each(|byte| out.byte(byte));
-    }
-}
+impl<'f> Value<'f> for &'f str {
+    const EMPTY: Self = "";
 
-impl<'f> Take<'f> for &'f str {
-    fn take(input: &mut Input<'f>) -> Self {
-        let length = usize::try_from(input.number(u64::BITS)).unwrap_or(usize::MAX);
-        if input.problem.is_some() {
-            return "";
-        }
-        let Some((text, rest)) = input.rest.split_at_checked(length) else {
-            input.fail(Problem::TooShort);
-            return "";
-        };
-        match core::str::from_utf8(text) {
-            Ok(text) => {
-                input.rest = rest;
-                text
-            }
-            Err(_) => input.bad_word(""),
+    #[inline(never)]
+    fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+        let length = u64::try_from(self.len()).unwrap_or(u64::MAX);
+        let length = wire.number(length, u64::BITS);
+        if wire.is_reading {
+            *self = wire.read_text(length);
+        } else {
+            wire.write_text(self);
         }
     }
 }
 
-impl<T: Put> Put for Option<T> {
-    fn put(&self, out: &mut Output<'_>) {
-        self.is_some().put(out);
-        if let Some(value) = self {
-            value.put(out);
-        }
-    }
-}
+impl<'f, T: Value<'f>> Value<'f> for Option<T> {
+    const EMPTY: Self = None;
 
-impl<'f, T: Take<'f>> Take<'f> for Option<T> {
-    fn take(input: &mut Input<'f>) -> Self {
-        bool::take(input).then(|| T::take(input))
+    fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+        let mut is_some = self.is_some();
+        is_some.pass(wire);
+        if is_some {
+            self.get_or_insert(T::EMPTY).pass(wire);
+        }
     }
 }

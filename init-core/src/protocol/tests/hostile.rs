@@ -101,13 +101,13 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 /// Both must take the same bytes for the same message, or for none.
 fn compare<'f, T>(body: &'f [u8], seed: u64)
 where
-    T: Take<'f> + serde::Deserialize<'f> + PartialEq + core::fmt::Debug,
+    T: Value<'f> + serde::Deserialize<'f> + PartialEq + core::fmt::Debug,
 {
-    let mut input = Input::new(body);
-    let message = T::take(&mut input);
-    let ours = match input.end() {
-        (rest, None) => Ok((message, rest)),
-        (_, Some(problem)) => Err(problem),
+    let (mut wire, mut message) = (Wire::reading(body), T::EMPTY);
+    message.pass(&mut wire);
+    let ours = match wire.end() {
+        (rest, _, None) => Ok((message, rest)),
+        (.., Some(problem)) => Err(problem),
     };
     match (ours, postcard::take_from_bytes::<T>(body)) {
         (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "seed {seed}"),

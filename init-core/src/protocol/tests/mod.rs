@@ -9,7 +9,7 @@ use super::*;
 use crate::limits::FRAME_BYTES_MAX;
 use std::vec::Vec;
 
-fn frame(message: &impl Put) -> Vec<u8> {
+fn frame<'m>(message: &impl Value<'m>) -> Vec<u8> {
     let mut buffer = [0; FRAME_BYTES_MAX];
     let mut writer = Writer::new(&mut buffer);
     writer.add(message).unwrap();

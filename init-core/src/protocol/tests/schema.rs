@@ -210,7 +210,7 @@ fn is_listed(request: &Request<'_>, response: &Response<'_>) {
     }
 }
 
-fn line(text: &mut String, message: &(impl Put + core::fmt::Debug)) {
+fn line<'m>(text: &mut String, message: &(impl Value<'m> + core::fmt::Debug)) {
     for byte in &frame(message)[HEADER_BYTES..] {
         write!(text, "{byte:02x}").unwrap();
     }
