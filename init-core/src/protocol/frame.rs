@@ -136,14 +136,21 @@ impl<'f> Reader<'f> {
 
     /// Takes the next message out.
     pub fn take<T: Value<'f>>(&mut self) -> Result<T, Malformed> {
-        let mut wire = Wire::reading(self.rest);
         let mut message = T::EMPTY;
-        message.pass(&mut wire);
+        self.read(&mut message)?;
+        Ok(message)
+    }
+
+    /// Takes the next message out into this place. (A large message is not moved about.)
+    pub fn read<T: Value<'f>>(&mut self, place: &mut T) -> Result<(), Malformed> {
+        let mut wire = Wire::reading(self.rest);
+        *place = T::EMPTY;
+        place.pass(&mut wire);
         let (rest, _, problem) = wire.end();
         self.rest = rest;
         match problem {
             Some(problem) => Err(self.malformed(problem)),
-            None => Ok(message),
+            None => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! This file says what went wrong, where, and what to do next.
 
 use super::arguments::{COMMANDS, Usage};
-use super::conversation::{Client, Tool, Trouble};
+use super::conversation::{Client, Outcome, Tool, Trouble};
 use super::similar::Similar;
 use super::{DONE, FAILED, NO_SUCH_UNIT, NOT_REACHED, OTHER_VERSION, USAGE};
 use crate::effect::Refusal;
@@ -38,11 +38,11 @@ impl<C: Client> Tool<'_, '_, C> {
         USAGE
     }
 
-    pub(super) fn complain_of_trouble(&mut self, trouble: Trouble) -> u8 {
+    pub(super) fn complain_of_trouble(&mut self, trouble: &Trouble) -> u8 {
         let address = self.address();
         let line = self.complaint();
         let mut code = NOT_REACHED;
-        match trouble {
+        match *trouble {
             Trouble::NotConnected(error) => {
                 line.text(address)
                     .text(": ")
@@ -119,7 +119,7 @@ impl<C: Client> Tool<'_, '_, C> {
         Some(FAILED)
     }
 
-    pub(super) fn no_such_unit(&mut self, name: &str, buffer: &mut Buffer) -> Result<u8, Trouble> {
+    pub(super) fn no_such_unit(&mut self, name: &str, buffer: &mut Buffer) -> Outcome<u8> {
         let mut similar = Similar::new(name);
         self.each_unit(buffer, &mut |_, unit| similar.look_at(unit.name))?;
         let line = self.complaint().text(name).text(": no such unit; ");

@@ -3,7 +3,7 @@
 use crate::event::Errno;
 use crate::protocol::{
     Buffer, MachineRecord, Malformed, Problem, Reader, Request, Response, Sender, UnitRecord,
-    Writer, decode,
+    Value, Writer,
 };
 use crate::report::Line;
 use crate::time::Duration;
@@ -92,6 +92,9 @@ pub enum Trouble {
     BadAnswer(Malformed),
 }
 
+/// What a step of the conversation gives. After trouble: the exit code, and the user has been told.
+pub type Outcome<T> = Result<T, u8>;
+
 /// The tool at work: a client, the name it goes by, the line that it is about to write, and
 /// whether all output was written.
 pub struct Tool<'c, 'p, C: Client> {
@@ -145,16 +148,18 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
     /// Connects and greets, which shows whether both speak the same version. Returns what
     /// process 1 says of itself. When it serves as many clients as it can, it leaves us waiting or
     /// hangs up: then the user is told, and we try again for half a minute.
-    pub(super) fn open<'b>(
+    pub(super) fn open<'l, 'b>(
         &mut self,
         buffer: &'b mut Buffer,
-    ) -> Result<MachineRecord<'b>, Trouble> {
+        place: &'l mut Response<'b>,
+    ) -> Outcome<&'l MachineRecord<'b>> {
         let mut attempt: u16 = 0;
         let length = loop {
             match self.greet(buffer, attempt) {
+                Ok(length) => break length,
                 Err(Trouble::HungUp | Trouble::NotConnected(QUEUE_IS_FULL))
                     if attempt < ATTEMPT_COUNT_MAX => {}
-                result => break result?,
+                Err(trouble) => return self.fail(trouble),
             }
             if attempt == 0 {
                 self.complain_of_waiting();
@@ -162,8 +167,8 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
             self.client.pause();
             attempt = attempt.saturating_add(1);
         };
-        let Response::Machine(machine) = message(checked(buffer, length)?)? else {
-            return Err(UNEXPECTED);
+        let Response::Machine(machine) = self.answer(buffer, length, place)? else {
+            return self.fail(UNEXPECTED);
         };
         Ok(machine)
     }
@@ -171,14 +176,14 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
     fn greet(&mut self, buffer: &mut Buffer, attempt: u16) -> Result<usize, Trouble> {
         self.client.connect().map_err(Trouble::NotConnected)?;
         self.send(&Request::Machine, buffer)?;
-        let mut received = self.receive(buffer, Some(PATIENCE))?;
-        if received.is_none() {
-            if attempt == 0 {
-                self.complain_of_waiting();
-            }
-            received = self.receive(buffer, Some(PATIENCE_LAST))?;
+        match self.receive(buffer, Some(PATIENCE)) {
+            Err(Trouble::Silent) => {}
+            result => return result,
         }
-        received.ok_or(Trouble::Silent)
+        if attempt == 0 {
+            self.complain_of_waiting();
+        }
+        self.receive(buffer, Some(PATIENCE_LAST))
     }
 
     fn complain_of_waiting(&mut self) {
@@ -187,15 +192,59 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         self.complain();
     }
 
-    /// Asks and waits for the answer.
-    pub(super) fn ask<'b>(
+    /// Asks and waits for the answer, which is left in `place`.
+    pub(super) fn ask<'l, 'b>(
         &mut self,
         request: &Request<'_>,
         buffer: &'b mut Buffer,
-    ) -> Result<&'b [u8], Trouble> {
-        self.send(request, buffer)?;
-        let length = self.receive(buffer, None)?.ok_or(Trouble::Silent)?;
-        checked(buffer, length)
+        place: &'l mut Response<'b>,
+    ) -> Outcome<&'l Response<'b>> {
+        let length = self.exchange(request, buffer)?;
+        self.answer(buffer, length, place)
+    }
+
+    /// Sends a request; bytes of the answer.
+    fn exchange(&mut self, request: &Request<'_>, buffer: &mut Buffer) -> Outcome<usize> {
+        let sent = self.send(request, buffer);
+        match sent.and_then(|()| self.receive(buffer, None)) {
+            Ok(length) => Ok(length),
+            Err(trouble) => self.fail(trouble),
+        }
+    }
+
+    /// The one message of an answer.
+    #[inline(never)]
+    fn answer<'l, 'b>(
+        &mut self,
+        buffer: &'b Buffer,
+        length: usize,
+        place: &'l mut Response<'b>,
+    ) -> Outcome<&'l Response<'b>> {
+        let mut reader = self.reader(buffer, length)?;
+        let trouble = match reader.read(place).and_then(|()| reader.end()) {
+            Ok(()) => match *place {
+                Response::Error(malformed) => Trouble::Rejected(malformed),
+                _ => return Ok(place),
+            },
+            Err(malformed) => Trouble::BadAnswer(malformed),
+        };
+        self.fail(trouble)
+    }
+
+    /// The answer's frame, if whoever sent it speaks our version.
+    fn reader<'b>(&mut self, buffer: &'b Buffer, length: usize) -> Outcome<Reader<'b>> {
+        let frame = buffer.get(..length).unwrap_or_default();
+        let trouble = match (Sender::of(frame), Reader::new(frame)) {
+            (_, Ok(reader)) => return Ok(reader),
+            (_, Err(_)) if length > buffer.len() => Trouble::BadAnswer(TOO_LONG),
+            (sender, Err(_)) => Trouble::OtherVersion(sender),
+        };
+        self.fail(trouble)
+    }
+
+    /// Says what is wrong; the exit code.
+    fn fail<T>(&mut self, trouble: Trouble) -> Outcome<T> {
+        Err(self.complain_of_trouble(&trouble))
     }
 
     fn send(&mut self, request: &Request<'_>, buffer: &mut Buffer) -> Result<(), Trouble> {
@@ -217,15 +266,12 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         &mut self,
         buffer: &mut Buffer,
         patience: Option<Duration>,
-    ) -> Result<Option<usize>, Trouble> {
-        match self
-            .client
-            .receive(buffer, patience)
-            .map_err(Trouble::Broken)?
-        {
-            Received::Frame(length) => Ok(Some(length)),
-            Received::HungUp => Err(Trouble::HungUp),
-            Received::Nothing => Ok(None),
+    ) -> Result<usize, Trouble> {
+        match self.client.receive(buffer, patience) {
+            Ok(Received::Frame(length)) => Ok(length),
+            Ok(Received::HungUp) => Err(Trouble::HungUp),
+            Ok(Received::Nothing) => Err(Trouble::Silent),
+            Err(error) => Err(Trouble::Broken(error)),
         }
     }
 
@@ -234,23 +280,27 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         &mut self,
         buffer: &mut Buffer,
         look: &mut dyn FnMut(&mut Self, &UnitRecord<'_>),
-    ) -> Result<(), Trouble> {
+    ) -> Outcome<()> {
         let mut next = Some(0);
         // Every page ends behind the one before it, or the last: 65 536 pages at most.
         while let Some(from) = next {
             next = None;
-            let mut reader = Reader::new(self.ask(&Request::Units { from }, buffer)?)
-                .map_err(Trouble::BadAnswer)?;
-            let Response::Units { total } = reader.take().map_err(Trouble::BadAnswer)? else {
-                return Err(UNEXPECTED);
+            let length = self.exchange(&Request::Units { from }, buffer)?;
+            let mut reader = self.reader(buffer, length)?;
+            let (mut page, mut unit) = (Response::EMPTY, UnitRecord::EMPTY);
+            if let Err(malformed) = reader.read(&mut page) {
+                return self.fail(Trouble::BadAnswer(malformed));
+            }
+            let Response::Units { total } = page else {
+                return self.fail(UNEXPECTED);
             };
             while !reader.is_at_end() {
-                let unit: UnitRecord<'_> = reader.take().map_err(Trouble::BadAnswer)?;
+                if let Err(malformed) = reader.read(&mut unit) {
+                    return self.fail(Trouble::BadAnswer(malformed));
+                }
                 look(self, &unit);
-                next = unit
-                    .index
-                    .checked_add(1)
-                    .filter(|&next| next > from && next < total);
+                next = unit.index.checked_add(1);
+                next = next.filter(|&next| next > from && next < total);
             }
         }
         Ok(())
@@ -263,6 +313,12 @@ const UNEXPECTED: Trouble = Trouble::BadAnswer(Malformed {
     offset: 8,
 });
 
+/// The answer is longer than any of ours.
+const TOO_LONG: Malformed = Malformed {
+    problem: Problem::TooLong,
+    offset: u16::MAX,
+};
+
 fn nameless<'a>(request: &Request<'a>) -> Request<'a> {
     match *request {
         Request::Unit { .. } => Request::Unit { name: "" },
@@ -273,26 +329,4 @@ fn nameless<'a>(request: &Request<'a>) -> Request<'a> {
         },
         Request::Machine | Request::Units { .. } | Request::Act(_) => *request,
     }
-}
-
-/// The answer's frame, if whoever sent it speaks our version.
-fn checked(buffer: &Buffer, length: usize) -> Result<&[u8], Trouble> {
-    let too_long = Malformed {
-        problem: Problem::TooLong,
-        offset: u16::MAX,
-    };
-    let frame = buffer.get(..length).ok_or(Trouble::BadAnswer(too_long))?;
-    match Sender::of(frame) {
-        Some(Sender::SELF) => Ok(frame),
-        other => Err(Trouble::OtherVersion(other)),
-    }
-}
-
-/// The one message of an answer.
-pub fn message(frame: &[u8]) -> Result<Response<'_>, Trouble> {
-    let response = decode(frame).map_err(Trouble::BadAnswer)?;
-    if let Response::Error(malformed) = response {
-        return Err(Trouble::Rejected(malformed));
-    }
-    Ok(response)
 }

@@ -20,7 +20,7 @@ use crate::limits::FRAME_BYTES_MAX;
 use crate::protocol::{Buffer, Change, Request, Response, Sender};
 use crate::status::{MachinePhase, UnitState};
 use arguments::{Command, Parsed, base_name, parse, units};
-use conversation::{LINE_BYTES_MAX, Tool, Trouble, message};
+use conversation::{LINE_BYTES_MAX, Outcome, Tool};
 
 /// Done as asked.
 pub const DONE: u8 = 0;
@@ -64,89 +64,80 @@ impl<C: Client> Tool<'_, '_, C> {
             Command::Change(change) => self.each(words, Some((change, wait)), buffer),
             Command::Act(request) => self.act(request, buffer),
         };
-        result.unwrap_or_else(|trouble| self.complain_of_trouble(trouble))
+        result.unwrap_or_else(|code| code)
     }
 
     /// Changes each unit, or shows its status; goes on after a failure. The first failure's code is
     /// the result.
-    #[inline(never)]
     fn each(
         &mut self,
         words: Words<'_>,
         change: Option<(Change, bool)>,
         buffer: &mut Buffer,
-    ) -> Result<u8, Trouble> {
-        self.open(buffer)?;
+    ) -> Outcome<u8> {
+        self.open(buffer, &mut Response::Done)?;
         let mut result = DONE;
         for name in units(words) {
-            let code = match change {
-                Some((change, wait)) => self.change(change, name, wait, buffer)?,
-                None => self.status(name, buffer)?,
+            let request = match change {
+                Some((change, wait)) => Request::Change { change, name, wait },
+                None => Request::Unit { name },
             };
+            let code = self.one(name, &request, buffer)?;
             result = if result == DONE { code } else { result };
         }
         Ok(result)
     }
 
-    fn help(&mut self) -> Result<u8, Trouble> {
-        self.say_all(include_str!("help.txt"));
-        Ok(DONE)
+    fn act(&mut self, request: MachineRequest, buffer: &mut Buffer) -> Outcome<u8> {
+        self.open(buffer, &mut Response::Done)?;
+        self.one("", &Request::Act(request), buffer)
     }
 
-    fn version(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
-        self.line.text("sctl ").text(env!("CARGO_PKG_VERSION"));
-        self.line.text(", protocol ").protocol(Sender::SELF);
-        self.say();
-        let version = self.open(buffer)?.version;
-        self.line.text("process 1: sysMaster ").text(version);
-        self.say();
-        Ok(DONE)
-    }
-
-    fn machine(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
-        let machine = self.open(buffer)?;
-        self.show_machine(&machine);
-        let is_well = machine.phase == MachinePhase::Up && machine.failed == 0;
-        Ok(if is_well { DONE } else { NOT_ACTIVE })
-    }
-
-    fn list(&mut self, buffer: &mut Buffer) -> Result<u8, Trouble> {
-        self.open(buffer)?;
-        let mut width = 0;
-        self.each_unit(buffer, &mut |_, unit| width = unit.name.len().max(width))?;
-        self.show_heading(width);
-        self.each_unit(buffer, &mut |tool, unit| tool.show_row(unit, width))?;
-        Ok(DONE)
-    }
-
-    fn status(&mut self, name: &str, buffer: &mut Buffer) -> Result<u8, Trouble> {
-        let response = message(self.ask(&Request::Unit { name }, buffer)?)?;
-        let Response::Unit(unit, detail) = response else {
-            let code = self.settle(name, &response);
-            return code.map_or_else(|| self.no_such_unit(name, buffer), Ok);
-        };
-        self.show_unit(&unit, &detail);
-        let is_active = unit.state == UnitState::Active;
-        Ok(if is_active { DONE } else { NOT_ACTIVE })
-    }
-
-    fn change(
-        &mut self,
-        change: Change,
-        name: &str,
-        wait: bool,
-        buffer: &mut Buffer,
-    ) -> Result<u8, Trouble> {
-        let response = message(self.ask(&Request::Change { change, name, wait }, buffer)?)?;
-        match self.settle(name, &response) {
+    /// Asks one thing and shows what comes of it.
+    #[inline(never)]
+    fn one(&mut self, name: &str, request: &Request<'_>, buffer: &mut Buffer) -> Outcome<u8> {
+        let place = &mut Response::Done;
+        let response = self.ask(request, buffer, place)?;
+        if let Response::Unit(unit, detail) = response {
+            self.show_unit(unit, detail);
+            let is_active = unit.state == UnitState::Active;
+            return Ok(if is_active { DONE } else { NOT_ACTIVE });
+        }
+        match self.settle(name, response) {
             Some(code) => Ok(code),
             None => self.no_such_unit(name, buffer),
         }
     }
 
-    fn act(&mut self, request: MachineRequest, buffer: &mut Buffer) -> Result<u8, Trouble> {
-        self.open(buffer)?;
-        let response = message(self.ask(&Request::Act(request), buffer)?)?;
-        Ok(self.settle("", &response).unwrap_or(FAILED))
+    fn help(&mut self) -> Outcome<u8> {
+        self.say_all(include_str!("help.txt"));
+        Ok(DONE)
+    }
+
+    fn version(&mut self, buffer: &mut Buffer) -> Outcome<u8> {
+        self.line.text("sctl ").text(env!("CARGO_PKG_VERSION"));
+        self.line.text(", protocol ").protocol(Sender::SELF);
+        self.say();
+        let version = self.open(buffer, &mut Response::Done)?.version;
+        self.line.text("process 1: sysMaster ").text(version);
+        self.say();
+        Ok(DONE)
+    }
+
+    fn machine(&mut self, buffer: &mut Buffer) -> Outcome<u8> {
+        let place = &mut Response::Done;
+        let machine = self.open(buffer, place)?;
+        self.show_machine(machine);
+        let is_well = machine.phase == MachinePhase::Up && machine.failed == 0;
+        Ok(if is_well { DONE } else { NOT_ACTIVE })
+    }
+
+    fn list(&mut self, buffer: &mut Buffer) -> Outcome<u8> {
+        self.open(buffer, &mut Response::Done)?;
+        let mut width = 0;
+        self.each_unit(buffer, &mut |_, unit| width = unit.name.len().max(width))?;
+        self.show_heading(width);
+        self.each_unit(buffer, &mut |tool, unit| tool.show_row(unit, width))?;
+        Ok(DONE)
     }
 }

@@ -235,6 +235,6 @@ fn a_lying_process_1_never_makes_the_tool_panic() {
         let _ = tool.each_unit(&mut buffer, &mut |tool, unit| {
             tool.show_row(unit, unit.name.len());
         });
-        let _ = tool.status("x", &mut buffer);
+        let _ = tool.one("x", &Request::Unit { name: "x" }, &mut buffer);
     }
 }
