@@ -94,13 +94,13 @@ impl Line<'_> {
 
 /// The kernel says ENOENT for both, and the second is the one that takes an afternoon to find.
 fn hint(status: ExitStatus) -> &'static str {
-    match status {
-        ExitStatus::NotExecuted {
-            step: SpawnStep::Exec,
-            error: Errno(2),
-        } => " (it, or its interpreter or loader)",
-        _ => "",
+    if let ExitStatus::NotExecuted { step, error } = status
+        && step == SpawnStep::Exec
+        && error == Errno(2)
+    {
+        return " (it, or its interpreter or loader)";
     }
+    ""
 }
 
 /// The operands of a failure that are known only where the manifest is. Empty: not known.

@@ -221,14 +221,13 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         place: &'l mut Response<'b>,
     ) -> Outcome<&'l Response<'b>> {
         let mut reader = self.reader(buffer, length)?;
-        let trouble = match reader.read(place).and_then(|()| reader.end()) {
-            Ok(()) => match *place {
-                Response::Error(malformed) => Trouble::Rejected(malformed),
-                _ => return Ok(place),
-            },
-            Err(malformed) => Trouble::BadAnswer(malformed),
-        };
-        self.fail(trouble)
+        if let Err(malformed) = reader.read(place).and_then(|()| reader.end()) {
+            return self.fail(Trouble::BadAnswer(malformed));
+        }
+        if let Response::Error(malformed) = *place {
+            return self.fail(Trouble::Rejected(malformed));
+        }
+        Ok(place)
     }
 
     /// The answer's frame, if whoever sent it speaks our version.
