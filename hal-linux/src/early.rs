@@ -9,6 +9,7 @@
 
 use crate::bytes::{Bytes, Fields};
 use crate::cause::Cause;
+use crate::lines::Lines;
 use crate::sys::fd::{self, Fd};
 use crate::sys::module;
 use crate::{Arguments, probe};
@@ -158,7 +159,8 @@ fn read_operand(root: &mut Root, field: &[u8]) {
 
 /// Loads every module of the list; one that fails is told, and the disk may be there without it.
 fn load_modules() {
-    probe::each_line(MODULES, |path| {
+    let mut lines = Lines::of(MODULES);
+    while let Some(path) = lines.next() {
         let path = word(path);
         if let Err(error) = module::load(text(&path)) {
             let mut room = [0; LINE_BYTES_MAX];
@@ -167,8 +169,7 @@ fn load_modules() {
             say(line.text(": ").errno(error).end());
         }
         let _ = rustix::fs::unlink(text(&path));
-        true
-    });
+    }
 }
 
 /// Waits for the root's device.
