@@ -7,13 +7,15 @@
 use crate::errno;
 use crate::linux::Linux;
 use crate::sys::fd::{self, Fd};
-use crate::sys::signals;
+use crate::sys::signals::{self, Received};
 use core::sync::atomic::Ordering;
 use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
-use init_core::hal::{EventSource, Wake};
+use init_core::hal::{Clock, EventSource, Wake};
 use init_core::ident::{Child, Role, UnitId};
+use init_core::limits::CLIENT_COUNT_MAX;
+use init_core::report;
 use init_core::ring::Ring;
-use init_core::time::Instant;
+use init_core::time::{Duration, Instant};
 use init_core::unit::Signal;
 use rustix::event::epoll;
 use rustix::fd::{AsFd, BorrowedFd};
@@ -23,10 +25,14 @@ use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 /// Exits taken from the kernel in one turn: a burst of ten thousand orphans must not keep a control
 /// client waiting for more than a moment (an exit costs about 5 us).
-pub const REAP_PER_TURN_MAX: usize = 24;
+pub const REAP_PER_TURN_MAX: usize = 18;
 
-/// Signals read at once.
-const SIGNALS_PER_TURN_MAX: usize = 4;
+/// Signals read at once: each standard one, of which none is kept twice.
+const SIGNALS_PER_TURN_MAX: usize = signals::STANDARD_COUNT;
+
+/// Between two lines about signals that were sent and mean nothing: they can be sent faster than a
+/// console prints.
+const TELL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Descriptors served in one turn.
 const DESCRIPTORS_PER_TURN_MAX: usize = 8;
@@ -35,9 +41,11 @@ const DESCRIPTORS_PER_TURN_MAX: usize = 8;
 const EVENT_COUNT_MAX: usize = 64;
 
 /// A turn leaves at most: for each exit the readiness before it, the exit itself; the end of the
-/// last child; what the signals ask; one event for each other descriptor.
+/// last child; what the signals ask; one event for each other descriptor; and for each client that
+/// does not take its answer, its end.
 const _: () = assert!(
-    REAP_PER_TURN_MAX * 2 + 1 + SIGNALS_PER_TURN_MAX + DESCRIPTORS_PER_TURN_MAX <= EVENT_COUNT_MAX
+    REAP_PER_TURN_MAX * 2 + 1 + SIGNALS_PER_TURN_MAX + DESCRIPTORS_PER_TURN_MAX + CLIENT_COUNT_MAX
+        <= EVENT_COUNT_MAX
 );
 
 /// Bytes that a service may write to its readiness descriptor before its newline.
@@ -107,6 +115,10 @@ pub(crate) struct Waiting {
     tell_no_child: bool,
     /// The console's room is waited for.
     console_watched: bool,
+    /// When the next line about an ignored signal may be said.
+    tell_from: Instant,
+    /// Signals ignored since the last such line.
+    untold_count: u32,
 }
 
 impl Waiting {
@@ -125,6 +137,8 @@ impl Waiting {
             reap: true,
             tell_no_child: false,
             console_watched: false,
+            tell_from: Instant::ZERO,
+            untold_count: 0,
         };
         waiting
             .watch(waiting.signals.as_fd(), Source::Signals)
@@ -262,27 +276,51 @@ impl Linux {
         let count = rustix::io::read(&self.waiting.signals, &mut records).unwrap_or(0);
         let records = records.get(..count).unwrap_or(&[]);
         for record in records.chunks_exact(signals::RECORD_BYTES) {
-            let number = record
-                .first_chunk()
-                .map_or(0, |number| u32::from_ne_bytes(*number));
-            let Ok(number) = u8::try_from(number) else {
+            let Some(received) = Received::of(record) else {
                 continue;
             };
-            if u32::from(number) == linux_raw_sys::general::SIGCHLD {
+            if u32::from(received.number) == linux_raw_sys::general::SIGCHLD {
                 self.waiting.reap = true;
                 continue;
             }
-            let request = match machine_request(Signal(number)) {
+            if signals::is_fault(received.number) {
+                self.tell_ignored(received);
+                continue;
+            }
+            let request = match machine_request(Signal(received.number)) {
                 // Container managers send SIGTERM to say: end.
-                MachineRequest::Reboot if self.in_container && number == Signal::TERM.0 => {
+                MachineRequest::Reboot
+                    if self.in_container && received.number == Signal::TERM.0 =>
+                {
                     MachineRequest::PowerOff
                 }
                 request => request,
             };
-            if request != MachineRequest::Ignore {
-                self.waiting.push(Wake::Event(Event::Machine(request)));
-            }
+            self.waiting.push(Wake::Event(Event::Machine(request)));
         }
+    }
+
+    /// Somebody sent what only a fault of our own would mean: said, and nothing else.
+    fn tell_ignored(&mut self, received: Received) {
+        let now = self.now();
+        let waiting = &mut self.waiting;
+        if now < waiting.tell_from {
+            waiting.untold_count = waiting.untold_count.saturating_add(1);
+            return;
+        }
+        waiting.tell_from = now.after(TELL_PAUSE);
+        let untold = core::mem::take(&mut waiting.untold_count);
+        report::write_line(&mut self.console, now, &|line| {
+            line.text("ignored ").signal(received.number);
+            match received.pid {
+                0 => line.text(", sent from outside"),
+                pid => line.text(", sent by process ").number(pid),
+            };
+            line.text(" as user ").number(received.uid);
+            if untold > 0 {
+                line.text(", and ").number(untold).text(" signals before");
+            }
+        });
     }
 
     /// Takes the exits of some children.

@@ -46,16 +46,23 @@ pub fn program() -> Option<PathBuf> {
 impl Machine {
     /// Boots to a target; `None` where there is no program under test.
     pub fn boot(target: &str) -> Option<Self> {
-        Self::boot_with(&[&format!("sysmaster.target={target}")])
+        Self::boot_by(&[], target)
     }
 
-    /// Boots with these arguments of process 1.
-    pub fn boot_with(arguments: &[&str]) -> Option<Self> {
+    /// Boots to a target by way of a command that prepares the namespaces and then executes what
+    /// follows it.
+    pub fn boot_by(first: &[&str], target: &str) -> Option<Self> {
+        Self::boot_with(first, &[&format!("sysmaster.target={target}")])
+    }
+
+    /// Boots by way of `first` with these arguments of process 1.
+    pub fn boot_with(first: &[&str], arguments: &[&str]) -> Option<Self> {
         let program = program()?;
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");
         let outside = Command::new("unshare")
             .args(["--pid", "--fork", "--mount", "--uts", "--net", "--ipc"])
             .args(["--mount-proc", "--kill-child", "--"])
+            .args(first)
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -125,6 +132,19 @@ impl Machine {
         let order = format!("kill -{number} {}", self.pid());
         let status = Command::new("sh").args(["-c", &order]).status();
         assert!(status.expect("sh starts").success(), "{order}");
+    }
+
+    /// Runs a shell script inside, among the processes of this machine; what it printed.
+    pub fn inside(&self, script: &str) -> String {
+        let pid = self.pid().to_string();
+        let output = Command::new("nsenter")
+            .args(["--target", &pid, "--mount", "--pid", "--net"])
+            .args(["--", "sh", "-c", script])
+            .output()
+            .expect("nsenter starts: it is part of util-linux");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script}: {errors}");
+        String::from_utf8_lossy(&output.stdout).trim().to_string()
     }
 
     /// The control tool inside: process 1's own file, under another name than its own.

@@ -3,6 +3,7 @@
 
 mod control;
 mod machine;
+mod signals;
 
 use machine::{End, Machine};
 
@@ -42,18 +43,6 @@ fn every_signal_of_custom_ends_the_machine_as_its_senders_expect() {
             machine.console()
         );
     }
-}
-
-#[test]
-fn signals_without_meaning_do_nothing() {
-    let mut machine = boot!("idle");
-    machine.wait_for("boot: idle reached");
-    for signal in [1, 3, 13, 14, 21, 28, 30, 34, 64] {
-        machine.signal(signal);
-    }
-    machine.signal(TERM);
-    assert_eq!(machine.end(), End::Off, "{}", machine.console());
-    assert_eq!(machine.console().matches("begins").count(), 1);
 }
 
 #[test]
@@ -136,7 +125,7 @@ fn a_service_that_dies_is_started_again_up_to_its_limit() {
 
 #[test]
 fn words_that_choose_a_boot_are_taken_from_the_arguments() {
-    let Some(mut machine) = Machine::boot_with(&["single", "sysmaster.nonsense=1"]) else {
+    let Some(mut machine) = Machine::boot_with(&[], &["single", "sysmaster.nonsense=1"]) else {
         return;
     };
     machine.wait_for("sysmaster.nonsense=1");

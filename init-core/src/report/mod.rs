@@ -31,7 +31,7 @@ const SUMMARY_FAILED_MAX: u16 = 8;
 pub type Lookup<'a> = &'a dyn Fn(UnitId) -> Option<UnitStatus>;
 
 /// What puts words on a line.
-type Words<'a> = &'a dyn Fn(&mut Line<'_>);
+pub type Words<'a> = &'a dyn Fn(&mut Line<'_>);
 
 /// The log of process 1: which notices it says, and how.
 #[derive(Clone, Copy, Debug)]
@@ -288,7 +288,7 @@ fn restart<'l, 'b>(line: &'l mut Line<'b>, wait: Duration, count: u16) -> &'l mu
 }
 
 /// Writes one whole line. A console that cannot take it drops and counts it; nobody waits.
-fn write_line(out: &mut impl Write, now: Instant, words: Words<'_>) {
+pub fn write_line(out: &mut impl Write, now: Instant, words: Words<'_>) {
     let seconds = u32::try_from(now.as_us() / 1_000_000).unwrap_or(u32::MAX);
     let ms = u32::try_from(now.as_us() / 1_000 % 1_000).unwrap_or(0);
     let mut room = [0; LINE_BYTES_MAX];
