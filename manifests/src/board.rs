@@ -110,6 +110,8 @@ pub struct Budget {
     pub data_kib: Option<u32>,
     /// Zeroed variables.
     pub bss_kib: Option<u32>,
+    /// The stripped file of the keeper, the init for one command.
+    pub keeper_kib: Option<u32>,
 }
 
 /// The file as written; [`Board`] is what is left after the checks.

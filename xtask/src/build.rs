@@ -78,11 +78,20 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
 /// # Errors
 /// No toolchain can be had, or the program does not compile or link.
 pub fn early(board: &Board) -> Result<PathBuf> {
+    Ok(without_product("early", board)?.file)
+}
+
+/// Builds the init for one command.
+///
+/// # Errors
+/// No toolchain can be had, or the program does not compile or link.
+pub fn keeper(board: &Board) -> Result<Firmware> {
+    without_product("keeper", board)
+}
+
+fn without_product(program: &str, board: &Board) -> Result<Firmware> {
     let toolchain = setup::toolchain(&board.triple, false)?;
-    say(&format!(
-        "building what goes over to the disk of {}",
-        board.name
-    ));
+    say(&format!("building {program} for {}", board.name));
     // The tables of a product are not part of it; any will do.
     let request = Request {
         board,
@@ -90,14 +99,14 @@ pub fn early(board: &Board) -> Result<PathBuf> {
         rootfs: None,
         features: &[],
     };
-    compile("early", &request, &toolchain)?;
+    compile(program, &request, &toolchain)?;
     let folder = house::target().join("boards").join(&board.name);
     let built = Firmware {
-        file: folder.join("early"),
-        symbols: folder.join("early.symbols"),
+        file: folder.join(program),
+        symbols: folder.join(format!("{program}.symbols")),
     };
-    finish(&linked("early", &toolchain), &built)?;
-    Ok(built.file)
+    finish(&linked(program, &toolchain), &built)?;
+    Ok(built)
 }
 
 /// Puts the linked program where it is looked for, with symbols and without.

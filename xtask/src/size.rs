@@ -1,19 +1,21 @@
-//! This file prints what process 1 costs on each board and holds it against the board's budget.
+//! This file prints what process 1 and the keeper cost on each board, and holds them against the
+//! board's budgets.
 
 use crate::cli::Size;
 use crate::{build, elf, house, stack};
 use anyhow::{Context, Result, bail};
-use manifests::board::Board;
+use manifests::board::Budget;
 
 const KIB: u64 = 1024;
 
 /// One line of the table, in bytes.
 #[derive(Debug)]
 struct Cost {
-    board: Board,
+    name: String,
     sizes: elf::Sizes,
     file: u64,
     stack: stack::Report,
+    budget: Budget,
 }
 
 /// Builds, measures, prints and judges.
@@ -24,61 +26,62 @@ pub fn report(size: &Size) -> Result<()> {
     let product = house::product(&size.product)?;
     let mut costs = Vec::new();
     for board in house::chosen(size.board.as_deref())? {
-        costs.push(measure(board, &product)?);
+        let request = build::Request {
+            board: &board,
+            product: &product,
+            rootfs: None,
+            features: &[],
+        };
+        let mut budget = board.budget;
+        budget.file_kib = size.max_file_kib.unwrap_or(budget.file_kib);
+        let firmware = build::firmware(&request)?;
+        costs.push(measure(board.name.clone(), &firmware, budget)?);
+        let budget = Budget {
+            file_kib: board.budget.keeper_kib.unwrap_or(u32::MAX),
+            text_kib: None,
+            data_kib: None,
+            bss_kib: None,
+            keeper_kib: None,
+        };
+        let keeper = build::keeper(&board)?;
+        costs.push(measure(format!("{} keeper", board.name), &keeper, budget)?);
     }
     print(&costs);
-    let excess: Vec<String> = costs
-        .iter()
-        .flat_map(|cost| over_budget(cost, size.max_file_kib))
-        .collect();
+    let excess: Vec<String> = costs.iter().flat_map(over_budget).collect();
     if !excess.is_empty() {
         bail!("over budget: {}", excess.join("; "));
     }
     Ok(())
 }
 
-fn measure(board: Board, product: &std::path::Path) -> Result<Cost> {
-    let request = build::Request {
-        board: &board,
-        product,
-        rootfs: None,
-        features: &[],
-    };
-    let firmware = build::firmware(&request)?;
+fn measure(name: String, firmware: &build::Firmware, budget: Budget) -> Result<Cost> {
     let data = std::fs::read(&firmware.symbols)?;
     let elf = object::File::parse(&*data).context("the linker wrote no ELF file")?;
-    let stack = stack::measure(&firmware.symbols)?;
-    let file = std::fs::metadata(&firmware.file)?.len();
     Ok(Cost {
+        name,
         sizes: elf::sizes(&elf),
-        file,
-        stack,
-        board,
+        file: std::fs::metadata(&firmware.file)?.len(),
+        stack: stack::measure(&firmware.symbols)?,
+        budget,
     })
 }
 
 fn print(costs: &[Cost]) {
-    println!("board            text     data      bss     file   budget    stack  (bytes)");
-    for Cost {
-        board,
-        sizes,
-        file,
-        stack,
-    } in costs
-    {
+    println!("board                   text     data      bss     file   budget    stack  (bytes)");
+    for cost in costs {
         println!(
-            "{:<13} {:>7}  {:>7}  {:>7}  {:>7}  {:>7}  {:>7}",
-            board.name,
-            sizes.text,
-            sizes.data,
-            sizes.bss,
-            file,
-            u64::from(board.budget.file_kib) * KIB,
-            stack.bytes
+            "{:<20} {:>7}  {:>7}  {:>7}  {:>7}  {:>7}  {:>7}",
+            cost.name,
+            cost.sizes.text,
+            cost.sizes.data,
+            cost.sizes.bss,
+            cost.file,
+            u64::from(cost.budget.file_kib) * KIB,
+            cost.stack.bytes
         );
     }
-    for Cost { board, stack, .. } in costs {
-        println!("\ndeepest stack on {}:", board.name);
+    for Cost { name, stack, .. } in costs {
+        println!("\ndeepest stack on {name}:");
         for (function, frame) in &stack.path {
             println!("  {frame:>6}  {function}");
         }
@@ -88,21 +91,17 @@ fn print(costs: &[Cost]) {
     }
 }
 
-fn over_budget(cost: &Cost, max_file_kib: Option<u32>) -> Vec<String> {
-    let budget = &cost.board.budget;
+fn over_budget(cost: &Cost) -> Vec<String> {
+    let budget = &cost.budget;
     let limits = [
-        (
-            "file",
-            cost.file,
-            Some(max_file_kib.unwrap_or(budget.file_kib)),
-        ),
+        ("file", cost.file, Some(budget.file_kib)),
         ("text", cost.sizes.text, budget.text_kib),
         ("data", cost.sizes.data, budget.data_kib),
         ("bss", cost.sizes.bss, budget.bss_kib),
     ];
     let excess = |(what, bytes, kib): (&str, u64, Option<u32>)| {
         let limit = u64::from(kib?) * KIB;
-        let name = &cost.board.name;
+        let name = &cost.name;
         (bytes > limit).then(|| format!("{name}: {what} has {bytes} bytes of at most {limit}"))
     };
     limits.into_iter().filter_map(excess).collect()

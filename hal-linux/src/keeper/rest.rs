@@ -50,11 +50,13 @@ impl Linux<'_> {
         Some(())
     }
 
-    /// Children of ours keep their number until we reap them, so it is nobody else's. Those of the
-    /// command's group have had it.
+    /// Children of ours keep their number until we reap them, so it is nobody else's; one that leads
+    /// a group gets it with its group. Those of the command's group have had it.
     fn signal_child(&self, pid: u32, number: u8) {
-        if self.pid == 0 || group::of(pid) != Some(self.pid) {
-            let _ = process::signal(pid, number);
-        }
+        let _ = match group::of(pid) {
+            Some(group) if group == self.pid => Ok(()),
+            Some(group) if group == pid => process::signal_group(pid, number),
+            _ => process::signal(pid, number),
+        };
     }
 }

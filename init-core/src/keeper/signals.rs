@@ -7,7 +7,10 @@
 //! | SIGTTIN, SIGTTOU | kept: the terminal means its reader or writer, and that is the command |
 //! | SIGTERM | asks to stop: passed on as `--stop-signal` |
 //! | SIGINT, SIGQUIT | ask to stop: passed on as they are |
-//! | all others, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH, faults that somebody *sent* and the real-time ones among them | passed on as they are |
+//! | all others | passed on as they are |
+//!
+//! Among the others are SIGHUP, SIGTSTP, SIGCONT, SIGWINCH, the real-time signals, and faults that
+//! somebody *sent*.
 
 /// SIGTERM's number.
 pub const TERM: u8 = 15;

@@ -130,7 +130,8 @@ fn host_tests() -> Result<Outcome> {
     cargo(&["test", "--no-fail-fast"])
 }
 
-/// Process 1 of a product made for it, built for this machine and run in namespaces of its own.
+/// Process 1 of a product made for it, and the keeper, built for this machine and run in namespaces
+/// of their own.
 fn namespaces() -> Result<Outcome> {
     let boards = house::boards()?;
     let own = |board: &&Board| board.triple.starts_with(std::env::consts::ARCH);
@@ -147,8 +148,12 @@ fn namespaces() -> Result<Outcome> {
         rootfs: None,
         features: &[],
     })?;
-    let mut cargo = cargo_command(&["test", "--package", "hal-linux", "--test", "namespace"]);
-    cargo.env("SYSMASTER_NAMESPACE_INIT", &firmware.file);
+    let keeper = build::keeper(board)?;
+    let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
+    cargo
+        .args(["--test", "namespace", "--test", "keeper"])
+        .env("SYSMASTER_NAMESPACE_INIT", &firmware.file)
+        .env("SYSMASTER_KEEPER", &keeper.file);
     process::run_shown(&mut cargo, CARGO_LIMIT)?;
     Ok(Outcome::Passed(String::new()))
 }
