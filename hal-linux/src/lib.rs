@@ -44,6 +44,8 @@ pub use early::early;
 pub use keeper::keep;
 pub use linux::{Linux, Storage};
 pub use sctl::sctl;
+#[cfg(feature = "freestanding")]
+pub use start::run;
 pub use start::{Role, begin, role};
 #[cfg(feature = "freestanding")]
 pub use sys::start::Arguments;
@@ -58,6 +60,28 @@ macro_rules! entry {
             let main: fn($crate::Arguments) -> u8 = $main;
             main(arguments)
         }
+    };
+}
+
+/// Makes the program of a board from the tables in the module `product`, which has them from
+/// `init_core::include_manifest!()`: process 1, and its control tool when it is started by others.
+/// `first`, if given, is a `fn(hal_linux::Arguments)` that is called before all else, so it must
+/// neither wait nor take long.
+#[cfg(feature = "freestanding")]
+#[macro_export]
+macro_rules! init {
+    ($product:ident $(, first = $first:path)?) => {
+        static CORE: $crate::sys::shared::Once<::init_core::Storage<{ $product::UNIT_COUNT }>> =
+            $crate::sys::shared::Once::new(::init_core::Storage::new());
+        static SYSTEM: $crate::sys::shared::Once<$crate::Storage<{ $product::UNIT_COUNT }>> =
+            $crate::sys::shared::Once::new($crate::Storage::new());
+
+        fn run(arguments: $crate::Arguments) -> u8 {
+            $($first(arguments);)?
+            $crate::run(&$product::MANIFEST, &CORE, &SYSTEM, arguments)
+        }
+
+        $crate::entry!(run);
     };
 }
 

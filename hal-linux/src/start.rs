@@ -2,6 +2,8 @@
 
 use crate::Linux;
 use crate::sys::fd;
+#[cfg(feature = "freestanding")]
+use crate::sys::shared::Once;
 use core::ffi::CStr;
 use init_core::Driver;
 use init_core::cmdline;
@@ -29,6 +31,28 @@ pub fn role() -> Role {
     } else {
         Role::Tool
     }
+}
+
+/// Runs as init in process 1, as the control tool elsewhere; the exit code.
+#[cfg(feature = "freestanding")]
+pub fn run<const UNITS: usize>(
+    manifest: &'static Manifest,
+    core: &'static Once<init_core::Storage<UNITS>>,
+    system: &'static Once<crate::Storage<UNITS>>,
+    arguments: crate::Arguments,
+) -> u8 {
+    if role() == Role::Tool {
+        return crate::sctl(arguments.iter());
+    }
+    let (Some(core), Some(system)) = (core.take(), system.take()) else {
+        return 1;
+    };
+    let Ok(platform) = Linux::new(manifest, system) else {
+        return 1;
+    };
+    let driver = Driver::new(core.core(manifest), platform);
+    begin(driver, manifest, arguments.iter());
+    0
 }
 
 /// Reads the boot's choices and runs the machine. Returns when the last act was refused, as in a

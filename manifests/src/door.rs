@@ -1,7 +1,8 @@
 //! This file is what others call: build a product from a `build.rs`, check one, expand one.
 //!
 //! A build reads its request from the environment: `SYSMASTER_PRODUCT` (path of the manifest),
-//! `SYSMASTER_BOARD` (a board of the house, or the folder of one) and `SYSMASTER_ROOTFS`.
+//! `SYSMASTER_BOARD` (a board of the house, or the folder of one) and `SYSMASTER_ROOTFS`. Without a
+//! path it takes the `product.toml` beside the package's own `Cargo.toml`.
 
 use crate::board::Board;
 use crate::compile::{Outcome, Request, compile};
@@ -12,6 +13,15 @@ use std::path::{Path, PathBuf};
 
 /// What a build script is told, all optional.
 const VARIABLES: [&str; 3] = ["SYSMASTER_PRODUCT", "SYSMASTER_BOARD", "SYSMASTER_ROOTFS"];
+
+/// What the linker is told beside the board's page size and the script. Segments may share a page
+/// of the file (`noseparate-code`); nothing in process 1 unwinds.
+const LINK_ARGS: [&str; 4] = [
+    "--gc-sections",
+    "--build-id=none",
+    "--no-eh-frame-hdr",
+    "-znoseparate-code",
+];
 
 /// Where this package lies: the house's products and boards are found from here.
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
@@ -35,8 +45,9 @@ pub fn house() -> PathBuf {
     here.parent().unwrap_or(here).to_path_buf()
 }
 
-/// Compiles the product that the environment names to `$OUT_DIR/manifest.rs`; for a `build.rs`.
-/// On errors it prints them and ends the process with exit code 1.
+/// Compiles the product that the environment names to `$OUT_DIR/manifest.rs`, and tells cargo how
+/// the board's process 1 is linked; for a `build.rs`. On errors it prints them and ends the process
+/// with exit code 1.
 pub fn build() {
     for name in VARIABLES {
         println!("cargo:rerun-if-env-changed={name}");
@@ -51,7 +62,7 @@ fn try_build() -> Result<(), Failure> {
     let [product, board, rootfs] = VARIABLES.map(env::var_os);
     let product = match product {
         Some(path) => PathBuf::from(path),
-        None => Path::new(HERE).join("products/minimal.toml"),
+        None => own_product().unwrap_or_else(|| Path::new(HERE).join("products/minimal.toml")),
     };
     let board = choose_board(
         board
@@ -60,6 +71,7 @@ fn try_build() -> Result<(), Failure> {
             .as_deref(),
     )?;
     println!("cargo:rerun-if-changed={}", board.folder.display());
+    link(&board);
     let rootfs = rootfs.map(PathBuf::from);
     let outcome = compile(&Request {
         product: &product,
@@ -84,6 +96,30 @@ fn try_build() -> Result<(), Failure> {
     let path = Path::new(&folder).join("manifest.rs");
     std::fs::write(&path, emit::emit(product))
         .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The manifest of the package that is built.
+fn own_product() -> Option<PathBuf> {
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
+    Some(package.join("product.toml")).filter(|path| path.is_file())
+}
+
+/// Tells cargo how programs for the board are linked. For another target than the board's, as when
+/// the package is only looked at, they are linked as always there.
+fn link(board: &Board) {
+    if env::var("TARGET").ok().as_ref() != Some(&board.triple) {
+        return;
+    }
+    let script = house().join("board/linux/firmware.ld");
+    println!("cargo:rerun-if-changed={}", script.display());
+    for arg in LINK_ARGS {
+        println!("cargo:rustc-link-arg-bins={arg}");
+    }
+    println!(
+        "cargo:rustc-link-arg-bins=-zmax-page-size={}",
+        board.page_bytes
+    );
+    println!("cargo:rustc-link-arg-bins=--script={}", script.display());
 }
 
 fn watch(outcome: &Outcome, rootfs: Option<&Path>) {

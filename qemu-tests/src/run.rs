@@ -14,6 +14,7 @@ use crate::report::BootReport;
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -69,12 +70,15 @@ pub enum Medium {
 
 impl Request<'_> {
     fn name(&self) -> String {
-        let product = self
-            .product
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy();
-        format!("{product} on {}", self.board.name)
+        let product = self.product.with_extension("");
+        let parts: Vec<_> = product.iter().rev().take(2).collect();
+        let name = match parts.as_slice() {
+            // A firmware package is known by its folder.
+            [name, folder] if *name == "product" => folder,
+            [name, ..] => name,
+            [] => OsStr::new(""),
+        };
+        format!("{} on {}", name.display(), self.board.name)
     }
 }
 

@@ -22,16 +22,6 @@ const PANIC_SYMBOL: &str = "a_panic_is_reachable";
 /// The beginning of a warning, up to an empty line, about an option that a board chose on purpose.
 const CHOSEN_WARNING: &str = "warning: unstable feature specified for `-Ctarget-feature`";
 
-/// What lld is told beside the page size and the script. Segments may share a page of the file
-/// (`noseparate-code`); calls stay visible in the file that is looked at (`--emit-relocs`).
-const LINK_ARGS: [&str; 5] = [
-    "--gc-sections",
-    "--build-id=none",
-    "--no-eh-frame-hdr",
-    "--emit-relocs",
-    "-znoseparate-code",
-];
-
 /// What to build.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -64,12 +54,12 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
     let board = &request.board.name;
     say(&format!("building process 1 of {product} for {board}"));
     compile("init", request, &toolchain)?;
-    let folder = house::target().join("boards").join(board).join(product);
+    let folder = house::target().join("boards").join(board).join(&product);
     let built = Firmware {
         file: folder.join("init"),
         symbols: folder.join("init.symbols"),
     };
-    finish(&linked("init", &toolchain), &built)?;
+    finish(&linked("init", request, &toolchain), &built)?;
     Ok(built)
 }
 
@@ -105,7 +95,7 @@ fn without_product(program: &str, board: &Board) -> Result<Firmware> {
         file: folder.join(program),
         symbols: folder.join(format!("{program}.symbols")),
     };
-    finish(&linked(program, &toolchain), &built)?;
+    finish(&linked(program, &request, &toolchain), &built)?;
     Ok(built)
 }
 
@@ -173,24 +163,44 @@ fn explain(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Resul
         "-Clink-arg=--unresolved-symbols=ignore-all",
     ]);
     process::capture(&mut cargo)?;
-    panics::places(&linked(program, toolchain))
+    panics::places(&linked(program, request, toolchain))
 }
 
-fn linked(program: &str, toolchain: &Toolchain) -> PathBuf {
-    toolchain
-        .objects()
-        .join(&toolchain.triple)
-        .join("firmware")
-        .join(program)
+fn linked(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> PathBuf {
+    let folder = objects(request, toolchain).join(&toolchain.triple);
+    let profile = match house::project(request.product) {
+        Some(_) => "release",
+        None => "firmware",
+    };
+    folder.join(profile).join(program)
+}
+
+/// Where cargo puts what it makes. A firmware of its own gets a folder of its own: its versions of
+/// other people's crates need not be ours.
+fn objects(request: &Request<'_>, toolchain: &Toolchain) -> PathBuf {
+    let ours = toolchain.objects();
+    match house::project(request.product) {
+        Some(_) => ours.join(house::stem(request.product)),
+        None => ours,
+    }
 }
 
 fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Command {
     let mut cargo = toolchain.cargo();
+    cargo.arg(verb);
+    match house::project(request.product) {
+        // What the project's own `cargo build --release` makes, before it is stripped.
+        Some(folder) => cargo
+            .arg("--release")
+            .current_dir(folder)
+            .env("CARGO_PROFILE_RELEASE_STRIP", "none")
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"),
+        None => cargo.args(["--package", "board-linux", "--profile", "firmware"]),
+    };
     cargo
-        .args([verb, "--package", "board-linux", "--profile", "firmware"])
         .args(["--bin", program, "--target", &toolchain.triple])
         .arg("--target-dir")
-        .arg(toolchain.objects())
+        .arg(objects(request, toolchain))
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
             rustflags(request.board, toolchain).join("\u{1f}"),
@@ -198,7 +208,7 @@ fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain
         // Frame sizes are recorded by an option that stable compilers hide.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("SYSMASTER_PRODUCT", request.product)
-        .env("SYSMASTER_BOARD", &request.board.name)
+        .env("SYSMASTER_BOARD", &request.board.folder)
         .env_remove("SYSMASTER_ROOTFS")
         .stdin(Stdio::null());
     if let Some(rootfs) = request.rootfs {
@@ -225,12 +235,9 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
         "-Zemit-stack-sizes".to_string(),
     ];
     flags.extend(board.rustflags.iter().cloned());
-    let link_arg = |arg: &str| format!("-Clink-arg={arg}");
-    flags.extend(LINK_ARGS.map(link_arg));
-    flags.push(link_arg(&format!("-zmax-page-size={}", board.page_bytes)));
-    // Absolute: cargo links from another folder.
-    let script = house::root().join("board/linux/firmware.ld");
-    flags.push(link_arg(&format!("--script={}", script.display())));
+    // Calls stay visible in the file that is looked at. What each link needs, `manifests::build`
+    // says.
+    flags.push("-Clink-arg=--emit-relocs".to_string());
     flags
 }
 

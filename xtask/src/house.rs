@@ -26,8 +26,11 @@ pub fn boards() -> Result<Vec<Board>> {
     Ok(Board::load_all(&root().join("board/linux"))?)
 }
 
-/// The board called `name`.
+/// The board called `name`, or the one in the folder of that path.
 pub fn board(name: &str) -> Result<Board> {
+    if name.contains('/') {
+        return Ok(Board::load(&std::path::absolute(name)?)?);
+    }
     let boards = boards()?;
     let names: Vec<&str> = boards.iter().map(|board| board.name.as_str()).collect();
     let choice = names.join(", ");
@@ -79,9 +82,20 @@ pub fn products() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The name of a product: its manifest's file name without the ending.
+/// The folder of the firmware package that `product` belongs to, where it has one of its own.
+pub fn project(product: &Path) -> Option<PathBuf> {
+    let folder = product.parent()?;
+    let is_own = product.file_name()? == "product.toml" && folder.join("Cargo.toml").is_file();
+    is_own.then(|| folder.to_path_buf())
+}
+
+/// The name of a product: its manifest's file name without the ending, or that of its package's
+/// folder.
 pub fn stem(manifest: &Path) -> String {
-    manifest
+    let folder = project(manifest);
+    folder
+        .as_deref()
+        .unwrap_or(manifest)
         .file_stem()
         .unwrap_or_default()
         .to_string_lossy()

@@ -37,6 +37,22 @@ pub fn all() -> Result<Vec<Step>> {
         let name = format!("refusal: a planted panic on {}", board.name);
         steps.push(Step::slow(name, move || planted_panic(&board)));
     }
+    steps.extend(boots()?);
+    steps.push(Step::slow(
+        "refusal: a gateway whose broker is broken",
+        || {
+            fails(
+                &["run", "--product", "broken-broker", "--once"],
+                "the product does not work",
+            )
+        },
+    ));
+    Ok(steps)
+}
+
+/// Everything that boots.
+fn boots() -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
     for board in house::boards()? {
         let name = format!("boot: the gateway on {}", board.name);
         steps.push(Step::slow(name, move || {
@@ -60,21 +76,20 @@ pub fn all() -> Result<Vec<Step>> {
             succeeds(&[&args[..], &["--board", &board.name]].concat())
         }));
     }
+    steps.push(Step::slow(
+        "example: acme-firmware as its user builds it",
+        example,
+    ));
+    steps.push(Step::slow("boot: acme-firmware", || {
+        let product = "examples/acme-firmware/product.toml";
+        succeeds(&["run", "--once", "--product", product])
+    }));
     for board in house::boards()? {
         let name = format!("scenarios on {}", board.name);
         steps.push(Step::slow(name, move || {
             succeeds(&["scenarios", "--board", &board.name])
         }));
     }
-    steps.push(Step::slow(
-        "refusal: a gateway whose broker is broken",
-        || {
-            fails(
-                &["run", "--product", "broken-broker", "--once"],
-                "the product does not work",
-            )
-        },
-    ));
     Ok(steps)
 }
 
@@ -128,6 +143,35 @@ fn lint_firmware() -> Result<Outcome> {
 
 fn host_tests() -> Result<Outcome> {
     cargo(&["test", "--no-fail-fast"])
+}
+
+/// Plain cargo in the example's own folder, for each target whose `core` came compiled; what it
+/// locks must be what the house locks.
+fn example() -> Result<Outcome> {
+    let mut built = Vec::new();
+    for board in house::boards()? {
+        let toolchain = setup::toolchain(&board.triple, false)?;
+        if toolchain.core == Core::FromSource {
+            continue;
+        }
+        let mut cargo = toolchain.cargo();
+        cargo
+            .current_dir(house::root().join("examples/acme-firmware"))
+            .args([
+                "build",
+                "--release",
+                "--locked",
+                "--target",
+                &toolchain.triple,
+            ]);
+        process::run_shown(&mut cargo, CARGO_LIMIT)?;
+        built.push(toolchain.triple);
+    }
+    if built.is_empty() {
+        let cause = "no target's core came compiled; the next step builds it from source";
+        return Ok(Outcome::Skipped(cause.to_string()));
+    }
+    Ok(Outcome::Passed(built.join(", ")))
 }
 
 /// Process 1 of a product made for it, and the keeper, built for this machine and run in namespaces
