@@ -2,16 +2,17 @@
 //!
 //! A client has at most one frame in process 1's hands; the next stays in the kernel until the
 //! answer has been sent. Whoever is not root or does not read is disconnected. Where all places are
-//! taken, one that has been silent for some seconds makes room: nobody can keep others out by being
-//! silent, and nobody at work is thrown out.
+//! taken, one that has been silent for some seconds makes room, and where there is none, one that
+//! has long been waiting for its answer: nobody can keep others out.
 
 use crate::cause::Cause;
+use crate::errno;
 use crate::events::Source;
 use crate::linux::Linux;
 use crate::sys::fd::{self, Fd};
 use crate::sys::network;
 use core::ffi::CStr;
-use init_core::event::Event;
+use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
@@ -34,10 +35,16 @@ const BACKLOG: i32 = 8;
 /// silent for the microseconds between its connection and its request.
 const SILENT_MIN: Duration = Duration::from_secs(2);
 
+/// Until callers that could not be accepted, for lack of descriptors or memory, are looked at
+/// again: the kernel would go on to wake us for them.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
 /// The control socket and its clients.
 #[derive(Debug)]
 pub(crate) struct Control {
     listener: Option<Fd>,
+    /// When callers are looked at again, if not now.
+    accept_from: Option<Instant>,
     /// Which file the listener is bound to: device and number.
     bound: Option<(u64, u64)>,
     clients: [Client; CLIENT_COUNT_MAX],
@@ -67,22 +74,22 @@ impl Control {
     pub(crate) const fn new() -> Self {
         Self {
             listener: None,
+            accept_from: None,
             bound: None,
             clients: [Client::NONE; CLIENT_COUNT_MAX],
         }
     }
 
     /// A free place, made free if need be: who has been silent longest goes, but not before
-    /// [`SILENT_MIN`]. `None`: everybody is at work.
+    /// [`SILENT_MIN`]; of those who wait for an answer, only where all do. `None`: nobody goes yet.
     fn place(&self, now: Instant) -> Option<usize> {
         let is_free = |client: &Client| client.connection.is_none();
         if let Some(free) = self.clients.iter().position(is_free) {
             return Some(free);
         }
         let clients = (0..CLIENT_COUNT_MAX).zip(&self.clients);
-        let silent = clients
-            .filter(|(_, client)| client.length == 0 && now.since(client.last_deed) >= SILENT_MIN);
-        let (place, _) = silent.min_by_key(|(_, client)| client.last_deed)?;
+        let silent = clients.filter(|(_, client)| now.since(client.last_deed) >= SILENT_MIN);
+        let (place, _) = silent.min_by_key(|(_, client)| (client.length > 0, client.last_deed))?;
         Some(place)
     }
 
@@ -122,8 +129,17 @@ impl Linux {
         let Some(listener) = &self.control.listener else {
             return;
         };
-        let Ok(connection) = fd::accept(listener) else {
-            return;
+        let connection = match fd::accept(listener) {
+            Ok(connection) => connection,
+            Err(error) => {
+                if is_lack(error) {
+                    let listener = listener.as_fd();
+                    self.waiting
+                        .listen_for_input(listener, Source::Listener, false);
+                    self.control.accept_from = Some(now.after(ACCEPT_PAUSE));
+                }
+                return;
+            }
         };
         let is_root = network::peer_is_root(&connection);
         if !is_root {
@@ -134,7 +150,7 @@ impl Linux {
             return;
         };
         let Ok(slot) = u8::try_from(free) else { return };
-        self.make_room(free);
+        self.make_room(free, slot);
         if self
             .waiting
             .watch(connection.as_fd(), Source::Client(slot))
@@ -150,11 +166,29 @@ impl Linux {
         }
     }
 
-    /// Disconnects whoever has the place. Nothing of it is awaited: its last frame was answered.
-    fn make_room(&mut self, place: usize) {
-        let client = self.control.clients.get_mut(place);
-        if let Some(connection) = client.and_then(|client| client.connection.take()) {
-            self.waiting.forget(connection.as_fd());
+    /// After a pause, callers are looked at again; until when the pause goes on.
+    pub(crate) fn resume_accepting(&mut self) -> Option<Instant> {
+        let from = self.control.accept_from?;
+        if self.now() < from {
+            return Some(from);
+        }
+        self.control.accept_from = None;
+        if let Some(listener) = &self.control.listener {
+            self.waiting
+                .listen_for_input(listener.as_fd(), Source::Listener, true);
+        }
+        None
+    }
+
+    /// Disconnects whoever has the place.
+    fn make_room(&mut self, place: usize, slot: u8) {
+        if let Some(client) = self.control.clients.get(place)
+            && client.connection.is_some()
+        {
+            self.hang_up(ClientId {
+                slot,
+                generation: client.generation,
+            });
         }
     }
 
@@ -231,6 +265,12 @@ impl ControlPort for Linux {
             place.length = 0;
         }
     }
+}
+
+/// Whether a caller remains to be accepted, and cannot be for now.
+fn is_lack(error: Errno) -> bool {
+    let lacks = [Os::MFILE, Os::NFILE, Os::NOMEM, Os::NOBUFS];
+    lacks.map(errno).contains(&error)
 }
 
 fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {

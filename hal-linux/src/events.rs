@@ -240,6 +240,7 @@ impl EventSource for Linux {
             }
             // Exits that are left in the kernel wait until the others have had a look.
             let at_once = self.waiting.reap || !self.waiting.queue.is_empty();
+            let until = until.into_iter().chain(self.resume_accepting()).min();
             self.waiting.arm(until);
             self.watch_console();
             self.look(at_once);
@@ -370,7 +371,7 @@ impl Linux {
 
     /// A starting unit wrote to its readiness descriptor, or its program was executed.
     fn read_readiness(&mut self, unit: UnitId) {
-        let Some((fd, child, waits_for_newline)) = self.ready.get(unit) else {
+        let Some((fd, child, room)) = self.ready.get(unit) else {
             return;
         };
         let mut bytes = [0; READY_BYTES_MAX];
@@ -383,14 +384,16 @@ impl Linux {
         let failed = self
             .word(child)
             .is_some_and(|word| word.load(Ordering::Acquire) != 0);
-        let ready = if waits_for_newline {
-            said.contains(&b'\n')
-        } else {
-            count == 0 && !failed
+        let left = room.map(|room| room.saturating_sub(count));
+        let ready = match left {
+            Some(_) => said.contains(&b'\n'),
+            None => count == 0 && !failed,
         };
-        // Whoever fills its descriptor without a newline has had its chance: no endless wake-ups.
-        if ready || count == 0 || count == READY_BYTES_MAX {
+        // Whoever writes so much without a newline has had its chance: no endless wake-ups.
+        if ready || count == 0 || left == Some(0) {
             self.close_ready(unit);
+        } else {
+            self.ready.set_room(unit, left);
         }
         if ready {
             self.waiting.push(Wake::Event(Event::Ready(child)));
@@ -448,7 +451,10 @@ pub(crate) struct ReadyTable {
 
 /// One unit's readiness descriptor.
 #[derive(Debug)]
-pub struct ReadySlot(Option<(Fd, Child, bool)>);
+pub struct ReadySlot(Option<Awaited>);
+
+/// What is awaited on it: a newline within so many bytes, or its end.
+type Awaited = (Fd, Child, Option<usize>);
 
 impl ReadySlot {
     /// None.
@@ -462,7 +468,15 @@ impl ReadyTable {
 
     pub(crate) fn put(&mut self, child: Child, fd: Fd, waits_for_newline: bool) {
         if let Some(slot) = self.slots.get_mut(child.unit.index()) {
-            slot.0 = Some((fd, child, waits_for_newline));
+            let room = waits_for_newline.then_some(READY_BYTES_MAX);
+            slot.0 = Some((fd, child, room));
+        }
+    }
+
+    fn set_room(&mut self, unit: UnitId, left: Option<usize>) {
+        let slot = self.slots.get_mut(unit.index());
+        if let Some((.., room)) = slot.and_then(|slot| slot.0.as_mut()) {
+            *room = left;
         }
     }
 
@@ -472,8 +486,8 @@ impl ReadyTable {
         }
     }
 
-    fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, bool)> {
-        let (fd, child, newline) = self.slots.get(unit.index())?.0.as_ref()?;
-        Some((fd.as_fd(), *child, *newline))
+    fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, Option<usize>)> {
+        let (fd, child, room) = self.slots.get(unit.index())?.0.as_ref()?;
+        Some((fd.as_fd(), *child, *room))
     }
 }

@@ -9,7 +9,7 @@ use rustix::net::{
 use std::process::Stdio;
 
 /// A raw connection, as any program of root can have one.
-fn connection(machine: &Machine) -> OwnedFd {
+pub fn connection(machine: &Machine) -> OwnedFd {
     let socket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None);
     let socket = socket.expect("a socket can be made");
     let address = SocketAddrUnix::new(machine.socket()).expect("the path is short");

@@ -163,6 +163,47 @@ impl Machine {
         output.expect("nsenter starts: it is part of util-linux")
     }
 
+    /// What process 1 has used of the processors.
+    pub fn cpu_time(&self) -> Duration {
+        let file = format!("/proc/{}/schedstat", self.pid());
+        let text = std::fs::read_to_string(&file).expect("process 1 is there");
+        let nanos = text
+            .split_whitespace()
+            .next()
+            .and_then(|it| it.parse().ok());
+        Duration::from_nanos(nanos.expect("the first number is the time on a processor"))
+    }
+
+    /// Waits until process 1 sleeps; how often it has gone to sleep.
+    pub fn wake_ups_when_asleep(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.pid());
+        let end = Instant::now() + LIMIT;
+        while Instant::now() < end {
+            let text = std::fs::read_to_string(&file).expect("process 1 is there");
+            let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+            if value("State:").is_some_and(|state| state.trim().starts_with('S')) {
+                let count = value("voluntary_ctxt_switches:");
+                let count = count.and_then(|count| count.trim().parse().ok());
+                return count.expect("the kernel counts switches");
+            }
+            std::thread::yield_now();
+        }
+        panic!("process 1 does not sleep; the console:\n{}", self.console())
+    }
+
+    /// Gives process 1 another soft and hard limit of open descriptors.
+    pub fn limit_descriptors(&self, limits: &str) {
+        let (pid, limit) = (self.pid().to_string(), format!("--nofile={limits}"));
+        let status = Command::new("prlimit")
+            .args(["--pid", &pid, &limit])
+            .status();
+        assert!(
+            status
+                .expect("prlimit starts: it is part of util-linux")
+                .success()
+        );
+    }
+
     /// The control socket, as seen from outside.
     pub fn socket(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.pid())).join("run/sysmaster/control")

@@ -3,6 +3,7 @@
 
 mod control;
 mod machine;
+mod restless;
 mod signals;
 
 use machine::{End, Machine};
