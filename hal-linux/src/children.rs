@@ -4,8 +4,8 @@
 
 use init_core::ident::{Child, Generation, Role, UnitId};
 
-/// The end of a chain.
-const NOBODY: u16 = u16::MAX;
+/// The end of a chain. (Zero, so that an empty table costs nothing in the file.)
+const NOBODY: u16 = 0;
 
 /// One unit's process in one role.
 #[derive(Clone, Copy, Debug)]
@@ -121,25 +121,26 @@ impl Children {
     }
 }
 
-/// An entry's number: two bits of role below the unit's index.
+/// An entry's number: two bits of role, from 1 on, below the unit's index. Never [`NOBODY`].
 pub fn code(unit: UnitId, role: Role) -> Option<u16> {
     let role = match role {
-        Role::Main => 0,
-        Role::Stop => 1,
-        Role::Probe => 2,
+        Role::Main => 1,
+        Role::Stop => 2,
+        Role::Probe => 3,
     };
     Some(unit.0.checked_mul(4)? | role)
 }
 
 fn split(code: u16) -> (usize, usize) {
-    (usize::from(code >> 2), usize::from(code & 3))
+    let role = (code & 3).saturating_sub(1);
+    (usize::from(code >> 2), usize::from(role))
 }
 
 fn decode(code: u16, generation: Generation) -> Option<Child> {
     let role = match code & 3 {
-        0 => Role::Main,
-        1 => Role::Stop,
-        2 => Role::Probe,
+        1 => Role::Main,
+        2 => Role::Stop,
+        3 => Role::Probe,
         _ => return None,
     };
     Some(Child {

@@ -11,7 +11,7 @@ use crate::sys::signals::{self, Received};
 use core::sync::atomic::Ordering;
 use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
 use init_core::hal::{Clock, EventSource, Wake};
-use init_core::ident::{Child, Role, UnitId};
+use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
 use init_core::report;
 use init_core::ring::Ring;
@@ -451,14 +451,24 @@ pub(crate) struct ReadyTable {
 
 /// One unit's readiness descriptor.
 #[derive(Debug)]
-pub struct ReadySlot(Option<Awaited>);
-
-/// What is awaited on it: a newline within so many bytes, or its end.
-type Awaited = (Fd, Child, Option<usize>);
+pub struct ReadySlot {
+    fd: Option<Fd>,
+    child: Child,
+    /// A newline within so many bytes is awaited; otherwise, the descriptor's end.
+    room: Option<usize>,
+}
 
 impl ReadySlot {
-    /// None.
-    pub const EMPTY: Self = Self(None);
+    /// None. (All zero, so that an empty table costs nothing in the file.)
+    pub const EMPTY: Self = Self {
+        fd: None,
+        child: Child {
+            unit: UnitId(0),
+            generation: Generation(0),
+            role: Role::Main,
+        },
+        room: None,
+    };
 }
 
 impl ReadyTable {
@@ -468,26 +478,28 @@ impl ReadyTable {
 
     pub(crate) fn put(&mut self, child: Child, fd: Fd, waits_for_newline: bool) {
         if let Some(slot) = self.slots.get_mut(child.unit.index()) {
-            let room = waits_for_newline.then_some(READY_BYTES_MAX);
-            slot.0 = Some((fd, child, room));
+            *slot = ReadySlot {
+                fd: Some(fd),
+                child,
+                room: waits_for_newline.then_some(READY_BYTES_MAX),
+            };
         }
     }
 
     fn set_room(&mut self, unit: UnitId, left: Option<usize>) {
-        let slot = self.slots.get_mut(unit.index());
-        if let Some((.., room)) = slot.and_then(|slot| slot.0.as_mut()) {
-            *room = left;
+        if let Some(slot) = self.slots.get_mut(unit.index()) {
+            slot.room = left;
         }
     }
 
     fn close(&mut self, unit: UnitId) {
         if let Some(slot) = self.slots.get_mut(unit.index()) {
-            slot.0 = None;
+            slot.fd = None;
         }
     }
 
     fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, Option<usize>)> {
-        let (fd, child, room) = self.slots.get(unit.index())?.0.as_ref()?;
-        Some((fd.as_fd(), *child, *room))
+        let slot = self.slots.get(unit.index())?;
+        Some((slot.fd.as_ref()?.as_fd(), slot.child, slot.room))
     }
 }
