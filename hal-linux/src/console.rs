@@ -16,24 +16,27 @@ use rustix::io::Errno as Os;
 /// Bytes kept for a console that is slower than we are: about 40 lines, 0.2 s at 115 200 baud.
 const KEPT_BYTES_MAX: usize = 2_048;
 
+/// What the console has not taken yet.
+pub(crate) type Kept = Bytes<KEPT_BYTES_MAX>;
+
 /// The console, or nothing where there is none.
 #[derive(Debug)]
 pub struct Console {
     device: Option<Fd>,
     /// The device is what we were started with: others may have made writing to it wait.
     is_shared: bool,
-    kept: Bytes<KEPT_BYTES_MAX>,
+    kept: &'static mut Kept,
     dropped_lines: u32,
 }
 
 impl Console {
     /// Opens the console. A device that cannot be opened is no error: there is nobody to tell.
     /// In a container the console is what we were started with, where its log is collected.
-    pub fn open(path: &CStr, in_container: bool) -> Self {
+    pub(crate) fn open(path: &CStr, in_container: bool, kept: &'static mut Kept) -> Self {
         let mut console = Self {
             device: duplicate_of_output(),
             is_shared: true,
-            kept: Bytes::new(),
+            kept,
             dropped_lines: 0,
         };
         if !in_container {
@@ -67,7 +70,7 @@ impl Console {
     pub fn drain(&mut self) {
         while !self.kept.is_empty() {
             let written = match &self.device {
-                Some(device) => self.send(device, &self.kept),
+                Some(device) => self.send(device, self.kept),
                 None => self.kept.len(),
             };
             if written == 0 {

@@ -47,11 +47,17 @@ pub(crate) struct Control {
     accept_from: Option<Instant>,
     /// Which file the listener is bound to: device and number.
     bound: Option<(u64, u64)>,
-    clients: [Client; CLIENT_COUNT_MAX],
+    clients: &'static mut Clients,
 }
 
+/// A place for each client.
+pub(crate) type Clients = [Client; CLIENT_COUNT_MAX];
+
+/// All places free.
+pub(crate) const NO_CLIENTS: Clients = [Client::NONE; CLIENT_COUNT_MAX];
+
 #[derive(Debug)]
-struct Client {
+pub(crate) struct Client {
     /// When it connected or last sent a frame.
     last_deed: Instant,
     connection: Option<Fd>,
@@ -71,12 +77,12 @@ impl Client {
 }
 
 impl Control {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new(clients: &'static mut Clients) -> Self {
         Self {
             listener: None,
             accept_from: None,
             bound: None,
-            clients: [Client::NONE; CLIENT_COUNT_MAX],
+            clients,
         }
     }
 
@@ -87,7 +93,7 @@ impl Control {
         if let Some(free) = self.clients.iter().position(is_free) {
             return Some(free);
         }
-        let clients = (0..CLIENT_COUNT_MAX).zip(&self.clients);
+        let clients = (0..CLIENT_COUNT_MAX).zip(self.clients.iter());
         let silent = clients.filter(|(_, client)| now.since(client.last_deed) >= SILENT_MIN);
         let (place, _) = silent.min_by_key(|(_, client)| (client.length > 0, client.last_deed))?;
         Some(place)

@@ -42,7 +42,7 @@ pub mod sys;
 pub use early::early;
 #[cfg(feature = "freestanding")]
 pub use keeper::keep;
-pub use linux::{Linux, Storage};
+pub use linux::{Buffers, Linux, Storage};
 pub use sctl::sctl;
 #[cfg(feature = "freestanding")]
 pub use start::run;

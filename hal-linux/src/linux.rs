@@ -4,8 +4,8 @@
 use crate::bytes::{Fields, number};
 use crate::child::{self, Given};
 use crate::children::{self, Children};
-use crate::console::Console;
-use crate::control::Control;
+use crate::console::{self, Console};
+use crate::control::{self, Control};
 use crate::events::{ReadySlot, ReadyTable, Source, Waiting};
 use crate::lines::Lines;
 use crate::sys::fd::{self, Fd};
@@ -44,6 +44,30 @@ impl<const UNITS: usize> Default for Storage<UNITS> {
     }
 }
 
+/// Memory of the same size for every product: what clients sent, what the console has not taken.
+/// It lies in a static, where it costs nothing in the file and is never moved.
+#[derive(Debug)]
+pub struct Buffers {
+    console: console::Kept,
+    clients: control::Clients,
+}
+
+impl Buffers {
+    /// Nothing is in them.
+    pub const fn new() -> Self {
+        Self {
+            console: console::Kept::new(),
+            clients: control::NO_CLIENTS,
+        }
+    }
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Process 1's hands and ears on Linux.
 #[derive(Debug)]
 pub struct Linux {
@@ -66,6 +90,7 @@ impl Linux {
     pub fn new<const UNITS: usize>(
         manifest: &'static Manifest,
         storage: &'static mut Storage<UNITS>,
+        buffers: &'static mut Buffers,
     ) -> Result<Self, Errno> {
         fill_standard_descriptors();
         let waiting = Waiting::new()?;
@@ -77,10 +102,10 @@ impl Linux {
         let mut linux = Self {
             manifest,
             waiting,
-            console: Console::open(manifest.console, in_container),
+            console: Console::open(manifest.console, in_container, &mut buffers.console),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
-            control: Control::new(),
+            control: Control::new(&mut buffers.clients),
             in_container,
             words: SharedWords::new(UNITS.saturating_mul(4))?,
         };

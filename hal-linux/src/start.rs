@@ -15,6 +15,10 @@ use init_core::unit::Manifest;
 /// Bytes of the kernel command line that are read; arm64's own limit is 2048.
 const COMMAND_LINE_BYTES_MAX: usize = 2_048;
 
+/// Memory of the same size for every product.
+#[cfg(feature = "freestanding")]
+static BUFFERS: Once<crate::Buffers> = Once::new(crate::Buffers::new());
+
 /// What this run of the program is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -44,21 +48,22 @@ pub fn run<const UNITS: usize>(
     if role() == Role::Tool {
         return crate::sctl(arguments.iter());
     }
-    let (Some(core), Some(system)) = (core.take(), system.take()) else {
+    let (Some(core), Some(system), Some(buffers)) = (core.take(), system.take(), BUFFERS.take())
+    else {
         return 1;
     };
-    let Ok(platform) = Linux::new(manifest, system) else {
+    let Ok(platform) = Linux::new(manifest, system, buffers) else {
         return 1;
     };
-    let driver = Driver::new(core.core(manifest), platform);
-    begin(driver, manifest, arguments.iter());
+    let mut driver = Driver::new(core.core(manifest), platform);
+    begin(&mut driver, manifest, arguments.iter());
     0
 }
 
 /// Reads the boot's choices and runs the machine. Returns when the last act was refused, as in a
 /// container: the caller ends the program.
 pub fn begin(
-    mut driver: Driver<'_, Linux>,
+    driver: &mut Driver<'_, Linux>,
     manifest: &'static Manifest,
     arguments: impl Iterator<Item = &'static CStr>,
 ) {
