@@ -50,8 +50,8 @@ impl Linux<'_> {
         Some(())
     }
 
-    /// Children of ours keep their number until we reap them, so it is nobody else's; one that leads
-    /// a group gets it with its group. Those of the command's group have had it.
+    /// Children of ours keep their number until we reap them, so it is nobody else's. One that
+    /// leads a group gets it with its group. Those of the command's group have had it.
     fn signal_child(&self, pid: u32, number: u8) {
         let _ = match group::of(pid) {
             Some(group) if group == self.pid => Ok(()),

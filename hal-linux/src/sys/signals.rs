@@ -1,4 +1,5 @@
-//! This file takes signals over, reads them from a descriptor, and frees a child of what it inherits.
+//! This file takes signals over, reads them from a descriptor, and frees a child of what it
+//! inherits.
 
 use super::fd::Fd;
 use super::syscall::{result, syscall};
