@@ -80,6 +80,7 @@ fn boots() -> Result<Vec<Step>> {
         "example: acme-firmware as its user builds it",
         example,
     ));
+    steps.push(Step::slow("docs/guide.md, followed", super::guide::follow));
     steps.push(Step::slow("boot: acme-firmware", || {
         let product = "examples/acme-firmware/product.toml";
         succeeds(&["run", "--once", "--product", product])
