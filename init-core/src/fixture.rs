@@ -4,9 +4,8 @@ use crate::event::MachineRequest;
 use crate::ident::UnitId;
 use crate::time::Duration;
 use crate::unit::{
-    Backoff, EdgeKind, Exec, KillScope, LimitAction, LogLevel, Manifest, Program, Readiness,
-    Restart, RestartPolicy, ShutdownDesc, Signal, StartLimit, StopPolicy, Stream, Success,
-    UnitDesc, UnitKind,
+    Backoff, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
+    RestartPolicy, ShutdownDesc, StartLimit, StopPolicy, Stream, Success, UnitDesc, UnitKind,
 };
 
 pub const BROKER: UnitId = UnitId(0);
@@ -31,6 +30,20 @@ static MOSQUITTO: Exec = Exec {
     stderr: Stream::Console,
 };
 
+const RESTART: RestartPolicy = RestartPolicy {
+    when: Restart::Always,
+    backoff: Backoff {
+        from: Duration::from_ms(100),
+        to: Duration::from_secs(30),
+        reset_after: Duration::from_secs(60),
+    },
+    limit: StartLimit {
+        count: 0,
+        within: Duration::ZERO,
+        then: LimitAction::Fail,
+    },
+};
+
 const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
     UnitDesc {
         name,
@@ -41,28 +54,9 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
         ready: Readiness::Exec,
         awaited: true,
         start_timeout: None,
-        restart: RestartPolicy {
-            when: Restart::Always,
-            backoff: Backoff {
-                from: Duration::from_ms(100),
-                to: Duration::from_secs(30),
-                reset_after: Duration::from_secs(60),
-            },
-            limit: StartLimit {
-                count: 0,
-                within: Duration::ZERO,
-                then: LimitAction::Fail,
-            },
-        },
-        stopping: StopPolicy {
-            signal: Signal::TERM,
-            timeout: Duration::from_secs(5),
-            scope: KillScope::Group,
-        },
-        success: Success {
-            codes: &[],
-            signals: &[],
-        },
+        restart: &RESTART,
+        stopping: &StopPolicy::USUAL,
+        success: &Success::USUAL,
         critical: false,
     }
 }

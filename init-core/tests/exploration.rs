@@ -8,12 +8,13 @@
 
 mod common;
 
-use common::graph::{Graph, PROGRAM, RESTART, unit};
+use common::graph::{Graph, PROGRAM, RESTART, rule, unit};
 use common::model::{Choice, Model, PLACES};
 use init_core::Storage;
 use init_core::time::Duration;
 use init_core::unit::{
-    EdgeKind, LimitAction, Manifest, Program, Readiness, Restart, StartLimit, UnitKind,
+    EdgeKind, LimitAction, Manifest, Program, Readiness, Restart, RestartPolicy, StartLimit,
+    UnitKind,
 };
 use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,13 +65,15 @@ fn settings(index: usize, number: usize) -> init_core::unit::UnitDesc {
     if (index + number) % 4 == 1 {
         desc.stop = Program::Exec(&PROGRAM);
     }
-    desc.restart = RESTART;
-    desc.restart.when = [Restart::OnFailure, Restart::Never, Restart::Always][(index + number) % 3];
-    desc.restart.limit = StartLimit {
-        count: 1,
-        within: Duration::from_secs(100_000),
-        then: LimitAction::Fail,
-    };
+    desc.restart = rule(RestartPolicy {
+        when: [Restart::OnFailure, Restart::Never, Restart::Always][(index + number) % 3],
+        limit: StartLimit {
+            count: 1,
+            within: Duration::from_secs(100_000),
+            then: LimitAction::Fail,
+        },
+        ..RESTART
+    });
     desc
 }
 

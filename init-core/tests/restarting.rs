@@ -3,16 +3,19 @@
 
 mod common;
 
-use common::{Graph, Machine, RESTART, ms, secs};
+use common::{Graph, Machine, RESTART, ms, rule, secs};
 use init_core::hal::fake::Script;
 use init_core::status::UnitState;
-use init_core::unit::{LimitAction, Restart, StartLimit};
+use init_core::unit::{LimitAction, Restart, RestartPolicy, StartLimit};
 
 fn one_service(when: Restart) -> Graph {
     Graph::new("target main wants a\n service a\n target rescue").with("a", |a| {
-        a.restart = RESTART;
-        a.restart.when = when;
+        a.restart = rule(RestartPolicy { when, ..RESTART });
     })
+}
+
+fn limited(limit: StartLimit) -> &'static RestartPolicy {
+    rule(RestartPolicy { limit, ..RESTART })
 }
 
 #[test]
@@ -90,11 +93,11 @@ fn a_start_limit_ends_restarting_and_does_what_the_manifest_says() {
     ];
     for (then, words) in table {
         let graph = one_service(Restart::Always).with("a", |a| {
-            a.restart.limit = StartLimit {
+            a.restart = limited(StartLimit {
                 count: 3,
                 within: secs(60),
                 then,
-            };
+            });
         });
         let mut machine = Machine::new(graph).script("a", &[Script::exits(ms(10), 1)]);
         machine.boot().run_for(secs(30));
@@ -107,11 +110,11 @@ fn a_start_limit_ends_restarting_and_does_what_the_manifest_says() {
 #[test]
 fn a_window_that_has_passed_allows_further_restarts() {
     let graph = one_service(Restart::Always).with("a", |a| {
-        a.restart.limit = StartLimit {
+        a.restart = limited(StartLimit {
             count: 2,
             within: secs(5),
             then: LimitAction::Fail,
-        };
+        });
     });
     let mut machine = Machine::new(graph).script("a", &[Script::exits(secs(4), 1)]);
     machine.boot().run_for(secs(60));
@@ -133,7 +136,7 @@ fn a_request_does_not_wait_for_the_back_off_and_forgives() {
 
 #[test]
 fn a_task_is_active_after_success_and_tried_again_after_failure() {
-    let graph = Graph::new("target main wants t\n task t").with("t", |t| t.restart = RESTART);
+    let graph = Graph::new("target main wants t\n task t").with("t", |t| t.restart = &RESTART);
     let mut machine =
         Machine::new(graph).script("t", &[Script::exits(ms(1), 1), Script::exits(ms(1), 0)]);
     machine.boot().run_for(secs(60));
@@ -166,7 +169,7 @@ fn bound_units_stop_with_what_they_are_bound_to_and_return_after_it() {
         UnitState::Active,
         "it only requires what failed by itself"
     );
-    let mut back = Machine::new(graph().with("a", |a| a.restart = RESTART));
+    let mut back = Machine::new(graph().with("a", |a| a.restart = &RESTART));
     back.boot().take();
     back.crash("a", 1).run_for(secs(1));
     back.expect(&[

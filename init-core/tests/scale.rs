@@ -25,7 +25,7 @@ fn largest() -> &'static Manifest {
     for index in 2..UNIT_COUNT_MAX {
         let name: &'static str = format!("u{index}").leak();
         let mut service = unit(name, UnitKind::Service);
-        service.restart = RESTART;
+        service.restart = &RESTART;
         service.awaited = false;
         graph.units.push(service);
         graph.relate(0, EdgeKind::Wants, index);

@@ -8,7 +8,7 @@ use init_core::event::Errno;
 use init_core::hal::fake::Script;
 use init_core::ident::{Role, UnitId};
 use init_core::status::UnitState;
-use init_core::unit::Readiness;
+use init_core::unit::{Readiness, Success};
 
 #[test]
 fn a_unit_starts_when_what_it_is_ordered_after_is_ready() {
@@ -107,7 +107,7 @@ fn what_waits_for_a_retry_starts_when_the_retry_succeeds() {
              service log after web
              service db",
         )
-        .with("db", |db| db.restart = RESTART),
+        .with("db", |db| db.restart = &RESTART),
     )
     .script(
         "db",
@@ -143,7 +143,7 @@ fn a_client_that_starts_a_unit_is_told_of_the_first_failure_on_the_way() {
              service mid requires db
              service db",
         )
-        .with("db", |db| db.restart = RESTART),
+        .with("db", |db| db.restart = &RESTART),
     )
     .script(
         "db",
@@ -250,9 +250,15 @@ fn a_unit_on_which_nobody_waits_is_ready_once_it_is_created() {
 
 #[test]
 fn further_success_codes_count_as_success() {
-    let mut machine = Machine::new(
-        Graph::new("target main wants a b\n task a\n task b").with("a", |a| a.success.codes = &[7]),
-    )
+    let mut machine = Machine::new(Graph::new("target main wants a b\n task a\n task b").with(
+        "a",
+        |a| {
+            a.success = &Success {
+                codes: &[7],
+                signals: &[],
+            };
+        },
+    ))
     .script("a", &[Script::exits(ms(1), 7)])
     .script("b", &[Script::exits(ms(1), 7)]);
     machine.boot().run_for(ms(1));

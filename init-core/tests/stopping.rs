@@ -3,11 +3,11 @@
 
 mod common;
 
-use common::{Graph, Machine, RESTART, ms, secs};
+use common::{Graph, Machine, RESTART, ms, rule, secs};
 use init_core::hal::fake::Script;
 use init_core::ident::Role;
 use init_core::status::UnitState;
-use init_core::unit::{Program, Readiness, Signal};
+use init_core::unit::{Program, Readiness, Signal, StopPolicy};
 
 const STUBBORN: Script = Script {
     on_stop: None,
@@ -72,7 +72,12 @@ fn the_ladder_is_signal_then_kill_after_the_stop_timeout() {
 
 #[test]
 fn a_manifest_chooses_the_stop_signal() {
-    let mut machine = Machine::new(one_service().with("a", |a| a.stopping.signal = Signal::INT));
+    let mut machine = Machine::new(one_service().with("a", |a| {
+        a.stopping = rule(StopPolicy {
+            signal: Signal::INT,
+            ..StopPolicy::USUAL
+        });
+    }));
     machine
         .boot()
         .stop("a")
@@ -159,7 +164,7 @@ fn a_unit_given_up_while_it_was_to_be_tried_again_is_tried_again_once_it_is_gone
     let mut machine = Machine::new(one_service().with("a", |a| {
         a.ready = Readiness::Newline(3);
         a.start_timeout = Some(secs(1));
-        a.restart = RESTART;
+        a.restart = &RESTART;
     }))
     .script(
         "a",

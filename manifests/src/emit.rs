@@ -143,11 +143,11 @@ fn emit_unit(out: &mut String, at: usize, unit: &Unit, edges: &Edges, product: &
             None => String::from("None"),
         },
     );
-    field("restart", restart(unit.restart.as_ref()));
+    field("restart", format!("&{}", restart(unit.restart.as_ref())));
     field(
         "stopping",
         format!(
-            "::init_core::unit::StopPolicy {{ signal: ::init_core::unit::Signal({}), timeout: {}, \
+            "&::init_core::unit::StopPolicy {{ signal: ::init_core::unit::Signal({}), timeout: {}, \
          scope: ::init_core::unit::KillScope::{} }}",
             unit.stopping.signal,
             duration(unit.stopping.timeout),
@@ -166,7 +166,7 @@ fn emit_unit(out: &mut String, at: usize, unit: &Unit, edges: &Edges, product: &
     field(
         "success",
         format!(
-            "::init_core::unit::Success {{ codes: &{:?}, signals: &[{}] }}",
+            "&::init_core::unit::Success {{ codes: &{:?}, signals: &[{}] }}",
             unit.success_codes,
             signals.join(", "),
         ),

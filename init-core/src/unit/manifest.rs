@@ -60,12 +60,9 @@ impl UnitDesc {
         ready: Readiness::Exec,
         awaited: false,
         start_timeout: None,
-        restart: RestartPolicy::NEVER,
-        stopping: StopPolicy::USUAL,
-        success: Success {
-            codes: &[],
-            signals: &[],
-        },
+        restart: &RestartPolicy::NEVER,
+        stopping: &StopPolicy::USUAL,
+        success: &Success::USUAL,
         critical: false,
     };
 
@@ -80,7 +77,7 @@ impl EdgeKind {
     pub const COUNT: usize = 10;
 }
 
-/// One unit, as compiled.
+/// One unit, as compiled. What many units have in common is referred to: it lies in the image once.
 #[derive(Clone, Copy, Debug)]
 pub struct UnitDesc {
     /// Unique in the manifest; an instance of a template is `template@instance`.
@@ -103,11 +100,11 @@ pub struct UnitDesc {
     /// Longest time from the start to ready; `None`: no limit. Exceeding it fails the start.
     pub start_timeout: Option<Duration>,
     /// What happens when it ends.
-    pub restart: RestartPolicy,
+    pub restart: &'static RestartPolicy,
     /// How it is stopped.
-    pub stopping: StopPolicy,
+    pub stopping: &'static StopPolicy,
     /// Which ends count as success.
-    pub success: Success,
+    pub success: &'static Success,
     /// Without it the device is not healthy: shown in reports, later fed to the hardware watchdog.
     pub critical: bool,
 }

@@ -145,6 +145,14 @@ impl RestartPolicy {
     };
 }
 
+impl Success {
+    /// Exit code 0, and the signals that every unit may end by.
+    pub const USUAL: Self = Self {
+        codes: &[],
+        signals: &[],
+    };
+}
+
 impl StopPolicy {
     /// SIGTERM to the group, SIGKILL five seconds later.
     pub const USUAL: Self = Self {

@@ -39,6 +39,11 @@ pub const RESTART: RestartPolicy = RestartPolicy {
     },
 };
 
+/// A rule that lives as long as a manifest.
+pub fn rule<T>(rule: T) -> &'static T {
+    Box::leak(Box::new(rule))
+}
+
 /// A manifest in the making.
 #[derive(Clone)]
 pub struct Graph {
@@ -189,15 +194,12 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
         },
         awaited: true,
         start_timeout: None,
-        restart: RestartPolicy {
+        restart: &RestartPolicy {
             when: Restart::Never,
             ..RESTART
         },
-        stopping: StopPolicy::USUAL,
-        success: Success {
-            codes: &[],
-            signals: &[],
-        },
+        stopping: &StopPolicy::USUAL,
+        success: &Success::USUAL,
         critical: false,
     }
 }

@@ -8,6 +8,6 @@ pub mod random;
 pub mod witness;
 
 #[allow(unused_imports)]
-pub use graph::{Graph, RESTART};
+pub use graph::{Graph, RESTART, rule};
 #[allow(unused_imports)]
 pub use machine::{Machine, ms, secs};

@@ -1,13 +1,14 @@
 //! This file makes random graphs, scripts and requests from a seed.
 
-use super::graph::{Graph, PROGRAM, RESTART, unit};
+use super::graph::{Graph, PROGRAM, RESTART, rule, unit};
 use super::machine::{Machine, ms, secs};
 use init_core::event::{ControlRequest, Errno, Event, ExitStatus, MachineRequest};
 use init_core::hal::fake::Script;
 use init_core::ident::{Role, UnitId};
 use init_core::time::Duration;
 use init_core::unit::{
-    EdgeKind, LimitAction, Program, Readiness, Restart, RestartPolicy, StartLimit, UnitKind,
+    EdgeKind, LimitAction, Program, Readiness, Restart, RestartPolicy, StartLimit, StopPolicy,
+    UnitKind,
 };
 
 /// xorshift64*: small, and the same everywhere.
@@ -106,7 +107,7 @@ fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_cor
     if kind != UnitKind::Target {
         desc.start_timeout = Some(ms(500));
         let when = [Restart::Never, Restart::OnFailure, Restart::Always];
-        desc.restart = RestartPolicy {
+        desc.restart = rule(RestartPolicy {
             when: when[random.below(3)],
             limit: StartLimit {
                 count: 4,
@@ -118,8 +119,11 @@ fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_cor
                 },
             },
             ..RESTART
-        };
-        desc.stopping.timeout = ms(200);
+        });
+        desc.stopping = rule(StopPolicy {
+            timeout: ms(200),
+            ..StopPolicy::USUAL
+        });
     }
     desc
 }
