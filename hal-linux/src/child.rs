@@ -1,11 +1,13 @@
 //! This file is what a child does between its creation and its program.
 //!
 //! Everything that may wait for a device or a file system happens here, not in process 1. A step
-//! that fails is left in the child's word of shared memory, and the child ends.
+//! that fails is left in the child's word of shared memory, and the child ends. The child may share
+//! process 1's memory: it writes to nothing but its stack and that word.
 
 use crate::cause::Cause;
 use crate::sys::fd;
-use crate::sys::process::{execute, exit};
+use crate::sys::kernel::Kernel;
+use crate::sys::process::{close_from, duplicate_to, execute, exit, set_dumpable};
 use crate::sys::signals;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +15,7 @@ use init_core::event::{Errno, SpawnStep};
 use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::unit::{Credentials, Exec, Limit, LimitValue, Resource, Stream};
 use linux_raw_sys::general as abi;
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::process::{Resource as OsResource, Rlimit};
 use rustix::thread::{Gid, Uid};
@@ -21,31 +23,53 @@ use rustix::thread::{Gid, Uid};
 /// The exit code of a child whose program was not executed (as shells have it).
 const NOT_EXECUTED: u8 = 127;
 
+/// Nothing to read, and whatever is written is gone.
+pub const NULL: &CStr = c"/dev/null";
+
+/// Process 1's own file creation mask, and most programs'.
+pub const UMASK: u16 = 0o022;
+
 /// Supplementary groups of one process; the manifest compiler refuses more.
 pub const GROUP_COUNT_MAX: usize = 32;
 
-/// What a child needs besides its description.
-pub struct Given<'a> {
-    /// The machine's console; `None`: what process 1 was started with.
-    pub console: Option<&'a CStr>,
+/// What a child does, and with what. It outlives the child.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    /// The program.
+    pub exec: &'static Exec,
     /// Where a failed step is told.
     pub word: Option<&'static AtomicU32>,
-    /// The write end of a readiness pipe and the descriptor where the program expects it.
-    pub ready: Option<(BorrowedFd<'a>, u8)>,
+    /// The write end of a pipe that stays open, and the descriptor where the program expects it;
+    /// without one, it is closed by the program's execution.
+    pub pipe: Option<(u16, Option<u8>)>,
+    /// What the standard descriptors can be taken from.
+    pub standard: Standard,
+    /// What the kernel has.
+    pub kernel: Kernel,
+}
+
+/// Where process 1's own standard descriptors lead.
+#[derive(Clone, Copy, Debug)]
+pub struct Standard {
+    /// The machine's console; `None`: what process 1 was started with serves as one.
+    pub console: Option<&'static CStr>,
+    /// Descriptor 0 is `/dev/null`.
+    pub null: bool,
 }
 
 type Step = Result<(), (SpawnStep, Cause)>;
 
 /// Becomes the program. Never returns.
-pub fn run(exec: &Exec, given: &Given<'_>) -> ! {
-    let (step, error) = match prepare(exec, given) {
+pub fn run(job: &Job) -> ! {
+    let exec = job.exec;
+    let (step, error) = match prepare(job) {
         Ok(()) => (
             SpawnStep::Exec,
             execute(exec.program, exec.arguments, exec.environment),
         ),
         Err((step, Cause(error))) => (step, error),
     };
-    if let Some(word) = given.word {
+    if let Some(word) = job.word {
         word.store(encode(step, error), Ordering::Release);
     }
     exit(NOT_EXECUTED)
@@ -87,7 +111,12 @@ const fn step_number(step: SpawnStep) -> u32 {
     step as u32
 }
 
-fn prepare(exec: &Exec, given: &Given<'_>) -> Step {
+fn prepare(job: &Job) -> Step {
+    let exec = job.exec;
+    // First of all: a child that waits must not keep others' connections open.
+    let opens_console = is_on_console(job);
+    let first = if opens_console { 1 } else { 3 };
+    close_from(first, job.pipe.map(|(end, _)| end), job.kernel);
     rustix::process::setsid().map_err(|e| (SpawnStep::Session, e.into()))?;
     signals::unblock_all().map_err(|e| (SpawnStep::Signals, e.into()))?;
     for limit in exec.limits {
@@ -100,16 +129,27 @@ fn prepare(exec: &Exec, given: &Given<'_>) -> Step {
     if let Some(score) = exec.oom_score {
         set_oom_score(score).map_err(|e| (SpawnStep::OomScore, e))?;
     }
-    place(&exec.stdin, given.console, Standard::In).map_err(|e| (SpawnStep::Stdin, e))?;
-    place(&exec.stdout, given.console, Standard::Out).map_err(|e| (SpawnStep::Stdout, e))?;
-    place(&exec.stderr, given.console, Standard::Error).map_err(|e| (SpawnStep::Stderr, e))?;
-    if let Some((descriptor, number)) = given.ready {
-        put_at(descriptor, number.into()).map_err(|e| (SpawnStep::ReadyDescriptor, e))?;
+    if !(matches!(exec.stdin, Stream::Null) && job.standard.null) {
+        place(&exec.stdin, job, 0).map_err(|e| (SpawnStep::Stdin, e))?;
+    }
+    if opens_console {
+        open_console(job).map_err(|e| (SpawnStep::Stdout, e.into()))?;
+    } else {
+        place(&exec.stdout, job, 1).map_err(|e| (SpawnStep::Stdout, e))?;
+        place(&exec.stderr, job, 2).map_err(|e| (SpawnStep::Stderr, e))?;
+    }
+    if let Some((end, Some(number))) = job.pipe {
+        put_at(end, number.into()).map_err(|e| (SpawnStep::ReadyDescriptor, e.into()))?;
     }
     if let Some(credentials) = &exec.credentials {
         become_user(credentials)?;
     }
-    rustix::process::umask(Mode::from_raw_mode(exec.umask.into()));
+    if exec.umask != UMASK {
+        rustix::process::umask(Mode::from_raw_mode(exec.umask.into()));
+    }
+    if exec.directory == c"/" {
+        return Ok(());
+    }
     rustix::process::chdir(exec.directory).map_err(|e| (SpawnStep::Directory, e.into()))
 }
 
@@ -125,7 +165,10 @@ fn become_user(credentials: &Credentials) -> Step {
     let gid = Gid::from_raw(credentials.gid);
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| (SpawnStep::Group, e.into()))?;
     let uid = Uid::from_raw(credentials.uid);
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| (SpawnStep::User, e.into()))
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| (SpawnStep::User, e.into()))?;
+    // Another user's memory may leave a core file again, where `fs.suid_dumpable` says so; and this
+    // memory may be process 1's.
+    set_dumpable(false).map_err(|e| (SpawnStep::User, e.into()))
 }
 
 fn set_limit(limit: &Limit) -> Result<(), Cause> {
@@ -169,22 +212,36 @@ fn set_oom_score(score: i16) -> Result<(), Cause> {
     Ok(())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standard {
-    In,
-    Out,
-    Error,
+/// No input, all output to the console's device: as most have it, and quicker done together.
+fn is_on_console(job: &Job) -> bool {
+    let exec = job.exec;
+    let streams = (&exec.stdin, &exec.stdout, &exec.stderr);
+    job.standard.null
+        && job.standard.console.is_some()
+        && matches!(streams, (Stream::Null, Stream::Console, Stream::Console))
 }
 
-fn place(stream: &Stream, console: Option<&CStr>, standard: Standard) -> Result<(), Cause> {
-    let (access, append) = match standard {
-        Standard::In => (abi::O_RDONLY, 0),
-        Standard::Out | Standard::Error => (abi::O_WRONLY, abi::O_APPEND | abi::O_CREAT),
+/// Opens the console as 1, the lowest number that is free, and makes it 2 as well. Without a
+/// console a program still runs.
+fn open_console(job: &Job) -> Result<(), Errno> {
+    let console = job.standard.console.unwrap_or(NULL);
+    let open = |path| fd::open_inherited(path, abi::O_RDWR | abi::O_NOCTTY);
+    let file = open(console).or_else(|_| open(NULL))?;
+    duplicate_to(file.number(), 2)?;
+    file.leak();
+    Ok(())
+}
+
+/// Makes standard descriptor `number` what the program wants there.
+fn place(stream: &Stream, job: &Job, number: u16) -> Result<(), Cause> {
+    let (access, append) = match number {
+        0 => (abi::O_RDONLY, 0),
+        _ => (abi::O_WRONLY, abi::O_APPEND | abi::O_CREAT),
     };
     let terminal = abi::O_RDWR | abi::O_NOCTTY;
     let (path, flags) = match stream {
-        Stream::Null => (c"/dev/null", abi::O_RDWR),
-        Stream::Console => match console {
+        Stream::Null => (NULL, abi::O_RDWR),
+        Stream::Console => match job.standard.console {
             Some(console) => (console, terminal),
             // Inherited as it is.
             None => return Ok(()),
@@ -193,29 +250,24 @@ fn place(stream: &Stream, console: Option<&CStr>, standard: Standard) -> Result<
         Stream::File(path) => (*path, access | append),
         Stream::Terminal(path) => (*path, terminal),
     };
-    let file = match (fd::open(path, flags, 0o640), stream) {
-        (Ok(file), _) => file,
-        // A container without a console device: what process 1 was given serves as one.
-        (Err(_), Stream::Console) => return Ok(()),
-        (Err(error), _) => return Err(error.into()),
+    let file = match fd::open(path, flags, 0o640) {
+        Err(_) if matches!(stream, Stream::Console) => return Ok(()),
+        other => other?,
     };
-    let number = match standard {
-        Standard::In => 0,
-        Standard::Out => 1,
-        Standard::Error => 2,
-    };
-    put_at(file.as_fd(), number)?;
-    if standard == Standard::In && matches!(stream, Stream::Console | Stream::Terminal(_)) {
+    put_at(file.number(), number)?;
+    if number == 0 && matches!(stream, Stream::Console | Stream::Terminal(_)) {
         // A shell needs it for job control. A terminal that has a session already keeps it.
         let _ = rustix::process::ioctl_tiocsctty(file.as_fd());
     }
+    // What is not where the program wants it is closed when that is executed.
+    file.leak();
     Ok(())
 }
 
 /// Makes descriptor `number` lead where `from` does, and stay open over exec.
-fn put_at(from: BorrowedFd<'_>, number: i32) -> Result<(), Cause> {
-    if from.as_raw_fd() == number {
-        return Ok(rustix::io::fcntl_setfd(from, rustix::io::FdFlags::empty())?);
+fn put_at(from: u16, number: u16) -> Result<(), Errno> {
+    if from == number {
+        return fd::keep_over_exec(from);
     }
-    Ok(crate::sys::process::duplicate_to(from, number)?)
+    duplicate_to(from, number)
 }

@@ -61,6 +61,11 @@ impl Console {
         self.device.as_ref().map(AsFd::as_fd)
     }
 
+    /// Whether it is the device, which a child can open for itself.
+    pub fn is_device(&self) -> bool {
+        !self.is_shared
+    }
+
     /// Whether something waits for the device to take it.
     pub fn is_waiting(&self) -> bool {
         !self.kept.is_empty()

@@ -349,6 +349,9 @@ impl Linux {
     }
 
     fn exited(&mut self, pid: u32, status: rustix::process::WaitStatus) {
+        if let Some(pool) = &mut self.pool {
+            pool.ended(pid);
+        }
         let Some(child) = self.children.take(pid) else {
             return self.waiting.push(Wake::Event(Event::OrphanExited));
         };

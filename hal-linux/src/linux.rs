@@ -2,13 +2,15 @@
 //! processes.
 
 use crate::bytes::{Fields, number};
-use crate::child::{self, Given};
+use crate::child::{self, Job, Standard};
 use crate::children::{self, Children};
 use crate::console::{self, Console};
 use crate::control::{self, Control};
 use crate::events::{ReadySlot, ReadyTable, Source, Waiting};
 use crate::lines::Lines;
 use crate::sys::fd::{self, Fd};
+use crate::sys::kernel::Kernel;
+use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
 use crate::sys::shared::SharedWords;
 use crate::{errno, power, probe, setup};
@@ -17,8 +19,9 @@ use init_core::event::Errno;
 use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
 use init_core::time::Instant;
-use init_core::unit::{KillScope, Manifest, Program, Readiness, Signal};
+use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Signal};
 use rustix::fd::AsFd;
+use rustix::fs::Mode;
 use rustix::system::{RebootCommand, reboot};
 
 /// Memory for as many units as the manifest has. A board keeps one in a static.
@@ -78,6 +81,11 @@ pub struct Linux {
     pub(crate) ready: ReadyTable,
     pub(crate) control: Control,
     pub(crate) in_container: bool,
+    pub(crate) kernel: Kernel,
+    /// Where children start that share our memory; `None`: this kernel cannot, or not safely.
+    pub(crate) pool: Option<Pool>,
+    /// Descriptor 0 is `/dev/null`.
+    null: bool,
     /// One word for each unit and role, where a child tells why its program was not executed.
     words: SharedWords,
 }
@@ -94,8 +102,10 @@ impl Linux {
     ) -> Result<Self, Errno> {
         fill_standard_descriptors();
         let waiting = Waiting::new()?;
-        // An older kernel has no such call; there, what we inherit stays open in our children.
-        let _ = process::close_on_exec_from(3);
+        let kernel = Kernel::probe();
+        process::close_on_exec_from(3, kernel);
+        rustix::process::umask(Mode::from_raw_mode(child::UMASK.into()));
+        let _ = rustix::process::chdir(c"/");
         // Ctrl-Alt-Del comes as SIGINT from now on. Refused inside a container.
         let in_container = reboot(RebootCommand::CadOff).is_err();
         power::ensure_proc();
@@ -107,9 +117,13 @@ impl Linux {
             ready: ReadyTable::new(&mut storage.ready),
             control: Control::new(&mut buffers.clients),
             in_container,
+            kernel,
+            pool: pool(kernel),
+            null: false,
             words: SharedWords::new(UNITS.saturating_mul(4))?,
         };
         linux.ensure_listening();
+        linux.ensure_null();
         Ok(linux)
     }
 
@@ -127,51 +141,87 @@ impl Linux {
                 // The device may not have been there before.
                 self.console.open_device(self.manifest.console);
             }
+            self.ensure_null();
         }
     }
 
-    /// The child's side of a spawn. Never returns.
-    fn become_child(
-        &self,
-        child: Child,
-        program: Program,
-        ready: Readiness,
-        write_end: Option<&Fd>,
-    ) -> ! {
-        let console = (!self.in_container).then_some(self.manifest.console);
-        let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
-        let number = match ready {
-            Readiness::Newline(number) => Some(number),
-            Readiness::Exec | Readiness::Exit | Readiness::Listen(_) | Readiness::Path(_) => None,
-        };
-        let given = Given {
-            console,
+    /// Lets descriptor 0 lead nowhere, so that most programs need not open anything for it. In a
+    /// container it is left as it is: what we were started with serves as the console.
+    fn ensure_null(&mut self) {
+        if self.null || self.in_container {
+            return;
+        }
+        let file = fd::open(child::NULL, linux_raw_sys::general::O_RDWR, 0);
+        self.null = file.is_ok_and(|file| process::duplicate_to(file.number(), 0).is_ok());
+    }
+
+    /// What a program's child does.
+    fn job(&self, child: Child, exec: &'static Exec, pipe: Option<(u16, Option<u8>)>) -> Job {
+        let console = self.console.is_device().then_some(self.manifest.console);
+        Job {
+            exec,
             word: self.word(child),
-            ready: write_end.and_then(|end| Some((end.as_fd(), number?))),
-        };
-        let code = match (child.role, program) {
-            (Role::Main | Role::Stop, Program::Exec(exec)) => child::run(exec, &given),
-            (Role::Main | Role::Stop, Program::Setup(ops)) => {
-                own_session();
-                setup::run(name, ops, console)
+            pipe,
+            standard: Standard {
+                console,
+                null: self.null,
+            },
+            kernel: self.kernel,
+        }
+    }
+
+    /// Starts a program, on our own memory where that can be.
+    fn start_program(&mut self, job: &Job) -> Result<u32, Errno> {
+        // The kernel gives a score to all processes that share the memory.
+        if job.exec.oom_score.is_none()
+            && let Some(pool) = &mut self.pool
+        {
+            match pool.start(job) {
+                Some(Ok(pid)) => return Ok(pid),
+                // The kernel is older than its call's flag, or a filter refuses it.
+                Some(Err(_)) => self.pool = None,
+                None => {}
             }
-            (Role::Main | Role::Stop, Program::None) => 0,
-            (Role::Probe, _) => {
-                own_session();
-                probe::run(ready)
-            }
-        };
-        process::exit(code)
+        }
+        match process::fork()? {
+            Fork::Child => child::run(job),
+            Fork::Parent(pid) => Ok(pid),
+        }
+    }
+
+    /// Starts a child that runs our own code.
+    fn start_helper(&self, child: Child, program: Program, ready: Readiness) -> Result<u32, Errno> {
+        if let Fork::Parent(pid) = process::fork()? {
+            return Ok(pid);
+        }
+        // It takes its signals, can be reached as a group, and keeps nothing of process 1 open.
+        let _ = rustix::process::setsid();
+        let _ = crate::sys::signals::unblock_all();
+        process::close_from(3, None, self.kernel);
+        let console = self.console.is_device().then_some(self.manifest.console);
+        let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
+        process::exit(match (child.role, program) {
+            (Role::Probe, _) => probe::run(ready),
+            (Role::Main | Role::Stop, Program::Setup(ops)) => setup::run(name, ops, console),
+            (Role::Main | Role::Stop, Program::None | Program::Exec(_)) => 0,
+        })
+    }
+
+    /// A pipe that tells of a program's readiness, watched.
+    fn pipe_of(&self, child: Child, newline: bool) -> Result<(Fd, Fd), Errno> {
+        let pipe = fd::pipe(newline)?;
+        let source = Source::Ready(child.unit);
+        let end = pipe.0.as_fd();
+        self.waiting.watch(end, source).map_err(errno)?;
+        Ok(pipe)
     }
 }
 
-/// A child that runs our own code takes its signals, can be reached as a group, and keeps nothing
-/// of process 1 open.
-fn own_session() {
-    let _ = rustix::process::setsid();
-    let _ = crate::sys::signals::unblock_all();
-    // An older kernel has no such call; there, a helper holds connections until it ends.
-    let _ = process::close_from(3);
+/// The pool, if the kernel can and a child's death cannot be ours: before 5.16 a child that leaves
+/// a core file takes all with it that share its memory, unless that must not leave one.
+fn pool(kernel: Kernel) -> Option<Pool> {
+    let may_share = kernel.clone3 && process::set_dumpable(false).is_ok();
+    if may_share { Pool::take() } else { None }
 }
 
 impl Process for Linux {
@@ -182,34 +232,30 @@ impl Process for Linux {
         ready: Readiness,
         confirm: bool,
     ) -> Result<u32, Errno> {
-        let newline = matches!(ready, Readiness::Newline(_)) && child.role == Role::Main;
-        let pipe = if confirm || newline {
-            Some(fd::pipe()?)
-        } else {
-            None
-        };
-        if let Some((read_end, _)) = &pipe {
-            let source = Source::Ready(child.unit);
-            self.waiting
-                .watch(read_end.as_fd(), source)
-                .map_err(errno)?;
-        }
         if let Some(word) = self.word(child) {
             word.store(0, Ordering::Release);
         }
-        match process::fork()? {
-            Fork::Child => {
-                let write_end = pipe.as_ref().map(|(_, write_end)| write_end);
-                self.become_child(child, program, ready, write_end)
-            }
-            Fork::Parent(pid) => {
-                self.children.insert(child, pid);
-                if let Some((read_end, _)) = pipe {
-                    self.ready.put(child, read_end, newline);
-                }
-                Ok(pid)
-            }
+        let (Role::Main | Role::Stop, Program::Exec(exec)) = (child.role, program) else {
+            let pid = self.start_helper(child, program, ready)?;
+            self.children.insert(child, pid);
+            return Ok(pid);
+        };
+        let number = match ready {
+            Readiness::Newline(number) if child.role == Role::Main => Some(number),
+            _ => None,
+        };
+        let pipe = if confirm || number.is_some() {
+            Some(self.pipe_of(child, number.is_some())?)
+        } else {
+            None
+        };
+        let write_end = pipe.as_ref().map(|(_, end)| (end.number(), number));
+        let pid = self.start_program(&self.job(child, exec, write_end))?;
+        self.children.insert(child, pid);
+        if let Some((read_end, _)) = pipe {
+            self.ready.put(child, read_end, number.is_some());
         }
+        Ok(pid)
     }
 
     fn signal(&mut self, child: Child, signal: Signal, scope: KillScope) {

@@ -5,9 +5,18 @@
 
 use super::syscall::{result, syscall};
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicU16, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 use rustix::fd::{AsFd, BorrowedFd};
+
+/// The highest number that a descriptor of this program ever had.
+static HIGHEST: AtomicU16 = AtomicU16::new(0);
+
+/// See [`HIGHEST`].
+pub(super) fn highest() -> u16 {
+    HIGHEST.load(Ordering::Relaxed)
+}
 
 /// EMFILE.
 const TOO_MANY: Errno = Errno(24);
@@ -38,7 +47,10 @@ impl Fd {
     fn from_answer(answer: isize) -> Result<Self, Errno> {
         let number = result(answer)?;
         match u16::try_from(number) {
-            Ok(number) => Ok(Self(number)),
+            Ok(number) => {
+                HIGHEST.fetch_max(number, Ordering::Relaxed);
+                Ok(Self(number))
+            }
             Err(_) => {
                 // Beyond what process 1 ever has: give it back.
                 // SAFETY: there is no pointer; the kernel just gave it to us.
@@ -77,9 +89,21 @@ fn word(value: u32) -> usize {
 /// # Errors
 /// What openat answers.
 pub fn open(path: &CStr, flags: u32, mode: u32) -> Result<Fd, Errno> {
+    open_at(path, flags | abi::O_CLOEXEC, mode)
+}
+
+/// Opens a file that the next program gets, too. For a child.
+///
+/// # Errors
+/// What openat answers.
+pub fn open_inherited(path: &CStr, flags: u32) -> Result<Fd, Errno> {
+    open_at(path, flags, 0)
+}
+
+fn open_at(path: &CStr, flags: u32, mode: u32) -> Result<Fd, Errno> {
     let here = usize::MAX.wrapping_sub(99); // AT_FDCWD is -100.
     let pointer = path.as_ptr().expose_provenance();
-    let arguments = [here, pointer, word(flags | abi::O_CLOEXEC), word(mode), 0];
+    let arguments = [here, pointer, word(flags), word(mode), 0];
     // SAFETY: the pointer leads to a nul-terminated string.
     Fd::from_answer(unsafe { syscall(abi::__NR_openat, arguments) })
 }
@@ -152,20 +176,23 @@ pub fn inotify() -> Result<Fd, Errno> {
     Fd::from_answer(answer)
 }
 
-/// A pipe, closed on exec: the end to read from, which does not wait, and the end to write to.
+/// A pipe, closed on exec: the end to read from, which does not wait, and the end to write to,
+/// which waits for room if it is `written`.
 ///
 /// # Errors
 /// EMFILE, ENFILE.
-pub fn pipe() -> Result<(Fd, Fd), Errno> {
+pub fn pipe(written: bool) -> Result<(Fd, Fd), Errno> {
     let mut ends = [0_i32; 2];
     let pointer = (&raw mut ends).expose_provenance();
-    let flags = word(abi::O_CLOEXEC);
+    let flags = word(abi::O_CLOEXEC | abi::O_NONBLOCK);
     // SAFETY: the pointer leads to room for two descriptors.
     result(unsafe { syscall(abi::__NR_pipe2, [pointer, flags, 0, 0, 0]) })?;
     let [read_end, write_end] =
         ends.map(|number| Fd::from_answer(isize::try_from(number).unwrap_or(-1)));
     let (read_end, write_end) = (read_end?, write_end?);
-    rustix::fs::fcntl_setfl(&read_end, rustix::fs::OFlags::NONBLOCK).map_err(crate::errno)?;
+    if written {
+        rustix::fs::fcntl_setfl(&write_end, rustix::fs::OFlags::empty()).map_err(crate::errno)?;
+    }
     Ok((read_end, write_end))
 }
 
@@ -181,10 +208,21 @@ pub fn duplicate(of: BorrowedFd<'_>) -> Result<Fd, Errno> {
     Fd::from_answer(unsafe { syscall(FCNTL, [number, command, 3, 0, 0]) })
 }
 
+/// Lets the next program have the descriptor. For a child.
+///
+/// # Errors
+/// EBADF.
+pub fn keep_over_exec(number: u16) -> Result<(), Errno> {
+    let command = word(abi::F_SETFD);
+    // SAFETY: there is no pointer.
+    let answer = unsafe { syscall(FCNTL, [usize::from(number), command, 0, 0, 0]) };
+    result(answer).map(|_| ())
+}
+
 #[cfg(target_arch = "arm")]
-const FCNTL: u32 = abi::__NR_fcntl64;
+pub(super) const FCNTL: u32 = abi::__NR_fcntl64;
 #[cfg(not(target_arch = "arm"))]
-const FCNTL: u32 = abi::__NR_fcntl;
+pub(super) const FCNTL: u32 = abi::__NR_fcntl;
 
 /// A descriptor that reads the blocked signals of a set.
 ///

@@ -3,13 +3,16 @@
 //! Each file offers safe functions whose documentation says why they are safe to call.
 
 pub mod clock;
+mod clone;
 pub mod fd;
 pub mod group;
+pub mod kernel;
 #[cfg(feature = "freestanding")]
 mod memory;
 #[cfg(feature = "freestanding")]
 pub mod module;
 pub mod network;
+pub mod pool;
 pub mod process;
 pub mod shared;
 pub mod signals;

@@ -1,5 +1,6 @@
 //! This file creates, replaces and ends processes.
 
+use super::kernel::Kernel;
 use super::syscall::{result, syscall};
 use core::ffi::CStr;
 use init_core::event::Errno;
@@ -8,6 +9,9 @@ use linux_raw_sys::general as abi;
 
 /// `CLOSE_RANGE_CLOEXEC` of `linux/close_range.h`.
 const CLOSE_RANGE_CLOEXEC: usize = 1 << 2;
+
+/// Inherited descriptors that an older kernel lets us mark one by one: 65 536 take some 10 ms.
+const DESCRIPTOR_COUNT_MAX: u64 = 65_536;
 
 /// Which side of a fork one is on.
 #[derive(Clone, Copy, Debug)]
@@ -110,32 +114,70 @@ pub fn swap_off(path: &CStr) -> Result<(), Errno> {
     result(answer).map(|_| ())
 }
 
-/// Marks every descriptor from `first` on to be closed on exec.
+/// Sees to it that no program gets a descriptor from `first` on that we inherited.
 ///
-/// # Errors
-/// ENOSYS, EINVAL: an older kernel.
-pub fn close_on_exec_from(first: u16) -> Result<(), Errno> {
+/// Where the kernel has no call for it (before 5.11), one descriptor after the other: as many as
+/// this process may have, but not more than [`DESCRIPTOR_COUNT_MAX`].
+pub fn close_on_exec_from(first: u16, kernel: Kernel) {
     // SAFETY: there is no pointer; nothing is closed in this process.
-    unsafe { close_range(first, CLOSE_RANGE_CLOEXEC) }
+    if kernel.close_range && unsafe { close_range(first, u16::MAX, CLOSE_RANGE_CLOEXEC) }.is_ok() {
+        return;
+    }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let count = limit.unwrap_or(u64::MAX).min(DESCRIPTOR_COUNT_MAX);
+    for number in first..u16::try_from(count).unwrap_or(u16::MAX) {
+        let command = usize::try_from(abi::F_SETFD).unwrap_or(0);
+        let arguments = [usize::from(number), command, 1, 0, 0];
+        // SAFETY: there is no pointer; a number without a descriptor is refused.
+        unsafe { syscall(super::fd::FCNTL, arguments) };
+    }
 }
 
-/// Closes every descriptor from `first` on. For a child that uses none of its parent's.
-///
-/// # Errors
-/// ENOSYS: an older kernel.
-pub fn close_from(first: u16) -> Result<(), Errno> {
+/// Closes the descriptors from `first` on, but `kept`. For a child, whose copies nobody uses.
+/// What this process inherited is left to exec where the kernel has no call for it (before 5.9).
+pub fn close_from(first: u16, kept: Option<u16>, kernel: Kernel) {
+    let Some(kept) = kept.filter(|kept| *kept >= first) else {
+        return close_between(first, u16::MAX, kernel);
+    };
+    if let Some(last) = kept.checked_sub(1).filter(|last| *last >= first) {
+        close_between(first, last, kernel);
+    }
+    close_between(kept.saturating_add(1), u16::MAX, kernel);
+}
+
+fn close_between(first: u16, last: u16, kernel: Kernel) {
     // SAFETY: there is no pointer; the child never returns to who owns them.
-    unsafe { close_range(first, 0) }
+    if kernel.close_range && unsafe { close_range(first, last, 0) }.is_ok() {
+        return;
+    }
+    for number in first..=last.min(super::fd::highest()) {
+        // SAFETY: as above.
+        unsafe { syscall(abi::__NR_close, [usize::from(number), 0, 0, 0, 0]) };
+    }
 }
 
 /// # Safety
-/// Without the flag, nobody uses a descriptor from `first` on again.
-unsafe fn close_range(first: u16, flag: usize) -> Result<(), Errno> {
-    let last = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+/// Without the flag, nobody uses a descriptor from `first` to `last` again.
+unsafe fn close_range(first: u16, last: u16, flag: usize) -> Result<(), Errno> {
+    let last = match last {
+        u16::MAX => usize::try_from(u32::MAX).unwrap_or(usize::MAX),
+        last => usize::from(last),
+    };
     let arguments = [usize::from(first), last, flag, 0, 0];
     // SAFETY: there is no pointer; the caller vouches for the descriptors.
     let answer = unsafe { syscall(abi::__NR_close_range, arguments) };
     result(answer).map(|_| ())
+}
+
+/// Says whether a fault may leave a core file of this program, and whether others may trace it.
+///
+/// # Errors
+/// None are known.
+pub fn set_dumpable(dumpable: bool) -> Result<(), Errno> {
+    let option = usize::try_from(linux_raw_sys::prctl::PR_SET_DUMPABLE).unwrap_or(0);
+    let arguments = [option, usize::from(dumpable), 0, 0, 0];
+    // SAFETY: there is no pointer.
+    result(unsafe { syscall(abi::__NR_prctl, arguments) }).map(|_| ())
 }
 
 fn abi_errno(number: u32) -> u16 {
@@ -143,14 +185,12 @@ fn abi_errno(number: u32) -> u16 {
 }
 
 /// Makes descriptor `to` lead where `from` does; whatever `to` was is closed. For a child that is
-/// about to become another program: nobody there owns `to`.
+/// about to become another program, where nobody owns `to`, and for standard descriptors.
 ///
 /// # Errors
 /// EBADF, EMFILE.
-pub fn duplicate_to(from: rustix::fd::BorrowedFd<'_>, to: i32) -> Result<(), Errno> {
-    use rustix::fd::AsRawFd;
-    let number = |fd: i32| usize::try_from(fd).unwrap_or(usize::MAX);
-    let arguments = [number(from.as_raw_fd()), number(to), 0, 0, 0];
+pub fn duplicate_to(from: u16, to: u16) -> Result<(), Errno> {
+    let arguments = [usize::from(from), usize::from(to), 0, 0, 0];
     // SAFETY: there is no pointer; ownership of `to` is the caller's matter, as documented.
     let answer = unsafe { syscall(abi::__NR_dup3, arguments) };
     result(answer).map(|_| ())

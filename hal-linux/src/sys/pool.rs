@@ -1,0 +1,124 @@
+//! This file starts children that share process 1's memory until they execute their program: no
+//! page table is copied, and process 1 goes on at once, whatever the child waits for.
+//!
+//! Each has a stack of its own from a small pool. The kernel says when the stack is free again: it
+//! clears the place's word when the child executes its program or ends. Such a child reads what
+//! never changes, and writes its stack, its place and its word of shared memory; it calls nothing
+//! that keeps state. It is offered only where the kernel takes the signal handlers off the child,
+//! and where a child that dies cannot take process 1 with it (see `set_dumpable` in `linux.rs`).
+
+use super::clone::clone3;
+use super::shared::Once;
+use super::syscall::result;
+use crate::child::{self, Job};
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU32, Ordering};
+use init_core::event::Errno;
+use linux_raw_sys::general as abi;
+
+/// Children at once between their creation and their program. More are forked.
+const PLACE_COUNT: usize = 4;
+
+/// `cargo xtask size` compares it with the deepest path from [`enter`]. Two stacks share a page.
+const STACK_BYTES: usize = 2_048;
+
+/// `CLONE_CLEAR_SIGHAND` of `linux/sched.h`, too wide for the generated constant.
+const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+
+#[derive(Debug)]
+#[repr(C, align(16))]
+struct Stack(UnsafeCell<[MaybeUninit<u8>; STACK_BYTES]>);
+
+/// A stack, what its child does, and whether there is one: its number, or 0.
+#[derive(Debug)]
+pub(super) struct Place {
+    stack: Stack,
+    child: AtomicU32,
+    job: UnsafeCell<MaybeUninit<Job>>,
+}
+
+static PLACES: Once<[Place; PLACE_COUNT]> = {
+    const FREE: Place = Place {
+        stack: Stack(UnsafeCell::new([MaybeUninit::uninit(); STACK_BYTES])),
+        child: AtomicU32::new(0),
+        job: UnsafeCell::new(MaybeUninit::uninit()),
+    };
+    Once::new([FREE; PLACE_COUNT])
+};
+
+/// The places.
+#[derive(Debug)]
+pub struct Pool(&'static [Place]);
+
+/// `struct clone_args` of `linux/sched.h` in its first version.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct CloneArguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+const _: () = assert!(size_of::<CloneArguments>() == 64);
+
+impl Pool {
+    /// The pool, for the first caller.
+    pub fn take() -> Option<Self> {
+        PLACES.take().map(|places| Self(places))
+    }
+
+    /// Starts a child that does the job. `None`: no place is free.
+    ///
+    /// # Errors
+    /// What clone3 answers; no child was made.
+    pub fn start(&mut self, job: &Job) -> Option<Result<u32, Errno>> {
+        let is_free = |place: &&Place| place.child.load(Ordering::Acquire) == 0;
+        let place = self.0.iter().find(is_free)?;
+        // SAFETY: the place is free: no child reads it.
+        unsafe { place.job.get().write(MaybeUninit::new(*job)) };
+        let flags = abi::CLONE_VM | abi::CLONE_PARENT_SETTID | abi::CLONE_CHILD_CLEARTID;
+        let word = address(place.child.as_ptr());
+        let arguments = CloneArguments {
+            flags: u64::from(flags) | CLONE_CLEAR_SIGHAND,
+            pidfd: 0,
+            child_tid: word,
+            parent_tid: word,
+            exit_signal: u64::from(abi::SIGCHLD),
+            stack: address(place.stack.0.get()),
+            stack_size: u64::try_from(STACK_BYTES).unwrap_or(0),
+            tls: 0,
+        };
+        // SAFETY: the stack is the child's alone until the kernel clears the word, or the child was
+        // reaped; until then nobody writes to the place, which is never moved.
+        let answer = unsafe { clone3(&arguments, place) };
+        let pid = result(answer).and_then(|pid| u32::try_from(pid).map_err(|_| Errno(u16::MAX)));
+        Some(pid)
+    }
+
+    /// Frees the place of a child that was reaped: older kernels do not clear the word of a child
+    /// that left a core file.
+    pub fn ended(&mut self, pid: u32) {
+        for place in self.0 {
+            if place.child.load(Ordering::Acquire) == pid {
+                place.child.store(0, Ordering::Release);
+            }
+        }
+    }
+}
+
+fn address<T>(pointer: *mut T) -> u64 {
+    u64::try_from(pointer.expose_provenance()).unwrap_or(0)
+}
+
+/// The child's first function, on its own stack.
+pub(super) extern "C" fn enter(place: &Place) -> ! {
+    let job = place.job.get();
+    // SAFETY: `Pool::start` wrote it, and leaves the place alone as long as the child has it.
+    child::run(unsafe { (*job).assume_init_ref() })
+}
