@@ -8,6 +8,10 @@ use manifests::board::Budget;
 
 const KIB: u64 = 1024;
 
+/// The first function of a child that shares process 1's memory, and the stack that it has there:
+/// `STACK_BYTES` of `hal-linux/src/sys/pool.rs`.
+const CHILD: (&str, u64) = ("hal_linux::sys::pool::enter", 1_024);
+
 /// One line of the table, in bytes.
 #[derive(Debug)]
 struct Cost {
@@ -35,6 +39,7 @@ pub fn report(size: &Size) -> Result<()> {
         let mut budget = board.budget;
         budget.file_kib = size.max_file_kib.unwrap_or(budget.file_kib);
         let firmware = build::firmware(&request)?;
+        check_child(&board.name, &firmware)?;
         costs.push(measure(board.name.clone(), &firmware, budget)?);
         let budget = Budget {
             file_kib: board.budget.keeper_kib.unwrap_or(u32::MAX),
@@ -61,9 +66,20 @@ fn measure(name: String, firmware: &build::Firmware, budget: Budget) -> Result<C
         name,
         sizes: elf::sizes(&elf),
         file: std::fs::metadata(&firmware.file)?.len(),
-        stack: stack::measure(&firmware.symbols)?,
+        stack: stack::measure(&firmware.symbols, None)?,
         budget,
     })
+}
+
+/// Holds the deepest stack of a child against what it has: there is no guard page below it.
+fn check_child(board: &str, firmware: &build::Firmware) -> Result<()> {
+    let (function, limit) = CHILD;
+    let bytes = stack::measure(&firmware.symbols, Some(function))?.bytes;
+    println!("{board}: a child before its program needs {bytes} of {limit} bytes of stack");
+    if bytes > limit {
+        bail!("{board}: raise STACK_BYTES in hal-linux/src/sys/pool.rs to {bytes} or more");
+    }
+    Ok(())
 }
 
 fn print(costs: &[Cost]) {

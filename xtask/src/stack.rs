@@ -42,8 +42,9 @@ struct Function {
     calls_indirectly: bool,
 }
 
-/// Bounds the stack of the program in `file`, from its entry point.
-pub fn measure(file: &Path) -> Result<Report> {
+/// Bounds the stack of the program in `file`: from its entry point, or from the function that has
+/// this `name`.
+pub fn measure(file: &Path, name: Option<&str>) -> Result<Report> {
     let data = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let elf = object::File::parse(&*data)
         .with_context(|| format!("{} is not an ELF file", file.display()))?;
@@ -52,12 +53,14 @@ pub fn measure(file: &Path) -> Result<Report> {
     let taken = read_calls(&elf, &mut functions)?;
     find_indirect_calls(&elf, &mut functions)?;
     let entry = strip_thumb_bit(&elf, elf.entry());
-    if !functions.contains_key(&entry) {
-        bail!(
-            "{}: no function symbol at the entry point {entry:#x}",
-            file.display()
-        );
-    }
+    let found = functions.iter().find(|(address, function)| match name {
+        Some(name) => function.name == name,
+        None => **address == entry,
+    });
+    let Some((&entry, _)) = found else {
+        let wanted = name.map_or(format!("the entry point {entry:#x}"), str::to_string);
+        bail!("{}: no function symbol at {wanted}", file.display());
+    };
     Ok(deepest(&functions, &taken, entry))
 }
 
@@ -305,11 +308,15 @@ fn indirect_thumb(data: &[u8], start: u64) -> Vec<u64> {
         .collect()
 }
 
+/// A jump through a table with an index is a `match`, not a call.
 fn indirect_x86(data: &[u8], start: u64) -> Vec<u64> {
     let decoder = iced_x86::Decoder::with_ip(64, data, start, iced_x86::DecoderOptions::NONE);
     decoder
         .into_iter()
-        .filter(|i| i.is_call_near_indirect() || i.is_jmp_near_indirect())
+        .filter(|i| {
+            let is_match = i.memory_index() != iced_x86::Register::None;
+            i.is_call_near_indirect() || i.is_jmp_near_indirect() && !is_match
+        })
         .map(|i| i.ip())
         .collect()
 }
