@@ -57,17 +57,16 @@ pub struct Standard {
     pub null: bool,
 }
 
-type Step = Result<(), (SpawnStep, Cause)>;
-
 /// Becomes the program. Never returns.
 pub fn run(job: &Job) -> ! {
     let exec = job.exec;
-    let (step, error) = match prepare(job) {
-        Ok(()) => (
-            SpawnStep::Exec,
-            execute(exec.program, exec.arguments, exec.environment),
-        ),
-        Err((step, Cause(error))) => (step, error),
+    let mut step = SpawnStep::Session;
+    let error = match prepare(job, &mut step) {
+        Ok(()) => {
+            step = SpawnStep::Exec;
+            execute(exec.program, exec.arguments, exec.environment)
+        }
+        Err(Cause(error)) => error,
     };
     if let Some(word) = job.word {
         word.store(encode(step, error), Ordering::Release);
@@ -111,64 +110,76 @@ const fn step_number(step: SpawnStep) -> u32 {
     step as u32
 }
 
-fn prepare(job: &Job) -> Step {
+/// All before the program; `step` says how far it came.
+fn prepare(job: &Job, step: &mut SpawnStep) -> Result<(), Cause> {
     let exec = job.exec;
     // First of all: a child that waits must not keep others' connections open.
     let opens_console = is_on_console(job);
     let first = if opens_console { 1 } else { 3 };
     close_from(first, job.pipe.map(|(end, _)| end), job.kernel);
-    rustix::process::setsid().map_err(|e| (SpawnStep::Session, e.into()))?;
-    signals::unblock_all().map_err(|e| (SpawnStep::Signals, e.into()))?;
+    rustix::process::setsid()?;
+    *step = SpawnStep::Signals;
+    signals::unblock_all()?;
+    *step = SpawnStep::Limits;
     for limit in exec.limits {
-        set_limit(limit).map_err(|e| (SpawnStep::Limits, e))?;
+        set_limit(limit)?;
     }
+    *step = SpawnStep::Nice;
     if exec.nice != 0 {
-        rustix::process::setpriority_process(None, exec.nice.into())
-            .map_err(|e| (SpawnStep::Nice, e.into()))?;
+        rustix::process::setpriority_process(None, exec.nice.into())?;
     }
+    *step = SpawnStep::OomScore;
     if let Some(score) = exec.oom_score {
-        set_oom_score(score).map_err(|e| (SpawnStep::OomScore, e))?;
+        set_oom_score(score)?;
     }
+    *step = SpawnStep::Stdin;
     if !(matches!(exec.stdin, Stream::Null) && job.standard.null) {
-        place(&exec.stdin, job, 0).map_err(|e| (SpawnStep::Stdin, e))?;
+        place(&exec.stdin, job, 0)?;
     }
+    *step = SpawnStep::Stdout;
     if opens_console {
-        open_console(job).map_err(|e| (SpawnStep::Stdout, e.into()))?;
+        open_console(job)?;
     } else {
-        place(&exec.stdout, job, 1).map_err(|e| (SpawnStep::Stdout, e))?;
-        place(&exec.stderr, job, 2).map_err(|e| (SpawnStep::Stderr, e))?;
+        place(&exec.stdout, job, 1)?;
+        *step = SpawnStep::Stderr;
+        place(&exec.stderr, job, 2)?;
     }
+    *step = SpawnStep::ReadyDescriptor;
     if let Some((end, Some(number))) = job.pipe {
-        put_at(end, number.into()).map_err(|e| (SpawnStep::ReadyDescriptor, e.into()))?;
+        put_at(end, number.into())?;
     }
     if let Some(credentials) = &exec.credentials {
-        become_user(credentials)?;
+        become_user(credentials, step)?;
     }
     if exec.umask != UMASK {
         rustix::process::umask(Mode::from_raw_mode(exec.umask.into()));
     }
-    if exec.directory == c"/" {
-        return Ok(());
+    *step = SpawnStep::Directory;
+    if exec.directory != c"/" {
+        rustix::process::chdir(exec.directory)?;
     }
-    rustix::process::chdir(exec.directory).map_err(|e| (SpawnStep::Directory, e.into()))
+    Ok(())
 }
 
-fn become_user(credentials: &Credentials) -> Step {
+fn become_user(credentials: &Credentials, step: &mut SpawnStep) -> Result<(), Cause> {
+    *step = SpawnStep::Groups;
     let mut places = [Gid::ROOT; GROUP_COUNT_MAX];
     let groups = places
         .get_mut(..credentials.groups.len())
-        .ok_or((SpawnStep::Groups, Cause::TOO_LONG))?;
+        .ok_or(Cause::TOO_LONG)?;
     for (place, group) in groups.iter_mut().zip(credentials.groups) {
         *place = Gid::from_raw(*group);
     }
-    rustix::thread::set_thread_groups(groups).map_err(|e| (SpawnStep::Groups, e.into()))?;
+    rustix::thread::set_thread_groups(groups)?;
+    *step = SpawnStep::Group;
     let gid = Gid::from_raw(credentials.gid);
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|e| (SpawnStep::Group, e.into()))?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    *step = SpawnStep::User;
     let uid = Uid::from_raw(credentials.uid);
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|e| (SpawnStep::User, e.into()))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     // Another user's memory may leave a core file again, where `fs.suid_dumpable` says so; and this
     // memory may be process 1's.
-    set_dumpable(false).map_err(|e| (SpawnStep::User, e.into()))
+    Ok(set_dumpable(false)?)
 }
 
 fn set_limit(limit: &Limit) -> Result<(), Cause> {

@@ -235,11 +235,6 @@ impl Process for Linux {
         if let Some(word) = self.word(child) {
             word.store(0, Ordering::Release);
         }
-        let (Role::Main | Role::Stop, Program::Exec(exec)) = (child.role, program) else {
-            let pid = self.start_helper(child, program, ready)?;
-            self.children.insert(child, pid);
-            return Ok(pid);
-        };
         let number = match ready {
             Readiness::Newline(number) if child.role == Role::Main => Some(number),
             _ => None,
@@ -250,7 +245,12 @@ impl Process for Linux {
             None
         };
         let write_end = pipe.as_ref().map(|(_, end)| (end.number(), number));
-        let pid = self.start_program(&self.job(child, exec, write_end))?;
+        let pid = match (child.role, program) {
+            (Role::Main | Role::Stop, Program::Exec(exec)) => {
+                self.start_program(&self.job(child, exec, write_end))?
+            }
+            _ => self.start_helper(child, program, ready)?,
+        };
         self.children.insert(child, pid);
         if let Some((read_end, _)) = pipe {
             self.ready.put(child, read_end, number.is_some());

@@ -6,7 +6,6 @@
 use super::process::{Fork, exit, fork};
 use super::syscall::syscall;
 use linux_raw_sys::general as abi;
-use rustix::process::{Pid, WaitOptions, waitpid};
 
 /// What is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +36,16 @@ impl Kernel {
     }
 }
 
+/// The exit code of a child, waited for; `None`: it was ended by a signal.
 fn exit_code(pid: u32) -> Option<u8> {
-    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
-    loop {
-        match waitpid(Some(pid), WaitOptions::empty()) {
-            Ok(answer) => return u8::try_from(answer?.1.exit_status()?).ok(),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
-        }
-    }
+    let mut status = 0_u32;
+    let pointer = (&raw mut status).expose_provenance();
+    let pid = usize::try_from(pid).unwrap_or(0);
+    // SAFETY: the pointer leads to room for a status.
+    let answer = unsafe { syscall(abi::__NR_wait4, [pid, pointer, 0, 0, 0]) };
+    // The low byte has the signal, the next one the code.
+    let [signal, code, ..] = status.to_le_bytes();
+    (answer > 0 && signal == 0).then_some(code)
 }
 
 /// Arguments that each call refuses: EINVAL tells that it is there.

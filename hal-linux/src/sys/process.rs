@@ -10,8 +10,9 @@ use linux_raw_sys::general as abi;
 /// `CLOSE_RANGE_CLOEXEC` of `linux/close_range.h`.
 const CLOSE_RANGE_CLOEXEC: usize = 1 << 2;
 
-/// Inherited descriptors that an older kernel lets us mark one by one: 65 536 take some 10 ms.
-const DESCRIPTOR_COUNT_MAX: u64 = 65_536;
+/// How far an older kernel lets us look for inherited descriptors, one by one: as many as Linux
+/// lets a process 1 have. 4 096 looks take half a millisecond.
+const INHERITED_MAX: u16 = 4_096;
 
 /// Which side of a fork one is on.
 #[derive(Clone, Copy, Debug)]
@@ -116,16 +117,14 @@ pub fn swap_off(path: &CStr) -> Result<(), Errno> {
 
 /// Sees to it that no program gets a descriptor from `first` on that we inherited.
 ///
-/// Where the kernel has no call for it (before 5.11), one descriptor after the other: as many as
-/// this process may have, but not more than [`DESCRIPTOR_COUNT_MAX`].
+/// Where the kernel has no call for it (before 5.11), one descriptor after the other, up to
+/// [`INHERITED_MAX`].
 pub fn close_on_exec_from(first: u16, kernel: Kernel) {
     // SAFETY: there is no pointer; nothing is closed in this process.
     if kernel.close_range && unsafe { close_range(first, u16::MAX, CLOSE_RANGE_CLOEXEC) }.is_ok() {
         return;
     }
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let count = limit.unwrap_or(u64::MAX).min(DESCRIPTOR_COUNT_MAX);
-    for number in first..u16::try_from(count).unwrap_or(u16::MAX) {
+    for number in first..INHERITED_MAX {
         let command = usize::try_from(abi::F_SETFD).unwrap_or(0);
         let arguments = [usize::from(number), command, 1, 0, 0];
         // SAFETY: there is no pointer; a number without a descriptor is refused.
