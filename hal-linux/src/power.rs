@@ -9,6 +9,7 @@ use crate::sys::process::{self, Fork};
 use core::ffi::CStr;
 use init_core::effect::FinalAction;
 use init_core::hal::{Clock, Power};
+use init_core::text::index;
 use init_core::time::Instant;
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -29,22 +30,20 @@ const ROUND_COUNT_MAX: usize = 8;
 /// Longest mount point that is detached by name.
 const PATH_BYTES_MAX: usize = 256;
 
-/// Mount points looked at in a round, all together; the rest is written back by sync and left.
-const PATHS_BYTES_MAX: usize = 4_096;
+/// A path, ended with nul.
+type Path = Bytes<PATH_BYTES_MAX>;
+
+/// Mount points tried in a round; the rest is written back by sync and left.
+const TRIED_COUNT_MAX: u16 = 256;
 
 /// File systems without anything to lose: left alone, the last steps still read some of them.
-const VIRTUAL: [&[u8]; 10] = [
-    b"proc",
-    b"sysfs",
-    b"devtmpfs",
-    b"devpts",
-    b"rootfs",
-    b"cgroup2",
-    b"cgroup",
-    b"securityfs",
-    b"debugfs",
-    b"mqueue",
-];
+const VIRTUAL: &str = "proc sysfs devtmpfs devpts rootfs cgroup2 cgroup securityfs debugfs mqueue ";
+
+/// File systems in memory: they go too, as they may lie on top of others.
+const TEMPORARY: &str = "tmpfs ramfs ";
+
+/// Where those stay.
+const KEPT: &str = "/ /dev /run ";
 
 impl Power for Linux {
     fn finish(&mut self, action: FinalAction, deadline: Instant) {
@@ -110,10 +109,9 @@ pub(crate) fn detach_all() {
     let mut lines = Lines::of(c"/proc/swaps");
     while let Some(line) = lines.next() {
         let path = Fields::of(line).next().unwrap_or(&[]);
-        let mut end = Bytes::<PATH_BYTES_MAX>::new();
         if path.starts_with(b"/")
-            && unescaped(path, &mut end).is_some()
-            && let Some(path) = last_path(&end)
+            && let Some(path) = unescaped(path)
+            && let Ok(path) = CStr::from_bytes_with_nul(&path)
         {
             let _ = process::swap_off(path);
         }
@@ -129,69 +127,76 @@ pub(crate) fn detach_all() {
 
 /// One round, the latest mount first; whether anything was detached.
 fn detach_round() -> bool {
-    let mut ends = Bytes::<PATHS_BYTES_MAX>::new();
-    let mut lines = Lines::of(c"/proc/self/mounts");
-    while let Some(line) = lines.next() {
-        let mut fields = Fields::of(line).skip(1);
-        let mut field = || fields.next().unwrap_or(&[]);
-        let (at, kind, options) = (field(), field(), field());
-        if is_detached(at, kind) && (at != b"/" || options.starts_with(b"rw")) {
-            // One that does not fit stays mounted; sync has written it back.
-            let _ = unescaped(at, &mut ends);
-        }
-    }
-    let mut any = false;
-    while let Some(at) = last_path(&ends) {
-        let start = ends
-            .len()
-            .saturating_sub(at.count_bytes().saturating_add(1));
+    let (mut any, mut stuck) = (false, 0);
+    for _ in 0..TRIED_COUNT_MAX {
+        let Some(path) = last_mount(stuck) else {
+            break;
+        };
+        let Ok(at) = CStr::from_bytes_with_nul(&path) else {
+            break;
+        };
         if rustix::mount::unmount(at, UnmountFlags::NOFOLLOW).is_ok() {
             any = true;
         } else {
             let _ = rustix::mount::mount_remount(at, MountFlags::RDONLY, c"");
+            stuck = stuck.saturating_add(1);
         }
-        ends.truncate(start);
     }
     any
+}
+
+/// The path of the last mount that is to go, ended with nul, but for so many behind it.
+fn last_mount(stuck: u16) -> Option<Path> {
+    let count = find_mount(u16::MAX).err()?;
+    find_mount(count.checked_sub(stuck)?.checked_sub(1)?).ok()
+}
+
+/// The mount with this index among those that are to go; or how many there are.
+fn find_mount(wanted: u16) -> Result<Path, u16> {
+    let mut lines = Lines::of(c"/proc/self/mounts");
+    let mut count = 0;
+    while let Some(line) = lines.next() {
+        let mut fields = Fields::of(line).skip(1);
+        let mut field = || fields.next().unwrap_or(&[]);
+        let (at, kind, options) = (field(), field(), field());
+        if !is_detached(at, kind) || (at == b"/" && !options.starts_with(b"rw")) {
+            continue;
+        }
+        // One whose path is too long stays mounted; sync has written it back.
+        let Some(path) = unescaped(at) else {
+            continue;
+        };
+        if count == wanted {
+            return Ok(path);
+        }
+        count = count.saturating_add(1);
+    }
+    Err(count)
 }
 
 /// Whether a file system goes: all with something to lose, and temporary ones, which may lie on
 /// top of such.
 fn is_detached(at: &[u8], kind: &[u8]) -> bool {
-    match kind {
-        b"tmpfs" | b"ramfs" => !matches!(at, b"/" | b"/dev" | b"/run"),
-        _ => !VIRTUAL.contains(&kind),
+    if index(TEMPORARY, kind).is_some() {
+        index(KEPT, at).is_none()
+    } else {
+        index(VIRTUAL, kind).is_none()
     }
 }
 
-/// The last of paths that are each ended with nul.
-fn last_path(paths: &[u8]) -> Option<&CStr> {
-    let (_, before) = paths.split_last()?;
-    let start = before.iter().rposition(|byte| *byte == 0);
-    let last = paths.get(start.map_or(0, |at| at.saturating_add(1))..)?;
-    CStr::from_bytes_with_nul(last).ok()
-}
-
-/// Adds a path of the kernel's tables, ended with nul: they write blanks and the like as a
-/// backslash and three octal digits. `None` if it does not fit; then nothing was added.
-fn unescaped<const N: usize>(text: &[u8], paths: &mut Bytes<N>) -> Option<()> {
-    let length = paths.len();
-    let added = add_unescaped(text, paths);
-    if added.is_none() {
-        paths.truncate(length);
-    }
-    added
-}
-
-fn add_unescaped<const N: usize>(text: &[u8], paths: &mut Bytes<N>) -> Option<()> {
+/// A path of the kernel's tables, ended with nul: they write blanks and the like as a backslash and
+/// three octal digits. `None` if it is too long.
+fn unescaped(text: &[u8]) -> Option<Path> {
+    let mut path = Path::new();
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = if byte == b'\\' { octal(after) } else { None };
         let (byte, after) = escaped.unwrap_or((byte, after));
-        paths.push(byte)?;
+        path.push(byte)?;
         rest = after;
     }
-    paths.push(0)
+    path.push(0)?;
+    Some(path)
 }
 
 /// Three octal digits at the start: their byte and what follows.
@@ -246,21 +251,19 @@ mod tests {
             ("", b"\0"),
         ];
         for (text, wanted) in table {
-            let mut path = Bytes::<16>::new();
-            assert_eq!(unescaped(text.as_bytes(), &mut path), Some(()));
-            assert_eq!(&*path, wanted, "{text}");
+            assert_eq!(&*unescaped(text.as_bytes()).unwrap(), wanted, "{text}");
         }
+        assert_eq!(unescaped(&[b'x'; PATH_BYTES_MAX]), None);
     }
 
     #[test]
-    fn paths_come_back_from_the_last_and_one_that_does_not_fit_leaves_no_trace() {
-        let mut paths = Bytes::<8>::new();
-        let added = [&b"/a"[..], b"/b/c", b"/d"].map(|path| unescaped(path, &mut paths).is_some());
-        assert_eq!(added, [true, true, false]);
-        assert_eq!(last_path(&paths), Some(c"/b/c"));
-        paths.truncate(3);
-        assert_eq!(last_path(&paths), Some(c"/a"));
-        paths.truncate(0);
-        assert_eq!(last_path(&paths), None);
+    fn mounts_are_found_by_their_index_and_counted() {
+        // Whatever is mounted on this host.
+        let count = find_mount(u16::MAX).unwrap_err();
+        for index in 0..count {
+            assert!(find_mount(index).is_ok(), "{index} of {count}");
+        }
+        assert_eq!(find_mount(count).err(), Some(count));
+        assert_eq!(last_mount(count), None);
     }
 }

@@ -44,7 +44,7 @@ pub mod status;
 pub mod storage;
 pub mod supervisor;
 pub mod system;
-mod text;
+pub mod text;
 pub mod time;
 pub mod timer;
 pub mod tool;

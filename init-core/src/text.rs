@@ -54,7 +54,7 @@ fn push(bytes: &mut [u8], length: &mut usize, piece: &str) -> bool {
 
 /// The index of a word in a table of words that are ended by blanks, the last one too.
 #[inline(never)]
-pub(crate) fn index(table: &'static str, wanted: &[u8]) -> Option<usize> {
+pub fn index(table: &'static str, wanted: &[u8]) -> Option<usize> {
     let mut index = 0_usize;
     while word(table, b' ', index)?.as_bytes() != wanted {
         index = index.saturating_add(1);
