@@ -96,22 +96,16 @@ fn find(word: &str) -> Option<Command> {
 fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
     let mut wait = true;
     for option in after_program(words).filter(|word| is_option(word)) {
-        match option {
-            "--no-wait" => wait = false,
-            "-h" | "--help" => {
-                return Ok(Parsed {
-                    command: Command::Help,
-                    wait,
-                });
+        let command = match index("--no-wait -h --help -V --version ", option.as_bytes()) {
+            Some(0) => {
+                wait = false;
+                continue;
             }
-            "-V" | "--version" => {
-                return Ok(Parsed {
-                    command: Command::Version,
-                    wait,
-                });
-            }
-            _ => return Err(Usage::UnknownOption(option)),
-        }
+            Some(1 | 2) => Command::Help,
+            Some(_) => Command::Version,
+            None => return Err(Usage::UnknownOption(option)),
+        };
+        return Ok(Parsed { command, wait });
     }
     let mut rest = after_program(words).filter(|word| !is_option(word));
     let Some(word) = rest.next() else {
@@ -134,24 +128,26 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
 }
 
 /// `poweroff`, `reboot` and the like called by their own names, with the options of old.
-fn parse_short<'a>(mut request: MachineRequest, words: Words<'a>) -> Result<Parsed, Usage<'a>> {
+fn parse_short<'a>(request: MachineRequest, words: Words<'a>) -> Result<Parsed, Usage<'a>> {
+    let mut command = Command::Act(request);
     for word in after_program(words) {
-        match word {
-            "-h" | "--help" => {
-                return Ok(Parsed {
-                    command: Command::Help,
-                    wait: true,
-                });
+        match index(
+            "-h --help -p --poweroff -f -n -nf -fn --force ",
+            word.as_bytes(),
+        ) {
+            Some(0 | 1) => {
+                command = Command::Help;
+                break;
             }
             // `halt -p` is a power-off by long custom.
-            "-p" | "--poweroff" => request = MachineRequest::PowerOff,
-            "-f" | "-n" | "-nf" | "-fn" | "--force" => return Err(Usage::NoForce(word)),
-            _ if is_option(word) => return Err(Usage::UnknownOption(word)),
-            _ => return Err(Usage::TooMany(word)),
+            Some(2 | 3) => command = Command::Act(MachineRequest::PowerOff),
+            Some(_) => return Err(Usage::NoForce(word)),
+            None if is_option(word) => return Err(Usage::UnknownOption(word)),
+            None => return Err(Usage::TooMany(word)),
         }
     }
     Ok(Parsed {
-        command: Command::Act(request),
+        command,
         wait: true,
     })
 }
