@@ -199,6 +199,7 @@ fn detail(unit: UnitId, view: &View<'_>, buffer: &mut Buffer) -> usize {
     put(&Response::Unit(record, detail), buffer)
 }
 
+#[inline(never)]
 fn record(
     unit: UnitId,
     desc: &'static UnitDesc,
