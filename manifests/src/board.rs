@@ -96,6 +96,18 @@ pub struct Disk {
     pub modules: Vec<String>,
     /// How QEMU connects the drive whose id is `disk`.
     pub qemu_args: Vec<String>,
+    /// A boot loader for the machine that QEMU imitates, which boots from the disk alone.
+    pub boot_loader: Option<BootLoader>,
+}
+
+/// A boot loader of Debian's.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BootLoader {
+    /// Debian package that brings it.
+    pub package: String,
+    /// Its path in the package.
+    pub file: String,
 }
 
 /// Upper limits for process 1 with its control tool, in KiB; `None` is not judged.

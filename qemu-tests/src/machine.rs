@@ -31,6 +31,8 @@ pub struct Options {
     pub append: Vec<String>,
     /// Further QEMU arguments.
     pub arguments: Vec<String>,
+    /// A boot loader that boots from a disk; neither kernel, initramfs nor words are given then.
+    pub boot_loader: Option<PathBuf>,
     /// Whether a guest that reboots starts again; otherwise QEMU ends.
     pub reboots: bool,
 }
@@ -349,6 +351,10 @@ pub(crate) fn qemu_words(
     let ends = |word: &&String| !(options.reboots && word.as_str() == "-no-reboot");
     words.extend(board.qemu.args.iter().filter(ends).cloned());
     words.extend(options.arguments.iter().cloned());
+    if let Some(loader) = &options.boot_loader {
+        words.extend(["-bios".to_string(), loader.display().to_string()]);
+        return words;
+    }
     let kernel = kernel.display().to_string();
     let initramfs = initramfs.display().to_string();
     words.extend([

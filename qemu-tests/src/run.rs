@@ -101,6 +101,25 @@ pub fn build_disk(request: &Request<'_>, bytes_min: u64) -> Result<Bootable> {
         .with_context(|| format!("the disk of {}", request.name()))
 }
 
+/// Fetches what boots the board's disk with nothing beside it.
+///
+/// # Errors
+/// The board has none, or it cannot be fetched.
+pub fn boot_loader(request: &Request<'_>) -> Result<PathBuf> {
+    let disk = request.board.disk.as_ref();
+    let loader = disk
+        .and_then(|disk| disk.boot_loader.as_ref())
+        .with_context(|| format!("{} has no boot loader", request.board.name))?;
+    let store = Store::new(request.cache, &request.board.debian_arch);
+    let packages = store.packages(std::slice::from_ref(&loader.package))?;
+    let mut files = packages
+        .iter()
+        .map(|package| package.folder.join(&loader.file));
+    files
+        .find(|file| file.is_file())
+        .with_context(|| format!("{} brings no {}", loader.package, loader.file))
+}
+
 fn assemble(request: &Request<'_>) -> Result<(Tree, Kernel, Image)> {
     let store = Store::new(request.cache, &request.board.debian_arch);
     let kernel = Kernel::fetch(&store, &request.board.kernel.packages)

@@ -1,6 +1,6 @@
 //! This file holds the scenarios of the gateway: its services, its control tool, its shutdown.
 
-use super::{Boards, Guest, Scenario};
+use super::{Boards, Guest, Scenario, Start};
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ const GATEWAY: Scenario = Scenario {
     name: "",
     product: "gateway",
     boards: Boards::All,
+    start: Start::Memory,
     append: &[],
     reboots: false,
     body: |_| Ok(()),

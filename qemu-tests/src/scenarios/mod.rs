@@ -4,13 +4,14 @@
 //! Each image is built once; each scenario has its own boot, so none can spoil another's. All run
 //! to the end, whatever fails.
 
+mod disk;
 mod gateway;
 mod small;
 
 use crate::image::{Image, Recipe};
 use crate::machine::{Machine, Options};
 use crate::progress::Step;
-use crate::run::{Request, build_image, nonce};
+use crate::run::{Request, boot_loader, build_disk, build_image, nonce};
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
@@ -51,12 +52,25 @@ pub(crate) struct Scenario {
     pub(crate) product: &'static str,
     /// Which boards it is for.
     pub(crate) boards: Boards,
+    /// What boots it, and from where.
+    pub(crate) start: Start,
     /// Words added to the kernel command line.
     pub(crate) append: &'static [&'static str],
     /// Whether a guest that reboots starts again.
     pub(crate) reboots: bool,
     /// What is done once QEMU runs.
     pub(crate) body: fn(&mut Guest) -> Result<()>,
+}
+
+/// What boots a product, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Start {
+    /// QEMU; the root file system is in memory.
+    Memory,
+    /// QEMU; the root file system is on the board's disk.
+    Disk,
+    /// The board's boot loader, which gets nothing but the disk.
+    BootLoader,
 }
 
 /// Which boards a scenario is for.
@@ -66,6 +80,8 @@ pub(crate) enum Boards {
     All,
     /// The ARM boards.
     Arm,
+    /// Boards whose disk a boot loader can boot.
+    WithBootLoader,
     /// Where the architecture makes no difference: the default board only.
     One,
 }
@@ -83,6 +99,10 @@ impl Boards {
         match self {
             Self::All => true,
             Self::Arm => board.debian_arch.starts_with("arm"),
+            Self::WithBootLoader => {
+                let disk = board.disk.as_ref();
+                disk.is_some_and(|disk| disk.boot_loader.is_some())
+            }
             Self::One => board.name == "virt-aarch64",
         }
     }
@@ -121,7 +141,10 @@ impl Guest {
 pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
     let mut images = BTreeMap::new();
     let (mut passed, mut failed) = (0_u32, 0_u32);
-    let scenarios = gateway::SCENARIOS.iter().chain(small::SCENARIOS);
+    let scenarios = gateway::SCENARIOS
+        .iter()
+        .chain(small::SCENARIOS)
+        .chain(disk::SCENARIOS);
     for board in bench.boards {
         let wanted = |scenario: &&Scenario| {
             scenario.boards.has(board) && only.is_none_or(|part| scenario.name.contains(part))
@@ -155,8 +178,14 @@ pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Images built so far, by board and product; a failed build is not tried again.
-type Images = BTreeMap<(String, &'static str), Result<Image, String>>;
+/// What was built for a product on a board, and how its kind of boot differs from the usual one.
+struct Built {
+    image: Image,
+    options: Options,
+}
+
+/// Images built so far; a failed build is not tried again.
+type Images = BTreeMap<(String, &'static str, Start), Result<Built, String>>;
 
 fn run_one(
     bench: &Bench<'_>,
@@ -167,29 +196,28 @@ fn run_one(
     let out = bench
         .out
         .join(format!("{}-{}", scenario.product, board.name));
-    let key = (board.name.clone(), scenario.product);
-    let image = images.entry(key).or_insert_with(|| {
+    let key = (board.name.clone(), scenario.product, scenario.start);
+    let built = images.entry(key).or_insert_with(|| {
         let _step = Step::begin(format!("building {} for {}", scenario.product, board.name));
-        build(bench, board, scenario.product, &out).map_err(|error| format!("{error:#}"))
+        build(bench, board, scenario, &out).map_err(|error| format!("{error:#}"))
     });
-    let image = image
+    let built = built
         .as_ref()
         .map_err(|text| anyhow::anyhow!("no image: {text}"))?;
     let nonce = nonce()?;
-    let mut append = vec![format!("gateway.nonce={nonce}")];
-    append.extend(scenario.append.iter().map(ToString::to_string));
-    let options = Options {
-        append,
-        reboots: scenario.reboots,
-        ..Options::default()
-    };
+    let mut options = built.options.clone();
+    options.append.push(format!("gateway.nonce={nonce}"));
+    options
+        .append
+        .extend(scenario.append.iter().map(ToString::to_string));
+    options.reboots = scenario.reboots;
     let log = out.join(format!("{}.log", scenario.name.replace([' ', '/'], "-")));
-    let machine = Machine::boot(board, image, &options, &log)?;
+    let machine = Machine::boot(board, &built.image, &options, &log)?;
     (scenario.body)(&mut Guest { machine, nonce })
 }
 
-fn build(bench: &Bench<'_>, board: &Board, product: &str, out: &Path) -> Result<Image> {
-    let product = (bench.product)(product)?;
+fn build(bench: &Bench<'_>, board: &Board, scenario: &Scenario, out: &Path) -> Result<Built> {
+    let product = (bench.product)(scenario.product)?;
     let recipe = (bench.recipe)(board, &product)
         .with_context(|| format!("reading {}", product.display()))?;
     let build = |rootfs: &Path| (bench.build)(board, &product, rootfs);
@@ -202,5 +230,21 @@ fn build(bench: &Bench<'_>, board: &Board, product: &str, out: &Path) -> Result<
         build: &build,
         early: &|| (bench.early)(board),
     };
-    build_image(&request)
+    if scenario.start == Start::Memory {
+        let (image, options) = (build_image(&request)?, Options::default());
+        return Ok(Built { image, options });
+    }
+    let bootable = build_disk(&request, 0)?;
+    let boot_loader = match scenario.start {
+        Start::BootLoader => Some(boot_loader(&request)?),
+        Start::Disk | Start::Memory => None,
+    };
+    let options = Options {
+        append: bootable.append,
+        arguments: bootable.arguments,
+        boot_loader,
+        ..Options::default()
+    };
+    let image = bootable.image;
+    Ok(Built { image, options })
 }

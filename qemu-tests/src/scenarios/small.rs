@@ -1,6 +1,6 @@
 //! This file holds the scenarios of small products: the ways into and out of a running system.
 
-use super::{Boards, DOWN_WITHIN, Guest, Scenario};
+use super::{Boards, DOWN_WITHIN, Guest, Scenario, Start};
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ const MINIMAL: Scenario = Scenario {
     name: "",
     product: "minimal",
     boards: Boards::All,
+    start: Start::Memory,
     append: &[],
     reboots: false,
     body: |_| Ok(()),
