@@ -26,6 +26,8 @@ pub struct Board {
     pub triple: String,
     /// Debian's name of the architecture (`arm64`, `armhf`, `amd64`, ..).
     pub debian_arch: String,
+    /// The release of Debian that brings the architecture (`forky`); `None`: the machine's own does.
+    pub debian_suite: Option<String>,
     /// Largest page size of the board's kernels, in bytes; segments are aligned to it.
     pub page_bytes: u32,
     /// Further compiler options that suit the machine's CPU.
@@ -133,6 +135,7 @@ struct File {
     name: Spanned<String>,
     triple: Spanned<String>,
     debian_arch: String,
+    debian_suite: Option<String>,
     page_size: Spanned<u32>,
     #[serde(default)]
     rustflags: Vec<String>,
@@ -194,6 +197,7 @@ impl Board {
             name: file.name.into_inner(),
             triple: file.triple.into_inner(),
             debian_arch: file.debian_arch,
+            debian_suite: file.debian_suite,
             page_bytes: file.page_size.into_inner(),
             rustflags: file.rustflags,
             console: file.console.into_inner(),

@@ -41,24 +41,23 @@ impl Kernel {
     /// The packages cannot be had, or none or several kernels are among them.
     pub fn fetch(store: &Store, packages: &[String]) -> Result<Self> {
         let mut found = Vec::new();
+        let mut modules = Vec::new();
         for package in store.packages(packages)? {
-            let Ok(entries) = fs::read_dir(package.folder.join("boot")) else {
-                continue;
-            };
-            for entry in entries {
-                let path = entry?.path();
-                let name = path
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                if let Some(release) = name.strip_prefix("vmlinuz-") {
-                    found.push(Self {
-                        release: release.to_string(),
-                        modules: package.folder.join("lib/modules").join(release),
-                        image: path,
-                    });
-                }
+            for (release, image) in images(&package.folder) {
+                found.push(Self {
+                    modules: package.folder.join("lib/modules").join(&release),
+                    release,
+                    image,
+                });
+            }
+            modules.push(package.folder.join("usr/lib/modules"));
+        }
+        // From trixie's successor on, modules are a package of their own.
+        for kernel in &mut found {
+            let elsewhere = modules.iter().map(|folder| folder.join(&kernel.release));
+            let mut elsewhere = elsewhere.filter(|folder| folder.join("kernel").is_dir());
+            if let Some(folder) = elsewhere.next() {
+                kernel.modules = folder;
             }
         }
         match found.len() {
@@ -156,6 +155,26 @@ impl Kernel {
         };
         Ok(text.lines().map(name).collect())
     }
+}
+
+/// The kernels in an unpacked package, each with its release: `boot/vmlinuz-RELEASE`, or
+/// `usr/lib/modules/RELEASE/vmlinuz`.
+fn images(package: &Path) -> Vec<(String, PathBuf)> {
+    let names = |folder: PathBuf| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| {
+            (
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.path(),
+            )
+        })
+    };
+    let boot = names(package.join("boot"))
+        .filter_map(|(name, path)| Some((name.strip_prefix("vmlinuz-")?.to_string(), path)));
+    let beside = names(package.join("usr/lib/modules"))
+        .map(|(release, folder)| (release, folder.join("vmlinuz")))
+        .filter(|(_, image)| image.is_file());
+    boot.chain(beside).collect()
 }
 
 /// The text of `modules.dep` for modules in the order of [`Kernel::modules`]: where `modprobe`

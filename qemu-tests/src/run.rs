@@ -121,7 +121,11 @@ pub fn boot_loader(request: &Request<'_>) -> Result<PathBuf> {
 }
 
 fn assemble(request: &Request<'_>) -> Result<(Tree, Kernel, Image)> {
-    let store = Store::new(request.cache, &request.board.debian_arch);
+    let store = Store::new(
+        request.cache,
+        &request.board.debian_arch,
+        request.board.debian_suite.as_deref(),
+    );
     let kernel = Kernel::fetch(&store, &request.board.kernel.packages)
         .with_context(|| format!("the kernel of {}", request.board.name))?;
     let mut tree = image::root_file_system(&request.recipe, &store, &kernel)

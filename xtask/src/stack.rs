@@ -7,7 +7,10 @@
 //! has no recursion of its own, and the formatting machinery of `core` recurses only as deep as
 //! its arguments nest. It must never report a number when one of its two inputs is missing.
 
+mod decode;
+
 use anyhow::{Context, Result, bail};
+use decode::{fixed_width, indirect_riscv, indirect_thumb, indirect_x86, pairs_of};
 use object::{
     Architecture, Object, ObjectSection, ObjectSymbol, Relocation, RelocationFlags,
     RelocationTarget, SectionKind, SymbolIndex, SymbolKind,
@@ -240,7 +243,8 @@ fn is_call(machine: Architecture, r_type: u32, section: &object::Section, at: u6
     match machine {
         Architecture::Aarch64 => matches!(r_type, 282 | 283),
         Architecture::Arm => matches!(r_type, 1 | 10 | 28 | 29 | 30),
-        Architecture::Riscv64 => matches!(r_type, 17..=19),
+        // JAL, a pair of instructions, and the short jump that the linker makes of one.
+        Architecture::Riscv64 => matches!(r_type, 17..=19 | 45),
         Architecture::X86_64 => {
             // A call or jump has its opcode just before the displacement that is relocated.
             let opcode = at.checked_sub(section.address() + 1).and_then(|offset| {
@@ -269,7 +273,7 @@ fn find_indirect_calls(elf: &object::File, functions: &mut BTreeMap<u64, Functio
                 found.extend(indirect_thumb(data, start));
                 found
             }
-            Architecture::Riscv64 => bail!("indirect calls of RISC-V code are not decoded yet"),
+            Architecture::Riscv64 => indirect_riscv(data, start, &pairs_of(&section)),
             other => bail!("no decoder for {other:?} code"),
         };
         for address in addresses {
@@ -281,44 +285,6 @@ fn find_indirect_calls(elf: &object::File, functions: &mut BTreeMap<u64, Functio
         }
     }
     Ok(())
-}
-
-fn fixed_width(data: &[u8], start: u64, is_indirect: impl Fn(u32) -> bool) -> Vec<u64> {
-    let words = data
-        .chunks_exact(4)
-        .map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]));
-    (start..)
-        .step_by(4)
-        .zip(words)
-        .filter(|(_, word)| is_indirect(*word))
-        .map(|(a, _)| a)
-        .collect()
-}
-
-/// `blx register`, and `bx register` but for the return through lr.
-fn indirect_thumb(data: &[u8], start: u64) -> Vec<u64> {
-    let halves = data
-        .chunks_exact(2)
-        .map(|half| u16::from_le_bytes([half[0], half[1]]));
-    (start..)
-        .step_by(2)
-        .zip(halves)
-        .filter(|(_, half)| half & 0xff07 == 0x4700 && half & 0xfff8 != 0x4770)
-        .map(|(address, _)| address)
-        .collect()
-}
-
-/// A jump through a table with an index is a `match`, not a call.
-fn indirect_x86(data: &[u8], start: u64) -> Vec<u64> {
-    let decoder = iced_x86::Decoder::with_ip(64, data, start, iced_x86::DecoderOptions::NONE);
-    decoder
-        .into_iter()
-        .filter(|i| {
-            let is_match = i.memory_index() != iced_x86::Register::None;
-            i.is_call_near_indirect() || i.is_jmp_near_indirect() && !is_match
-        })
-        .map(|i| i.ip())
-        .collect()
 }
 
 /// The most expensive walk from `entry` through the graph of cycles, each cycle counted once.

@@ -52,8 +52,8 @@ pub(super) struct Apt {
 }
 
 impl Apt {
-    /// Writes the private configuration below `folder`.
-    pub(super) fn new(folder: &Path, arch: &str) -> Result<Self> {
+    /// Writes the private configuration below `folder`; `suite`: another release than the machine's.
+    pub(super) fn new(folder: &Path, arch: &str, suite: Option<&str>) -> Result<Self> {
         let folder = fs::canonicalize(folder)
             .with_context(|| format!("cannot find {}", folder.display()))?
             .join("apt");
@@ -62,7 +62,7 @@ impl Apt {
             fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         }
         let machine = Machine::read()?;
-        let sources = machine.copy_sources(&folder.join("sources"))?;
+        let sources = machine.copy_sources(&folder.join("sources"), suite)?;
         let conf = machine.configuration(&folder, arch);
         write_if_changed(&folder.join("apt.conf"), &conf)?;
         write_if_changed(&folder.join("preferences"), settings::PREFERENCES)?;

@@ -19,6 +19,7 @@ use crate::progress::{Step, say};
 #[derive(Debug)]
 pub struct Store {
     arch: String,
+    suite: Option<String>,
     folder: PathBuf,
 }
 
@@ -56,11 +57,13 @@ impl Choice {
 }
 
 impl Store {
-    /// The store for `arch` (`arm64`, `armhf`, `amd64`) below the folder `cache`.
+    /// The store for `arch` (`arm64`, `armhf`, `amd64`) below the folder `cache`. With a `suite`,
+    /// packages are of that release of Debian instead of the machine's own.
     #[must_use]
-    pub fn new(cache: &Path, arch: &str) -> Self {
+    pub fn new(cache: &Path, arch: &str, suite: Option<&str>) -> Self {
         Self {
             arch: arch.to_string(),
+            suite: suite.map(str::to_string),
             folder: cache.join("debian").join(arch),
         }
     }
@@ -81,7 +84,7 @@ impl Store {
         fs::create_dir_all(self.folder.join("packages"))
             .with_context(|| format!("cannot create {}", self.folder.display()))?;
         let _lock = self.lock()?;
-        let apt = Apt::new(&self.folder, &self.arch)?;
+        let apt = Apt::new(&self.folder, &self.arch, self.suite.as_deref())?;
         let mut names = names.to_vec();
         names.sort();
         names.dedup();
@@ -224,7 +227,7 @@ mod tests {
     #[test]
     fn an_architecture_that_debian_does_not_have_is_told_clearly() {
         let cache = tempfile::tempdir().expect("a folder");
-        let store = Store::new(cache.path(), "pdp11");
+        let store = Store::new(cache.path(), "pdp11", None);
         let error = store
             .packages(&["busybox-static".to_string()])
             .expect_err("no pdp11");

@@ -54,8 +54,9 @@ impl Machine {
         })
     }
 
-    /// Copies the machine's sources without their limits to some architectures; returns all text.
-    pub(super) fn copy_sources(&self, target: &Path) -> Result<String> {
+    /// Copies the machine's sources without their limits to some architectures, and of another
+    /// release where `suite` names one; returns all text.
+    pub(super) fn copy_sources(&self, target: &Path, suite: Option<&str>) -> Result<String> {
         let mut files = vec![self.list.clone()];
         if let Ok(entries) = fs::read_dir(&self.parts) {
             files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
@@ -79,10 +80,16 @@ impl Machine {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            let text = if end == "list" {
+            let is_list = end == "list";
+            let text = if is_list {
                 any_arch_list(&text)
             } else {
                 any_arch_deb822(&text)
+            };
+            let text = match suite {
+                Some(suite) if is_list => of_suite_list(&text, suite),
+                Some(suite) => of_suite_deb822(&text, suite),
+                None => text,
             };
             let name = format!("{index}.{end}");
             write_if_changed(&target.join(&name), &text)?;
@@ -175,6 +182,50 @@ fn any_arch_deb822(text: &str) -> String {
     result
 }
 
+/// One-line sources with another release; those of updates (`bookworm-updates`) are left out.
+fn of_suite_list(text: &str, suite: &str) -> String {
+    let mut result = String::new();
+    for line in text.lines() {
+        // deb [options] address release component..
+        let options_end = line.find(']').map_or(0, |at| at + 1);
+        let (options, rest) = line.split_at(options_end);
+        let mut words: Vec<&str> = rest.split_whitespace().collect();
+        let at = if options.is_empty() { 2 } else { 1 };
+        match words.get_mut(at) {
+            Some(release) if !release.contains('-') => *release = suite,
+            _ => continue,
+        }
+        result.push_str(&format!("{options} {}\n", words.join(" ")));
+    }
+    result
+}
+
+/// The same in deb822 form.
+fn of_suite_deb822(text: &str, suite: &str) -> String {
+    let mut result = String::new();
+    for stanza in text.split("\n\n") {
+        let is_suites = |line: &&str| line.to_ascii_lowercase().starts_with("suites:");
+        let suites = stanza.lines().find(is_suites).unwrap_or_default();
+        if !suites
+            .split_whitespace()
+            .skip(1)
+            .any(|name| !name.contains('-'))
+        {
+            continue;
+        }
+        for line in stanza.lines().filter(|line| !line.is_empty()) {
+            let line = if is_suites(&line) {
+                format!("Suites: {suite}\n")
+            } else {
+                format!("{line}\n")
+            };
+            result.push_str(&line);
+        }
+        result.push('\n');
+    }
+    result
+}
+
 /// Writes a file unless it says the same already.
 pub(super) fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).is_ok_and(|old| old == text) {
@@ -186,6 +237,22 @@ pub(super) fn write_if_changed(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_release_replaces_the_machines_and_has_no_updates() {
+        let list = "# x\ndeb http://a bookworm main\ndeb [signed-by=/k] http://a bookworm main\n\
+                    deb http://a bookworm-updates main\n";
+        assert_eq!(
+            of_suite_list(list, "forky"),
+            " deb http://a forky main\ndeb [signed-by=/k] http://a forky main\n"
+        );
+        let sources = "Types: deb\n# y\nSuites: bookworm bookworm-updates\nComponents: main\n\n\
+                       Types: deb\nSuites: bookworm-security\n";
+        assert_eq!(
+            of_suite_deb822(sources, "forky"),
+            "Types: deb\n# y\nSuites: forky\nComponents: main\n\n"
+        );
+    }
 
     #[test]
     fn a_source_loses_only_its_limit_to_architectures() {
