@@ -26,7 +26,7 @@ pub struct Board {
     pub triple: String,
     /// Debian's name of the architecture (`arm64`, `armhf`, `amd64`, ..).
     pub debian_arch: String,
-    /// The release of Debian that brings the architecture (`forky`); `None`: the machine's own does.
+    /// The release of Debian that brings the architecture, if this machine's own does not.
     pub debian_suite: Option<String>,
     /// Largest page size of the board's kernels, in bytes; segments are aligned to it.
     pub page_bytes: u32,

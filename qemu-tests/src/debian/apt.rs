@@ -52,7 +52,7 @@ pub(super) struct Apt {
 }
 
 impl Apt {
-    /// Writes the private configuration below `folder`; `suite`: another release than the machine's.
+    /// Writes the private configuration below `folder`, for another release if `suite` names one.
     pub(super) fn new(folder: &Path, arch: &str, suite: Option<&str>) -> Result<Self> {
         let folder = fs::canonicalize(folder)
             .with_context(|| format!("cannot find {}", folder.display()))?

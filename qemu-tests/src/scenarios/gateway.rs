@@ -10,7 +10,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 const GATEWAY: Scenario = Scenario {
     name: "",
     product: "gateway",
-    boards: Boards::All,
+    boards: Boards::Native,
     start: Start::Memory,
     append: &[],
     reboots: false,

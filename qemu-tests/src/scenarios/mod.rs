@@ -78,6 +78,8 @@ pub(crate) enum Start {
 pub(crate) enum Boards {
     /// Every board.
     All,
+    /// Those whose packages are of the machine's own release of Debian.
+    Native,
     /// The ARM boards.
     Arm,
     /// Boards whose disk a boot loader can boot.
@@ -98,6 +100,7 @@ impl Boards {
     fn has(self, board: &Board) -> bool {
         match self {
             Self::All => true,
+            Self::Native => board.debian_suite.is_none(),
             Self::Arm => board.debian_arch.starts_with("arm"),
             Self::WithBootLoader => {
                 let disk = board.disk.as_ref();

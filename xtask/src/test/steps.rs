@@ -53,7 +53,10 @@ pub fn all() -> Result<Vec<Step>> {
 /// Everything that boots.
 fn boots() -> Result<Vec<Step>> {
     let mut steps = Vec::new();
-    for board in house::boards()? {
+    let (foreign, native): (Vec<Board>, Vec<Board>) = house::boards()?
+        .into_iter()
+        .partition(|board| board.debian_suite.is_some());
+    for board in native.iter().cloned() {
         let name = format!("boot: the gateway on {}", board.name);
         steps.push(Step::slow(name, move || {
             succeeds(&[
@@ -85,13 +88,33 @@ fn boots() -> Result<Vec<Step>> {
         let product = "examples/acme-firmware/product.toml";
         succeeds(&["run", "--once", "--product", product])
     }));
-    for board in house::boards()? {
+    for board in native {
         let name = format!("scenarios on {}", board.name);
         steps.push(Step::slow(name, move || {
             succeeds(&["scenarios", "--board", &board.name])
         }));
     }
+    for board in foreign {
+        let name = format!("boot and scenarios on {}", board.name);
+        steps.push(Step::slow(name, move || foreign_board(&board)));
+    }
     Ok(steps)
+}
+
+/// A board whose packages are of a Debian release in the making: a day on which that has no
+/// installable kernel is no failure of ours.
+fn foreign_board(board: &Board) -> Result<Outcome> {
+    let args = ["--product", "minimal", "--board", &board.name];
+    let image = process::output(&mut ourselves(&[&["image"], &args[..]].concat())?)?;
+    let words = String::from_utf8_lossy(&image.stderr);
+    let is_apt = |line: &&str| line.contains("apt cannot") || line.contains("apt finds no");
+    if !image.status.success()
+        && let Some(line) = words.lines().rfind(is_apt)
+    {
+        return Ok(Outcome::Skipped(line.to_string()));
+    }
+    succeeds(&[&["run", "--once"], &args[..]].concat())?;
+    succeeds(&["scenarios", "--board", &board.name])
 }
 
 fn rules() -> Result<Outcome> {
