@@ -110,7 +110,11 @@ pub fn boot_loader(request: &Request<'_>) -> Result<PathBuf> {
     let loader = disk
         .and_then(|disk| disk.boot_loader.as_ref())
         .with_context(|| format!("{} has no boot loader", request.board.name))?;
-    let store = Store::new(request.cache, &request.board.debian_arch);
+    let store = Store::new(
+        request.cache,
+        &request.board.debian_arch,
+        request.board.debian_suite.as_deref(),
+    );
     let packages = store.packages(std::slice::from_ref(&loader.package))?;
     let mut files = packages
         .iter()
