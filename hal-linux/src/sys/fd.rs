@@ -74,6 +74,7 @@ impl AsFd for Fd {
 }
 
 impl Drop for Fd {
+    #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: there is no pointer; nobody uses the descriptor after its owner.
         unsafe { syscall(abi::__NR_close, [usize::from(self.0), 0, 0, 0, 0]) };
