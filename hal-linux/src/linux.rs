@@ -18,6 +18,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::event::Errno;
 use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
+use init_core::text::index;
 use init_core::time::Instant;
 use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Signal};
 use rustix::fd::AsFd;
@@ -321,9 +322,7 @@ fn fill_standard_descriptors() {
 /// The number of a line like `RssAnon: 40 kB`, if it is memory that only this program has.
 fn resident(line: &[u8]) -> Option<u32> {
     let mut fields = Fields::of(line).filter(|field| !field.is_empty());
-    if !matches!(fields.next()?, b"RssAnon:" | b"RssShmem:") {
-        return None;
-    }
+    index("RssAnon: RssShmem: ", fields.next()?)?;
     number(fields.next()?, 10)
 }
 
