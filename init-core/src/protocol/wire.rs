@@ -57,6 +57,7 @@ impl<'f, 'b> Wire<'f, 'b> {
     }
 
     /// Remembers the first problem; nothing more is read.
+    #[inline(never)]
     fn fail(&mut self, problem: Problem) {
         self.problem = self.problem.or(Some(problem));
     }
