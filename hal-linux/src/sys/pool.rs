@@ -38,14 +38,15 @@ pub(super) struct Place {
     job: UnsafeCell<MaybeUninit<Job>>,
 }
 
-static PLACES: Once<[Place; PLACE_COUNT]> = {
-    const FREE: Place = Place {
-        stack: Stack(UnsafeCell::new([MaybeUninit::uninit(); STACK_BYTES])),
-        child: AtomicU32::new(0),
-        job: UnsafeCell::new(MaybeUninit::uninit()),
-    };
-    Once::new([FREE; PLACE_COUNT])
-};
+static PLACES: Once<[Place; PLACE_COUNT]> = Once::new(
+    [const {
+        Place {
+            stack: Stack(UnsafeCell::new([MaybeUninit::uninit(); STACK_BYTES])),
+            child: AtomicU32::new(0),
+            job: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }; PLACE_COUNT],
+);
 
 /// The places.
 #[derive(Debug)]
@@ -118,7 +119,8 @@ fn address<T>(pointer: *mut T) -> u64 {
 
 /// The child's first function, on its own stack.
 pub(super) extern "C" fn enter(place: &Place) -> ! {
-    let job = place.job.get();
-    // SAFETY: `Pool::start` wrote it, and leaves the place alone as long as the child has it.
-    child::run(unsafe { (*job).assume_init_ref() })
+    // SAFETY: `Pool::start` leaves the place alone as long as the child has it.
+    let job = unsafe { &*place.job.get() };
+    // SAFETY: `Pool::start` wrote it before it made the child.
+    child::run(unsafe { job.assume_init_ref() })
 }
