@@ -155,6 +155,8 @@ mod tests {
         for (path, wanted) in [
             ("/usr/bin/su", "Mode:  04755"),
             ("/dev/console", "Device major/minor number: 05:01"),
+            ("/usr/bin/su", "ctime: 0x5e0be100"),
+            ("/usr/bin", "crtime: 0x5e0be100"),
             ("/tmp", "Mode:  01777"),
             ("/usr/sbin/sctl", "Fast link dest: \"/init\""),
             ("\"/etc/with space\"", "User:     0   Group:     0"),

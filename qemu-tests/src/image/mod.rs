@@ -158,7 +158,7 @@ pub fn write_disk(
     )?;
     tree.put_file(BOOT_KERNEL, 0o644, &kernel.image)?;
     tree.put_file(BOOT_INITRAMFS, 0o644, &initramfs)?;
-    let line = [&[board.kernel.append.clone()], &append[..]]
+    let line = [std::slice::from_ref(&board.kernel.append), &append[..]]
         .concat()
         .join(" ");
     tree.put_bytes("boot/extlinux/extlinux.conf", 0o644, boot_entry(&line));
