@@ -11,10 +11,14 @@ use init_core::report::{LINE_BYTES_MAX, Line};
 use linux_raw_sys::general as abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::FileType;
 use rustix::io::Errno as Os;
 
 /// Bytes kept for a console that is slower than we are: about 40 lines, 0.2 s at 115 200 baud.
 const KEPT_BYTES_MAX: usize = 2_048;
+
+/// How the console is opened: nothing of it may ever make us wait, or become our terminal.
+const WITHOUT_WAITING: u32 = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
 
 /// What the console has not taken yet.
 pub(crate) type Kept = Bytes<KEPT_BYTES_MAX>;
@@ -23,8 +27,10 @@ pub(crate) type Kept = Bytes<KEPT_BYTES_MAX>;
 #[derive(Debug)]
 pub struct Console {
     device: Option<Fd>,
-    /// The device is what we were started with: others may have made writing to it wait.
-    is_shared: bool,
+    /// The device is what we were started with; the console's own takes its place.
+    is_output: bool,
+    /// Writing to the device can wait, so that its room is looked at before.
+    may_wait: bool,
     kept: &'static mut Kept,
     dropped_lines: u32,
 }
@@ -33,9 +39,11 @@ impl Console {
     /// Opens the console. A device that cannot be opened is no error: there is nobody to tell.
     /// In a container the console is what we were started with, where its log is collected.
     pub(crate) fn open(path: &CStr, in_container: bool, kept: &'static mut Kept) -> Self {
+        let own = output_without_waiting();
         let mut console = Self {
-            device: duplicate_of_output(),
-            is_shared: true,
+            may_wait: own.is_none(),
+            device: own.or_else(|| fd::duplicate(Fd::OUTPUT).ok()),
+            is_output: true,
             kept,
             dropped_lines: 0,
         };
@@ -47,12 +55,12 @@ impl Console {
 
     /// Opens the device, unless that has been done.
     pub fn open_device(&mut self, path: &CStr) {
-        let flags = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
-        if self.is_shared
-            && let Ok(device) = fd::open(path, flags, 0)
+        if self.is_output
+            && let Ok(device) = fd::open(path, WITHOUT_WAITING, 0)
         {
             self.device = Some(device);
-            self.is_shared = false;
+            self.is_output = false;
+            self.may_wait = false;
         }
     }
 
@@ -95,7 +103,7 @@ impl Console {
 
     /// Writes what the device takes now; how much that was. A device that is gone takes all.
     fn send(&self, device: &Fd, bytes: &[u8]) -> usize {
-        if self.is_shared && !has_room(device) {
+        if self.may_wait && !has_room(device) {
             return 0;
         }
         match rustix::io::write(device, bytes) {
@@ -124,7 +132,7 @@ impl Console {
     }
 }
 
-/// Whether a line can be written without waiting. (A pipe with room has room for 4096 bytes.)
+/// Whether a line can be written without waiting: true of files, and of sockets with room.
 fn has_room(device: &Fd) -> bool {
     let at_once = Timespec {
         tv_sec: 0,
@@ -134,9 +142,15 @@ fn has_room(device: &Fd) -> bool {
     matches!(poll(&mut looked_at, Some(&at_once)), Ok(1..))
 }
 
-/// Where there is no console device (a container), what we were given as standard output.
-fn duplicate_of_output() -> Option<Fd> {
-    fd::duplicate(Fd::OUTPUT).ok()
+/// What we were given as standard output, opened once more, so that not waiting is ours alone and
+/// no service's. A terminal says that it has room when it has too little for a line, and then
+/// waits. Files stay as they are: who opens one again writes over what others wrote.
+fn output_without_waiting() -> Option<Fd> {
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(Fd::OUTPUT).ok()?.st_mode);
+    if !matches!(kind, FileType::Fifo | FileType::CharacterDevice) {
+        return None;
+    }
+    fd::open(c"/proc/self/fd/1", WITHOUT_WAITING, 0).ok()
 }
 
 impl embedded_io::ErrorType for Console {

@@ -240,17 +240,17 @@ impl EventSource for Linux {
             }
             // Exits that are left in the kernel wait until the others have had a look.
             let at_once = self.waiting.reap || !self.waiting.queue.is_empty();
-            let until = until.into_iter().chain(self.resume_accepting()).min();
-            self.waiting.arm(until);
-            self.watch_console();
-            self.look(at_once);
+            self.sleep(until, at_once);
         }
     }
 }
 
 impl Linux {
-    /// Sleeps until something happens, unless `at_once`, and takes it in.
-    fn look(&mut self, at_once: bool) {
+    /// Sleeps until something happens or the time has come, unless `at_once`, and takes it in.
+    pub(crate) fn sleep(&mut self, until: Option<Instant>, at_once: bool) {
+        let until = until.into_iter().chain(self.resume_accepting()).min();
+        self.waiting.arm(until);
+        self.watch_console();
         let zero = epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),

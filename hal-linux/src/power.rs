@@ -15,14 +15,6 @@ use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::{Pid, WaitOptions};
 use rustix::system::{RebootCommand, reboot};
-use rustix::thread::clock_nanosleep_relative;
-use rustix::time::{ClockId, Timespec};
-
-/// Between two looks whether the last child has ended.
-const LOOK_AGAIN: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 1_000_000,
-};
 
 /// Rounds of unmounting: each can free what the next detaches (a loop device, say).
 const ROUND_COUNT_MAX: usize = 8;
@@ -85,9 +77,10 @@ fn helper(work: fn()) -> Option<Pid> {
 }
 
 impl Linux {
+    /// Sleeps until the helpers have ended or time is up, whichever comes first. Whatever else
+    /// happens is taken in and has no consequence any more.
     fn wait_for(&mut self, helpers: &mut [Option<Pid>], deadline: Instant) {
         while self.now() < deadline {
-            self.console.drain();
             for helper in &mut *helpers {
                 *helper = helper.filter(|pid| {
                     matches!(
@@ -99,7 +92,7 @@ impl Linux {
             if helpers.iter().all(Option::is_none) {
                 return;
             }
-            let _ = clock_nanosleep_relative(ClockId::Monotonic, &LOOK_AGAIN);
+            self.sleep(Some(deadline), false);
         }
     }
 }

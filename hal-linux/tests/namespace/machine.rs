@@ -2,7 +2,9 @@
 //!
 //! It waits for events, each with a limit; a machine that is dropped is killed with all it runs.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -19,7 +21,8 @@ const PROGRAM: &str = "SYSMASTER_NAMESPACE_INIT";
 pub struct Machine {
     /// `unshare`, whose only child is process 1.
     outside: Child,
-    lines: Receiver<String>,
+    /// The console, if anybody reads it.
+    lines: Option<Receiver<String>>,
     seen: Vec<String>,
 }
 
@@ -57,8 +60,20 @@ impl Machine {
 
     /// Boots by way of `first` with these arguments of process 1.
     pub fn boot_with(first: &[&str], arguments: &[&str]) -> Option<Self> {
-        let program = program()?;
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        let mut machine = Self::start(&writer.into(), first, arguments)?;
+        machine.read_from(File::from(OwnedFd::from(reader)));
+        Some(machine)
+    }
+
+    /// Boots to a target with this console; nobody reads it before [`Self::read_from`].
+    pub fn boot_unread(console: &OwnedFd, target: &str) -> Option<Self> {
+        Self::start(console, &[], &[&format!("sysmaster.target={target}")])
+    }
+
+    fn start(console: &OwnedFd, first: &[&str], arguments: &[&str]) -> Option<Self> {
+        let program = program()?;
+        let another = || console.try_clone().expect("descriptors are left");
         let outside = Command::new("unshare")
             .args(["--pid", "--fork", "--mount", "--uts", "--net", "--ipc"])
             .args(["--mount-proc", "--kill-child", "--"])
@@ -66,11 +81,21 @@ impl Machine {
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(writer.try_clone().expect("a pipe has two ends"))
-            .stderr(writer)
+            .stdout(another())
+            .stderr(another())
             .spawn()
             .expect("unshare starts: it is part of util-linux, and needs root");
+        Some(Self {
+            outside,
+            lines: None,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Reads the console from now on.
+    pub fn read_from(&mut self, reader: File) {
         let (sender, lines) = channel();
+        self.lines = Some(lines);
         std::thread::spawn(move || {
             for line in BufReader::new(reader).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
@@ -78,11 +103,6 @@ impl Machine {
                 }
             }
         });
-        Some(Self {
-            outside,
-            lines,
-            seen: Vec::new(),
-        })
     }
 
     /// Waits for a line that contains the text; returns it.
@@ -90,7 +110,8 @@ impl Machine {
         let end = Instant::now() + LIMIT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            let lines = self.lines.as_ref().expect("somebody reads the console");
+            match lines.recv_timeout(left) {
                 Ok(line) => {
                     self.seen.push(line.clone());
                     if line.contains(text) {
@@ -212,17 +233,20 @@ impl Machine {
     /// Waits for the end. The rest of the console is read.
     pub fn end(&mut self) -> End {
         let end = Instant::now() + LIMIT;
-        while let Ok(line) = self
-            .lines
-            .recv_timeout(end.saturating_duration_since(Instant::now()))
-        {
-            self.seen.push(line);
+        if let Some(lines) = &self.lines {
+            let left = || end.saturating_duration_since(Instant::now());
+            while let Ok(line) = lines.recv_timeout(left()) {
+                self.seen.push(line);
+            }
         }
-        assert!(
-            Instant::now() < end,
-            "no end; the console:\n{}",
-            self.console()
-        );
+        while matches!(self.outside.try_wait(), Ok(None)) {
+            assert!(
+                Instant::now() < end,
+                "no end; the console:\n{}",
+                self.console()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let status = self.outside.wait().expect("it is our child");
         // unshare ends as its child did: by the signal, or with the shell's number for it.
         match (status.signal(), status.code()) {

@@ -1,6 +1,7 @@
 //! This file tests process 1 as a black box: in namespaces of its own, by its console, its control
 //! tool and its end. Real kernel, real processes; `product.toml` says what runs.
 
+mod console;
 mod control;
 mod machine;
 mod restless;
