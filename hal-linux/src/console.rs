@@ -71,7 +71,7 @@ impl Console {
 
     /// Whether it is the device, which a child can open for itself.
     pub fn is_device(&self) -> bool {
-        !self.is_shared
+        !self.is_output
     }
 
     /// Whether something waits for the device to take it.

@@ -16,6 +16,7 @@ use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
+use init_core::report;
 use init_core::time::{Duration, Instant};
 use linux_raw_sys::net;
 use rustix::fd::AsFd;
@@ -113,21 +114,25 @@ impl Control {
 impl Linux {
     /// Makes the socket where there is none. Called when a set-up step may have changed what
     /// `/run` is; quick and silent when all is well.
-    pub(crate) fn ensure_listening(&mut self) {
+    pub(crate) fn ensure_listening(&mut self) -> Result<(), Cause> {
         let found = rustix::fs::lstat(PATH).ok().map(|stat| identity(&stat));
         if found.is_some() && found == self.control.bound {
-            return;
+            return Ok(());
         }
-        // /run may not be writable yet; the next set-up step is followed by another attempt.
-        if let Ok((listener, bound)) = listen()
-            && self
-                .waiting
-                .watch(listener.as_fd(), Source::Listener)
-                .is_ok()
-        {
-            self.control.listener = Some(listener);
-            self.control.bound = Some(bound);
-        }
+        let (listener, bound) = listen()?;
+        self.waiting.watch(listener.as_fd(), Source::Listener)?;
+        self.control.listener = Some(listener);
+        self.control.bound = Some(bound);
+        Ok(())
+    }
+
+    /// Says that the machine boots without its control socket, and why.
+    pub(crate) fn tell_deaf(&mut self, Cause(error): Cause) {
+        let now = self.now();
+        report::write_line(&mut self.console, now, &|line| {
+            line.text("no control socket: ").bytes(PATH.to_bytes());
+            line.text(": ").errno(error);
+        });
     }
 
     pub(crate) fn accept(&mut self) {

@@ -20,9 +20,10 @@ use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
 use init_core::text::index;
 use init_core::time::Instant;
-use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Signal};
+use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, SetupOp, Signal};
 use rustix::fd::AsFd;
 use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::system::{RebootCommand, reboot};
 
 /// Memory for as many units as the manifest has. A board keeps one in a static.
@@ -101,6 +102,7 @@ impl Linux {
         storage: &'static mut Storage<UNITS>,
         buffers: &'static mut Buffers,
     ) -> Result<Self, Errno> {
+        ensure_descriptors(UNITS);
         fill_standard_descriptors();
         let waiting = Waiting::new()?;
         let kernel = Kernel::probe();
@@ -123,7 +125,8 @@ impl Linux {
             null: false,
             words: SharedWords::new(UNITS.saturating_mul(4))?,
         };
-        linux.ensure_listening();
+        // /run may not be usable yet; each set-up step is followed by another attempt.
+        let _ = linux.ensure_listening();
         linux.ensure_null();
         Ok(linux)
     }
@@ -136,8 +139,15 @@ impl Linux {
     /// A set-up step may have made `/run` usable, or covered it.
     pub(crate) fn after_exit(&mut self, child: Child) {
         let unit = self.manifest.unit(child.unit);
-        if unit.is_some_and(|unit| matches!(unit.start, Program::Setup(_))) {
-            self.ensure_listening();
+        if let Some(Program::Setup(ops)) = unit.map(|unit| unit.start) {
+            let mounts = |op: &SetupOp| matches!(op, SetupOp::Mount { .. });
+            let listening = self.ensure_listening();
+            if let Err(cause) = listening
+                && !ops.iter().any(mounts)
+            {
+                // All is mounted, and nothing that comes later makes it possible.
+                self.tell_deaf(cause);
+            }
             if !self.in_container && !self.waiting.watches_console() {
                 // The device may not have been there before.
                 self.console.open_device(self.manifest.console);
@@ -303,6 +313,25 @@ impl Platform for Linux {
             }
         }
         sum
+    }
+}
+
+/// Descriptors that process 1 has besides one for each unit that is starting: standard ones, what
+/// it waits with, the console, the control socket and its clients, a new pipe.
+const DESCRIPTOR_COUNT_MIN: u64 = 32;
+
+/// Raises our limit of open descriptors if we were started with one that we cannot live with.
+fn ensure_descriptors(unit_count: usize) {
+    let units = u64::try_from(unit_count).unwrap_or(u64::MAX);
+    let needed = DESCRIPTOR_COUNT_MIN.saturating_add(units);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < needed) {
+        let new = Rlimit {
+            current: Some(needed),
+            maximum: maximum.map(|maximum| maximum.max(needed)),
+        };
+        // Refused without the right to; then we try with what there is.
+        let _ = setrlimit(Resource::Nofile, new);
     }
 }
 

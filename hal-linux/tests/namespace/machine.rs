@@ -225,9 +225,14 @@ impl Machine {
         );
     }
 
+    /// The root directory inside, as seen from outside.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.pid()))
+    }
+
     /// The control socket, as seen from outside.
     pub fn socket(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root", self.pid())).join("run/sysmaster/control")
+        self.root().join("run/sysmaster/control")
     }
 
     /// Waits for the end. The rest of the console is read.

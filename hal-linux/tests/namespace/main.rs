@@ -5,7 +5,9 @@ mod console;
 mod control;
 mod machine;
 mod restless;
+mod scarce;
 mod signals;
+mod stalled;
 
 use machine::{End, Machine};
 

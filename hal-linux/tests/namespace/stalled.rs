@@ -1,0 +1,127 @@
+//! This file puts programs on a file system that never answers: its server takes the requests and
+//! then does nothing. More services than any pool of stacks has places lie on it.
+
+use crate::boot;
+use crate::machine::{End, Machine};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// FUSE_INIT, and the sizes of `struct fuse_in_header`, `fuse_out_header` and `fuse_init_out`.
+const INIT: u32 = 26;
+const IN_HEADER_BYTES: usize = 40;
+const OUT_HEADER_BYTES: usize = 16;
+const INIT_OUT_BYTES: usize = 64;
+
+/// The server of such a file system. When it is dropped, the kernel gives up all requests.
+struct Silence {
+    over: Arc<AtomicBool>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Silence {
+    /// Mounts at a machine's `/mnt`; `None`, said loudly, where there is no FUSE.
+    fn at_mnt_of(machine: &Machine) -> Option<Self> {
+        let Ok(device) = File::options().read(true).write(true).open("/dev/fuse") else {
+            eprintln!("SKIPPED: /dev/fuse cannot be opened; `modprobe fuse` as root brings it");
+            return None;
+        };
+        let options = "fd=0,rootmode=40000,user_id=0,group_id=0";
+        let mounted = Command::new("nsenter")
+            .args(["--target", &machine.pid().to_string(), "--mount", "--"])
+            .args([
+                "mount", "-i", "-t", "fuse", "-o", options, "silence", "/mnt",
+            ])
+            .stdin(device.try_clone().expect("descriptors are left"))
+            .status();
+        assert!(mounted.expect("nsenter starts").success(), "cannot mount");
+        let over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&over);
+        let server = std::thread::spawn(move || serve(device, &told));
+        Some(Self {
+            over,
+            server: Some(server),
+        })
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(server) = self.server.take() {
+            let _ = server.join();
+        }
+    }
+}
+
+/// Answers the first request, without which nothing works, and reads all others.
+fn serve(mut device: File, over: &AtomicBool) {
+    let mut request = vec![0; 1 << 17];
+    let pause = Timespec {
+        tv_sec: 0,
+        tv_nsec: 20_000_000,
+    };
+    while !over.load(Ordering::Relaxed) {
+        let mut looked_at = [PollFd::new(&device, PollFlags::IN)];
+        if !matches!(poll(&mut looked_at, Some(&pause)), Ok(1..)) {
+            continue;
+        }
+        let Ok(count) = device.read(&mut request) else {
+            return;
+        };
+        let is_first = request[4..8] == INIT.to_ne_bytes();
+        if count < IN_HEADER_BYTES || !is_first {
+            // Read, and never answered: from here on not even SIGKILL ends who asked.
+            continue;
+        }
+        let mut answer = [0; OUT_HEADER_BYTES + INIT_OUT_BYTES];
+        let length = u32::try_from(answer.len()).expect("it is small");
+        answer[..4].copy_from_slice(&length.to_ne_bytes());
+        answer[8..16].copy_from_slice(&request[8..16]);
+        // The version that the kernel speaks, and the largest write.
+        answer[16..24].copy_from_slice(&request[40..48]);
+        answer[36..40].copy_from_slice(&4_096_u32.to_ne_bytes());
+        device.write_all(&answer).expect("the kernel takes it");
+    }
+}
+
+#[test]
+fn programs_on_a_file_system_that_never_answers_delay_nobody() {
+    let mut machine = boot!("idle");
+    machine.wait_for("boot: idle reached");
+    let Some(silence) = Silence::at_mnt_of(&machine) else {
+        return;
+    };
+    // Asked for without waiting: eleven services begin, none gets as far as its program.
+    machine.inside("/proc/1/exe --no-wait start silence");
+    // Nothing waits for them: neither another service nor a client.
+    assert!(machine.sctl(&["restart", "sleeper"]).status.success());
+    machine.wait_for("after all: runs");
+    let list = machine.sctl(&["list"]);
+    assert!(
+        list.status.success(),
+        "{}",
+        String::from_utf8_lossy(&list.stderr)
+    );
+    for number in 1..=8 {
+        let given_up = format!("stalled@{number}: does not die of SIGKILL, given up");
+        assert!(
+            machine.console().contains(&given_up),
+            "{}",
+            machine.console()
+        );
+    }
+    assert!(machine.sctl(&["restart", "sleeper"]).status.success());
+    // No second instance beside one that is stuck.
+    assert!(!machine.sctl(&["start", "stalled@3"]).status.success());
+    machine.signal(15);
+    machine.wait_for("power-off: all stopped");
+    assert!(!machine.console().contains("shutdown took too long"));
+    // The kernel ends a namespace when all its processes are gone. (A machine just goes off.)
+    drop(silence);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
