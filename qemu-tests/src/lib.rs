@@ -9,6 +9,7 @@ pub mod console;
 pub mod debian;
 pub mod expect;
 pub mod image;
+pub mod keeper;
 pub mod kernel;
 pub mod machine;
 pub mod progress;

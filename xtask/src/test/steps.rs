@@ -88,6 +88,10 @@ fn boots() -> Result<Vec<Step>> {
         let product = "examples/acme-firmware/product.toml";
         succeeds(&["run", "--once", "--product", product])
     }));
+    for board in native.iter().cloned() {
+        let name = format!("boot: the keeper on {}", board.name);
+        steps.push(Step::slow(name, move || keeper(&board)));
+    }
     for board in native {
         let name = format!("scenarios on {}", board.name);
         steps.push(Step::slow(name, move || {
@@ -114,7 +118,21 @@ fn foreign_board(board: &Board) -> Result<Outcome> {
         return Ok(Outcome::Skipped(line.to_string()));
     }
     succeeds(&[&["run", "--once"], &args[..]].concat())?;
+    keeper(board)?;
     succeeds(&["scenarios", "--board", &board.name])
+}
+
+/// The keeper as process 1 of a machine.
+fn keeper(board: &Board) -> Result<Outcome> {
+    setup::ensure(&[setup::qemu(board)])?;
+    let keeper = build::keeper(board)?;
+    let out = house::target()
+        .join("images")
+        .join(&board.name)
+        .join("keeper");
+    let cache = house::target().join("cache");
+    qemu_tests::keeper::boot(board, &keeper.file, &cache, &out)?;
+    Ok(Outcome::Passed(String::new()))
 }
 
 fn rules() -> Result<Outcome> {
