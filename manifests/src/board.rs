@@ -112,8 +112,8 @@ pub struct BootLoader {
     pub file: String,
 }
 
-/// Upper limits for process 1 with its control tool, in KiB; `None` is not judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// Upper limits for process 1 with its control tool; `None` is not judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Budget {
     /// The stripped file.
@@ -126,6 +126,16 @@ pub struct Budget {
     pub bss_kib: Option<u32>,
     /// The stripped file of the keeper, the init for one command.
     pub keeper_kib: Option<u32>,
+    /// The deepest stack that a walk through the program's calls finds.
+    pub stack_kib: Option<u32>,
+    /// Resident memory with ten services, the pages of its file included.
+    pub resident_kib: Option<u32>,
+    /// Anonymous and shared memory with ten services.
+    pub anonymous_kib: Option<u32>,
+    /// System calls for the start of one service, by process 1 and by the child up to its exec.
+    pub calls_per_service: Option<u32>,
+    /// Wake-ups in 30 seconds in which nothing happens.
+    pub idle_wake_ups: Option<u32>,
 }
 
 /// The file as written; [`Board`] is what is left after the checks.

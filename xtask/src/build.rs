@@ -54,13 +54,31 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
     let board = &request.board.name;
     say(&format!("building process 1 of {product} for {board}"));
     compile("init", request, &toolchain)?;
-    let folder = house::target().join("boards").join(board).join(&product);
+    let file = device_file(request.board, request.product);
     let built = Firmware {
-        file: folder.join("init"),
-        symbols: folder.join("init.symbols"),
+        symbols: file.with_extension("symbols"),
+        file,
     };
     finish(&linked("init", request, &toolchain), &built)?;
     Ok(built)
+}
+
+/// Where [`firmware`] leaves the file that the device runs.
+pub fn device_file(board: &Board, product: &Path) -> PathBuf {
+    let boards = house::target().join("boards");
+    boards
+        .join(&board.name)
+        .join(house::stem(product))
+        .join("init")
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn sha256(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(hex(&Sha256::digest(&bytes)))
 }
 
 /// Builds the program that goes over to `board`'s disk and executes process 1 from there.

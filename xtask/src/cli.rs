@@ -29,6 +29,8 @@ pub enum Task {
     Build(Choice),
     /// Print what process 1 costs on each board, and fail over the board's budget
     Size(Size),
+    /// Boot ten services and print what process 1 costs while it runs; fail over budget
+    Budget(Measure),
     /// Check the rules of the house that no compiler checks
     Tidy,
     /// Perform every check and test, the quick ones first
@@ -151,6 +153,17 @@ pub struct Size {
     /// Judge by this instead of the board's own budget
     #[arg(long, value_name = "N")]
     pub max_file_kib: Option<u32>,
+}
+
+/// What to boot and look at.
+#[derive(Debug, Args)]
+pub struct Measure {
+    /// A product like `ten`, with the targets `ten` and `bare`
+    #[arg(long, default_value = "ten")]
+    pub product: String,
+    /// A folder of board/linux; all of them by default
+    #[arg(long)]
+    pub board: Option<String>,
 }
 
 /// What to check.

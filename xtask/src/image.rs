@@ -133,7 +133,21 @@ pub fn scenarios(choice: &Scenarios) -> Result<()> {
     scenarios::run_all(&bench, choice.only.as_deref())
 }
 
-fn default_out(product: &Path, board: &Board) -> PathBuf {
+/// Builds the image that `cargo xtask run` boots.
+///
+/// # Errors
+/// It cannot be built.
+pub fn build(board: &Board, product: &Path) -> Result<qemu_tests::image::Image> {
+    with_request(
+        board,
+        product,
+        &default_out(product, board),
+        run::build_image,
+    )
+}
+
+/// Where the image of a product is put unless the user says otherwise.
+pub fn default_out(product: &Path, board: &Board) -> PathBuf {
     house::target()
         .join("images")
         .join(&board.name)

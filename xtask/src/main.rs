@@ -1,6 +1,7 @@
 //! This file is the entry of `cargo xtask`: it reads the command line and calls the task.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod build;
 mod cli;
 mod elf;
@@ -41,6 +42,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Setup(target) => set_up(target),
         Task::Build(choice) => build_product(choice),
         Task::Size(size) => size::report(size),
+        Task::Budget(measure) => budget::report(measure),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),
         Task::Scenarios(choice) => image::scenarios(choice),

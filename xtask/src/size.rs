@@ -43,10 +43,7 @@ pub fn report(size: &Size) -> Result<()> {
         costs.push(measure(board.name.clone(), &firmware, budget)?);
         let budget = Budget {
             file_kib: board.budget.keeper_kib.unwrap_or(u32::MAX),
-            text_kib: None,
-            data_kib: None,
-            bss_kib: None,
-            keeper_kib: None,
+            ..Budget::default()
         };
         let keeper = build::keeper(&board)?;
         costs.push(measure(format!("{} keeper", board.name), &keeper, budget)?);

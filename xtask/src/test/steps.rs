@@ -37,6 +37,12 @@ pub fn all() -> Result<Vec<Step>> {
         let name = format!("refusal: a planted panic on {}", board.name);
         steps.push(Step::slow(name, move || planted_panic(&board)));
     }
+    for board in house::boards()? {
+        let name = format!("budget: ten services on {}", board.name);
+        steps.push(Step::slow(name, move || {
+            succeeds(&["budget", "--board", &board.name])
+        }));
+    }
     steps.extend(boots()?);
     steps.push(Step::slow(
         "refusal: a gateway whose broker is broken",

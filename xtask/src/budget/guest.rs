@@ -1,0 +1,129 @@
+//! This file boots the product of ten services and looks at process 1 from inside the guest.
+//!
+//! The kernel counts the system calls (its tracepoint `raw_syscalls:sys_enter`, on since before
+//! process 1 exists), so that nothing traces process 1 and changes what it does. What ten services
+//! cost is the difference between a boot with them and one without, of the same file.
+
+use super::figures::{self, Calls, Memory};
+use anyhow::{Context, Result, bail};
+use manifests::board::Board;
+use qemu_tests::image::Image;
+use qemu_tests::machine::{Machine, Options};
+use qemu_tests::session::Session;
+use std::path::Path;
+use std::time::Duration;
+
+/// An emulated board takes some seconds on an idle desk; the rest is for busy machines.
+const BOOT_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long process 1 has nothing to do while its wake-ups are counted, in seconds.
+pub const IDLE_SECONDS: u32 = 30;
+
+/// How many services the product has more in one boot than in the other.
+pub const SERVICES: u32 = 10;
+
+/// The kernel records every system call from its own start.
+const TRACE: [&str; 2] = ["trace_event=raw_syscalls:sys_enter", "trace_buf_size=8M"];
+
+/// What was seen in the guest.
+#[derive(Debug)]
+pub struct Seen {
+    /// Of the file that process 1 runs.
+    pub sha256: String,
+    pub memory: Memory,
+    /// Process 1's and its children's calls that ten services add.
+    pub calls: Calls,
+    /// Times that process 1 woke up in [`IDLE_SECONDS`].
+    pub wake_ups: u32,
+}
+
+/// Boots `image` twice and looks.
+///
+/// # Errors
+/// It does not boot, or the guest does not tell a figure.
+pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
+    let bare = {
+        let mut machine = boot(board, image, "bare", &folder.join("budget-bare.log"))?;
+        calls(&mut Session::open(&mut machine)?, board)?
+    };
+    let mut machine = boot(board, image, "ten", &folder.join("budget-ten.log"))?;
+    let mut shell = Session::open(&mut machine)?;
+    let ten = calls(&mut shell, board)?;
+    let sum = shell.success("sha256sum /proc/1/exe")?;
+    let sha256 = sum.split_whitespace().next().context("no SHA-256")?;
+    let memory = figures::memory(&shell.success(
+        "grep -E '^[0-9a-f]+-|^Rss|^Anonymous' /proc/1/smaps; grep VmPTE /proc/1/status; \
+         for f in /proc/1/fd/*; do t=$(readlink $f); case $t in /memfd*) \
+         echo memory-file $(stat -L -c %b $f) $t;; esac; done",
+    )?)?;
+    let before = switches(&mut shell)?;
+    let idle = format!("sleep {IDLE_SECONDS}");
+    shell.until(&idle, BOOT_WITHIN)?;
+    let wake_ups = switches(&mut shell)?.saturating_sub(before);
+    Ok(Seen {
+        sha256: sha256.to_string(),
+        memory,
+        calls: difference(ten, bare)?,
+        wake_ups,
+    })
+}
+
+fn boot(board: &Board, image: &Image, target: &str, log: &Path) -> Result<Machine> {
+    let mut append = TRACE.map(String::from).to_vec();
+    append.push(format!("sysmaster.target={target}"));
+    let options = Options {
+        append,
+        ..Options::default()
+    };
+    let mut machine = Machine::boot(board, image, &options, log)?;
+    let (_, line) = machine.wait_for(" reached after ", BOOT_WITHIN)?;
+    if !line.contains(&format!("boot: {target} reached after ")) {
+        bail!(
+            "the boot did not reach {target}: {line}\n{}",
+            machine.tail()
+        );
+    }
+    Ok(machine)
+}
+
+fn calls(shell: &mut Session<'_>, board: &Board) -> Result<Calls> {
+    let folder = "/sys/kernel/tracing";
+    shell.success(&format!("mount -t tracefs tracefs {folder}"))?;
+    shell.success(&format!("echo 0 >{folder}/tracing_on"))?;
+    let lost = shell.success(&format!("grep -h overrun {folder}/per_cpu/cpu*/stats"))?;
+    if !lost
+        .lines()
+        .all(|line| !line.contains("overrun") || line.trim().ends_with(": 0"))
+    {
+        bail!("the kernel's record is too small for this boot:\n{lost}");
+    }
+    let shorten = r"s/^ *[^ ]*-\([0-9]*\) .*sys_enter: NR \([0-9-]*\) .*/call \1 \2/p";
+    let text = shell.success(&format!("sed -n '{shorten}' {folder}/trace"))?;
+    figures::calls(&text, &executes(board))
+}
+
+/// The numbers of execve and execveat.
+fn executes(board: &Board) -> [u32; 2] {
+    match board.triple.split('-').next().unwrap_or_default() {
+        "x86_64" => [59, 322],
+        machine if machine.starts_with("arm") => [11, 387],
+        // What all newer architectures have in common.
+        _ => [221, 281],
+    }
+}
+
+fn switches(shell: &mut Session<'_>) -> Result<u32> {
+    figures::switches(&shell.success("grep ctxt /proc/1/status")?)
+}
+
+fn difference(ten: Calls, bare: Calls) -> Result<Calls> {
+    let less = |ten: u32, bare: u32| {
+        ten.checked_sub(bare)
+            .filter(|difference| *difference > 0)
+            .with_context(|| format!("{ten} system calls with ten services, {bare} without"))
+    };
+    Ok(Calls {
+        own: less(ten.own, bare.own)?,
+        children: less(ten.children, bare.children)?,
+    })
+}
