@@ -73,10 +73,14 @@ fn wait_long(info: &mut Info, micros: Option<u64>) -> Result<usize, Errno> {
     wait(SIGTIMEDWAIT, info, time.expose_provenance())
 }
 
-/// 32-bit machines before Linux 5.1 have the call with 32-bit fields only.
+/// 32-bit machines before Linux 5.1 have the call with 32-bit fields only, and container runtimes of
+/// that time refuse the other one with any error.
 #[cfg(target_arch = "arm")]
 fn wait_short(info: &mut Info, micros: Option<u64>, error: Errno) -> Result<usize, Errno> {
-    if u32::from(error.0) != linux_raw_sys::errno::ENOSYS {
+    if matches!(
+        u32::from(error.0),
+        linux_raw_sys::errno::EAGAIN | linux_raw_sys::errno::EINTR
+    ) {
         return Err(error);
     }
     let time = micros.map(|micros| {

@@ -6,6 +6,7 @@ mod restart;
 mod terminal;
 
 use kept::{BOTH, Kept, Place};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Runs it, or leaves the test: there is no program to test.
@@ -251,4 +252,46 @@ fn the_end_of_the_parent_is_passed_on_if_so_asked() {
         .output()
         .expect("sh starts");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "up\ntold\n");
+}
+
+#[test]
+fn nobody_has_to_read_what_verbose_says() {
+    for is_full in [false, true] {
+        let words = [
+            "--verbose",
+            "--restart=always:3",
+            "--",
+            "sh",
+            "-c",
+            "exit 4",
+        ];
+        let Some(mut command) = kept::command(Place::Subreaper, &words) else {
+            return;
+        };
+        let (reader, mut writer) = std::io::pipe().expect("a pipe can be made");
+        if is_full {
+            // As much as a pipe holds.
+            writer.write_all(&[b'x'; 65_536]).expect("there is room");
+        }
+        // Without a reader, writing would raise SIGPIPE, which must not be passed on.
+        let reader = is_full.then_some(reader);
+        let status = command.stderr(writer).status().expect("the keeper starts");
+        assert_eq!(status.code(), Some(4), "full: {is_full}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_flood_of_signals_does_not_keep_it_from_stopping() {
+    let script = "trap : USR1; trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done";
+    let mut kept = shell!(Place::One, [], script);
+    kept.wait_for("up");
+    let flood = format!("while kill -USR1 {}; do :; done 2>/dev/null", kept.pid());
+    let mut flood = std::process::Command::new("sh")
+        .args(["-c", &flood])
+        .spawn()
+        .expect("sh starts");
+    kept.signal(TERM);
+    assert_eq!(kept.end(), 4, "{}", kept.output());
+    flood.wait().expect("it ends with the keeper");
 }
