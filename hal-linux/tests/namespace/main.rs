@@ -3,6 +3,7 @@
 
 mod console;
 mod control;
+mod kernels;
 mod machine;
 mod restless;
 mod scarce;

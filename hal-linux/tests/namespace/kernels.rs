@@ -1,0 +1,137 @@
+//! This file tests process 1 on kernels that lack what newer ones have: a filter of system calls
+//! answers for them. Some kernels answer an unknown call by SIGSYS, which must not end process 1.
+
+use crate::machine::{End, Machine};
+use linux_raw_sys::general as abi;
+
+/// What a filter says to a call.
+const NOT_THERE: u32 = 0x0005_0000 | 38;
+const FORBIDDEN: u32 = 0x0005_0000 | 1;
+const RAISES_SIGSYS: u32 = 0x0003_0000;
+
+/// Installs a filter, leaves some descriptors open, and executes what follows. Arguments: the
+/// number of prctl; what to do with calls younger than a number; that number; then other calls and
+/// what to do with each; "--".
+const FILTER: &str = r#"
+    my ($prctl, $act, $last, @calls) = splice(@ARGV, 0, 3);
+    my $program = pack("SCCL", 0x20, 0, 0, 0);
+    while ((my $call = shift @ARGV) ne "--") {
+        $program .= pack("SCCL", 0x15, 0, 1, $call) . pack("SCCL", 6, 0, 0, shift @ARGV);
+    }
+    $program .= pack("SCCL", 0x25, 0, 1, $last) . pack("SCCL", 6, 0, 0, $act);
+    $program .= pack("SCCL", 6, 0, 0, 0x7fff0000);
+    $^F = 255;
+    my @open = map { open(my $file, "<", "/") or die; $file } 1 .. 9;
+    syscall($prctl, 22, 2, pack("Sx![P]P", length($program) / 8, $program)) and die "filter: $!";
+    exec { $ARGV[0] } @ARGV or die;
+"#;
+
+/// What every kernel from 4.14 on has; all younger calls have higher numbers.
+const ALL: u32 = u32::MAX;
+const OF_4_14: u32 = abi::__NR_statx;
+
+/// Boots to `target` under a filter; `None` where there is no program under test.
+fn boot(younger: (u32, u32), calls: &[(u32, u32)], target: &str) -> Option<Machine> {
+    let mut words = vec!["perl".to_string(), "-e".to_string(), FILTER.to_string()];
+    let numbers = [abi::__NR_prctl, younger.1, younger.0];
+    let calls = calls.iter().flat_map(|(call, act)| [call, act]);
+    words.extend(numbers.iter().chain(calls).map(ToString::to_string));
+    words.push("--".to_string());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Machine::boot_by(&words, target)
+}
+
+/// Starts, waits for readiness, stops in order, kills who does not stop, powers off.
+fn lives(younger: (u32, u32), calls: &[(u32, u32)]) {
+    let Some(mut machine) = boot(younger, calls, "layers") else {
+        return;
+    };
+    machine.wait_for("boot: layers reached");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", machine.pid()));
+    let filtered = status.is_ok_and(|status| status.contains("Seccomp:\t2"));
+    assert!(filtered, "the filter is not in force");
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{calls:?}:\n{}", machine.console());
+    let console = machine.console();
+    for text in ["top: stops", "bottom: stops", "leftover: stops"] {
+        assert!(console.contains(text), "{calls:?}: {text}:\n{console}");
+    }
+}
+
+#[test]
+fn a_kernel_with_the_calls_of_4_14_is_enough() {
+    lives((OF_4_14, NOT_THERE), &[]);
+}
+
+#[test]
+fn younger_calls_that_raise_sigsys_are_found_out_by_a_child() {
+    // The C library of the programs registers this one without asking.
+    lives((OF_4_14, RAISES_SIGSYS), &[(abi::__NR_rseq, NOT_THERE)]);
+}
+
+#[test]
+fn each_call_may_be_missing_forbidden_or_raise_sigsys() {
+    let calls = [
+        abi::__NR_clone3,
+        abi::__NR_close_range,
+        abi::__NR_pidfd_open,
+        abi::__NR_memfd_create,
+        abi::__NR_openat2,
+        abi::__NR_faccessat2,
+        abi::__NR_epoll_pwait2,
+    ];
+    for call in calls {
+        for act in [NOT_THERE, FORBIDDEN, RAISES_SIGSYS] {
+            lives((ALL, NOT_THERE), &[(call, act)]);
+        }
+    }
+    for call in [abi::__NR_statx, abi::__NR_rseq] {
+        lives((ALL, NOT_THERE), &[(call, NOT_THERE)]);
+    }
+}
+
+#[test]
+fn a_program_gets_no_descriptor_of_process_1_on_any_kernel() {
+    let kernels = [
+        ((ALL, NOT_THERE), [].as_slice()),
+        ((OF_4_14, NOT_THERE), &[]),
+        ((ALL, NOT_THERE), &[(abi::__NR_close_range, NOT_THERE)]),
+        ((ALL, NOT_THERE), &[(abi::__NR_clone3, RAISES_SIGSYS)]),
+    ];
+    for (younger, calls) in kernels {
+        let Some(mut machine) = boot(younger, calls, "descriptors") else {
+            return;
+        };
+        machine.wait_for("boot: descriptors reached");
+        let console = machine.console();
+        for wanted in ["plain: 0 1 2 3", "with pipe: 0 1 2 3 6"] {
+            let shown = console.lines().any(|line| line == wanted);
+            assert!(shown, "{calls:?}: {wanted}:\n{console}");
+        }
+    }
+}
+
+#[test]
+fn without_proc_and_without_mounts_what_can_run_runs() {
+    let unmount = [
+        "sh",
+        "-c",
+        "while umount -l /proc 2>&-; do :; done; exec \"$@\"",
+        "sh",
+    ];
+    let filter = [abi::__NR_prctl, NOT_THERE, ALL, abi::__NR_mount, FORBIDDEN];
+    let numbers = filter.map(|number| number.to_string());
+    let numbers = numbers.iter().map(String::as_str);
+    let mut words: Vec<&str> = unmount.into_iter().chain(["perl", "-e", FILTER]).collect();
+    words.extend(numbers.chain(["--"]));
+    let Some(mut machine) = Machine::boot_by(&words, "layers") else {
+        return;
+    };
+    machine.wait_for("boot: layers reached");
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    let console = machine.console();
+    assert!(console.contains("top: stops"), "{console}");
+    let told = console.matches("mount proc at /proc: ").count();
+    assert_eq!(told, 1, "told once what is missing:\n{console}");
+}
