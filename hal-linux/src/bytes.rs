@@ -82,14 +82,38 @@ fn remove_front(bytes: &mut [u8], length: usize, count: usize) -> usize {
     rest
 }
 
-/// What stands between blanks or tabs; empty between two of them. (`split`'s own iterators, one for
-/// each closure, are twice as large.)
+/// What stands between blanks or tabs. (`split`'s own iterators, one for each closure, are twice as
+/// large.)
 #[derive(Clone, Debug)]
-pub(crate) struct Fields<'a>(Option<&'a [u8]>);
+pub(crate) struct Fields<'a> {
+    rest: Option<&'a [u8]>,
+    skips_empty: bool,
+}
 
 impl<'a> Fields<'a> {
+    /// The fields of a line; empty between two blanks.
     pub(crate) fn of(line: &'a [u8]) -> Self {
-        Self(Some(line))
+        Self {
+            rest: Some(line),
+            skips_empty: false,
+        }
+    }
+
+    /// The fields of a line that is aligned with blanks: none is empty.
+    pub(crate) fn aligned(line: &'a [u8]) -> Self {
+        Self {
+            rest: Some(line),
+            skips_empty: true,
+        }
+    }
+
+    /// The field behind so many others; empty where there is none.
+    #[inline(never)]
+    pub(crate) fn behind(&mut self, count: u8) -> &'a [u8] {
+        for _ in 0..count {
+            self.next();
+        }
+        self.next().unwrap_or_default()
     }
 }
 
@@ -98,14 +122,17 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let line = self.0?;
-        let blank = line.iter().position(|byte| matches!(byte, b' ' | b'\t'));
-        match blank.and_then(|at| line.split_at_checked(at)) {
-            Some((field, rest)) => {
-                self.0 = rest.get(1..);
-                Some(field)
+        loop {
+            let line = self.rest?;
+            let blank = line.iter().position(|byte| matches!(byte, b' ' | b'\t'));
+            let (field, rest) = match blank.and_then(|at| line.split_at_checked(at)) {
+                Some((field, rest)) => (field, rest.get(1..)),
+                None => (line, None),
+            };
+            self.rest = rest;
+            if !(self.skips_empty && field.is_empty()) {
+                return Some(field);
             }
-            None => self.0.take(),
         }
     }
 }
@@ -134,6 +161,10 @@ mod tests {
         let fields: Vec<&[u8]> = Fields::of(b" a\tbc  d").collect();
         assert_eq!(fields, [&b""[..], b"a", b"bc", b"", b"d"]);
         assert_eq!(Fields::of(b"").collect::<Vec<_>>(), [b""]);
+        let fields: Vec<&[u8]> = Fields::aligned(b" a\tbc  d ").collect();
+        assert_eq!(fields, [&b"a"[..], b"bc", b"d"]);
+        let mut fields = Fields::of(b"a b c");
+        assert_eq!((fields.behind(1), fields.behind(1)), (&b"b"[..], &b""[..]));
     }
 
     #[test]

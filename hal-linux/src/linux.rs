@@ -350,9 +350,9 @@ fn fill_standard_descriptors() {
 
 /// The number of a line like `RssAnon: 40 kB`, if it is memory that only this program has.
 fn resident(line: &[u8]) -> Option<u32> {
-    let mut fields = Fields::of(line).filter(|field| !field.is_empty());
-    index("RssAnon: RssShmem: ", fields.next()?)?;
-    number(fields.next()?, 10)
+    let mut fields = Fields::aligned(line);
+    index("RssAnon: RssShmem: ", fields.behind(0))?;
+    number(fields.behind(0), 10)
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Linux {
 pub(crate) fn detach_all() {
     let mut lines = Lines::of(c"/proc/swaps");
     while let Some(line) = lines.next() {
-        let path = Fields::of(line).next().unwrap_or(&[]);
+        let path = Fields::of(line).behind(0);
         if path.starts_with(b"/")
             && let Some(path) = unescaped(path)
             && let Ok(path) = CStr::from_bytes_with_nul(&path)
@@ -149,9 +149,8 @@ fn find_mount(wanted: u16) -> Result<Path, u16> {
     let mut lines = Lines::of(c"/proc/self/mounts");
     let mut count = 0;
     while let Some(line) = lines.next() {
-        let mut fields = Fields::of(line).skip(1);
-        let mut field = || fields.next().unwrap_or(&[]);
-        let (at, kind, options) = (field(), field(), field());
+        let mut fields = Fields::of(line);
+        let (at, kind, options) = (fields.behind(1), fields.behind(0), fields.behind(0));
         if !is_detached(at, kind) || (at == b"/" && !options.starts_with(b"rw")) {
             continue;
         }

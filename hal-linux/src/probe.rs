@@ -76,9 +76,9 @@ fn has_line(table: &CStr, is_it: &dyn Fn(&[u8]) -> bool) -> bool {
 
 /// `  0: 0100007F:075B 00000000:0000 0A ..`: number, local, remote, state.
 fn is_tcp_listener(line: &[u8], port: u16) -> bool {
-    let mut fields = Fields::of(line).filter(|field| !field.is_empty()).skip(1);
-    let local = fields.next().unwrap_or(&[]);
-    let listening = fields.nth(1) == Some(TCP_LISTEN);
+    let mut fields = Fields::aligned(line);
+    let local = fields.behind(1);
+    let listening = fields.behind(1) == TCP_LISTEN;
     let found = local
         .iter()
         .rposition(|byte| *byte == b':')
@@ -89,12 +89,9 @@ fn is_tcp_listener(line: &[u8], port: u16) -> bool {
 /// `0000000000000000: 00000002 00000000 00010000 0005 01 12345 /run/x`: the fourth field has the
 /// flags, the eighth the path.
 fn is_unix_listener(line: &[u8], path: &[u8]) -> bool {
-    let mut fields = Fields::of(line).filter(|field| !field.is_empty());
-    let flags = fields
-        .nth(3)
-        .and_then(|flags| number(flags, 16))
-        .unwrap_or(0);
-    let takes = flags & UNIX_LISTEN != 0 || fields.next() == Some(UNIX_DATAGRAM);
+    let mut fields = Fields::aligned(line);
+    let flags = number(fields.behind(3), 16).unwrap_or(0);
+    let takes = flags & UNIX_LISTEN != 0 || fields.behind(0) == UNIX_DATAGRAM;
     takes && fields.last() == Some(path)
 }
 

@@ -116,8 +116,8 @@ fn make_directory(path: &CStr, mode: Mode) -> Result<(), Os> {
 fn is_mounted(at: &CStr, kind: &CStr) -> bool {
     let mut lines = Lines::of(c"/proc/self/mounts");
     while let Some(line) = lines.next() {
-        let mut fields = Fields::of(line).skip(1);
-        if fields.next() == Some(at.to_bytes()) && fields.next() == Some(kind.to_bytes()) {
+        let mut fields = Fields::of(line);
+        if fields.behind(1) == at.to_bytes() && fields.behind(0) == kind.to_bytes() {
             return true;
         }
     }
