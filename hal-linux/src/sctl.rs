@@ -20,6 +20,7 @@ use rustix::net::{RecvFlags, SendFlags, SocketAddrUnix};
 const PAUSE: Duration = Duration::from_ms(100);
 
 /// Runs the control tool with the arguments of a program; returns its exit code.
+#[inline(never)]
 pub fn sctl(arguments: impl Iterator<Item = &'static CStr> + Clone) -> u8 {
     let mut connection = Connection { socket: None };
     tool::run(&mut connection, &|index| {
