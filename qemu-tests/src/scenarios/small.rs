@@ -50,6 +50,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         body: missing_device,
         ..MINIMAL
     },
+    Scenario {
+        name: "children that dump core before their program harm nobody",
+        product: "deaf-services",
+        body: dump_core_early,
+        ..MINIMAL
+    },
 ];
 
 fn reboot(guest: &mut Guest) -> Result<()> {
@@ -62,6 +68,24 @@ fn reboot(guest: &mut Guest) -> Result<()> {
     let mut shell = guest.up("shell")?;
     let uptime = shell.success("cat /proc/uptime")?;
     ensure!(!uptime.is_empty(), "no uptime");
+    shell.last_command("poweroff")?;
+    guest.powered_off()
+}
+
+/// Before Linux 5.16 such a child takes all with it that share its memory.
+fn dump_core_early(guest: &mut Guest) -> Result<()> {
+    let mut shell = guest.up("shell")?;
+    shell.success("mkfifo /run/never")?;
+    for instance in 1..=6 {
+        shell.success(&format!("(sctl start deaf@{instance} &) > /dev/null"))?;
+    }
+    // Each is called as process 1 until it has executed its program.
+    shell.success("until [ $(grep -l '^init' /proc/[0-9]*/comm | wc -l) -ge 7 ]; do :; done")?;
+    for instance in 1..=6 {
+        shell.success(&format!("sctl stop deaf@{instance}"))?;
+    }
+    shell.success("until [ $(grep -l '^init' /proc/[0-9]*/comm | wc -l) -eq 1 ]; do :; done")?;
+    shell.success("sctl list")?;
     shell.last_command("poweroff")?;
     guest.powered_off()
 }
