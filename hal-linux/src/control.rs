@@ -90,14 +90,17 @@ impl Control {
     /// A free place, made free if need be: who has been silent longest goes, but not before
     /// [`SILENT_MIN`]; of those who wait for an answer, only where all do. `None`: nobody goes yet.
     fn place(&self, now: Instant) -> Option<usize> {
-        let is_free = |client: &Client| client.connection.is_none();
-        if let Some(free) = self.clients.iter().position(is_free) {
-            return Some(free);
+        let (mut found, mut rank) = (None, (true, Instant::MAX));
+        for (place, client) in (0..CLIENT_COUNT_MAX).zip(self.clients.iter()) {
+            if client.connection.is_none() {
+                return Some(place);
+            }
+            let order = (client.length > 0, client.last_deed);
+            if now.since(client.last_deed) >= SILENT_MIN && order < rank {
+                (found, rank) = (Some(place), order);
+            }
         }
-        let clients = (0..CLIENT_COUNT_MAX).zip(self.clients.iter());
-        let silent = clients.filter(|(_, client)| now.since(client.last_deed) >= SILENT_MIN);
-        let (place, _) = silent.min_by_key(|(_, client)| (client.length > 0, client.last_deed))?;
-        Some(place)
+        found
     }
 
     fn client(&self, id: ClientId) -> Option<&Client> {
