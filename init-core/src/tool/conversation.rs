@@ -248,10 +248,8 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
 
     fn send(&mut self, request: &Request<'_>, buffer: &mut Buffer) -> Result<(), Trouble> {
         let mut writer = Writer::new(buffer);
-        // A name that does not fit is no unit's: an empty name is refused just the same.
-        if writer.add(request).is_err() {
-            let _ = writer.add(&nameless(request));
-        }
+        // Names are bounded, so that it always fits.
+        let _ = writer.add(request);
         let length = writer.length();
         let frame = buffer.get(..length).unwrap_or_default();
         match self.client.send(frame) {
@@ -317,15 +315,3 @@ const TOO_LONG: Malformed = Malformed {
     problem: Problem::TooLong,
     offset: u16::MAX,
 };
-
-fn nameless<'a>(request: &Request<'a>) -> Request<'a> {
-    match *request {
-        Request::Unit { .. } => Request::Unit { name: "" },
-        Request::Change { change, wait, .. } => Request::Change {
-            change,
-            name: "",
-            wait,
-        },
-        Request::Machine | Request::Units { .. } | Request::Act(_) => *request,
-    }
-}

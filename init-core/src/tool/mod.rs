@@ -16,7 +16,7 @@ pub use arguments::Words;
 pub use conversation::{Client, Received, Stream};
 
 use crate::event::MachineRequest;
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX};
 use crate::protocol::{Buffer, Change, Request, Response, Sender};
 use crate::status::{MachinePhase, UnitState};
 use arguments::{Command, Parsed, base_name, parse, units};
@@ -77,12 +77,15 @@ impl<C: Client> Tool<'_, '_, C> {
     ) -> Outcome<u8> {
         self.open(buffer, &mut Response::Done)?;
         let mut result = DONE;
-        for name in units(words) {
+        for word in units(words) {
+            // A name that does not fit is no unit's: an empty one is refused just the same.
+            let is_possible = word.len() <= NAME_BYTES_MAX;
+            let name = if is_possible { word } else { "" };
             let request = match change {
                 Some((change, wait)) => Request::Change { change, name, wait },
                 None => Request::Unit { name },
             };
-            let code = self.one(name, &request, buffer)?;
+            let code = self.one(word, &request, buffer)?;
             result = if result == DONE { code } else { result };
         }
         Ok(result)
