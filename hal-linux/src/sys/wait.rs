@@ -73,8 +73,8 @@ fn wait_long(info: &mut Info, micros: Option<u64>) -> Result<usize, Errno> {
     wait(SIGTIMEDWAIT, info, time.expose_provenance())
 }
 
-/// 32-bit machines before Linux 5.1 have the call with 32-bit fields only, and container runtimes of
-/// that time refuse the other one with any error.
+/// 32-bit machines before Linux 5.1 have the call with 32-bit fields only, and container runtimes
+/// of that time refuse the other one with any error.
 #[cfg(target_arch = "arm")]
 fn wait_short(info: &mut Info, micros: Option<u64>, error: Errno) -> Result<usize, Errno> {
     if matches!(
