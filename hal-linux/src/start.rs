@@ -67,9 +67,20 @@ pub fn begin(
     manifest: &'static Manifest,
     arguments: impl Iterator<Item = &'static CStr>,
 ) {
+    let options = options(driver.platform(), manifest, arguments);
+    driver.run(options);
+}
+
+/// What the kernel command line and the program's arguments choose. Apart from [`begin`], so that
+/// its buffer does not stay on the stack.
+#[inline(never)]
+fn options(
+    platform: &mut Linux,
+    manifest: &'static Manifest,
+    arguments: impl Iterator<Item = &'static CStr>,
+) -> BootOptions {
     let report = Report::new(manifest);
     let mut options = BootOptions::default();
-    let platform = driver.platform();
     let now = platform.now();
     let mut buffer = [0; COMMAND_LINE_BYTES_MAX];
     let line = if platform.in_container {
@@ -86,7 +97,7 @@ pub fn begin(
             report.warning(platform.console(), now, &warning);
         }
     }
-    driver.run(options);
+    options
 }
 
 /// The kernel command line without its newline; empty if it cannot be read.

@@ -153,6 +153,9 @@ pub struct Size {
     /// Judge by this instead of the board's own budget
     #[arg(long, value_name = "N")]
     pub max_file_kib: Option<u32>,
+    /// Print the deepest stack with every function on its way
+    #[arg(long)]
+    pub stack: bool,
 }
 
 /// What to boot and look at.

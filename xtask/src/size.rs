@@ -12,6 +12,12 @@ const KIB: u64 = 1024;
 /// `STACK_BYTES` of `hal-linux/src/sys/pool.rs`.
 const CHILD: (&str, u64) = ("hal_linux::sys::pool::enter", 1_024);
 
+/// How many frames of the deepest chain a line has room for.
+const FRAMES_SHOWN: usize = 4;
+
+/// How many functions of a cycle a line has room for.
+const CYCLE_NAMES_MAX: usize = 3;
+
 /// One line of the table, in bytes.
 #[derive(Debug)]
 struct Cost {
@@ -49,6 +55,10 @@ pub fn report(size: &Size) -> Result<()> {
         costs.push(measure(format!("{} keeper", board.name), &keeper, budget)?);
     }
     print(&costs);
+    println!();
+    for cost in &costs {
+        print_stack(cost, size.stack);
+    }
     let excess: Vec<String> = costs.iter().flat_map(over_budget).collect();
     if !excess.is_empty() {
         bail!("over budget: {}", excess.join("; "));
@@ -93,15 +103,74 @@ fn print(costs: &[Cost]) {
             cost.stack.bytes
         );
     }
-    for Cost { name, stack, .. } in costs {
-        println!("\ndeepest stack on {name}:");
+}
+
+/// The deepest chain of calls: its largest frames on a line, or all of them.
+fn print_stack(Cost { name, stack, .. }: &Cost, whole: bool) {
+    if whole {
+        println!("\nstack of {name}: {} bytes, outermost first", stack.bytes);
         for (function, frame) in &stack.path {
             println!("  {frame:>6}  {function}");
         }
+    } else {
+        println!("stack of {name}: {}", largest(&stack.path));
+    }
+    for cycle in &stack.cycles {
+        let (shown, more) = cycle.split_at(cycle.len().min(CYCLE_NAMES_MAX));
+        let shown: Vec<String> = shown.iter().map(|name| short(name)).collect();
+        let rest = match more.len() {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        println!(
+            "  {} call each other ({}{rest}): each is counted once, which holds while none is\n  \
+             entered again; `--stack` names them all",
+            cycle.len(),
+            shown.join(", ")
+        );
+    }
+    if whole {
         for cycle in &stack.cycles {
-            println!("  a cycle, each counted once: {}", cycle.join(", "));
+            println!("  cycle: {}", cycle.join(", "));
         }
     }
+}
+
+/// The largest frames of a chain, in its order.
+fn largest(path: &[(String, u64)]) -> String {
+    let mut sizes: Vec<u64> = path.iter().map(|(_, frame)| *frame).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let least = sizes.get(FRAMES_SHOWN - 1).copied().unwrap_or(0);
+    let shown = path.iter().filter(|(_, frame)| *frame >= least.max(1));
+    let words: Vec<String> = shown
+        .take(FRAMES_SHOWN)
+        .map(|(function, frame)| format!("{} {frame}", short(function)))
+        .collect();
+    words.join(" > ")
+}
+
+/// The last two words of a function's path: `<a::b::C<d::E>>::f` is `C::f`.
+fn short(function: &str) -> String {
+    let mut depth = 0_u32;
+    let mut plain = String::new();
+    let name = function.split(" as ").last().unwrap_or(function);
+    for letter in name.trim_start_matches('<').chars() {
+        match letter {
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => plain.push(letter),
+            _ => {}
+        }
+    }
+    let mut words: Vec<&str> = plain.split("::").filter(|word| !word.is_empty()).collect();
+    while words
+        .last()
+        .is_some_and(|word| word.starts_with("{closure"))
+    {
+        words.pop();
+    }
+    let begin = words.len().saturating_sub(2);
+    words[begin..].join("::")
 }
 
 fn over_budget(cost: &Cost) -> Vec<String> {
@@ -111,6 +180,7 @@ fn over_budget(cost: &Cost) -> Vec<String> {
         ("text", cost.sizes.text, budget.text_kib),
         ("data", cost.sizes.data, budget.data_kib),
         ("bss", cost.sizes.bss, budget.bss_kib),
+        ("stack", cost.stack.bytes, budget.stack_kib),
     ];
     let excess = |(what, bytes, kib): (&str, u64, Option<u32>)| {
         let limit = u64::from(kib?) * KIB;
@@ -118,4 +188,46 @@ fn over_budget(cost: &Cost) -> Vec<String> {
         (bytes > limit).then(|| format!("{name}: {what} has {bytes} bytes of at most {limit}"))
     };
     limits.into_iter().filter_map(excess).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_known_by_its_last_two_words() {
+        let cases = [
+            ("_start", "_start"),
+            ("hal_linux::sys::start::enter", "start::enter"),
+            (
+                "<init_core::driver::Driver<hal_linux::linux::Linux>>::step",
+                "Driver::step",
+            ),
+            (
+                "<init_core::report::Report>::notice::<hal_linux::Console>::{closure#0}",
+                "Report::notice",
+            ),
+            (
+                "<init_core::event::Exit as init_core::protocol::wire::Value>::pass",
+                "Value::pass",
+            ),
+        ];
+        for (long, wanted) in cases {
+            assert_eq!(short(long), wanted, "{long}");
+        }
+    }
+
+    #[test]
+    fn the_largest_frames_are_shown_in_the_order_of_the_calls() {
+        let path = [
+            ("a", 16),
+            ("b", 300),
+            ("c", 0),
+            ("d", 100),
+            ("e", 20),
+            ("f", 50),
+        ];
+        let path: Vec<_> = path.map(|(name, frame)| (name.to_string(), frame)).into();
+        assert_eq!(largest(&path), "b 300 > d 100 > e 20 > f 50");
+    }
 }
