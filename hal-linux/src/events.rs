@@ -6,12 +6,13 @@
 
 use crate::errno;
 use crate::linux::Linux;
+use crate::ready::READY_BYTES_MAX;
 use crate::sys::fd::{self, Fd};
 use crate::sys::signals::{self, Received};
 use core::sync::atomic::Ordering;
 use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
 use init_core::hal::{Clock, EventSource, Wake};
-use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::ident::{Role, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
 use init_core::report;
 use init_core::ring::Ring;
@@ -47,9 +48,6 @@ const _: () = assert!(
     REAP_PER_TURN_MAX * 2 + 1 + SIGNALS_PER_TURN_MAX + DESCRIPTORS_PER_TURN_MAX + CLIENT_COUNT_MAX
         <= EVENT_COUNT_MAX
 );
-
-/// Bytes that a service may write to its readiness descriptor before its newline.
-const READY_BYTES_MAX: usize = 256;
 
 const NO_TIME: Timespec = Timespec {
     tv_sec: 0,
@@ -443,66 +441,5 @@ fn exit_status(status: rustix::process::WaitStatus) -> ExitStatus {
             }
         }
         (None, None) => ExitStatus::Code(u8::MAX),
-    }
-}
-
-/// The readiness descriptors of units that are starting, one place for each unit.
-#[derive(Debug)]
-pub(crate) struct ReadyTable {
-    slots: &'static mut [ReadySlot],
-}
-
-/// One unit's readiness descriptor.
-#[derive(Debug)]
-pub struct ReadySlot {
-    fd: Option<Fd>,
-    child: Child,
-    /// A newline within so many bytes is awaited; otherwise, the descriptor's end.
-    room: Option<usize>,
-}
-
-impl ReadySlot {
-    /// None. (All zero, so that an empty table costs nothing in the file.)
-    pub const EMPTY: Self = Self {
-        fd: None,
-        child: Child {
-            unit: UnitId(0),
-            generation: Generation(0),
-            role: Role::Main,
-        },
-        room: None,
-    };
-}
-
-impl ReadyTable {
-    pub(crate) fn new(slots: &'static mut [ReadySlot]) -> Self {
-        Self { slots }
-    }
-
-    pub(crate) fn put(&mut self, child: Child, fd: Fd, waits_for_newline: bool) {
-        if let Some(slot) = self.slots.get_mut(child.unit.index()) {
-            *slot = ReadySlot {
-                fd: Some(fd),
-                child,
-                room: waits_for_newline.then_some(READY_BYTES_MAX),
-            };
-        }
-    }
-
-    fn set_room(&mut self, unit: UnitId, left: Option<usize>) {
-        if let Some(slot) = self.slots.get_mut(unit.index()) {
-            slot.room = left;
-        }
-    }
-
-    fn close(&mut self, unit: UnitId) {
-        if let Some(slot) = self.slots.get_mut(unit.index()) {
-            slot.fd = None;
-        }
-    }
-
-    fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, Option<usize>)> {
-        let slot = self.slots.get(unit.index())?;
-        Some((slot.fd.as_ref()?.as_fd(), slot.child, slot.room))
     }
 }

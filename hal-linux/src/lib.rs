@@ -29,6 +29,7 @@ mod lines;
 mod linux;
 mod power;
 mod probe;
+mod ready;
 mod sctl;
 mod setup;
 mod start;

@@ -9,6 +9,7 @@ mod restless;
 mod scarce;
 mod signals;
 mod stalled;
+mod unruly;
 
 use machine::{End, Machine};
 

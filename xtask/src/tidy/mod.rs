@@ -2,6 +2,7 @@
 //!
 //! Each finding is one line, `path:line: what is wrong`, so that editors can jump to it.
 
+mod robustness;
 mod rules;
 mod text;
 
@@ -64,6 +65,7 @@ impl Source {
 pub fn check() -> Result<usize> {
     let sources = sources(&house::root())?;
     let mut findings = rules::check(&house::root(), &sources)?;
+    findings.extend(robustness::check(&sources));
     for source in &sources {
         findings.extend(text::check(source));
     }

@@ -12,6 +12,12 @@ const FILE_LINES_MAX: usize = 500;
 /// Beginnings of paths that exist on one machine only; in pieces, so as not to find themselves.
 const MACHINE_PATHS: [&str; 3] = [concat!("/ho", "me/"), concat!("/ro", "ot/."), "/Users/"];
 
+/// Sources of what runs on a device.
+const FIRMWARE: [&str; 3] = ["init-core/src/", "hal-linux/src/", "board/linux/src/"];
+
+/// Calls that only let time pass. What waits for something waits for that, with a deadline.
+const SLEEPS: [&str; 3] = ["nanosleep", "thread::sleep", "__NR_pause"];
+
 /// All findings in one file.
 pub fn check(source: &Source) -> Vec<Finding> {
     let mut findings = machine_paths(source);
@@ -19,8 +25,24 @@ pub fn check(source: &Source) -> Vec<Finding> {
         findings.extend(header(source));
         findings.extend(lengths(source));
         findings.extend(functions(source));
+        findings.extend(sleeps(source));
     }
     findings
+}
+
+fn sleeps(source: &Source) -> Vec<Finding> {
+    let path = source.path.to_string_lossy();
+    if !FIRMWARE.iter().any(|firmware| path.starts_with(firmware)) {
+        return Vec::new();
+    }
+    let found = |(at, line): (usize, &str)| {
+        let call = SLEEPS.iter().find(|call| line.contains(**call))?;
+        Some(source.finding(
+            at + 1,
+            format!("{call}: firmware waits for events, not for time"),
+        ))
+    };
+    source.text.lines().enumerate().filter_map(found).collect()
 }
 
 fn machine_paths(source: &Source) -> Vec<Finding> {
@@ -143,6 +165,20 @@ mod tests {
             "// x\n".repeat(FILE_LINES_MAX)
         );
         assert_eq!(findings(&text), ["a.rs:1: 501 lines; at most 500"]);
+    }
+
+    #[test]
+    fn a_call_that_only_lets_time_pass_is_found_in_firmware_and_nowhere_else() {
+        let text = "//! This file sleeps.\nfn f() { nanosleep(1) }\n";
+        let at = |path: &str| {
+            let source = Source {
+                path: path.into(),
+                text: text.to_string(),
+            };
+            check(&source).len()
+        };
+        assert_eq!(at("hal-linux/src/a.rs"), 1);
+        assert_eq!(at("hal-linux/tests/a.rs"), 0);
     }
 
     #[test]
