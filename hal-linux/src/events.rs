@@ -376,10 +376,11 @@ impl Linux {
             return;
         };
         let mut bytes = [0; READY_BYTES_MAX];
-        let count = match rustix::io::read(fd, &mut bytes) {
-            Ok(count) => count,
-            Err(Os::AGAIN | Os::INTR) => return,
-            Err(_) => 0,
+        let count = match room.map(|_| rustix::io::read(fd, &mut bytes)) {
+            Some(Ok(count)) => count,
+            Some(Err(Os::AGAIN | Os::INTR)) => return,
+            // Nobody writes to a pipe that its program's execution closes: it wakes at its end.
+            Some(Err(_)) | None => 0,
         };
         let said = bytes.get(..count).unwrap_or(&[]);
         let failed = self
