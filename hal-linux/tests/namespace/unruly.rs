@@ -44,6 +44,7 @@ fn a_service_that_leaves_its_session_is_left_alone_and_goes_with_the_machine() {
 #[test]
 fn a_readiness_descriptor_that_is_closed_or_replaced_makes_nobody_ready() {
     let mut machine = boot!("never-said");
+    machine.wait_for("boot: never-said reached");
     for unit in ["closes", "replaces"] {
         assert_eq!(
             machine.sctl(&["start", unit]).status.code(),
