@@ -10,7 +10,7 @@ const KIB: u64 = 1024;
 
 /// The first function of a child that shares process 1's memory, and the stack that it has there:
 /// `STACK_BYTES` of `hal-linux/src/sys/pool.rs`.
-const CHILD: (&str, u64) = ("hal_linux::sys::pool::enter", 1_024);
+const CHILD: (&str, u64) = ("hal_linux::sys::pool::enter", 768);
 
 /// How many frames of the deepest chain a line has room for.
 const FRAMES_SHOWN: usize = 4;
