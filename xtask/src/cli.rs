@@ -31,6 +31,8 @@ pub enum Task {
     Size(Size),
     /// Boot ten services and print what process 1 costs while it runs; fail over budget
     Budget(Measure),
+    /// Feed damaged input to everything that reads what others wrote
+    Fuzz(Fuzz),
     /// Check the rules of the house that no compiler checks
     Tidy,
     /// Perform every check and test, the quick ones first
@@ -167,6 +169,23 @@ pub struct Measure {
     /// A folder of board/linux; all of them by default
     #[arg(long)]
     pub board: Option<String>,
+}
+
+/// What to damage, and how often.
+#[derive(Debug, Args)]
+pub struct Fuzz {
+    /// Cases of each fast decoder; slow ones get a fixed part of it
+    #[arg(long, value_name = "N", default_value_t = 300_000)]
+    pub cases: u64,
+    /// The number of the first case
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// One of request, response, stream, cmdline, manifest; all of them by default
+    #[arg(long, value_name = "NAME")]
+    pub decoder: Option<String>,
+    /// Read this input instead, given in hexadecimal digits
+    #[arg(long, value_name = "HEX", requires = "decoder")]
+    pub input: Option<String>,
 }
 
 /// What to check.

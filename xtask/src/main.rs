@@ -5,6 +5,7 @@ mod budget;
 mod build;
 mod cli;
 mod elf;
+mod fuzz;
 mod graph;
 mod house;
 mod image;
@@ -42,6 +43,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Setup(target) => set_up(target),
         Task::Build(choice) => build_product(choice),
         Task::Size(size) => size::report(size),
+        Task::Fuzz(choice) => fuzz::run(choice),
         Task::Budget(measure) => budget::report(measure),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),

@@ -22,6 +22,9 @@ pub fn all() -> Result<Vec<Step>> {
         Step::quick("lint: clippy on the firmware", lint_firmware),
         Step::quick("tests of the host's crates", host_tests),
     ];
+    steps.push(Step::quick("fuzz: a bounded run of every decoder", || {
+        succeeds(&["fuzz"])
+    }));
     steps.push(Step::slow("process 1 in namespaces", namespaces));
     steps.push(Step::slow("size: within every board's budget", || {
         succeeds(&["size", "--product", "minimal"])
