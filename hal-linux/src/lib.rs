@@ -9,6 +9,7 @@
         clippy::arithmetic_side_effects,
         clippy::as_conversions,
         clippy::expect_used,
+        clippy::indexing_slicing,
         clippy::panic,
         clippy::unwrap_used
     )

@@ -2,6 +2,7 @@
 //!
 //! Each finding is one line, `path:line: what is wrong`, so that editors can jump to it.
 
+mod lints;
 mod robustness;
 mod rules;
 mod text;
@@ -66,6 +67,7 @@ pub fn check() -> Result<usize> {
     let sources = sources(&house::root())?;
     let mut findings = rules::check(&house::root(), &sources)?;
     findings.extend(robustness::check(&sources));
+    findings.extend(lints::check(&sources));
     for source in &sources {
         findings.extend(text::check(source));
     }

@@ -104,8 +104,11 @@ fn unsafe_findings(source: &Source) -> Vec<Finding> {
     {
         findings.push(source.finding(0, format!("{name} says #![forbid(unsafe_code)]")));
     }
-    let in_hal = path.starts_with("hal-") && source.is_rust();
-    if in_hal && !path.contains("/src/sys/") && !path.contains("/src/abi/") {
+    let is_firmware = source.is_rust()
+        && ["hal-", "board/", "examples/"]
+            .iter()
+            .any(|begin| path.starts_with(begin));
+    if is_firmware && !path.contains("/src/sys/") && !path.contains("/src/abi/") {
         for (at, line) in source.text.lines().enumerate() {
             // An unsafe attribute on a symbol's name is no operation.
             let code = line
@@ -174,6 +177,7 @@ mod tests {
         let wanted = ["hal-linux/src/a.rs:2: unsafe lies under src/sys/ only"];
         assert_eq!(findings("hal-linux/src/a.rs", text), wanted);
         assert!(findings("hal-linux/src/sys/a.rs", text).is_empty());
+        assert_eq!(findings("board/linux/src/a.rs", text).len(), 1);
     }
 
     #[test]
