@@ -40,7 +40,9 @@ pub fn all() -> Result<Vec<Step>> {
         let name = format!("refusal: a planted panic on {}", board.name);
         steps.push(Step::slow(name, move || planted_panic(&board)));
     }
-    for board in house::boards()? {
+    // Each takes two boots and half a minute of idling; the other boards' limits are not set.
+    let is_judged = |board: &Board| board.budget.resident_kib.is_some();
+    for board in house::boards()?.into_iter().filter(is_judged) {
         let name = format!("budget: ten services on {}", board.name);
         steps.push(Step::slow(name, move || {
             succeeds(&["budget", "--board", &board.name])
