@@ -80,7 +80,7 @@ pub(crate) enum Boards {
     All,
     /// Those whose packages are of the machine's own release of Debian.
     Native,
-    /// The ARM boards.
+    /// The ARM boards among the native ones.
     Arm,
     /// Boards whose disk a boot loader can boot.
     WithBootLoader,
@@ -101,7 +101,7 @@ impl Boards {
         match self {
             Self::All => true,
             Self::Native => board.debian_suite.is_none(),
-            Self::Arm => board.debian_arch.starts_with("arm"),
+            Self::Arm => Self::Native.has(board) && board.debian_arch.starts_with("arm"),
             Self::WithBootLoader => {
                 let disk = board.disk.as_ref();
                 disk.is_some_and(|disk| disk.boot_loader.is_some())
