@@ -99,6 +99,9 @@ impl Source {
     }
 }
 
+/// What one turn leaves to be done. It is too large for the stack.
+pub(crate) type Queue = Ring<Wake, EVENT_COUNT_MAX>;
+
 /// What process 1 waits with.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -106,7 +109,7 @@ pub(crate) struct Waiting {
     signals: Fd,
     timer: Fd,
     armed: Option<Instant>,
-    queue: Ring<Wake, EVENT_COUNT_MAX>,
+    queue: &'static mut Queue,
     /// A child may be there to be reaped.
     reap: bool,
     /// Tell when no child is left.
@@ -121,7 +124,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// Takes the signals over and prepares to wait.
-    pub(crate) fn new() -> Result<Self, init_core::event::Errno> {
+    pub(crate) fn new(queue: &'static mut Queue) -> Result<Self, init_core::event::Errno> {
         let signals = signals::take_over()?;
         let timer = fd::timer()?;
         let epoll = fd::epoll()?;
@@ -130,7 +133,7 @@ impl Waiting {
             signals,
             timer,
             armed: None,
-            queue: Ring::new(),
+            queue,
             // What a predecessor or an initramfs left may already have ended.
             reap: true,
             tell_no_child: false,

@@ -6,7 +6,7 @@ use crate::child::{self, Job, Standard};
 use crate::children::{self, Children};
 use crate::console::{self, Console};
 use crate::control::{self, Control};
-use crate::events::{Source, Waiting};
+use crate::events::{Queue, Source, Waiting};
 use crate::lines::Lines;
 use crate::ready::{ReadySlot, ReadyTable};
 use crate::sys::fd::{self, Fd};
@@ -15,6 +15,7 @@ use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
 use crate::sys::shared::SharedWords;
 use crate::{errno, power, probe, setup};
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::event::Errno;
 use init_core::hal::{Clock, Platform, Process};
@@ -52,8 +53,11 @@ impl<const UNITS: usize> Default for Storage<UNITS> {
 
 /// Memory of the same size for every product: what clients sent, what the console has not taken.
 /// It lies in a static, where it costs nothing in the file and is never moved.
+/// What is always used comes first, so that it is in memory without the rest.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Buffers {
+    queue: MaybeUninit<Queue>,
     console: console::Kept,
     clients: control::Clients,
 }
@@ -64,6 +68,7 @@ impl Buffers {
         Self {
             console: console::Kept::new(),
             clients: control::NO_CLIENTS,
+            queue: MaybeUninit::uninit(),
         }
     }
 }
@@ -105,7 +110,7 @@ impl Linux {
     ) -> Result<Self, Errno> {
         ensure_descriptors(UNITS);
         fill_standard_descriptors();
-        let waiting = Waiting::new()?;
+        let waiting = Waiting::new(buffers.queue.write(Queue::new()))?;
         let kernel = Kernel::probe();
         process::close_on_exec_from(3, kernel);
         rustix::process::umask(Mode::from_raw_mode(child::UMASK.into()));
@@ -306,6 +311,9 @@ impl Platform for Linux {
     }
 
     fn memory_kib(&mut self) -> Option<u32> {
+        // The boot is over.
+        #[cfg(feature = "freestanding")]
+        crate::sys::seldom::give_back();
         // The sums in /proc/self/status lag behind by up to 64 pages on many kernels; these do not.
         let mut lines = Lines::of(c"/proc/self/smaps_rollup");
         let mut sum = None;

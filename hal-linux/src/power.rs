@@ -38,6 +38,7 @@ const TEMPORARY: &str = "tmpfs ramfs ";
 const KEPT: &str = "/ /dev /run ";
 
 impl Power for Linux {
+    #[inline(never)]
     fn finish(&mut self, action: FinalAction, deadline: Instant) {
         // Two children, so that caches are written back whatever detaching gets stuck on. A
         // container's file systems are its host's: making those read-only would reach the host.

@@ -32,6 +32,7 @@ const UNIX_LISTEN: u32 = 0x1_0000;
 const UNIX_DATAGRAM: &[u8] = b"0002";
 
 /// Waits; the child's exit code.
+#[inline(never)]
 pub fn run(ready: Readiness) -> u8 {
     let result = match ready {
         Readiness::Path(path) => wait_for_path(path),

@@ -17,6 +17,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 const PATH_BYTES_MAX: usize = 256;
 
 /// Does the steps for a unit; the child's exit code: 0, or 1 if any failed.
+#[inline(never)]
 pub fn run(unit: &str, ops: &[SetupOp], console: Option<&CStr>) -> u8 {
     let mut code = 0;
     for op in ops {

@@ -62,6 +62,7 @@ pub fn run<const UNITS: usize>(
 
 /// Reads the boot's choices and runs the machine. Returns when the last act was refused, as in a
 /// container: the caller ends the program.
+#[inline(never)]
 pub fn begin(
     driver: &mut Driver<'_, Linux>,
     manifest: &'static Manifest,

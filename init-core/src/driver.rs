@@ -137,6 +137,7 @@ impl<'a, P: Platform> Driver<'a, P> {
     }
 
     /// A client's frame: answered from what is known, or decided by the core.
+    #[inline(never)]
     fn frame(&mut self, client: ClientId) -> bool {
         let now = self.platform.now();
         let intake = {

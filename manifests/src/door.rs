@@ -16,11 +16,13 @@ const VARIABLES: [&str; 3] = ["SYSMASTER_PRODUCT", "SYSMASTER_BOARD", "SYSMASTER
 
 /// What the linker is told beside the board's page size and the script. Segments may share a page
 /// of the file (`noseparate-code`); nothing in process 1 unwinds.
-const LINK_ARGS: [&str; 4] = [
+const LINK_ARGS: [&str; 5] = [
     "--gc-sections",
     "--build-id=none",
     "--no-eh-frame-hdr",
     "-znoseparate-code",
+    // Constants lie in the code's mapping: a page less in memory.
+    "--no-rosegment",
 ];
 
 /// Where this package lies: the house's products and boards are found from here.

@@ -44,8 +44,10 @@ pub fn strip(mut file: Vec<u8>) -> Result<Vec<u8>> {
         bail!("only little-endian boards are supported");
     }
     let wide = elf.is_64();
+    // A segment of variables that begin as zeros has a place in the file, and nothing there.
     let loaded = elf.segments().map(|segment| segment.file_range());
     let end = loaded
+        .filter(|(_, size)| *size > 0)
         .map(|(at, size)| at + size)
         .max()
         .context("the program has no segment")?;

@@ -14,6 +14,8 @@ pub mod module;
 pub mod network;
 pub mod pool;
 pub mod process;
+#[cfg(feature = "freestanding")]
+pub mod seldom;
 pub mod shared;
 pub mod signals;
 #[cfg(feature = "freestanding")]
