@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use init_core::event::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
-/// A static that is lent out once, mutably, for the program's life. The flag comes first: the end of
-/// a large value may never be touched.
+/// A static that is lent out once, mutably, for the program's life. The flag comes first: the end
+/// of a large value may never be touched.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Once<T> {
