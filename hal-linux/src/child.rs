@@ -42,6 +42,8 @@ pub struct Job {
     /// The write end of a pipe that stays open, and the descriptor where the program expects it;
     /// without one, it is closed by the program's execution.
     pub pipe: Option<(u16, Option<u8>)>,
+    /// The highest descriptor that process 1 has, or had.
+    pub highest: u16,
     /// What the standard descriptors can be taken from.
     pub standard: Standard,
     /// What the kernel has.
@@ -116,7 +118,8 @@ fn prepare(job: &Job, step: &mut SpawnStep) -> Result<(), Cause> {
     // First of all: a child that waits must not keep others' connections open.
     let opens_console = is_on_console(job);
     let first = if opens_console { 1 } else { 3 };
-    close_from(first, job.pipe.map(|(end, _)| end), job.kernel);
+    let kept = job.pipe.map(|(end, _)| end);
+    close_from(first, kept, job.highest, job.kernel);
     rustix::process::setsid()?;
     *step = SpawnStep::Signals;
     signals::unblock_all()?;

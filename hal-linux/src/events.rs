@@ -12,7 +12,7 @@ use crate::sys::signals::{self, Received};
 use core::sync::atomic::Ordering;
 use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
 use init_core::hal::{Clock, EventSource, Wake};
-use init_core::ident::{Role, UnitId};
+use init_core::ident::{Generation, Role, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
 use init_core::report;
 use init_core::ring::Ring;
@@ -62,10 +62,10 @@ pub(crate) enum Source {
     Console,
     Listener,
     Client(u8),
-    Ready(UnitId),
+    Ready(UnitId, Generation),
 }
 
-const READY_BASE: u64 = 0x1_0000;
+const READY_BASE: u64 = 0x1_0000_0000;
 const CLIENT_BASE: u64 = 0x100;
 
 impl Source {
@@ -76,15 +76,17 @@ impl Source {
             Self::Console => 2,
             Self::Listener => 3,
             Self::Client(slot) => CLIENT_BASE | u64::from(slot),
-            Self::Ready(unit) => READY_BASE | u64::from(unit.0),
+            Self::Ready(unit, generation) => {
+                READY_BASE | u64::from(generation.0) << 16 | u64::from(unit.0)
+            }
         }
     }
 
     fn of(token: u64) -> Option<Self> {
         if token & READY_BASE != 0 {
-            return u16::try_from(token & 0xffff)
-                .ok()
-                .map(|unit| Self::Ready(UnitId(unit)));
+            let unit = u16::try_from(token & 0xffff).ok()?;
+            let generation = u16::try_from(token >> 16 & 0xffff).ok()?;
+            return Some(Self::Ready(UnitId(unit), Generation(generation)));
         }
         if token & CLIENT_BASE != 0 {
             return u8::try_from(token & 0xff).ok().map(Self::Client);
@@ -152,13 +154,21 @@ impl Waiting {
 
     /// Wakes process 1 when the descriptor can be read or is closed at the other end.
     pub(crate) fn watch(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
-        let data = epoll::EventData::new_u64(source.token());
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
         epoll::add(
             &self.epoll,
             fd,
-            data,
-            epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
+            epoll::EventData::new_u64(source.token()),
+            flags,
         )
+    }
+
+    /// Wakes process 1 once, when the other end is closed. Such a descriptor need not be forgotten:
+    /// should a child's copy of it tell something after it is closed, then once, and the source
+    /// says of which generation.
+    pub(crate) fn watch_end(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
+        let data = epoll::EventData::new_u64(source.token());
+        epoll::add(&self.epoll, fd, data, epoll::EventFlags::ONESHOT)
     }
 
     /// Whether a watched descriptor's input wakes; its end always does.
@@ -259,6 +269,7 @@ impl Linux {
         let mut events = [zero; DESCRIPTORS_PER_TURN_MAX];
         let timeout = at_once.then_some(&NO_TIME);
         let count = epoll::wait(&self.waiting.epoll, &mut events, timeout).unwrap_or(0);
+        self.now.set(None);
         for event in events.iter().take(count) {
             let data = event.data;
             match Source::of(data.u64()) {
@@ -267,7 +278,11 @@ impl Linux {
                 Some(Source::Console) => self.console.drain(),
                 Some(Source::Listener) => self.accept(),
                 Some(Source::Client(slot)) => self.client_ready(slot),
-                Some(Source::Ready(unit)) => self.read_readiness(unit),
+                Some(Source::Ready(unit, generation)) => {
+                    if self.ready.is_of(unit, generation) {
+                        self.read_readiness(unit);
+                    }
+                }
                 None => {}
             }
         }
@@ -406,7 +421,7 @@ impl Linux {
     }
 
     fn close_ready(&mut self, unit: UnitId) {
-        if let Some((fd, ..)) = self.ready.get(unit) {
+        if let Some((fd, _, Some(_))) = self.ready.get(unit) {
             self.waiting.forget(fd);
         }
         self.ready.close(unit);

@@ -15,6 +15,7 @@ use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
 use crate::sys::shared::SharedWords;
 use crate::{errno, power, probe, setup};
+use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::event::Errno;
@@ -92,6 +93,8 @@ pub struct Linux {
     pub(crate) kernel: Kernel,
     /// Where children start that share our memory; `None`: this kernel cannot, or not safely.
     pub(crate) pool: Option<Pool>,
+    /// The time of this turn, once somebody has asked; it is over when process 1 has slept.
+    pub(crate) now: Cell<Option<Instant>>,
     /// Descriptor 0 is `/dev/null`.
     null: bool,
     /// One word for each unit and role, where a child tells why its program was not executed.
@@ -128,6 +131,7 @@ impl Linux {
             in_container,
             kernel,
             pool: pool(kernel),
+            now: Cell::new(None),
             null: false,
             words: SharedWords::new(UNITS.saturating_mul(4))?,
         };
@@ -179,6 +183,7 @@ impl Linux {
             exec,
             word: self.word(child),
             pipe,
+            highest: fd::highest(),
             standard: Standard {
                 console,
                 null: self.null,
@@ -214,7 +219,7 @@ impl Linux {
         // It takes its signals, can be reached as a group, and keeps nothing of process 1 open.
         let _ = rustix::process::setsid();
         let _ = crate::sys::signals::unblock_all();
-        process::close_from(3, None, self.kernel);
+        process::close_from(3, None, fd::highest(), self.kernel);
         let console = self.console.is_device().then_some(self.manifest.console);
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
         process::exit(match (child.role, program) {
@@ -227,9 +232,13 @@ impl Linux {
     /// A pipe that tells of a program's readiness, watched.
     fn pipe_of(&self, child: Child, newline: bool) -> Result<(Fd, Fd), Errno> {
         let pipe = fd::pipe(newline)?;
-        let source = Source::Ready(child.unit);
+        let source = Source::Ready(child.unit, child.generation);
         let end = pipe.0.as_fd();
-        self.waiting.watch(end, source).map_err(errno)?;
+        let watched = match newline {
+            true => self.waiting.watch(end, source),
+            false => self.waiting.watch_end(end, source),
+        };
+        watched.map_err(errno)?;
         Ok(pipe)
     }
 }
@@ -299,7 +308,12 @@ impl Process for Linux {
 
 impl Clock for Linux {
     fn now(&self) -> Instant {
-        crate::sys::clock::since_boot()
+        if let Some(now) = self.now.get() {
+            return now;
+        }
+        let now = crate::sys::clock::since_boot();
+        self.now.set(Some(now));
+        now
     }
 }
 

@@ -63,6 +63,12 @@ impl ReadyTable {
         }
     }
 
+    /// Whether there is one, of this incarnation.
+    pub(crate) fn is_of(&self, unit: UnitId, generation: Generation) -> bool {
+        let place = self.get(unit);
+        place.is_some_and(|(_, child, _)| child.generation == generation)
+    }
+
     pub(crate) fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, Option<usize>)> {
         let slot = self.slots.get(unit.index())?;
         Some((slot.fd.as_ref()?.as_fd(), slot.child, slot.room))

@@ -13,8 +13,8 @@ use rustix::fd::{AsFd, BorrowedFd};
 /// The highest number that a descriptor of this program ever had.
 static HIGHEST: AtomicU16 = AtomicU16::new(0);
 
-/// See [`HIGHEST`].
-pub(super) fn highest() -> u16 {
+/// No descriptor of ours ever had a higher number.
+pub fn highest() -> u16 {
     HIGHEST.load(Ordering::Relaxed)
 }
 

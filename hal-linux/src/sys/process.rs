@@ -133,23 +133,25 @@ pub fn close_on_exec_from(first: u16, kernel: Kernel) {
 }
 
 /// Closes the descriptors from `first` on, but `kept`. For a child, whose copies nobody uses.
-/// What this process inherited is left to exec where the kernel has no call for it (before 5.9).
-pub fn close_from(first: u16, kept: Option<u16>, kernel: Kernel) {
+/// What this process inherited beyond `highest`, the last of its own, may be left to exec.
+pub fn close_from(first: u16, kept: Option<u16>, highest: u16, kernel: Kernel) {
     let Some(kept) = kept.filter(|kept| *kept >= first) else {
-        return close_between(first, u16::MAX, kernel);
+        return close_between(first, u16::MAX, highest, kernel);
     };
-    if let Some(last) = kept.checked_sub(1).filter(|last| *last >= first) {
-        close_between(first, last, kernel);
+    if kept > first {
+        close_between(first, kept.saturating_sub(1), highest, kernel);
     }
-    close_between(kept.saturating_add(1), u16::MAX, kernel);
+    if kept < highest {
+        close_between(kept.saturating_add(1), u16::MAX, highest, kernel);
+    }
 }
 
-fn close_between(first: u16, last: u16, kernel: Kernel) {
+fn close_between(first: u16, last: u16, highest: u16, kernel: Kernel) {
     // SAFETY: there is no pointer; the child never returns to who owns them.
     if kernel.close_range && unsafe { close_range(first, last, 0) }.is_ok() {
         return;
     }
-    for number in first..=last.min(super::fd::highest()) {
+    for number in first..=last.min(highest) {
         // SAFETY: as above.
         unsafe { syscall(abi::__NR_close, [usize::from(number), 0, 0, 0, 0]) };
     }
