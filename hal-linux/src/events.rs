@@ -278,12 +278,11 @@ impl Linux {
                 Some(Source::Console) => self.console.drain(),
                 Some(Source::Listener) => self.accept(),
                 Some(Source::Client(slot)) => self.client_ready(slot),
-                Some(Source::Ready(unit, generation)) => {
-                    if self.ready.is_of(unit, generation) {
-                        self.read_readiness(unit);
-                    }
+                Some(Source::Ready(unit, generation)) if self.ready.is_of(unit, generation) => {
+                    self.read_readiness(unit);
                 }
-                None => {}
+                // It is closed, and a child's copy still told something.
+                Some(Source::Ready(..)) | None => {}
             }
         }
     }
