@@ -32,7 +32,22 @@ const OF_4_14: u32 = abi::__NR_statx;
 
 /// Boots to `target` under a filter; `None` where there is no program under test.
 fn boot(younger: (u32, u32), calls: &[(u32, u32)], target: &str) -> Option<Machine> {
-    let mut words = vec!["perl".to_string(), "-e".to_string(), FILTER.to_string()];
+    boot_after(&[], younger, calls, target)
+}
+
+/// The same by way of a command that executes what follows it; all younger calls are there.
+pub fn boot_by(first: &[&str], calls: &[(u32, u32)], target: &str) -> Option<Machine> {
+    boot_after(first, (ALL, NOT_THERE), calls, target)
+}
+
+fn boot_after(
+    first: &[&str],
+    younger: (u32, u32),
+    calls: &[(u32, u32)],
+    target: &str,
+) -> Option<Machine> {
+    let mut words: Vec<String> = first.iter().map(ToString::to_string).collect();
+    words.extend(["perl", "-e", FILTER].map(String::from));
     let numbers = [abi::__NR_prctl, younger.1, younger.0];
     let calls = calls.iter().flat_map(|(call, act)| [call, act]);
     words.extend(numbers.iter().chain(calls).map(ToString::to_string));

@@ -5,6 +5,8 @@ mod console;
 mod control;
 mod kernels;
 mod machine;
+mod missing;
+mod patience;
 mod restless;
 mod scarce;
 mod signals;

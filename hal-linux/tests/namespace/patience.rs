@@ -1,0 +1,91 @@
+//! This file watches process 1's own system calls while it boots, works and goes down: it never
+//! lets time pass. It waits where every event wakes it, without a limit, or it looks and goes on.
+
+use crate::machine::{End, Machine};
+use std::path::PathBuf;
+
+/// Calls that sleep for a span, and calls that wait for descriptors for at most a span.
+const SLEEPS: &str = "nanosleep,clock_nanosleep,pause,rt_sigtimedwait,futex";
+const WAITS: &str = "epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll,select,pselect6";
+
+/// Where the calls are written.
+struct Record(PathBuf);
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn process_1_never_sleeps_for_a_span_of_time() {
+    let name = format!("sysmaster-calls-{}", std::process::id());
+    let record = Record(std::env::temp_dir().join(name));
+    if !has_strace() {
+        eprintln!("SKIPPED: there is no strace; `apt-get install strace` as root brings it");
+        return;
+    }
+    let file = record.0.to_string_lossy().into_owned();
+    let traced = format!("trace={SLEEPS},{WAITS}");
+    // Without -f: process 1 alone. With -D the tracer is not its parent.
+    let words = ["strace", "-D", "-o", &file, "-e", &traced];
+    let Some(mut machine) = Machine::boot_by(&words, "layers") else {
+        return;
+    };
+    machine.wait_for("boot: layers reached");
+    assert!(machine.sctl(&["list"]).status.success());
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    let calls = std::fs::read_to_string(&record.0).expect("strace writes its record");
+    let bad: Vec<&str> = calls.lines().filter(|call| lets_time_pass(call)).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    let waits = calls.lines().filter(|call| call.starts_with("epoll_"));
+    assert!(waits.count() > 10, "too few calls to be a record:\n{calls}");
+}
+
+fn has_strace() -> bool {
+    let output = std::process::Command::new("strace").arg("-V").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Whether a line of the record is a call that waits for time: any sleep, and any wait with a limit
+/// other than none at all or at once.
+fn lets_time_pass(call: &str) -> bool {
+    let Some((name, rest)) = call.split_once('(') else {
+        // How the program ended, and the signals that it got.
+        return false;
+    };
+    if SLEEPS.split(',').any(|sleep| sleep == name) {
+        return true;
+    }
+    if !WAITS.split(',').any(|wait| wait == name) {
+        return false;
+    }
+    let at_once = ["tv_sec=0, tv_nsec=0}", "{tv_sec=0, tv_usec=0}"];
+    let (arguments, _) = rest.rsplit_once(')').unwrap_or((rest, ""));
+    // The span is the last argument, but for a mask of signals and its size behind it.
+    let span = arguments.replace(", NULL, 8", "");
+    let forever_or_at_once = [", -1", ", 0", ", NULL"];
+    !forever_or_at_once.iter().any(|end| span.ends_with(end))
+        && !at_once.iter().any(|end| span.ends_with(end))
+}
+
+#[test]
+fn a_call_with_a_span_is_told_from_one_without() {
+    let without = [
+        "epoll_pwait(5, [{events=EPOLLIN, data={u32=1, u64=1}}], 8, -1, NULL, 8) = 1",
+        "epoll_pwait(5, [], 8, 0, NULL, 8)       = 0",
+        "epoll_pwait2(5, [], 8, {tv_sec=0, tv_nsec=0}, NULL, 8) = 0",
+        "epoll_pwait2(5, [], 8, NULL, NULL, 8) = 1",
+        "ppoll([{fd=1, events=POLLOUT}], 1, {tv_sec=0, tv_nsec=0}, NULL, 8) = 1",
+        "--- SIGCHLD {si_signo=SIGCHLD} ---",
+    ];
+    let with = [
+        "epoll_pwait(5, [], 8, 50, NULL, 8)      = 0",
+        "epoll_pwait2(5, [], 8, {tv_sec=1, tv_nsec=0}, NULL, 8) = 0",
+        "poll([{fd=1, events=POLLOUT}], 1, 1000) = 1",
+        "clock_nanosleep(CLOCK_MONOTONIC, 0, {tv_sec=1, tv_nsec=0}, NULL) = 0",
+    ];
+    assert_eq!(without.map(lets_time_pass), [false; 6]);
+    assert_eq!(with.map(lets_time_pass), [true; 4]);
+}
