@@ -66,7 +66,7 @@ pub fn run(job: &Job) -> ! {
     let error = match prepare(job, &mut step) {
         Ok(()) => {
             step = SpawnStep::Exec;
-            execute(exec.program, exec.arguments, exec.environment)
+            execute(exec.program, exec.arguments, exec.context.environment)
         }
         Err(Cause(error)) => error,
     };
@@ -114,7 +114,7 @@ const fn step_number(step: SpawnStep) -> u32 {
 
 /// All before the program; `step` says how far it came.
 fn prepare(job: &Job, step: &mut SpawnStep) -> Result<(), Cause> {
-    let exec = job.exec;
+    let exec = job.exec.context;
     // First of all: a child that waits must not keep others' connections open.
     let opens_console = is_on_console(job);
     let first = if opens_console { 1 } else { 3 };
@@ -228,7 +228,7 @@ fn set_oom_score(score: i16) -> Result<(), Cause> {
 
 /// No input, all output to the console's device: as most have it, and quicker done together.
 fn is_on_console(job: &Job) -> bool {
-    let exec = job.exec;
+    let exec = job.exec.context;
     let streams = (&exec.stdin, &exec.stdout, &exec.stderr);
     job.standard.null
         && job.standard.console.is_some()

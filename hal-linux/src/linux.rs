@@ -195,7 +195,7 @@ impl Linux {
     /// Starts a program, on our own memory where that can be.
     fn start_program(&mut self, job: &Job) -> Result<u32, Errno> {
         // The kernel gives a score to all processes that share the memory.
-        if job.exec.oom_score.is_none()
+        if job.exec.context.oom_score.is_none()
             && let Some(pool) = &mut self.pool
         {
             match pool.start(job) {

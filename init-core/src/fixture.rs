@@ -4,7 +4,7 @@ use crate::event::MachineRequest;
 use crate::ident::UnitId;
 use crate::time::Duration;
 use crate::unit::{
-    Backoff, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
+    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
     RestartPolicy, ShutdownDesc, StartLimit, StopPolicy, Stream, Success, UnitDesc, UnitKind,
 };
 
@@ -18,6 +18,10 @@ pub const RESCUE: UnitId = UnitId(5);
 static MOSQUITTO: Exec = Exec {
     program: c"/usr/sbin/mosquitto",
     arguments: &[None],
+    context: &PLAIN,
+};
+
+static PLAIN: Context = Context {
     environment: &[None],
     directory: c"/",
     credentials: None,

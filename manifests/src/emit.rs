@@ -75,9 +75,7 @@ pub fn emit(product: &Product) -> String {
     );
     line(write, &format!("pub const UNIT_COUNT: usize = {count};"));
     line(write, "");
-    for (at, unit) in product.units.iter().enumerate() {
-        program::statics(write, at, unit);
-    }
+    program::statics(write, &product.units);
     line(
         write,
         &format!("static UNITS: [::init_core::unit::UnitDesc; {count}] = ["),

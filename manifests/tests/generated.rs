@@ -46,7 +46,7 @@ fn check(manifest: &'static Manifest, count: usize) {
         if let Program::Exec(exec) = unit.start {
             assert!(exec.program.to_str().unwrap().starts_with('/'));
             assert!(exec.arguments.len() > 1 && exec.arguments.last() == Some(&None));
-            assert!(exec.environment.last() == Some(&None));
+            assert!(exec.context.environment.last() == Some(&None));
         }
     }
     assert_eq!(seen, manifest.edges.len());

@@ -166,10 +166,10 @@ fn step_path(program: Program, step: SpawnStep) -> &'static str {
 fn step_operand(exec: &'static Exec, step: SpawnStep) -> &'static CStr {
     let stream = match step {
         SpawnStep::Exec => return exec.program,
-        SpawnStep::Directory => return exec.directory,
-        SpawnStep::Stdin => exec.stdin,
-        SpawnStep::Stdout => exec.stdout,
-        SpawnStep::Stderr => exec.stderr,
+        SpawnStep::Directory => return exec.context.directory,
+        SpawnStep::Stdin => exec.context.stdin,
+        SpawnStep::Stdout => exec.context.stdout,
+        SpawnStep::Stderr => exec.context.stderr,
         SpawnStep::Session
         | SpawnStep::Signals
         | SpawnStep::Limits

@@ -29,6 +29,13 @@ pub struct Exec {
     pub program: &'static CStr,
     /// Argument vector, the program's name first.
     pub arguments: Arguments,
+    /// In what it runs.
+    pub context: &'static Context,
+}
+
+/// In what a program runs. Programs that want the same refer to the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
     /// `NAME=value` strings: the whole environment.
     pub environment: Arguments,
     /// Working directory.

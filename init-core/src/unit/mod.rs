@@ -7,7 +7,8 @@ mod manifest;
 mod policy;
 
 pub use exec::{
-    Arguments, Credentials, Endpoint, Exec, Limit, LimitValue, Program, Resource, SetupOp, Stream,
+    Arguments, Context, Credentials, Endpoint, Exec, Limit, LimitValue, Program, Resource, SetupOp,
+    Stream,
 };
 pub use manifest::{EdgeKind, LogLevel, Manifest, ShutdownDesc, UnitDesc, UnitKind};
 pub use policy::{

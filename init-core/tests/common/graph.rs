@@ -4,7 +4,7 @@ use init_core::event::MachineRequest;
 use init_core::ident::UnitId;
 use init_core::time::Duration;
 use init_core::unit::{
-    Backoff, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
+    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
     RestartPolicy, ShutdownDesc, StartLimit, StopPolicy, Stream, Success, UnitDesc, UnitKind,
 };
 use std::collections::BTreeSet;
@@ -12,16 +12,18 @@ use std::collections::BTreeSet;
 pub static PROGRAM: Exec = Exec {
     program: c"/bin/program",
     arguments: &[None],
-    environment: &[None],
-    directory: c"/",
-    credentials: None,
-    umask: 0o022,
-    nice: 0,
-    oom_score: None,
-    limits: &[],
-    stdin: Stream::Null,
-    stdout: Stream::Null,
-    stderr: Stream::Null,
+    context: &Context {
+        environment: &[None],
+        directory: c"/",
+        credentials: None,
+        umask: 0o022,
+        nice: 0,
+        oom_score: None,
+        limits: &[],
+        stdin: Stream::Null,
+        stdout: Stream::Null,
+        stderr: Stream::Null,
+    },
 };
 
 /// 100 ms, doubled up to 800 ms, reset after 10 s; no limit.

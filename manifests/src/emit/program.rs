@@ -2,6 +2,7 @@
 
 use super::{comment, line};
 use crate::model::{Exec, Program, Step, Stream, Unit};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The keys of `limits` with init-core's names.
@@ -40,13 +41,31 @@ fn vector(texts: &[String]) -> String {
     format!("&[{items}None]")
 }
 
-/// The static that an [`Exec`] lies in; nothing for other programs.
-pub fn statics(out: &mut String, at: usize, unit: &Unit) {
-    for (program, which) in [(&unit.start, "START"), (&unit.stop, "STOP")] {
-        if let Program::Exec(exec) = program {
-            comment(out, "", &format!("What `{}` runs.", unit.name));
-            exec_static(out, &format!("{which}_{at}"), exec);
-        }
+/// The programs of all units, each a static; before them what they run in, which many share.
+pub fn statics(out: &mut String, units: &[Unit]) {
+    let programs = || {
+        units.iter().enumerate().flat_map(|(at, unit)| {
+            let both = [(&unit.start, "START"), (&unit.stop, "STOP")];
+            both.into_iter()
+                .filter_map(move |(program, which)| match program {
+                    Program::Exec(exec) => Some((unit, format!("{which}_{at}"), exec)),
+                    Program::None | Program::Setup(_) => None,
+                })
+        })
+    };
+    let contexts: BTreeSet<String> = programs().map(|(_, _, exec)| context(exec)).collect();
+    for (at, context) in contexts.iter().enumerate() {
+        let head = format!("static CONTEXT_{at}: ::init_core::unit::Context = ");
+        line(out, &format!("{head}::init_core::unit::Context {{"));
+        out.push_str(context);
+        line(out, "};");
+        line(out, "");
+    }
+    for (unit, name, exec) in programs() {
+        let context = context(exec);
+        let shared = contexts.range(..context).count();
+        comment(out, "", &format!("What `{}` runs.", unit.name));
+        exec_static(out, &name, exec, shared);
     }
 }
 
@@ -110,7 +129,7 @@ fn step(step: &Step) -> String {
     }
 }
 
-fn exec_static(out: &mut String, name: &str, exec: &Exec) {
+fn exec_static(out: &mut String, name: &str, exec: &Exec, context: usize) {
     line(
         out,
         &format!("static {name}: ::init_core::unit::Exec = ::init_core::unit::Exec {{"),
@@ -121,6 +140,17 @@ fn exec_static(out: &mut String, name: &str, exec: &Exec) {
     let program = exec.arguments.first().map_or("", String::as_str);
     field("program", c_text(program));
     field("arguments", vector(&exec.arguments));
+    field("context", format!("&CONTEXT_{context}"));
+    line(out, "};");
+    line(out, "");
+}
+
+/// The fields of what the program runs in.
+fn context(exec: &Exec) -> String {
+    let mut text = String::new();
+    let mut field = |name: &str, value: String| {
+        let _ = writeln!(text, "    {name}: {value},");
+    };
     field("environment", vector(&exec.environment));
     field("directory", c_text(&exec.directory));
     field(
@@ -140,8 +170,7 @@ fn exec_static(out: &mut String, name: &str, exec: &Exec) {
     for (stream, key) in exec.streams.iter().zip(["stdin", "stdout", "stderr"]) {
         field(key, stream_text(stream));
     }
-    line(out, "};");
-    line(out, "");
+    text
 }
 
 fn stream_text(stream: &Stream) -> String {
