@@ -25,6 +25,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..DISK
     },
     Scenario {
+        name: "a swap file in use is given up, and the disk is left clean",
+        reboots: true,
+        body: swaps,
+        ..DISK
+    },
+    Scenario {
         name: "a reset in the middle leaves a disk that boots, with what was synced",
         reboots: true,
         body: reset,
@@ -62,6 +68,29 @@ fn survives(guest: &mut Guest) -> Result<()> {
     let mut shell = guest.up("shell")?;
     let found = shell.success("cat /root/word")?;
     ensure!(found.contains(&nonce), "the file says {found:?}");
+    shell.last_command("poweroff")?;
+    guest.powered_off()?;
+    let text = guest.machine.text(begin);
+    ensure!(
+        !text.contains(RECOVERY) && text.contains("EXT4-fs (vda1): mounted"),
+        "the disk was not clean:\n{text}"
+    );
+    Ok(())
+}
+
+/// As long as it is in use, the file system cannot be made read-only.
+fn swaps(guest: &mut Guest) -> Result<()> {
+    let mut shell = guest.up("shell")?;
+    shell.success(
+        "dd if=/dev/zero of=/swap bs=1M count=8 && mkswap /swap && swapon /swap && \
+         grep /swap /proc/swaps",
+    )?;
+    shell.last_command("reboot")?;
+    guest
+        .machine
+        .wait_for("reboot: Restarting system", DOWN_WITHIN)?;
+    let begin = guest.machine.cursor();
+    let shell = guest.up("shell")?;
     shell.last_command("poweroff")?;
     guest.powered_off()?;
     let text = guest.machine.text(begin);

@@ -6,6 +6,7 @@
 
 mod disk;
 mod gateway;
+mod hostile;
 mod small;
 
 use crate::image::{Image, Recipe};
@@ -147,7 +148,8 @@ pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
     let scenarios = gateway::SCENARIOS
         .iter()
         .chain(small::SCENARIOS)
-        .chain(disk::SCENARIOS);
+        .chain(disk::SCENARIOS)
+        .chain(hostile::SCENARIOS);
     for board in bench.boards {
         let wanted = |scenario: &&Scenario| {
             scenario.boards.has(board) && only.is_none_or(|part| scenario.name.contains(part))

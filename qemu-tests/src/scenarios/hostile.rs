@@ -1,0 +1,166 @@
+//! This file holds the scenarios of a machine that is not left in peace: signals, a file system
+//! that never answers, a clock that is set, and the ways to end that cut no power.
+
+use super::{Boards, DOWN_WITHIN, Guest, Scenario, Start};
+use crate::session::Session;
+use anyhow::{Context, Result, ensure};
+
+const HOSTILE: Scenario = Scenario {
+    name: "",
+    product: "hostile",
+    boards: Boards::One,
+    start: Start::Memory,
+    append: &[],
+    reboots: false,
+    body: |_| Ok(()),
+};
+
+/// What is shown of such a machine.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "no signal that asks for nothing changes anything",
+        boards: Boards::Native,
+        body: signals,
+        ..HOSTILE
+    },
+    Scenario {
+        name: "programs on a file system that never answers delay nobody",
+        body: stalled,
+        ..HOSTILE
+    },
+    Scenario {
+        name: "a clock that is set moves no deadline",
+        body: clock,
+        ..HOSTILE
+    },
+    Scenario {
+        name: "a halt stops the machine and leaves the power on",
+        body: halt,
+        ..HOSTILE
+    },
+    Scenario {
+        name: "a kexec without a kernel reboots",
+        reboots: true,
+        body: kexec,
+        ..HOSTILE
+    },
+];
+
+/// What asks for something, by custom, besides what the kernel has no name for.
+const REQUESTS: [u8; 9] = [2, 10, 12, 15, 35, 37, 38, 39, 40];
+
+fn signals(guest: &mut Guest) -> Result<()> {
+    let mut shell = guest.up("shell")?;
+    let harmless = (1..=64_u8).filter(|number| !REQUESTS.contains(number));
+    for number in harmless {
+        shell.success(&format!("kill -{number} 1"))?;
+    }
+    shell.success("sctl list")?;
+    shell.last_command("poweroff")?;
+    guest.powered_off()?;
+    let lines = guest.machine.console().lines();
+    let count = |text: &str| lines.iter().filter(|(_, line)| line.contains(text)).count();
+    // One line a second, however many there are.
+    ensure!(count("ignored SIG") > 0, "nothing was told of sent faults");
+    ensure!(count(": begins") == 1, "more than one end was begun");
+    Ok(())
+}
+
+/// Nobody ever reads what the kernel asks of this file system.
+const MOUNT_SILENCE: &str = "insmod $(find /lib/modules -name 'fuse.ko*') && \
+     { [ -e /dev/fuse ] || mknod /dev/fuse c 10 229; } && exec 9<>/dev/fuse && \
+     mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 silence /mnt";
+
+fn stalled(guest: &mut Guest) -> Result<()> {
+    let mut shell = guest.up("shell")?;
+    shell.success(MOUNT_SILENCE)?;
+    for instance in 1..=6 {
+        shell.success(&format!("sctl start --no-wait stuck@{instance}"))?;
+    }
+    // Each is called as process 1 until it has executed its program, which never comes.
+    shell.success("until [ $(grep -l '^init' /proc/[0-9]*/comm | wc -l) -eq 7 ]; do :; done")?;
+    let before = seconds(&mut shell)?;
+    shell.success("sctl list && sctl start --no-wait late && sctl stop late")?;
+    let span = seconds(&mut shell)? - before;
+    ensure!(span < 3.0, "two requests took {span} s");
+    for instance in 1..=6 {
+        shell.until(
+            &format!("sctl status stuck@{instance} | grep -q failed"),
+            DOWN_WITHIN,
+        )?;
+    }
+    shell.last_command("poweroff")?;
+    guest.powered_off()
+}
+
+/// The clock goes back to 1996 and forth to 2036, in seconds since 1970.
+const DATES: [&str; 2] = ["@820454400", "@2082758400"];
+
+/// Services that wait for 4 s, and what process 1 says when the wait is over.
+const WAITS: [(&str, &str); 2] = [
+    ("late", "late: failed: not ready in time"),
+    ("dying", "dying: ready after"),
+];
+
+fn clock(guest: &mut Guest) -> Result<()> {
+    let mut shell = guest.up("shell")?;
+    for date in DATES {
+        for (unit, over) in WAITS {
+            let begin = seconds(&mut shell)?;
+            // What has died once waits until it is started again.
+            shell.success(&format!(
+                "sctl start --no-wait {unit}; \
+                 until sctl status {unit} | grep -qE 'starting|waiting'; do :; done; \
+                 date -s {date}; sctl status {unit} | grep -E 'starting|waiting'"
+            ))?;
+            let (_, line) = shell.machine().wait_for(over, DOWN_WITHIN)?;
+            let span = stamp(&line)? - begin;
+            ensure!(
+                (3.9..30.0).contains(&span),
+                "{unit}: 4 s took {span} s when the clock was set to {date}"
+            );
+            shell.success(&format!("sctl stop {unit}; sctl reset-failed {unit}"))?;
+        }
+    }
+    shell.last_command("poweroff")?;
+    guest.powered_off()
+}
+
+/// The time of one of process 1's lines, in seconds since the start.
+fn stamp(line: &str) -> Result<f64> {
+    let (_, rest) = line.split_once("init: [").context("no line of process 1")?;
+    let (inner, _) = rest.split_once(']').context("no time")?;
+    inner
+        .trim()
+        .parse()
+        .with_context(|| format!("time of {line}"))
+}
+
+/// Seconds since the guest's start, whatever its date.
+fn seconds(shell: &mut Session<'_>) -> Result<f64> {
+    let uptime = shell.success("cat /proc/uptime")?;
+    let first = uptime.split_whitespace().next().context("no uptime")?;
+    first.parse().with_context(|| format!("uptime {uptime}"))
+}
+
+fn halt(guest: &mut Guest) -> Result<()> {
+    let shell = guest.up("shell")?;
+    shell.last_command("halt")?;
+    guest
+        .machine
+        .wait_for("reboot: System halted", DOWN_WITHIN)?;
+    ensure!(!guest.machine.has_ended()?, "the power is off");
+    Ok(())
+}
+
+/// No kernel was loaded for it, which the kernel refuses after all has been stopped.
+fn kexec(guest: &mut Guest) -> Result<()> {
+    let shell = guest.up("shell")?;
+    shell.last_command("sctl kexec")?;
+    guest
+        .machine
+        .wait_for("reboot: Restarting system", DOWN_WITHIN)?;
+    let shell = guest.up("shell")?;
+    shell.last_command("poweroff")?;
+    guest.powered_off()
+}
