@@ -7,8 +7,9 @@
 use crate::errno;
 use crate::linux::Linux;
 use crate::ready::READY_BYTES_MAX;
+use crate::sys::fault::{self, Sent};
 use crate::sys::fd::{self, Fd};
-use crate::sys::signals::{self, Received};
+use crate::sys::signals;
 use core::sync::atomic::Ordering;
 use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
 use init_core::hal::{Clock, EventSource, Wake};
@@ -267,9 +268,13 @@ impl Linux {
             data: epoll::EventData::new_u64(0),
         };
         let mut events = [zero; DESCRIPTORS_PER_TURN_MAX];
-        let timeout = at_once.then_some(&NO_TIME);
+        // One that comes between here and the call is told at the next wake-up.
+        let timeout = (at_once || fault::was_sent()).then_some(&NO_TIME);
         let count = epoll::wait(&self.waiting.epoll, &mut events, timeout).unwrap_or(0);
         self.now.set(None);
+        if let Some(sent) = fault::take_sent() {
+            self.tell_ignored(sent);
+        }
         for event in events.iter().take(count) {
             let data = event.data;
             match Source::of(data.u64()) {
@@ -292,22 +297,16 @@ impl Linux {
         let count = rustix::io::read(&self.waiting.signals, &mut records).unwrap_or(0);
         let records = records.get(..count).unwrap_or(&[]);
         for record in records.chunks_exact(signals::RECORD_BYTES) {
-            let Some(received) = Received::of(record) else {
+            let Some(number) = signals::number_of(record) else {
                 continue;
             };
-            if u32::from(received.number) == linux_raw_sys::general::SIGCHLD {
+            if u32::from(number) == linux_raw_sys::general::SIGCHLD {
                 self.waiting.reap = true;
                 continue;
             }
-            if signals::is_fault(received.number) {
-                self.tell_ignored(received);
-                continue;
-            }
-            let request = match machine_request(Signal(received.number)) {
+            let request = match machine_request(Signal(number)) {
                 // Container managers send SIGTERM to say: end.
-                MachineRequest::Reboot
-                    if self.in_container && received.number == Signal::TERM.0 =>
-                {
+                MachineRequest::Reboot if self.in_container && number == Signal::TERM.0 => {
                     MachineRequest::PowerOff
                 }
                 request => request,
@@ -317,22 +316,24 @@ impl Linux {
     }
 
     /// Somebody sent what only a fault of our own would mean: said, and nothing else.
-    fn tell_ignored(&mut self, received: Received) {
+    fn tell_ignored(&mut self, sent: Sent) {
         let now = self.now();
         let waiting = &mut self.waiting;
+        let count = waiting.untold_count.saturating_add(sent.count);
         if now < waiting.tell_from {
-            waiting.untold_count = waiting.untold_count.saturating_add(1);
+            waiting.untold_count = count;
             return;
         }
         waiting.tell_from = now.after(TELL_PAUSE);
-        let untold = core::mem::take(&mut waiting.untold_count);
+        waiting.untold_count = 0;
+        let untold = count.saturating_sub(1);
         report::write_line(&mut self.console, now, &|line| {
-            line.text("ignored ").signal(received.number);
-            match received.pid {
+            line.text("ignored ").signal(sent.number);
+            match sent.pid {
                 0 => line.text(", sent from outside"),
                 pid => line.text(", sent by process ").number(pid),
             };
-            line.text(" as user ").number(received.uid);
+            line.text(" as user ").number(sent.uid);
             if untold > 0 {
                 line.text(", and ").number(untold).text(" signals before");
             }

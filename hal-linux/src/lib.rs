@@ -24,6 +24,7 @@ mod control;
 #[cfg(feature = "freestanding")]
 mod early;
 mod events;
+mod heal;
 #[cfg(feature = "freestanding")]
 mod keeper;
 mod lines;

@@ -48,6 +48,10 @@ pub fn run<const UNITS: usize>(
     if role() == Role::Tool {
         return crate::sctl(arguments.iter());
     }
+    crate::sys::fault::install();
+    if cfg!(feature = "heal") {
+        heal_from_here(arguments);
+    }
     let (Some(core), Some(system), Some(buffers)) = (core.take(), system.take(), BUFFERS.take())
     else {
         return 1;
@@ -58,6 +62,16 @@ pub fn run<const UNITS: usize>(
     let mut driver = Driver::new(core.core(manifest), platform);
     begin(&mut driver, manifest, arguments.iter());
     0
+}
+
+/// Heals what happens from here on.
+#[cfg(feature = "freestanding")]
+fn heal_from_here(arguments: crate::Arguments) {
+    static EPITAPH: crate::heal::Epitaph = crate::heal::Epitaph::new();
+    crate::sys::image::remember(arguments);
+    // Refused: there is still the file.
+    let _ = crate::sys::image::keep();
+    crate::heal::arm(&EPITAPH, crate::sys::image::DESCRIPTOR);
 }
 
 /// Reads the boot's choices and runs the machine. Returns when the last act was refused, as in a

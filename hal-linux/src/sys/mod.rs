@@ -4,9 +4,13 @@
 
 pub mod clock;
 mod clone;
+pub mod fault;
 pub mod fd;
 pub mod group;
+#[cfg(feature = "freestanding")]
+pub mod image;
 pub mod kernel;
+pub mod limits;
 #[cfg(feature = "freestanding")]
 mod memory;
 #[cfg(feature = "freestanding")]

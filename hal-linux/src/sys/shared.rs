@@ -2,7 +2,7 @@
 //! children.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use init_core::event::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
@@ -36,6 +36,13 @@ impl<T> Once<T> {
         // SAFETY: the flag was clear, so this is the only borrow there ever is.
         Some(unsafe { &mut *self.value.get() })
     }
+}
+
+/// What a pointer leads to that was made from a `&'static T` and never from anything else; `None`:
+/// nothing was stored yet.
+pub(crate) fn lasting<T>(pointer: &'static AtomicPtr<T>) -> Option<&'static T> {
+    // SAFETY: callers store nothing but references that last, as documented.
+    unsafe { pointer.load(Ordering::Acquire).cast_const().as_ref() }
 }
 
 /// Words that a forked child writes and its parent reads.

@@ -16,40 +16,22 @@ const _: () = assert!(size_of::<SignalSet>() == 8);
 const SFD_NONBLOCK: usize = 0o4000;
 const SFD_CLOEXEC: usize = 0o2_000_000;
 
-/// What a processor raises for a fault of the program itself, and what a program raises to end.
-/// Somebody may also *send* them, which means nothing; a real one ends this program, blocked or
-/// not.
-const FAULTS: [u32; 7] = [
-    abi::SIGILL,
-    abi::SIGTRAP,
-    abi::SIGABRT,
-    abi::SIGBUS,
-    abi::SIGFPE,
-    abi::SIGSEGV,
-    abi::SIGSYS,
-];
-
 /// The last signal that there is.
 const LAST: u8 = 64;
 
 /// Standard signals in [`watched`], of which the kernel keeps at most one each: whoever reads as
 /// many records at once cannot be kept from one of them by a flood of the others.
-pub const STANDARD_COUNT: usize = 12;
+pub const STANDARD_COUNT: usize = 5;
 
-/// What is read from the descriptor: exits, requests, and faults that were sent, which are told.
+/// What is read from the descriptor: exits and requests. Faults go to their handler.
 ///
 /// All others are left to the kernel, unblocked and without a handler: for process 1 that means
 /// dropped where they are sent. A flood of them costs us nothing.
 fn watched() -> SignalSet {
     let asks = |number: &u8| machine_request(Signal(*number)) != MachineRequest::Ignore;
     let requests = (1..=LAST).filter(asks).map(u32::from);
-    let all = requests.chain(FAULTS).chain([abi::SIGCHLD]);
+    let all = requests.chain([abi::SIGCHLD]);
     all.fold(0, |set, number| set | bit(number))
-}
-
-/// Whether a signal stands for a fault.
-pub fn is_fault(number: u8) -> bool {
-    FAULTS.contains(&number.into())
 }
 
 fn bit(signal: u32) -> SignalSet {
@@ -88,14 +70,14 @@ fn set_mask(set: SignalSet) -> Result<(), Errno> {
     result(answer).map(|_| ())
 }
 
-/// Gives every signal its default meaning, whatever we were started with: ignored ones would be
+/// Gives every signal but faults its default meaning, whatever we were started with: ignored ones would be
 /// inherited by every service, and with SIGCHLD ignored no exit would ever be told. Then blocks
 /// what matters to process 1, and returns a descriptor that reads it.
 ///
 /// # Errors
 /// What signalfd answers, for lack of memory or descriptors.
 pub fn take_over() -> Result<Fd, Errno> {
-    for number in 1..=LAST {
+    for number in (1..=LAST).filter(|number| !super::fault::catches(*number)) {
         // SIGKILL and SIGSTOP refuse, and need nothing.
         let _ = reset(number);
     }
@@ -124,29 +106,10 @@ pub fn unblock_all() -> Result<(), Errno> {
 /// One record of a signal descriptor: `struct signalfd_siginfo`.
 pub const RECORD_BYTES: usize = 128;
 
-/// What is read of a record.
-#[derive(Clone, Copy, Debug)]
-pub struct Received {
-    /// Which signal.
-    pub number: u8,
-    /// Who sent it; 0 is somebody outside of our namespace, or the kernel.
-    pub pid: u32,
-    /// For which user.
-    pub uid: u32,
-}
-
-impl Received {
-    /// The words at the front have the same places on every machine: signal, error, code, process,
-    /// user.
-    pub fn of(record: &[u8]) -> Option<Self> {
-        let (words, _) = record.as_chunks();
-        let word = |at: usize| words.get(at).copied().map(u32::from_ne_bytes);
-        Some(Self {
-            number: u8::try_from(word(0)?).ok()?,
-            pid: word(3)?,
-            uid: word(4)?,
-        })
-    }
+/// The signal of a record: its first word on every machine.
+pub fn number_of(record: &[u8]) -> Option<u8> {
+    let first = record.first_chunk().copied().map(u32::from_ne_bytes);
+    u8::try_from(first?).ok()
 }
 
 #[cfg(test)]
@@ -163,13 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_tells_signal_and_sender() {
+    fn a_record_tells_its_signal() {
         let mut record = [0; RECORD_BYTES];
-        for (at, word) in [(0, 11_u32), (8, 7), (12, 300), (16, 1_000), (20, 9)] {
-            record[at..at + 4].copy_from_slice(&word.to_ne_bytes());
-        }
-        let received = Received::of(&record).map(|it| (it.number, it.pid, it.uid));
-        assert_eq!(received, Some((11, 300, 1_000)));
-        assert!(Received::of(&record[..16]).is_none());
+        record[..4].copy_from_slice(&11_u32.to_ne_bytes());
+        assert_eq!(number_of(&record), Some(11));
+        assert!(number_of(&record[..3]).is_none());
     }
 }

@@ -93,6 +93,84 @@ extern "C" fn enter(stack: *const usize) -> ! {
     super::process::exit(code)
 }
 
+unsafe extern "C" {
+    // The bounds of what is zero at the start, named by the linker. They are addresses and nothing
+    // else. There is no other memory that changes: the linker script asserts it.
+    static __bss_start: u8;
+    static _end: u8;
+}
+
+/// Clears all variables, and enters the program as the kernel did. The stack that this runs on is
+/// one of the variables, so it uses none.
+///
+/// # Safety
+/// `stack` is what the kernel left at the start; no variable is used any more.
+pub(super) unsafe fn first_instruction(stack: *const usize) -> ! {
+    let (from, to) = (&raw const __bss_start, &raw const _end);
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the bounds are the linker's; the caller vouches for the rest.
+    unsafe {
+        core::arch::asm!(
+            "2: cmp rdi, rsi",
+            "jae 3f",
+            "mov byte ptr [rdi], 0",
+            "inc rdi",
+            "jmp 2b",
+            "3: mov rsp, rdx",
+            "jmp _start",
+            in("rdi") from, in("rsi") to, in("rdx") stack, options(noreturn, nostack),
+        )
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "2: cmp x0, x1",
+            "b.hs 3f",
+            "strb wzr, [x0], #1",
+            "b 2b",
+            "3: mov sp, x2",
+            "b _start",
+            in("x0") from, in("x1") to, in("x2") stack, options(noreturn, nostack),
+        )
+    }
+    #[cfg(target_arch = "arm")]
+    // SAFETY: as above. The entry is ARM code, whatever this is.
+    unsafe {
+        core::arch::asm!(
+            "mov r3, #0",
+            "2: cmp r0, r1",
+            "bhs 3f",
+            "strb r3, [r0]",
+            "add r0, r0, #1",
+            "b 2b",
+            "3: mov sp, r2",
+            "bx r12",
+            in("r0") from, in("r1") to, in("r2") stack, in("r12") _start as *const u8,
+            options(noreturn, nostack),
+        )
+    }
+    #[cfg(target_arch = "riscv64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "2: bgeu a0, a1, 3f",
+            "sb zero, 0(a0)",
+            "addi a0, a0, 1",
+            "j 2b",
+            "3: mv sp, a2",
+            "j _start",
+            in("a0") from, in("a1") to, in("a2") stack, options(noreturn, nostack),
+        )
+    }
+}
+
+#[cfg(target_arch = "arm")]
+unsafe extern "C" {
+    /// The first instruction.
+    fn _start() -> !;
+}
+
 /// The program's arguments, as the kernel put them on the stack.
 #[derive(Clone, Copy, Debug)]
 pub struct Arguments {
@@ -105,6 +183,11 @@ impl Arguments {
     /// failure.
     pub fn execute(self, program: &CStr) -> Errno {
         execute(program, self.vector(), self.environment())
+    }
+
+    /// What the kernel left on the stack, from the argument count on.
+    pub(super) fn stack(self) -> *const usize {
+        self.first.cast::<usize>().wrapping_sub(1)
     }
 
     /// The arguments as they are, to be handed to another program.

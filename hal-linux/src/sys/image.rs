@@ -1,0 +1,234 @@
+//! This file keeps a copy of the running program where nothing can damage it, and executes it.
+//!
+//! The copy is made from this process's own memory, so neither `/proc` nor the file that the
+//! program was started from is needed, and it is what runs even if that file was exchanged.
+
+use super::fd::FCNTL;
+use super::process::duplicate_to;
+use super::start::{Arguments, first_instruction};
+use super::syscall::{result, syscall};
+use core::ffi::CStr;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use init_core::event::Errno;
+use linux_raw_sys::general as abi;
+
+/// The copy's descriptor.
+pub const DESCRIPTOR: u16 = 4;
+
+/// What the kernel left on the stack at the start: the argument count, and what follows it.
+static START: AtomicPtr<usize> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The front of the program's file, as far as it is read.
+#[repr(C)]
+struct Header {
+    identity: [u8; 16],
+    kind: u16,
+    machine: u16,
+    version: u32,
+    entry: usize,
+    segments_at: usize,
+    sections_at: usize,
+    flags: u32,
+    header_bytes: u16,
+    segment_bytes: u16,
+    segment_count: u16,
+}
+
+/// One part of the program's file and where it is in memory.
+#[cfg(target_pointer_width = "64")]
+#[repr(C)]
+struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: usize,
+    address: usize,
+    physical: usize,
+    file_bytes: usize,
+}
+
+/// One part of the program's file and where it is in memory.
+#[cfg(target_pointer_width = "32")]
+#[repr(C)]
+struct Segment {
+    kind: u32,
+    offset: usize,
+    address: usize,
+    physical: usize,
+    file_bytes: usize,
+}
+
+/// A segment that is in memory.
+const LOAD: u32 = 1;
+
+unsafe extern "C" {
+    /// The front of the program's file in memory; the linker names it.
+    static __ehdr_start: Header;
+}
+
+/// Where the kernel put the arguments of this program; they are handed on with each execution.
+pub fn remember(arguments: Arguments) {
+    START.store(arguments.stack().cast_mut(), Ordering::Relaxed);
+}
+
+/// Puts the copy at [`DESCRIPTOR`] and seals it.
+///
+/// # Errors
+/// What the kernel answers where it refuses programs in memory (`vm.memfd_noexec` is 2), or has
+/// no room. Then there is still the file that the program was started from.
+pub fn keep() -> Result<(), Errno> {
+    let made = make()?;
+    let kept = fill(made).and_then(|()| seal(made));
+    let number = u16::try_from(made).unwrap_or(u16::MAX);
+    let kept = kept.and_then(|()| match number {
+        DESCRIPTOR => Ok(()),
+        _ => duplicate_to(number, DESCRIPTOR),
+    });
+    if kept.is_err() || number != DESCRIPTOR {
+        // SAFETY: there is no pointer; nobody knows the number.
+        unsafe { syscall(abi::__NR_close, [made, 0, 0, 0, 0]) };
+    }
+    kept
+}
+
+/// An empty file in memory. Kernels before 6.3 do not know the flag for what they allow anyway.
+fn make() -> Result<usize, Errno> {
+    let name = c"init".as_ptr().expose_provenance();
+    let flags = abi::MFD_ALLOW_SEALING | abi::MFD_CLOEXEC;
+    let make = |flags: u32| {
+        let flags = usize::try_from(flags).unwrap_or(0);
+        // SAFETY: the name is a nul-terminated string.
+        result(unsafe { syscall(abi::__NR_memfd_create, [name, flags, 0, 0, 0]) })
+    };
+    make(flags | abi::MFD_EXEC).or_else(|_| make(flags))
+}
+
+/// Writes each part of the program to where it is in its file.
+fn fill(file: usize) -> Result<(), Errno> {
+    let header = &raw const __ehdr_start;
+    // SAFETY: the first segment begins with the header, and nobody ever writes to it.
+    let (at, count) = unsafe { ((*header).segments_at, (*header).segment_count) };
+    let first = header.cast::<u8>().wrapping_add(at).cast::<Segment>();
+    for index in 0..usize::from(count) {
+        // The sizes differ by the last fields, which are not read.
+        let place = first
+            .cast::<u8>()
+            .wrapping_add(index.wrapping_mul(SEGMENT_BYTES));
+        // SAFETY: the table of segments follows the header, aligned, in the same segment.
+        let segment = unsafe { place.cast::<Segment>().read() };
+        if segment.kind == LOAD {
+            write(file, &segment)?;
+        }
+    }
+    Ok(())
+}
+
+const SEGMENT_BYTES: usize = if size_of::<usize>() == 8 { 56 } else { 32 };
+const _: () = assert!(size_of::<Segment>() <= SEGMENT_BYTES);
+const _: () =
+    assert!(offset_of!(Header, segment_count) == if size_of::<usize>() == 8 { 56 } else { 44 });
+
+/// Writes one part.
+fn write(file: usize, segment: &Segment) -> Result<(), Errno> {
+    let mut done = 0;
+    while done < segment.file_bytes {
+        let from = segment.address.wrapping_add(done);
+        let left = segment.file_bytes.wrapping_sub(done);
+        // SAFETY: the kernel reads what the program was loaded from, and it cannot change.
+        let count =
+            result(unsafe { write_at(file, from, left, segment.offset.wrapping_add(done)) })?;
+        if count == 0 {
+            return Err(Errno(0));
+        }
+        done = done.wrapping_add(count);
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As many bytes can be read from there.
+#[cfg(target_pointer_width = "64")]
+unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
+    // SAFETY: the caller vouches for the bytes.
+    unsafe { syscall(abi::__NR_pwrite64, [file, from, bytes, at, 0]) }
+}
+
+/// By two calls: the one for both has an argument more than we can give here.
+///
+/// # Safety
+/// As many bytes can be read from there.
+#[cfg(target_pointer_width = "32")]
+unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
+    // SAFETY: there is no pointer.
+    unsafe { syscall(abi::__NR_lseek, [file, at, 0, 0, 0]) };
+    // SAFETY: the caller vouches for the bytes.
+    unsafe { syscall(abi::__NR_write, [file, from, bytes, 0, 0]) }
+}
+
+/// From here on nobody can change it.
+fn seal(file: usize) -> Result<(), Errno> {
+    let seals = abi::F_SEAL_SEAL | abi::F_SEAL_SHRINK | abi::F_SEAL_GROW | abi::F_SEAL_WRITE;
+    let [command, seals] = [abi::F_ADD_SEALS, seals].map(|it| usize::try_from(it).unwrap_or(0));
+    // SAFETY: there is no pointer.
+    result(unsafe { syscall(FCNTL, [file, command, seals, 0, 0]) }).map(|_| ())
+}
+
+/// From where the program can be executed.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// The copy.
+    Copy,
+    /// What the kernel knows as this program's file.
+    Own,
+    /// Its first argument: the path that the kernel itself started.
+    Path,
+}
+
+/// Replaces this process by its program. Returns only on failure. `bare`: without the arguments and
+/// the environment, which may be what is damaged.
+pub fn execute(source: Source, bare: bool) -> Errno {
+    let start = START.load(Ordering::Relaxed).cast_const();
+    // SAFETY: the kernel put the count there, and nothing moves or changes it.
+    let count = if start.is_null() {
+        0
+    } else {
+        unsafe { start.read() }
+    };
+    let own = start.wrapping_add(1);
+    // SAFETY: the kernel's first argument is behind the count; there is at least a null.
+    let name = if count == 0 { 0 } else { unsafe { own.read() } };
+    let only_name = [NAME.as_ptr().expose_provenance(), 0];
+    let (arguments, environment) = if bare || count == 0 {
+        (&raw const only_name[0], &raw const only_name[1])
+    } else {
+        (own, own.wrapping_add(count).wrapping_add(1))
+    };
+    let here = usize::MAX.wrapping_sub(99); // AT_FDCWD is -100.
+    let [empty, file] = [c"", c"/proc/self/exe"].map(|it| it.as_ptr().expose_provenance());
+    let (folder, path, flags) = match source {
+        Source::Copy => (usize::from(DESCRIPTOR), empty, abi::AT_EMPTY_PATH),
+        Source::Own => (here, file, 0),
+        Source::Path => (here, name, 0),
+    };
+    let flags = usize::try_from(flags).unwrap_or(0);
+    let vectors = [arguments, environment].map(|it| it.expose_provenance());
+    let [arguments, environment] = vectors;
+    // SAFETY: the path and the strings are the kernel's own or constants; the vectors end with a
+    // null. Where they are damaged the kernel says EFAULT.
+    let answer = unsafe {
+        syscall(
+            abi::__NR_execveat,
+            [folder, path, arguments, environment, flags],
+        )
+    };
+    result(answer).err().unwrap_or(Errno(0))
+}
+
+const NAME: &CStr = c"init";
+
+/// Begins again without the kernel: the memory as it was at the start, then the first instruction.
+/// Descriptors and mappings stay.
+pub fn restart() -> ! {
+    // SAFETY: nothing that lives in memory is used any more.
+    unsafe { first_instruction(START.load(Ordering::Relaxed).cast_const()) }
+}
