@@ -245,6 +245,7 @@ impl EventSource for Linux {
     fn wait(&mut self, until: Option<Instant>) -> Wake {
         loop {
             if let Some(wake) = self.waiting.queue.pop() {
+                crate::heal::made_progress();
                 return wake;
             }
             if self.waiting.reap {

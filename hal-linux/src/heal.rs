@@ -64,6 +64,7 @@ static TRIED_COUNT: AtomicU32 = AtomicU32::new(0);
 #[cfg(feature = "freestanding")]
 pub(crate) fn arm(epitaph: &'static Epitaph, last_kept: u16) {
     limits::remember();
+    limits::slice_time();
     LAST_KEPT.store(last_kept, Ordering::Relaxed);
     let epitaph = core::ptr::from_ref(epitaph).cast_mut();
     EPITAPH.store(epitaph, Ordering::Release);
@@ -74,9 +75,37 @@ pub(crate) fn is_armed() -> bool {
     !EPITAPH.load(Ordering::Acquire).is_null()
 }
 
-/// Whether process 1 has done nothing but use the processor for too long.
+/// Slices of processor time without progress after which process 1 is taken for looping: slow
+/// machines, and emulators, need a whole one for a turn.
+const SLICES_MAX: u32 = 4;
+
+/// Counts what process 1 took from the kernel and did for the core.
+static PROGRESS: AtomicU32 = AtomicU32::new(0);
+
+/// What the last slice ended with: progress, and how often process 1 had slept.
+static SEEN: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+
+/// Slices that nothing was seen in.
+static SLICE_COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Process 1 took something from the kernel, or did something for the core.
+pub(crate) fn made_progress() {
+    let count = PROGRESS.load(Ordering::Relaxed).wrapping_add(1);
+    PROGRESS.store(count, Ordering::Relaxed);
+}
+
+/// A slice of processor time has ended: whether process 1 has done nothing but use it up, and those
+/// before, neither sleeping nor doing anything for the core.
 pub(crate) fn is_loop() -> bool {
-    false
+    let now = [PROGRESS.load(Ordering::Relaxed), limits::sleep_count()];
+    let mut same = true;
+    for (seen, now) in SEEN.iter().zip(now) {
+        same &= seen.swap(now, Ordering::Relaxed) == now;
+    }
+    let before = SLICE_COUNT.load(Ordering::Relaxed);
+    let count = if same { before.saturating_add(1) } else { 0 };
+    SLICE_COUNT.store(count, Ordering::Relaxed);
+    count >= SLICES_MAX
 }
 
 /// Records the death and executes the program again.

@@ -258,6 +258,7 @@ impl Process for Linux {
         ready: Readiness,
         confirm: bool,
     ) -> Result<u32, Errno> {
+        crate::heal::made_progress();
         if let Some(word) = self.word(child) {
             word.store(0, Ordering::Release);
         }

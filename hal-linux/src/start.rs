@@ -70,7 +70,7 @@ fn heal_from_here(arguments: crate::Arguments) {
     static EPITAPH: crate::heal::Epitaph = crate::heal::Epitaph::new();
     crate::sys::image::remember(arguments);
     // Refused: there is still the file.
-    let _ = crate::sys::image::keep();
+    let _ = crate::sys::image::keep(false);
     crate::heal::arm(&EPITAPH, crate::sys::image::DESCRIPTOR);
 }
 

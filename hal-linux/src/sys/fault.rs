@@ -120,7 +120,7 @@ pub fn install() {
     let pointer = (&raw const stack).expose_provenance();
     // SAFETY: the pointer leads to a description of memory that only signal handlers use.
     unsafe { syscall(abi::__NR_sigaltstack, [pointer, 0, 0, 0, 0]) };
-    let flags = abi::SA_ONSTACK | abi::SA_SIGINFO | RESTORER_FLAG;
+    let flags = abi::SA_ONSTACK | abi::SA_SIGINFO | abi::SA_RESTART | RESTORER_FLAG;
     let action = Action {
         handler: (handle as *const ()).expose_provenance(),
         flags: usize::try_from(flags).unwrap_or(0),

@@ -73,10 +73,18 @@ pub fn remember(arguments: Arguments) {
 
 /// Puts the copy at [`DESCRIPTOR`] and seals it.
 ///
+/// `handed_over`: the descriptor may have come from the life before.
+///
 /// # Errors
 /// What the kernel answers where it refuses programs in memory (`vm.memfd_noexec` is 2), or has
 /// no room. Then there is still the file that the program was started from.
-pub fn keep() -> Result<(), Errno> {
+pub fn keep(handed_over: bool) -> Result<(), Errno> {
+    if handed_over {
+        name_program();
+        if is_sealed() {
+            return Ok(());
+        }
+    }
     let made = make()?;
     let kept = fill(made).and_then(|()| seal(made));
     let number = u16::try_from(made).unwrap_or(u16::MAX);
@@ -90,6 +98,25 @@ pub fn keep() -> Result<(), Errno> {
     }
     kept
 }
+
+/// The kernel names a program after its file, and the copy has none.
+fn name_program() {
+    let option = usize::try_from(linux_raw_sys::prctl::PR_SET_NAME).unwrap_or(0);
+    let name = NAME.as_ptr().expose_provenance();
+    // SAFETY: the name is a nul-terminated string.
+    unsafe { syscall(abi::__NR_prctl, [option, name, 0, 0, 0]) };
+}
+
+/// Whether [`DESCRIPTOR`] is a file in memory that nobody can change.
+fn is_sealed() -> bool {
+    let command = usize::try_from(abi::F_GET_SEALS).unwrap_or(0);
+    // SAFETY: there is no pointer.
+    let answer = unsafe { syscall(FCNTL, [usize::from(DESCRIPTOR), command, 0, 0, 0]) };
+    let seals = usize::try_from(SEALS).unwrap_or(0);
+    result(answer).is_ok_and(|found| found & seals == seals)
+}
+
+const SEALS: u32 = abi::F_SEAL_SEAL | abi::F_SEAL_SHRINK | abi::F_SEAL_GROW | abi::F_SEAL_WRITE;
 
 /// An empty file in memory. Kernels before 6.3 do not know the flag for what they allow anyway.
 fn make() -> Result<usize, Errno> {
@@ -167,8 +194,7 @@ unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
 
 /// From here on nobody can change it.
 fn seal(file: usize) -> Result<(), Errno> {
-    let seals = abi::F_SEAL_SEAL | abi::F_SEAL_SHRINK | abi::F_SEAL_GROW | abi::F_SEAL_WRITE;
-    let [command, seals] = [abi::F_ADD_SEALS, seals].map(|it| usize::try_from(it).unwrap_or(0));
+    let [command, seals] = [abi::F_ADD_SEALS, SEALS].map(|it| usize::try_from(it).unwrap_or(0));
     // SAFETY: there is no pointer.
     result(unsafe { syscall(FCNTL, [file, command, seals, 0, 0]) }).map(|_| ())
 }
