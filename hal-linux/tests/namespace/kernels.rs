@@ -5,7 +5,7 @@ use crate::machine::{End, Machine};
 use linux_raw_sys::general as abi;
 
 /// What a filter says to a call.
-const NOT_THERE: u32 = 0x0005_0000 | 38;
+pub const NOT_THERE: u32 = 0x0005_0000 | 38;
 const FORBIDDEN: u32 = 0x0005_0000 | 1;
 const RAISES_SIGSYS: u32 = 0x0003_0000;
 
@@ -47,13 +47,23 @@ fn boot_after(
     target: &str,
 ) -> Option<Machine> {
     let mut words: Vec<String> = first.iter().map(ToString::to_string).collect();
-    words.extend(["perl", "-e", FILTER].map(String::from));
+    words.extend(words_of(younger, calls));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Machine::boot_by(&words, target)
+}
+
+/// The command that executes what follows it under a filter; all younger calls are there.
+pub fn filter(calls: &[(u32, u32)]) -> Vec<String> {
+    words_of((ALL, NOT_THERE), calls)
+}
+
+fn words_of(younger: (u32, u32), calls: &[(u32, u32)]) -> Vec<String> {
+    let mut words = Vec::from(["perl", "-e", FILTER].map(String::from));
     let numbers = [abi::__NR_prctl, younger.1, younger.0];
     let calls = calls.iter().flat_map(|(call, act)| [call, act]);
     words.extend(numbers.iter().chain(calls).map(ToString::to_string));
     words.push("--".to_string());
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    Machine::boot_by(&words, target)
+    words
 }
 
 /// Starts, waits for readiness, stops in order, kills who does not stop, powers off.

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Names the program under test: process 1 of `product.toml`, built by `cargo xtask test`.
 const PROGRAM: &str = "SYSMASTER_NAMESPACE_INIT";
+
+/// Names the same program with the feature `heal`.
+const HEALING: &str = "SYSMASTER_NAMESPACE_HEALS";
 
 /// A running process 1.
 pub struct Machine {
@@ -46,6 +49,15 @@ pub fn program() -> Option<PathBuf> {
     program
 }
 
+/// The same with its healing switched on, or `None` with a loud word.
+pub fn healing() -> Option<PathBuf> {
+    let program = std::env::var_os(HEALING).map(PathBuf::from);
+    if program.is_none() {
+        eprintln!("SKIPPED: {HEALING} names no process 1; `cargo xtask test` builds and names one");
+    }
+    program
+}
+
 impl Machine {
     /// Boots to a target; `None` where there is no program under test.
     pub fn boot(target: &str) -> Option<Self> {
@@ -66,13 +78,31 @@ impl Machine {
         Some(machine)
     }
 
+    /// Boots the program that heals, or a copy of it, by way of `first`.
+    pub fn boot_healing(first: &[&str], copy: Option<&Path>) -> Option<Self> {
+        let program = healing()?;
+        let program = copy.unwrap_or(&program);
+        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        let mut machine = Self::start_program(program, &writer.into(), first, &[]);
+        machine.read_from(File::from(OwnedFd::from(reader)));
+        Some(machine)
+    }
+
     /// Boots to a target with this console; nobody reads it before [`Self::read_from`].
     pub fn boot_unread(console: &OwnedFd, target: &str) -> Option<Self> {
         Self::start(console, &[], &[&format!("sysmaster.target={target}")])
     }
 
     fn start(console: &OwnedFd, first: &[&str], arguments: &[&str]) -> Option<Self> {
-        let program = program()?;
+        Some(Self::start_program(&program()?, console, first, arguments))
+    }
+
+    fn start_program(
+        program: &Path,
+        console: &OwnedFd,
+        first: &[&str],
+        arguments: &[&str],
+    ) -> Self {
         let another = || console.try_clone().expect("descriptors are left");
         let outside = Command::new("unshare")
             .args(["--pid", "--fork", "--mount", "--uts", "--net", "--ipc"])
@@ -85,11 +115,11 @@ impl Machine {
             .stderr(another())
             .spawn()
             .expect("unshare starts: it is part of util-linux, and needs root");
-        Some(Self {
+        Self {
             outside,
             lines: None,
             seen: Vec::new(),
-        })
+        }
     }
 
     /// Reads the console from now on.

@@ -3,6 +3,10 @@
 
 mod console;
 mod control;
+#[cfg(target_arch = "x86_64")]
+mod faults;
+#[cfg(target_arch = "x86_64")]
+mod inject;
 mod kernels;
 mod machine;
 mod missing;

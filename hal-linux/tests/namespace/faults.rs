@@ -1,0 +1,158 @@
+//! This file injures process 1 in every way that ends a program, and expects it to live again as
+//! the same process: from its copy in memory, from its file, and without the kernel's help.
+
+use crate::inject::{Injury, injure};
+use crate::kernels::{self, NOT_THERE};
+use crate::machine::{End, Machine};
+use linux_raw_sys::general as abi;
+use std::path::Path;
+
+/// Code that makes each fault, on the processor of the machine that runs the tests.
+const FAULTS: [(&str, Injury); 12] = [
+    ("no code at 0", Injury::Counter(0)),
+    (
+        "no code at an address that cannot be",
+        Injury::Counter(1 << 62),
+    ),
+    ("no code on the stack", Injury::OnStack),
+    ("SIGSEGV: no stack", Injury::Stack(8)),
+    ("SIGBUS: a stack that cannot be", Injury::Stack(1 << 62)),
+    ("SIGILL: ud2", Injury::Code(&[0x0f, 0x0b])),
+    // xor ecx, ecx; div ecx
+    ("SIGFPE", Injury::Code(&[0x31, 0xc9, 0xf7, 0xf1])),
+    ("SIGTRAP: int3", Injury::Code(&[0xcc])),
+    // kill(1, SIGABRT); pause()
+    (
+        "abort",
+        Injury::Code(&[
+            0xbf, 1, 0, 0, 0, 0xbe, 6, 0, 0, 0, 0xb8, 62, 0, 0, 0, 0x0f, 0x05, 0xb8, 34, 0, 0, 0,
+            0x0f, 0x05,
+        ]),
+    ),
+    // push rax, for ever
+    ("the stack overflows", Injury::Code(&[0x50, 0xeb, 0xfd])),
+    ("an endless loop", Injury::Code(&[0xeb, 0xfe])),
+    // getpid(), for ever
+    (
+        "an endless loop of calls",
+        Injury::Code(&[0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7]),
+    ),
+];
+
+/// What it was executed from.
+fn image(machine: &Machine) -> String {
+    let file = std::fs::read_link(format!("/proc/{}/exe", machine.pid()));
+    file.expect("it is there").to_string_lossy().into_owned()
+}
+
+/// Injures it, and expects another life in the same process.
+fn lives_again(machine: &mut Machine, name: &str, injury: Injury) {
+    let pid = machine.pid();
+    injure(machine, injury);
+    machine.wait_for("boot: idle reached");
+    assert_eq!(machine.pid(), pid, "{name}");
+    let list = machine.sctl(&["list"]);
+    assert!(list.status.success(), "{name}:\n{}", machine.console());
+}
+
+#[test]
+fn process_1_lives_again_after_every_fault() {
+    let Some(mut machine) = Machine::boot_healing(&[], None) else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    for (name, injury) in FAULTS {
+        lives_again(&mut machine, name, injury);
+        assert!(
+            image(&machine).contains("memfd"),
+            "{name}: {}",
+            image(&machine)
+        );
+    }
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+#[test]
+fn a_hundred_faults_leave_neither_descriptors_nor_children() {
+    let Some(mut machine) = Machine::boot_healing(&[], None) else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    let open = |machine: &Machine| {
+        let folder = format!("/proc/{}/fd", machine.pid());
+        std::fs::read_dir(folder).expect("it is there").count()
+    };
+    lives_again(&mut machine, "the first", Injury::Counter(0));
+    let before = open(&machine);
+    for _ in 0..100 {
+        lives_again(&mut machine, "one of many", Injury::Counter(0));
+    }
+    assert_eq!(open(&machine), before);
+}
+
+#[test]
+fn a_damaged_program_file_is_not_needed() {
+    for damage in ["delete", "overwrite"] {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let file = folder.path().join("init");
+        let Some(program) = crate::machine::healing() else {
+            return;
+        };
+        std::fs::copy(program, &file).expect("there is room");
+        let mut machine = Machine::boot_healing(&[], Some(&file)).expect("there is a program");
+        machine.wait_for("boot: idle reached");
+        std::fs::remove_file(&file).expect("it is there");
+        if damage == "overwrite" {
+            std::fs::write(&file, "no program").expect("there is room");
+        }
+        lives_again(&mut machine, damage, Injury::Counter(0));
+        assert!(image(&machine).contains("memfd"), "{damage}");
+    }
+}
+
+#[test]
+fn where_programs_in_memory_are_refused_the_file_is_executed() {
+    let refuse = "echo 2 > /proc/sys/vm/memfd_noexec && exec \"$@\"";
+    if !Path::new("/proc/sys/vm/memfd_noexec").exists() {
+        return eprintln!("SKIPPED: this kernel never refuses a program in memory");
+    }
+    let Some(mut machine) = Machine::boot_healing(&["sh", "-c", refuse, "sh"], None) else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    lives_again(&mut machine, "refused", Injury::Counter(0));
+    assert!(
+        image(&machine).ends_with("/init-heals"),
+        "{}",
+        image(&machine)
+    );
+}
+
+#[test]
+fn where_nothing_can_be_executed_it_begins_again_in_place() {
+    let filter = kernels::filter(&[(abi::__NR_execveat, NOT_THERE)]);
+    let words: Vec<&str> = filter.iter().map(String::as_str).collect();
+    let Some(mut machine) = Machine::boot_healing(&words, None) else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    // Its code is what it is, so that is not injured.
+    let of_code = |injury: &Injury| matches!(injury, Injury::Code(_) | Injury::Stack(_));
+    for (name, injury) in FAULTS.into_iter().filter(|(_, injury)| !of_code(injury)) {
+        lives_again(&mut machine, name, injury);
+        assert!(image(&machine).ends_with("/init-heals"), "{name}");
+    }
+}
+
+#[test]
+fn a_fault_signal_that_somebody_sent_is_no_fault() {
+    let Some(mut machine) = Machine::boot_healing(&[], None) else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    machine.inside("for i in 4 5 6 7 8 11 27 31; do kill -$i 1; done");
+    machine.wait_for("ignored SIG");
+    assert!(machine.sctl(&["list"]).status.success());
+    assert!(!image(&machine).contains("memfd"), "{}", machine.console());
+}

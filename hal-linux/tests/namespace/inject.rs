@@ -1,0 +1,52 @@
+//! This file makes process 1 fault for real, by a debugger's means: its registers and its code are
+//! changed from outside, then it goes on by itself.
+
+use crate::machine::Machine;
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+/// What is done to process 1.
+#[derive(Clone, Copy, Debug)]
+pub enum Injury {
+    /// It goes on at this address.
+    Counter(u64),
+    /// It goes on on its own stack, which is no code.
+    OnStack,
+    /// Its stack is at this address, and it uses it.
+    Stack(u64),
+    /// The next it executes are these instructions.
+    Code(&'static [u8]),
+}
+
+/// Stops process 1 wherever it is, injures it and lets it go.
+pub fn injure(machine: &Machine, injury: Injury) {
+    let pid = Pid::from_raw(i32::try_from(machine.pid()).expect("a pid is small"));
+    ptrace::seize(pid, ptrace::Options::empty()).expect("the test is root");
+    ptrace::interrupt(pid).expect("it is traced");
+    waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+    let mut registers = ptrace::getregs(pid).expect("it is stopped");
+    // Otherwise the kernel would move the program counter back to repeat an interrupted call.
+    registers.orig_rax = u64::MAX;
+    match injury {
+        Injury::Counter(address) => registers.rip = address,
+        Injury::OnStack => registers.rip = registers.rsp,
+        Injury::Stack(address) => {
+            registers.rsp = address;
+            write(pid, registers.rip, &[0x50]); // push rax
+        }
+        Injury::Code(code) => write(pid, registers.rip, code),
+    }
+    ptrace::setregs(pid, registers).expect("it is stopped");
+    ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// Replaces code by whole words; what of the last is not given is not executed.
+fn write(pid: Pid, at: u64, code: &[u8]) {
+    for (place, part) in (at..).step_by(8).zip(code.chunks(8)) {
+        let mut word = [0x90; 8];
+        word[..part.len()].copy_from_slice(part);
+        let address = usize::try_from(place).expect("an address") as ptrace::AddressType;
+        ptrace::write(pid, address, i64::from_le_bytes(word)).expect("it is stopped");
+    }
+}
