@@ -31,6 +31,8 @@ pub struct Seen {
     /// Of the file that process 1 runs.
     pub sha256: String,
     pub memory: Memory,
+    /// The same after a request of the control tool.
+    pub asked: Memory,
     /// Process 1's and its children's calls that ten services add.
     pub calls: Calls,
     /// Times that process 1 woke up in [`IDLE_SECONDS`].
@@ -51,11 +53,9 @@ pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
     let ten = calls(&mut shell, board)?;
     let sum = shell.success("sha256sum /proc/1/exe")?;
     let sha256 = sum.split_whitespace().next().context("no SHA-256")?;
-    let memory = figures::memory(&shell.success(
-        "grep -E '^[0-9a-f]+-|^Rss|^Anonymous' /proc/1/smaps; grep VmPTE /proc/1/status; \
-         for f in /proc/1/fd/*; do t=$(readlink $f); case $t in /memfd*) \
-         echo memory-file $(stat -L -c %b $f) $t;; esac; done",
-    )?)?;
+    let memory = memory(&mut shell)?;
+    shell.success("sctl list")?;
+    let asked = self::memory(&mut shell)?;
     let before = switches(&mut shell)?;
     let idle = format!("sleep {IDLE_SECONDS}");
     shell.until(&idle, BOOT_WITHIN)?;
@@ -63,6 +63,7 @@ pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
     Ok(Seen {
         sha256: sha256.to_string(),
         memory,
+        asked,
         calls: difference(ten, bare)?,
         wake_ups,
     })
@@ -84,6 +85,14 @@ fn boot(board: &Board, image: &Image, target: &str, log: &Path) -> Result<Machin
         );
     }
     Ok(machine)
+}
+
+fn memory(shell: &mut Session<'_>) -> Result<Memory> {
+    figures::memory(&shell.success(
+        "grep -E '^[0-9a-f]+-|^Rss|^Anonymous' /proc/1/smaps; grep VmPTE /proc/1/status; \
+         for f in /proc/1/fd/*; do t=$(readlink $f); case $t in /memfd*) \
+         echo memory-file $(stat -L -c %b $f) $t;; esac; done",
+    )?)
 }
 
 fn calls(shell: &mut Session<'_>, board: &Board) -> Result<Calls> {
