@@ -12,6 +12,7 @@ use crate::cause::Cause;
 use crate::lines::Lines;
 use crate::sys::fd::{self, Fd};
 use crate::sys::module;
+use crate::sys::text::c_text;
 use crate::{Arguments, probe};
 use core::ffi::CStr;
 use init_core::report::{LINE_BYTES_MAX, Line};
@@ -205,7 +206,7 @@ fn word(value: &[u8]) -> Word {
 }
 
 fn text(word: &Word) -> &CStr {
-    CStr::from_bytes_until_nul(word).unwrap_or_default()
+    c_text(word).unwrap_or_default()
 }
 
 fn trimmed(word: &Word) -> &[u8] {

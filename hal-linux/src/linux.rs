@@ -23,7 +23,7 @@ use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
 use init_core::text::index;
 use init_core::time::Instant;
-use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, SetupOp, Signal};
+use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Setup, SetupOp, Signal};
 use rustix::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -149,7 +149,7 @@ impl Linux {
     /// A set-up step may have made `/run` usable, or covered it.
     pub(crate) fn after_exit(&mut self, child: Child) {
         let unit = self.manifest.unit(child.unit);
-        if let Some(Program::Setup(ops)) = unit.map(|unit| unit.start) {
+        if let Some(Program::Setup(Setup(ops))) = unit.map(|unit| unit.start) {
             let mounts = |op: &SetupOp| matches!(op, SetupOp::Mount { .. });
             let listening = self.ensure_listening();
             if let Err(cause) = listening
@@ -224,7 +224,7 @@ impl Linux {
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
         process::exit(match (child.role, program) {
             (Role::Probe, _) => probe::run(ready),
-            (Role::Main | Role::Stop, Program::Setup(ops)) => setup::run(name, ops, console),
+            (Role::Main | Role::Stop, Program::Setup(Setup(ops))) => setup::run(name, ops, console),
             (Role::Main | Role::Stop, Program::None | Program::Exec(_)) => 0,
         })
     }

@@ -6,7 +6,7 @@ use crate::lines::Lines;
 use crate::linux::Linux;
 use crate::sys::fd;
 use crate::sys::process::{self, Fork};
-use core::ffi::CStr;
+use crate::sys::text::c_text;
 use init_core::effect::FinalAction;
 use init_core::hal::{Clock, Power};
 use init_core::text::index;
@@ -105,7 +105,7 @@ pub(crate) fn detach_all() {
         let path = Fields::of(line).behind(0);
         if path.starts_with(b"/")
             && let Some(path) = unescaped(path)
-            && let Ok(path) = CStr::from_bytes_with_nul(&path)
+            && let Some(path) = c_text(&path)
         {
             let _ = process::swap_off(path);
         }
@@ -126,7 +126,7 @@ fn detach_round() -> bool {
         let Some(path) = last_mount(stuck) else {
             break;
         };
-        let Ok(at) = CStr::from_bytes_with_nul(&path) else {
+        let Some(at) = c_text(&path) else {
             break;
         };
         if rustix::mount::unmount(at, UnmountFlags::NOFOLLOW).is_ok() {

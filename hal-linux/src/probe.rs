@@ -5,8 +5,9 @@ use crate::bytes::{Bytes, Fields, number};
 use crate::cause::Cause;
 use crate::lines::Lines;
 use crate::sys::fd;
+use crate::sys::text::c_text;
 use core::ffi::CStr;
-use init_core::unit::{Endpoint, Readiness};
+use init_core::unit::{Probe, Readiness};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
@@ -35,34 +36,29 @@ const UNIX_DATAGRAM: &[u8] = b"0002";
 #[inline(never)]
 pub fn run(ready: Readiness) -> u8 {
     let result = match ready {
-        Readiness::Path(path) => wait_for_path(path),
-        Readiness::Listen(endpoint) => {
-            wait_for_listener(endpoint);
-            Ok(())
-        }
+        Readiness::Probe(Probe::Path(path)) => wait_for_path(path),
+        Readiness::Probe(Probe::Tcp(port)) => wait_until(&|| {
+            let listens = |line: &[u8]| is_tcp_listener(line, *port);
+            has_line(c"/proc/net/tcp", &listens) || has_line(c"/proc/net/tcp6", &listens)
+        }),
+        Readiness::Probe(Probe::Unix(path)) => wait_until(&|| {
+            has_line(c"/proc/net/unix", &|line| {
+                is_unix_listener(line, path.to_bytes())
+            })
+        }),
         Readiness::Exec | Readiness::Exit | Readiness::Newline(_) => Err(Cause::INVALID),
     };
     u8::from(result.is_err())
 }
 
-fn wait_for_listener(endpoint: Endpoint) {
+/// Looks again and again; nobody tells when it has come.
+fn wait_until(has_come: &dyn Fn() -> bool) -> Result<(), Cause> {
     let mut pause_ms = LOOK_FIRST_MS;
-    while !listens(endpoint) {
+    while !has_come() {
         pause(None, pause_ms);
         pause_ms = pause_ms.saturating_mul(2).min(LOOK_LAST_MS);
     }
-}
-
-fn listens(endpoint: Endpoint) -> bool {
-    match endpoint {
-        Endpoint::Tcp(port) => {
-            let listens = |line: &[u8]| is_tcp_listener(line, port);
-            has_line(c"/proc/net/tcp", &listens) || has_line(c"/proc/net/tcp6", &listens)
-        }
-        Endpoint::Unix(path) => has_line(c"/proc/net/unix", &|line| {
-            is_unix_listener(line, path.to_bytes())
-        }),
-    }
+    Ok(())
 }
 
 fn has_line(table: &CStr, is_it: &dyn Fn(&[u8]) -> bool) -> bool {
@@ -126,7 +122,7 @@ fn directory_of<'a>(path: &CStr, buffer: &'a mut Bytes<PATH_BYTES_MAX>) -> Resul
     for byte in bytes.iter().take(end).chain([&0]) {
         buffer.push(*byte).ok_or(Cause::TOO_LONG)?;
     }
-    CStr::from_bytes_with_nul(buffer).map_err(|_| Cause::INVALID)
+    c_text(buffer).ok_or(Cause::INVALID)
 }
 
 fn exists(path: &CStr) -> bool {

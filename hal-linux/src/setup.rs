@@ -6,6 +6,7 @@ use crate::bytes::{Bytes, Fields};
 use crate::cause::Cause;
 use crate::lines::Lines;
 use crate::sys::fd::{self, Fd};
+use crate::sys::text::c_text;
 use core::ffi::CStr;
 use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::unit::SetupOp;
@@ -97,7 +98,7 @@ pub fn make_directories(path: &CStr, mode: Mode) -> Result<(), Cause> {
         let length = prefix.len();
         if matches!(byte, b'/' | 0) && length > 0 {
             prefix.push(0).ok_or(Cause::TOO_LONG)?;
-            let path = CStr::from_bytes_with_nul(&prefix).map_err(|_| Cause::INVALID)?;
+            let path = c_text(&prefix).ok_or(Cause::INVALID)?;
             make_directory(path, mode)?;
             prefix.truncate(length);
         }

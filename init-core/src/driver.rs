@@ -202,8 +202,6 @@ impl<'a, P: Platform> Driver<'a, P> {
 fn newline_only(ready: Readiness) -> Readiness {
     match ready {
         Readiness::Newline(fd) => Readiness::Newline(fd),
-        Readiness::Exec | Readiness::Exit | Readiness::Listen(_) | Readiness::Path(_) => {
-            Readiness::Exec
-        }
+        Readiness::Exec | Readiness::Exit | Readiness::Probe(_) => Readiness::Exec,
     }
 }

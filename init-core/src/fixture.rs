@@ -57,7 +57,7 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
         stop: Program::None,
         ready: Readiness::Exec,
         awaited: true,
-        start_timeout: None,
+        start_timeout: Duration::MAX,
         restart: &RESTART,
         stopping: &StopPolicy::USUAL,
         success: &Success::USUAL,
@@ -67,7 +67,7 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
 
 pub const UNITS: [UnitDesc; 6] = [
     unit("broker", UnitKind::Service, Program::Exec(&MOSQUITTO)),
-    unit("data", UnitKind::Mount, Program::Setup(&[])),
+    unit("data", UnitKind::Mount, Program::Setup(&Setup(&[]))),
     unit(
         "getty@ttyAMA0",
         UnitKind::Service,

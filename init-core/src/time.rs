@@ -38,6 +38,8 @@ impl Instant {
 impl Duration {
     /// No time at all.
     pub const ZERO: Self = Self(0);
+    /// Longer than anything lasts.
+    pub const MAX: Self = Self(u64::MAX);
 
     /// A span of `us` microseconds.
     pub const fn from_us(us: u64) -> Self {

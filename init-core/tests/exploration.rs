@@ -13,7 +13,7 @@ use common::model::{Choice, Model, PLACES};
 use init_core::Storage;
 use init_core::time::Duration;
 use init_core::unit::{
-    EdgeKind, LimitAction, Manifest, Program, Readiness, Restart, RestartPolicy, StartLimit,
+    EdgeKind, LimitAction, Manifest, Probe, Program, Readiness, Restart, RestartPolicy, StartLimit,
     UnitKind,
 };
 use std::collections::{HashSet, VecDeque};
@@ -59,8 +59,8 @@ fn settings(index: usize, number: usize) -> init_core::unit::UnitDesc {
         },
     );
     if !one_shot && (index + number).is_multiple_of(4) {
-        desc.ready = Readiness::Path(c"/run/ready");
-        desc.start_timeout = Some(Duration::from_secs(1));
+        desc.ready = Readiness::Probe(&Probe::Path(c"/run/ready"));
+        desc.start_timeout = Duration::from_secs(1);
     }
     if (index + number) % 4 == 1 {
         desc.stop = Program::Exec(&PROGRAM);

@@ -8,7 +8,7 @@ use init_core::event::Errno;
 use init_core::hal::fake::Script;
 use init_core::ident::{Role, UnitId};
 use init_core::status::UnitState;
-use init_core::unit::{Readiness, Success};
+use init_core::unit::{Probe, Readiness, Success};
 
 #[test]
 fn a_unit_starts_when_what_it_is_ordered_after_is_ready() {
@@ -175,7 +175,7 @@ fn a_newline_makes_ready_and_a_lost_one_ends_in_the_start_timeout() {
     let graph = || {
         Graph::new("target main wants a\n service a").with("a", |a| {
             a.ready = Readiness::Newline(3);
-            a.start_timeout = Some(secs(5));
+            a.start_timeout = secs(5);
         })
     };
     let mut good = Machine::new(graph()).script(
@@ -205,7 +205,7 @@ fn a_newline_makes_ready_and_a_lost_one_ends_in_the_start_timeout() {
 fn a_probe_that_ends_with_success_makes_ready() {
     let mut machine = Machine::new(
         Graph::new("target main wants b\n service a\n service b requires a").with("a", |a| {
-            a.ready = Readiness::Path(c"/run/a");
+            a.ready = Readiness::Probe(&Probe::Path(c"/run/a"));
         }),
     );
     machine
@@ -220,7 +220,7 @@ fn a_probe_that_ends_with_success_makes_ready() {
 fn a_probe_is_killed_when_its_service_ends_first() {
     let mut machine = Machine::new(
         Graph::new("target main wants a\n service a").with("a", |a| {
-            a.ready = Readiness::Path(c"/run/a");
+            a.ready = Readiness::Probe(&Probe::Path(c"/run/a"));
         }),
     )
     .script("a", &[Script::exits(ms(5), 1)]);

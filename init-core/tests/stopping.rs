@@ -163,7 +163,7 @@ fn an_unkillable_unit_frees_the_others_and_never_gets_a_second_instance() {
 fn a_unit_given_up_while_it_was_to_be_tried_again_is_tried_again_once_it_is_gone() {
     let mut machine = Machine::new(one_service().with("a", |a| {
         a.ready = Readiness::Newline(3);
-        a.start_timeout = Some(secs(1));
+        a.start_timeout = secs(1);
         a.restart = &RESTART;
     }))
     .script(

@@ -137,8 +137,8 @@ fn emit_unit(out: &mut String, at: usize, unit: &Unit, edges: &Edges, product: &
     field(
         "start_timeout",
         match unit.start_timeout {
-            Some(us) => format!("Some({})", duration(us)),
-            None => String::from("None"),
+            Some(us) => duration(us),
+            None => String::from("::init_core::time::Duration::MAX"),
         },
     );
     field("restart", format!("&{}", restart(unit.restart.as_ref())));
@@ -174,14 +174,14 @@ fn emit_unit(out: &mut String, at: usize, unit: &Unit, edges: &Edges, product: &
 }
 
 fn readiness(ready: &Ready) -> String {
-    let listen = |endpoint: String| format!("Listen(::init_core::unit::Endpoint::{endpoint})");
+    let probe = |sign: String| format!("Probe(&::init_core::unit::Probe::{sign})");
     let variant = match ready {
         Ready::Exec => String::from("Exec"),
         Ready::Exit => String::from("Exit"),
         Ready::Newline(fd) => format!("Newline({fd})"),
-        Ready::Tcp(port) => listen(format!("Tcp({port})")),
-        Ready::Unix(path) => listen(format!("Unix({})", program::c_text(path))),
-        Ready::Path(path) => format!("Path({})", program::c_text(path)),
+        Ready::Tcp(port) => probe(format!("Tcp({port})")),
+        Ready::Unix(path) => probe(format!("Unix({})", program::c_text(path))),
+        Ready::Path(path) => probe(format!("Path({})", program::c_text(path))),
     };
     format!("::init_core::unit::Readiness::{variant}")
 }

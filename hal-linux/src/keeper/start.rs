@@ -4,6 +4,7 @@ use super::{Linux, words};
 use crate::bytes::Bytes;
 use crate::sys::group;
 use crate::sys::process::{Fork, exit, fork};
+use crate::sys::text::c_text;
 use crate::sys::vector::{Vector, execute};
 use core::ffi::CStr;
 use init_core::event::Errno;
@@ -91,5 +92,5 @@ fn join<'f, const N: usize>(
     for byte in folder.iter().chain(slash).chain(name).chain(b"\0") {
         file.push(*byte)?;
     }
-    CStr::from_bytes_with_nul(file).ok()
+    c_text(file)
 }

@@ -25,6 +25,7 @@ pub mod signals;
 #[cfg(feature = "freestanding")]
 pub mod start;
 mod syscall;
+pub mod text;
 #[cfg(feature = "freestanding")]
 mod unwind;
 pub mod vector;

@@ -8,7 +8,7 @@ use super::unit::{Rung, State, Then};
 use crate::effect::{Failure, Fault, Notice};
 use crate::event::{Errno, ExitStatus};
 use crate::ident::{Role, UnitId};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::unit::{Program, Readiness, Signal, UnitKind};
 
 /// What can happen to one unit.
@@ -64,7 +64,7 @@ impl Core<'_> {
                 self.units.get_mut(id).pid = pid;
                 match desc.ready {
                     Readiness::Exec if !desc.awaited => self.become_up(id, now),
-                    Readiness::Listen(_) | Readiness::Path(_) => self.spawn(id, Role::Probe),
+                    Readiness::Probe(_) => self.spawn(id, Role::Probe),
                     Readiness::Exec | Readiness::Exit | Readiness::Newline(_) => {}
                 }
             }
@@ -77,7 +77,7 @@ impl Core<'_> {
             }
             UnitEvent::Ready => match desc.ready {
                 Readiness::Exec | Readiness::Newline(_) => self.become_up(id, now),
-                Readiness::Exit | Readiness::Listen(_) | Readiness::Path(_) => self.unexpected(id),
+                Readiness::Exit | Readiness::Probe(_) => self.unexpected(id),
             },
             UnitEvent::Exited(Role::Main, status) => self.ended_starting(id, status, now),
             UnitEvent::Exited(Role::Probe, ExitStatus::Code(0)) => self.become_up(id, now),
@@ -192,8 +192,8 @@ impl Core<'_> {
         }
         self.tell(Notice::Starting(id));
         self.set_state(id, State::Starting, now);
-        if let Some(limit) = desc.start_timeout {
-            self.deadlines.set(id, now.after(limit));
+        if desc.start_timeout != Duration::MAX {
+            self.deadlines.set(id, now.after(desc.start_timeout));
         }
         self.spawn(id, Role::Main);
     }
@@ -221,11 +221,9 @@ impl Core<'_> {
                 self.become_up(id, now);
                 self.finish_ending(id, Then::Ended(status), now);
             }
-            Readiness::Exec
-            | Readiness::Exit
-            | Readiness::Newline(_)
-            | Readiness::Listen(_)
-            | Readiness::Path(_) => self.start_failed(id, Failure::Exited(status), now),
+            Readiness::Exec | Readiness::Exit | Readiness::Newline(_) | Readiness::Probe(_) => {
+                self.start_failed(id, Failure::Exited(status), now)
+            }
         }
     }
 

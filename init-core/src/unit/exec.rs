@@ -14,8 +14,12 @@ pub enum Program {
     Exec(&'static Exec),
     /// Steps that the HAL knows how to do. They are done in order and all attempted; each failure
     /// is reported with its step and cause, and the child's exit code is 1 if any failed.
-    Setup(&'static [SetupOp]),
+    Setup(&'static Setup),
 }
+
+/// Steps of setting the machine up, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup(pub &'static [SetupOp]);
 
 /// A vector of nul-terminated strings, laid out as `execve` wants it: thin pointers, the last one
 /// `None` (null). Written by the manifest compiler as `[Some(&b"/bin/sh\0"[0]), .., None]`; the
@@ -137,13 +141,15 @@ pub struct Limit {
     pub hard: LimitValue,
 }
 
-/// Something that can listen.
+/// What is looked for until it is there: a socket that listens, or a path.
 #[derive(Clone, Copy, Debug)]
-pub enum Endpoint {
+pub enum Probe {
     /// A TCP port, on any address, IPv4 or IPv6.
     Tcp(u16),
     /// A Unix socket of any type, by path.
     Unix(&'static CStr),
+    /// Whatever is at this path.
+    Path(&'static CStr),
 }
 
 /// One step of setting the machine up.

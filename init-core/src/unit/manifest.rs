@@ -59,7 +59,7 @@ impl UnitDesc {
         stop: Program::None,
         ready: Readiness::Exec,
         awaited: false,
-        start_timeout: None,
+        start_timeout: Duration::MAX,
         restart: &RestartPolicy::NEVER,
         stopping: &StopPolicy::USUAL,
         success: &Success::USUAL,
@@ -97,8 +97,8 @@ pub struct UnitDesc {
     /// [`Readiness::Exec`] whether the HAL confirms the exec with [`crate::event::Event::Ready`]
     /// (true), or the core takes the spawn itself as readiness (false).
     pub awaited: bool,
-    /// Longest time from the start to ready; `None`: no limit. Exceeding it fails the start.
-    pub start_timeout: Option<Duration>,
+    /// Longest time from the start to ready; [`Duration::MAX`]: no limit. Exceeding it fails the start.
+    pub start_timeout: Duration,
     /// What happens when it ends.
     pub restart: &'static RestartPolicy,
     /// How it is stopped.

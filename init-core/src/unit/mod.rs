@@ -7,8 +7,8 @@ mod manifest;
 mod policy;
 
 pub use exec::{
-    Arguments, Context, Credentials, Endpoint, Exec, Limit, LimitValue, Program, Resource, SetupOp,
-    Stream,
+    Arguments, Context, Credentials, Exec, Limit, LimitValue, Probe, Program, Resource, Setup,
+    SetupOp, Stream,
 };
 pub use manifest::{EdgeKind, LogLevel, Manifest, ShutdownDesc, UnitDesc, UnitKind};
 pub use policy::{

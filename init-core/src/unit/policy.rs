@@ -1,8 +1,7 @@
 //! This file holds the rules of one unit: readiness, restart, back-off, start limit, stopping.
 
-use super::Endpoint;
+use super::Probe;
 use crate::time::Duration;
-use core::ffi::CStr;
 
 /// A signal by its Linux number, 1 to 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +31,8 @@ pub enum Readiness {
     Exit,
     /// It writes a newline to this descriptor.
     Newline(u8),
-    /// This socket listens.
-    Listen(Endpoint),
-    /// This path exists.
-    Path(&'static CStr),
+    /// This is there: somebody looks for it until it is.
+    Probe(&'static Probe),
 }
 
 /// After which ends a service is started again.

@@ -195,7 +195,7 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
             Readiness::Exec
         },
         awaited: true,
-        start_timeout: None,
+        start_timeout: Duration::MAX,
         restart: &RestartPolicy {
             when: Restart::Never,
             ..RESTART

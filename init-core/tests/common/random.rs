@@ -7,8 +7,8 @@ use init_core::hal::fake::Script;
 use init_core::ident::{Role, UnitId};
 use init_core::time::Duration;
 use init_core::unit::{
-    EdgeKind, LimitAction, Program, Readiness, Restart, RestartPolicy, StartLimit, StopPolicy,
-    UnitKind,
+    EdgeKind, LimitAction, Probe, Program, Readiness, Restart, RestartPolicy, StartLimit,
+    StopPolicy, UnitKind,
 };
 
 /// xorshift64*: small, and the same everywhere.
@@ -97,7 +97,7 @@ fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_cor
         desc.awaited = random.once_in(2);
         desc.ready = match random.below(4) {
             0 => Readiness::Newline(3),
-            1 => Readiness::Path(c"/run/ready"),
+            1 => Readiness::Probe(&Probe::Path(c"/run/ready")),
             _ => Readiness::Exec,
         };
         if random.once_in(4) {
@@ -105,7 +105,7 @@ fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_cor
         }
     }
     if kind != UnitKind::Target {
-        desc.start_timeout = Some(ms(500));
+        desc.start_timeout = ms(500);
         let when = [Restart::Never, Restart::OnFailure, Restart::Always];
         desc.restart = rule(RestartPolicy {
             when: when[random.below(3)],

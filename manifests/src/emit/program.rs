@@ -75,7 +75,8 @@ pub fn reference(program: &Program, at: usize, which: &str) -> String {
         Program::None => String::from("::init_core::unit::Program::None"),
         Program::Exec(_) => format!("::init_core::unit::Program::Exec(&{which}_{at})"),
         Program::Setup(steps) => {
-            let mut text = String::from("::init_core::unit::Program::Setup(&[\n");
+            let mut text =
+                String::from("::init_core::unit::Program::Setup(&::init_core::unit::Setup(&[\n");
             for each in steps {
                 let _ = writeln!(
                     text,
@@ -83,7 +84,7 @@ pub fn reference(program: &Program, at: usize, which: &str) -> String {
                     step(each)
                 );
             }
-            text + "        ])"
+            text + "        ]))"
         }
     }
 }

@@ -14,7 +14,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-static UNMOUNT: [SetupOp; 1] = [SetupOp::Unmount(c"/data")];
+static UNMOUNT: Setup = Setup(&[SetupOp::Unmount(c"/data")]);
 
 /// A service that says newline, and a mount; both have a stop program and are restarted.
 static UNITS: [UnitDesc; 2] = [
