@@ -186,7 +186,7 @@ impl<'a, P: Platform> Driver<'a, P> {
         let desc = self.core.desc(child.unit);
         let (program, ready) = match child.role {
             Role::Main => (desc.start, newline_only(desc.ready)),
-            Role::Stop => (desc.stop, Readiness::Exit),
+            Role::Stop => (desc.rules.stop, Readiness::Exit),
             Role::Probe => (Program::None, desc.ready),
         };
         let confirm = child.role == Role::Main && desc.confirms_exec();

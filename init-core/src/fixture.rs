@@ -5,7 +5,7 @@ use crate::ident::UnitId;
 use crate::time::Duration;
 use crate::unit::{
     Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
-    RestartPolicy, ShutdownDesc, StartLimit, StopPolicy, Stream, Success, UnitDesc, UnitKind,
+    RestartPolicy, Rules, Setup, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
 };
 
 pub const BROKER: UnitId = UnitId(0);
@@ -54,13 +54,12 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
         kind,
         edges: [0; EdgeKind::COUNT + 1],
         start,
-        stop: Program::None,
         ready: Readiness::Exec,
         awaited: true,
-        start_timeout: Duration::MAX,
-        restart: &RESTART,
-        stopping: &StopPolicy::USUAL,
-        success: &Success::USUAL,
+        rules: &Rules {
+            restart: &RESTART,
+            ..Rules::USUAL
+        },
         critical: false,
     }
 }

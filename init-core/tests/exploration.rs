@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::graph::{Graph, PROGRAM, RESTART, rule, unit};
+use common::graph::{Graph, PROGRAM, RESTART, rule, rules, unit};
 use common::model::{Choice, Model, PLACES};
 use init_core::Storage;
 use init_core::time::Duration;
@@ -60,12 +60,12 @@ fn settings(index: usize, number: usize) -> init_core::unit::UnitDesc {
     );
     if !one_shot && (index + number).is_multiple_of(4) {
         desc.ready = Readiness::Probe(&Probe::Path(c"/run/ready"));
-        desc.start_timeout = Duration::from_secs(1);
+        rules(&mut desc).start_timeout = Duration::from_secs(1);
     }
     if (index + number) % 4 == 1 {
-        desc.stop = Program::Exec(&PROGRAM);
+        rules(&mut desc).stop = Program::Exec(&PROGRAM);
     }
-    desc.restart = rule(RestartPolicy {
+    rules(&mut desc).restart = rule(RestartPolicy {
         when: [Restart::OnFailure, Restart::Never, Restart::Always][(index + number) % 3],
         limit: StartLimit {
             count: 1,
@@ -117,7 +117,10 @@ fn explore(manifest: &'static Manifest, most: usize) -> (usize, bool) {
                 Ok(false) => {}
                 Err(cause) => {
                     for unit in manifest.units {
-                        println!("{} {:?} {:?}", unit.name, unit.edges, unit.restart.when);
+                        println!(
+                            "{} {:?} {:?}",
+                            unit.name, unit.edges, unit.rules.restart.when
+                        );
                     }
                     println!("edges {:?}", manifest.edges);
                     println!("after {path:?}");

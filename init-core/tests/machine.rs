@@ -3,6 +3,8 @@
 
 mod common;
 
+use common::graph::rules;
+
 use common::{Graph, Machine, RESTART, ms, secs};
 use init_core::event::{BootOptions, ControlRequest, Event, MachineRequest};
 use init_core::hal::fake::Script;
@@ -128,7 +130,7 @@ fn requests_during_a_shutdown_are_refused_and_waiting_clients_told() {
 
 #[test]
 fn nothing_is_restarted_during_a_shutdown() {
-    let mut machine = Machine::new(product().with("db", |db| db.restart = &RESTART)).script(
+    let mut machine = Machine::new(product().with("db", |db| rules(db).restart = &RESTART)).script(
         "web",
         &[Script {
             on_stop: Some(secs(2)),
@@ -194,7 +196,7 @@ fn an_impossible_target_leads_to_rescue() {
 
 #[test]
 fn the_boot_is_over_when_all_that_is_left_waits_for_a_retry() {
-    let graph = product().with("db", |db| db.restart = &RESTART);
+    let graph = product().with("db", |db| rules(db).restart = &RESTART);
     let mut machine = Machine::new(graph).script(
         "db",
         &[Script {

@@ -3,6 +3,8 @@
 
 mod common;
 
+use common::graph::rules;
+
 use common::{Graph, Machine, RESTART, ms, secs};
 use init_core::event::{ControlRequest, Event, ExitStatus, MachineRequest};
 use init_core::hal::Clock;
@@ -201,7 +203,8 @@ fn a_failure_can_be_forgotten() {
 
 #[test]
 fn reports_about_earlier_incarnations_are_counted_and_change_nothing() {
-    let graph = Graph::new("target main wants a\n service a").with("a", |a| a.restart = &RESTART);
+    let graph =
+        Graph::new("target main wants a\n service a").with("a", |a| rules(a).restart = &RESTART);
     let mut machine = Machine::new(graph);
     machine.boot().crash("a", 1).run_for(secs(1)).take();
     let child = |generation| Child {

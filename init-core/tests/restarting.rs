@@ -3,6 +3,8 @@
 
 mod common;
 
+use common::graph::rules;
+
 use common::{Graph, Machine, RESTART, ms, rule, secs};
 use init_core::hal::fake::Script;
 use init_core::status::UnitState;
@@ -10,7 +12,7 @@ use init_core::unit::{LimitAction, Restart, RestartPolicy, StartLimit};
 
 fn one_service(when: Restart) -> Graph {
     Graph::new("target main wants a\n service a\n target rescue").with("a", |a| {
-        a.restart = rule(RestartPolicy { when, ..RESTART });
+        rules(a).restart = rule(RestartPolicy { when, ..RESTART });
     })
 }
 
@@ -93,7 +95,7 @@ fn a_start_limit_ends_restarting_and_does_what_the_manifest_says() {
     ];
     for (then, words) in table {
         let graph = one_service(Restart::Always).with("a", |a| {
-            a.restart = limited(StartLimit {
+            rules(a).restart = limited(StartLimit {
                 count: 3,
                 within: secs(60),
                 then,
@@ -110,7 +112,7 @@ fn a_start_limit_ends_restarting_and_does_what_the_manifest_says() {
 #[test]
 fn a_window_that_has_passed_allows_further_restarts() {
     let graph = one_service(Restart::Always).with("a", |a| {
-        a.restart = limited(StartLimit {
+        rules(a).restart = limited(StartLimit {
             count: 2,
             within: secs(5),
             then: LimitAction::Fail,
@@ -136,7 +138,8 @@ fn a_request_does_not_wait_for_the_back_off_and_forgives() {
 
 #[test]
 fn a_task_is_active_after_success_and_tried_again_after_failure() {
-    let graph = Graph::new("target main wants t\n task t").with("t", |t| t.restart = &RESTART);
+    let graph =
+        Graph::new("target main wants t\n task t").with("t", |t| rules(t).restart = &RESTART);
     let mut machine =
         Machine::new(graph).script("t", &[Script::exits(ms(1), 1), Script::exits(ms(1), 0)]);
     machine.boot().run_for(secs(60));
@@ -169,7 +172,7 @@ fn bound_units_stop_with_what_they_are_bound_to_and_return_after_it() {
         UnitState::Active,
         "it only requires what failed by itself"
     );
-    let mut back = Machine::new(graph().with("a", |a| a.restart = &RESTART));
+    let mut back = Machine::new(graph().with("a", |a| rules(a).restart = &RESTART));
     back.boot().take();
     back.crash("a", 1).run_for(secs(1));
     back.expect(&[

@@ -4,7 +4,7 @@
 mod common;
 
 use common::Graph;
-use common::graph::{RESTART, unit};
+use common::graph::{RESTART, rules, unit};
 use init_core::Storage;
 use init_core::effect::Effect;
 use init_core::event::{BootOptions, Event, ExitStatus, MachineRequest};
@@ -25,7 +25,7 @@ fn largest() -> &'static Manifest {
     for index in 2..UNIT_COUNT_MAX {
         let name: &'static str = format!("u{index}").leak();
         let mut service = unit(name, UnitKind::Service);
-        service.restart = &RESTART;
+        rules(&mut service).restart = &RESTART;
         service.awaited = false;
         graph.units.push(service);
         graph.relate(0, EdgeKind::Wants, index);

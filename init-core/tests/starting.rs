@@ -3,6 +3,8 @@
 
 mod common;
 
+use common::graph::rules;
+
 use common::{Graph, Machine, RESTART, ms, secs};
 use init_core::event::Errno;
 use init_core::hal::fake::Script;
@@ -107,7 +109,7 @@ fn what_waits_for_a_retry_starts_when_the_retry_succeeds() {
              service log after web
              service db",
         )
-        .with("db", |db| db.restart = &RESTART),
+        .with("db", |db| rules(db).restart = &RESTART),
     )
     .script(
         "db",
@@ -143,7 +145,7 @@ fn a_client_that_starts_a_unit_is_told_of_the_first_failure_on_the_way() {
              service mid requires db
              service db",
         )
-        .with("db", |db| db.restart = &RESTART),
+        .with("db", |db| rules(db).restart = &RESTART),
     )
     .script(
         "db",
@@ -175,7 +177,7 @@ fn a_newline_makes_ready_and_a_lost_one_ends_in_the_start_timeout() {
     let graph = || {
         Graph::new("target main wants a\n service a").with("a", |a| {
             a.ready = Readiness::Newline(3);
-            a.start_timeout = secs(5);
+            rules(a).start_timeout = secs(5);
         })
     };
     let mut good = Machine::new(graph()).script(
@@ -253,7 +255,7 @@ fn further_success_codes_count_as_success() {
     let mut machine = Machine::new(Graph::new("target main wants a b\n task a\n task b").with(
         "a",
         |a| {
-            a.success = &Success {
+            rules(a).success = &Success {
                 codes: &[7],
                 signals: &[],
             };

@@ -3,6 +3,8 @@
 
 mod common;
 
+use common::graph::rules;
+
 use common::{Graph, Machine, RESTART, ms, rule, secs};
 use init_core::hal::fake::Script;
 use init_core::ident::Role;
@@ -24,7 +26,9 @@ fn one_service() -> Graph {
 }
 
 fn with_stop_program(graph: Graph) -> Graph {
-    graph.with("a", |a| a.stop = Program::Exec(&common::graph::PROGRAM))
+    graph.with("a", |a| {
+        rules(a).stop = Program::Exec(&common::graph::PROGRAM)
+    })
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn the_ladder_is_signal_then_kill_after_the_stop_timeout() {
 #[test]
 fn a_manifest_chooses_the_stop_signal() {
     let mut machine = Machine::new(one_service().with("a", |a| {
-        a.stopping = rule(StopPolicy {
+        rules(a).stopping = rule(StopPolicy {
             signal: Signal::INT,
             ..StopPolicy::USUAL
         });
@@ -163,8 +167,8 @@ fn an_unkillable_unit_frees_the_others_and_never_gets_a_second_instance() {
 fn a_unit_given_up_while_it_was_to_be_tried_again_is_tried_again_once_it_is_gone() {
     let mut machine = Machine::new(one_service().with("a", |a| {
         a.ready = Readiness::Newline(3);
-        a.start_timeout = secs(1);
-        a.restart = &RESTART;
+        rules(a).start_timeout = secs(1);
+        rules(a).restart = &RESTART;
     }))
     .script(
         "a",

@@ -6,6 +6,7 @@
 mod program;
 
 use crate::model::{Product, Ready, RelationKind, Restart, Unit, UnitKind};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Kinds of edges in the order of `init_core::unit::EdgeKind`.
@@ -76,12 +77,16 @@ pub fn emit(product: &Product) -> String {
     line(write, &format!("pub const UNIT_COUNT: usize = {count};"));
     line(write, "");
     program::statics(write, &product.units);
+    let units = product.units.iter().enumerate();
+    let shared: BTreeSet<String> = units.map(|(at, unit)| rules(at, unit)).collect();
+    program::shared(write, "RULES", "Rules", &shared);
     line(
         write,
         &format!("static UNITS: [::init_core::unit::UnitDesc; {count}] = ["),
     );
     for (at, unit) in product.units.iter().enumerate() {
-        emit_unit(write, at, unit, &edges, product);
+        let rules = shared.range(..rules(at, unit)).count();
+        emit_unit(write, at, rules, product, &edges);
     }
     line(write, "];");
     line(write, "");
@@ -105,35 +110,12 @@ fn duration(us: u64) -> String {
     format!("::init_core::time::Duration::from_us({us})")
 }
 
-fn emit_unit(out: &mut String, at: usize, unit: &Unit, edges: &Edges, product: &Product) {
-    let kind = match unit.kind {
-        UnitKind::Target => "Target",
-        UnitKind::Task => "Task",
-        UnitKind::Service => "Service",
-        UnitKind::Mount => "Mount",
-    };
-    let after: Vec<_> = unit
-        .others(RelationKind::After)
-        .filter_map(|to| product.units.get(to))
-        .map(|unit| unit.name.as_str())
-        .collect();
-    let after = match after.as_slice() {
-        [] => String::from("nothing"),
-        names => names.join(" "),
-    };
-    let title = format!("{at}: {} `{}`, after: {after}", unit.kind.word(), unit.name);
-    comment(out, "    ", &title);
-    line(out, "    ::init_core::unit::UnitDesc {");
+/// The fields of how a unit is kept.
+fn rules(at: usize, unit: &Unit) -> String {
+    let mut text = String::new();
     let mut field = |name: &str, value: String| {
-        let _ = writeln!(out, "        {name}: {value},");
+        let _ = writeln!(text, "    {name}: {value},");
     };
-    field("name", format!("{:?}", unit.name));
-    field("kind", format!("::init_core::unit::UnitKind::{kind}"));
-    field("edges", format!("{:?}", edges.starts[at]));
-    field("start", program::reference(&unit.start, at, "START"));
-    field("stop", program::reference(&unit.stop, at, "STOP"));
-    field("ready", readiness(&unit.ready));
-    field("awaited", unit.awaited.to_string());
     field(
         "start_timeout",
         match unit.start_timeout {
@@ -169,6 +151,40 @@ fn emit_unit(out: &mut String, at: usize, unit: &Unit, edges: &Edges, product: &
             signals.join(", "),
         ),
     );
+    field("stop", program::reference(&unit.stop, at, "STOP"));
+    text
+}
+
+fn emit_unit(out: &mut String, at: usize, rules: usize, product: &Product, edges: &Edges) {
+    let unit = &product.units[at];
+    let kind = match unit.kind {
+        UnitKind::Target => "Target",
+        UnitKind::Task => "Task",
+        UnitKind::Service => "Service",
+        UnitKind::Mount => "Mount",
+    };
+    let after: Vec<_> = unit
+        .others(RelationKind::After)
+        .filter_map(|to| product.units.get(to))
+        .map(|unit| unit.name.as_str())
+        .collect();
+    let after = match after.as_slice() {
+        [] => String::from("nothing"),
+        names => names.join(" "),
+    };
+    let title = format!("{at}: {} `{}`, after: {after}", unit.kind.word(), unit.name);
+    comment(out, "    ", &title);
+    line(out, "    ::init_core::unit::UnitDesc {");
+    let mut field = |name: &str, value: String| {
+        let _ = writeln!(out, "        {name}: {value},");
+    };
+    field("name", format!("{:?}", unit.name));
+    field("kind", format!("::init_core::unit::UnitKind::{kind}"));
+    field("edges", format!("{:?}", edges.starts[at]));
+    field("start", program::reference(&unit.start, at, "START"));
+    field("ready", readiness(&unit.ready));
+    field("awaited", unit.awaited.to_string());
+    field("rules", format!("&RULES_{rules}"));
     field("critical", unit.critical.to_string());
     line(out, "    },");
 }

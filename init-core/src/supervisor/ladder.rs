@@ -16,7 +16,7 @@ impl Core<'_> {
         let desc = self.desc(id);
         let alive = self.units.get(id).alive;
         let was_up = self.units.get(id).state == State::Up;
-        let has_program = was_up && !matches!(desc.stop, Program::None);
+        let has_program = was_up && !matches!(desc.rules.stop, Program::None);
         if alive.has(Role::Probe) {
             self.signal(id, Role::Probe, Signal::KILL);
         }
@@ -31,7 +31,7 @@ impl Core<'_> {
             self.spawn(id, Role::Stop);
         } else {
             self.enter(id, Rung::Signal, then, now);
-            self.signal(id, Role::Main, desc.stopping.signal);
+            self.signal(id, Role::Main, desc.rules.stopping.signal);
         }
     }
 
@@ -46,7 +46,7 @@ impl Core<'_> {
 
     /// The present rung's time is over.
     pub(super) fn climb_up(&mut self, id: UnitId, rung: Rung, then: Then, now: Instant) {
-        let signal = self.desc(id).stopping.signal;
+        let signal = self.desc(id).rules.stopping.signal;
         let main_alive = self.units.get(id).alive.has(Role::Main);
         match rung {
             Rung::Program if main_alive => {
@@ -82,7 +82,7 @@ impl Core<'_> {
         if self.units.get(id).alive.has(Role::Main) {
             // The ladder is climbed once: a stop program that was killed does not lead back.
             if rung == Rung::Program {
-                self.signal(id, Role::Main, self.desc(id).stopping.signal);
+                self.signal(id, Role::Main, self.desc(id).rules.stopping.signal);
                 self.enter(id, Rung::Signal, then, now);
             }
             return;
@@ -110,7 +110,7 @@ impl Core<'_> {
     /// Sends again what the rung stands for, to a main process that came late.
     pub(super) fn repeat_rung(&mut self, id: UnitId, rung: Rung) {
         let signal = match rung {
-            Rung::Program | Rung::Signal => self.desc(id).stopping.signal,
+            Rung::Program | Rung::Signal => self.desc(id).rules.stopping.signal,
             Rung::Kill => Signal::KILL,
         };
         self.signal(id, Role::Main, signal);
@@ -122,7 +122,7 @@ impl Core<'_> {
             return;
         }
         let scope = match role {
-            Role::Main => self.desc(id).stopping.scope,
+            Role::Main => self.desc(id).rules.stopping.scope,
             Role::Stop | Role::Probe => KillScope::Group,
         };
         let child = self.child(id, role);
@@ -136,7 +136,7 @@ impl Core<'_> {
     fn enter(&mut self, id: UnitId, rung: Rung, then: Then, now: Instant) {
         self.set_state(id, State::Stopping { rung, then }, now);
         self.deadlines
-            .set(id, now.after(self.desc(id).stopping.timeout));
+            .set(id, now.after(self.desc(id).rules.stopping.timeout));
     }
 
     /// Nothing of the unit is alive: rest, or what the restart policy says.

@@ -24,11 +24,13 @@ impl Core<'_> {
     pub(super) fn is_success(&self, id: UnitId, status: ExitStatus) -> bool {
         let desc = self.desc(id);
         match status {
-            ExitStatus::Code(code) => code == 0 || desc.success.codes.contains(&code),
+            ExitStatus::Code(code) => {
+                code == 0 || desc.rules.success.codes.iter().any(|each| *each == code)
+            }
             ExitStatus::Signal { number, .. } => {
                 let signal = Signal(number);
                 let clean = desc.kind == UnitKind::Service && CLEAN_SIGNALS.contains(&signal);
-                clean || desc.success.signals.contains(&signal)
+                clean || desc.rules.success.signals.contains(&signal)
             }
             ExitStatus::NotExecuted { .. } => false,
         }
@@ -98,7 +100,7 @@ impl Core<'_> {
     }
 
     fn limit_reached(&mut self, id: UnitId, now: Instant) {
-        match self.desc(id).restart.limit.then {
+        match self.desc(id).rules.restart.limit.then {
             LimitAction::Fail => {}
             LimitAction::Rescue if self.is_part_of_rescue(id) => {}
             LimitAction::Rescue => self.machine_asked(MachineRequest::Rescue, now),
@@ -118,7 +120,7 @@ impl Core<'_> {
 
     fn wants_restart(&self, id: UnitId, success: bool) -> bool {
         let asked_to_stop = self.units.get(id).job == Job::Stop;
-        let by_policy = match self.desc(id).restart.when {
+        let by_policy = match self.desc(id).rules.restart.when {
             Restart::Never => false,
             Restart::OnFailure => !success,
             Restart::Always => true,
@@ -127,7 +129,7 @@ impl Core<'_> {
     }
 
     fn is_limited(&self, id: UnitId, success: bool, now: Instant) -> bool {
-        let limit = self.desc(id).restart.limit;
+        let limit = self.desc(id).rules.restart.limit;
         let unit = self.units.get(id);
         limit.count > 0
             && self.wants_restart(id, success)
@@ -146,7 +148,7 @@ impl Core<'_> {
         if !self.wants_restart(id, success) || self.is_limited(id, success, now) {
             return None;
         }
-        let policy = self.desc(id).restart;
+        let policy = self.desc(id).rules.restart;
         let unit = self.units.get_mut(id);
         let ready_for = match unit.state {
             State::Up => now.since(unit.since),

@@ -192,8 +192,8 @@ impl Core<'_> {
         }
         self.tell(Notice::Starting(id));
         self.set_state(id, State::Starting, now);
-        if desc.start_timeout != Duration::MAX {
-            self.deadlines.set(id, now.after(desc.start_timeout));
+        if desc.rules.start_timeout != Duration::MAX {
+            self.deadlines.set(id, now.after(desc.rules.start_timeout));
         }
         self.spawn(id, Role::Main);
     }

@@ -56,13 +56,9 @@ impl UnitDesc {
         kind: UnitKind::Target,
         edges: [0; EdgeKind::COUNT + 1],
         start: Program::None,
-        stop: Program::None,
         ready: Readiness::Exec,
         awaited: false,
-        start_timeout: Duration::MAX,
-        restart: &RestartPolicy::NEVER,
-        stopping: &StopPolicy::USUAL,
-        success: &Success::USUAL,
+        rules: &Rules::USUAL,
         critical: false,
     };
 
@@ -89,14 +85,21 @@ pub struct UnitDesc {
     pub edges: [u16; EdgeKind::COUNT + 1],
     /// What starting it runs.
     pub start: Program,
-    /// What stopping it runs, before any signal. [`Program::None`]: the stop signal only.
-    pub stop: Program,
     /// When it counts as ready.
     pub ready: Readiness,
     /// Whether somebody waits for it to be ready, or its start is reported: decides for
     /// [`Readiness::Exec`] whether the HAL confirms the exec with [`crate::event::Event::Ready`]
     /// (true), or the core takes the spawn itself as readiness (false).
     pub awaited: bool,
+    /// How it is kept.
+    pub rules: &'static Rules,
+    /// Without it the device is not healthy: shown in reports, later fed to the hardware watchdog.
+    pub critical: bool,
+}
+
+/// How a unit is kept. Units that are kept alike refer to the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
     /// Longest time from the start to ready; [`Duration::MAX`]: no limit. Exceeding it fails the start.
     pub start_timeout: Duration,
     /// What happens when it ends.
@@ -105,8 +108,19 @@ pub struct UnitDesc {
     pub stopping: &'static StopPolicy,
     /// Which ends count as success.
     pub success: &'static Success,
-    /// Without it the device is not healthy: shown in reports, later fed to the hardware watchdog.
-    pub critical: bool,
+    /// What stopping it runs, before any signal. [`Program::None`]: the stop signal only.
+    pub stop: Program,
+}
+
+impl Rules {
+    /// No time limit to start, never restarted, stopped by SIGTERM.
+    pub const USUAL: Self = Self {
+        start_timeout: Duration::MAX,
+        restart: &RestartPolicy::NEVER,
+        stopping: &StopPolicy::USUAL,
+        success: &Success::USUAL,
+        stop: Program::None,
+    };
 }
 
 /// How much process 1 says on the console.

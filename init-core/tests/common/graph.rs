@@ -5,7 +5,7 @@ use init_core::ident::UnitId;
 use init_core::time::Duration;
 use init_core::unit::{
     Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
-    RestartPolicy, ShutdownDesc, StartLimit, StopPolicy, Stream, Success, UnitDesc, UnitKind,
+    RestartPolicy, Rules, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
 };
 use std::collections::BTreeSet;
 
@@ -44,6 +44,37 @@ pub const RESTART: RestartPolicy = RestartPolicy {
 /// A rule that lives as long as a manifest.
 pub fn rule<T>(rule: T) -> &'static T {
     Box::leak(Box::new(rule))
+}
+
+/// A unit's rules, to be changed.
+pub fn rules(unit: &mut UnitDesc) -> NewRules<'_> {
+    let rules = *unit.rules;
+    NewRules { unit, rules }
+}
+
+/// Rules that become the unit's when they are done.
+pub struct NewRules<'a> {
+    unit: &'a mut UnitDesc,
+    rules: Rules,
+}
+
+impl std::ops::Deref for NewRules<'_> {
+    type Target = Rules;
+    fn deref(&self) -> &Rules {
+        &self.rules
+    }
+}
+
+impl std::ops::DerefMut for NewRules<'_> {
+    fn deref_mut(&mut self) -> &mut Rules {
+        &mut self.rules
+    }
+}
+
+impl Drop for NewRules<'_> {
+    fn drop(&mut self) {
+        self.unit.rules = rule(self.rules);
+    }
 }
 
 /// A manifest in the making.
@@ -184,24 +215,24 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
         } else {
             Program::Exec(&PROGRAM)
         },
-        stop: if kind == UnitKind::Mount {
-            Program::Exec(&PROGRAM)
-        } else {
-            Program::None
-        },
         ready: if one_shot {
             Readiness::Exit
         } else {
             Readiness::Exec
         },
         awaited: true,
-        start_timeout: Duration::MAX,
-        restart: &RestartPolicy {
-            when: Restart::Never,
-            ..RESTART
-        },
-        stopping: &StopPolicy::USUAL,
-        success: &Success::USUAL,
+        rules: rule(Rules {
+            restart: &RestartPolicy {
+                when: Restart::Never,
+                ..RESTART
+            },
+            stop: if kind == UnitKind::Mount {
+                Program::Exec(&PROGRAM)
+            } else {
+                Program::None
+            },
+            ..Rules::USUAL
+        }),
         critical: false,
     }
 }

@@ -1,6 +1,6 @@
 //! This file makes random graphs, scripts and requests from a seed.
 
-use super::graph::{Graph, PROGRAM, RESTART, rule, unit};
+use super::graph::{Graph, PROGRAM, RESTART, rule, rules, unit};
 use super::machine::{Machine, ms, secs};
 use init_core::event::{ControlRequest, Errno, Event, ExitStatus, MachineRequest};
 use init_core::hal::fake::Script;
@@ -101,13 +101,13 @@ fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_cor
             _ => Readiness::Exec,
         };
         if random.once_in(4) {
-            desc.stop = Program::Exec(&PROGRAM);
+            rules(&mut desc).stop = Program::Exec(&PROGRAM);
         }
     }
     if kind != UnitKind::Target {
-        desc.start_timeout = ms(500);
+        rules(&mut desc).start_timeout = ms(500);
         let when = [Restart::Never, Restart::OnFailure, Restart::Always];
-        desc.restart = rule(RestartPolicy {
+        rules(&mut desc).restart = rule(RestartPolicy {
             when: when[random.below(3)],
             limit: StartLimit {
                 count: 4,
@@ -120,7 +120,7 @@ fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_cor
             },
             ..RESTART
         });
-        desc.stopping = rule(StopPolicy {
+        rules(&mut desc).stopping = rule(StopPolicy {
             timeout: ms(200),
             ..StopPolicy::USUAL
         });

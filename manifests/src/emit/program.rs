@@ -54,13 +54,7 @@ pub fn statics(out: &mut String, units: &[Unit]) {
         })
     };
     let contexts: BTreeSet<String> = programs().map(|(_, _, exec)| context(exec)).collect();
-    for (at, context) in contexts.iter().enumerate() {
-        let head = format!("static CONTEXT_{at}: ::init_core::unit::Context = ");
-        line(out, &format!("{head}::init_core::unit::Context {{"));
-        out.push_str(context);
-        line(out, "};");
-        line(out, "");
-    }
+    shared(out, "CONTEXT", "Context", &contexts);
     for (unit, name, exec) in programs() {
         let context = context(exec);
         let shared = contexts.range(..context).count();
@@ -127,6 +121,17 @@ fn step(step: &Step) -> String {
         }
         Step::Hostname(name) => format!("Hostname({name:?})"),
         Step::LoopbackUp => String::from("LoopbackUp"),
+    }
+}
+
+/// Statics of one type that many refer to, by the fields of each.
+pub fn shared(out: &mut String, name: &str, kind: &str, all: &BTreeSet<String>) {
+    for (at, fields) in all.iter().enumerate() {
+        let kind = format!("::init_core::unit::{kind}");
+        line(out, &format!("static {name}_{at}: {kind} = {kind} {{"));
+        out.push_str(fields);
+        line(out, "};");
+        line(out, "");
     }
 }
 

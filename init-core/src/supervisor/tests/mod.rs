@@ -9,7 +9,7 @@ use crate::fixture;
 use crate::ident::{Role, UnitId};
 use crate::storage::Storage;
 use crate::time::Instant;
-use crate::unit::{Manifest, Program, Readiness, SetupOp, UnitDesc, UnitKind};
+use crate::unit::{Manifest, Program, Readiness, Rules, Setup, SetupOp, UnitDesc, UnitKind};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -21,13 +21,19 @@ static UNITS: [UnitDesc; 2] = [
     UnitDesc {
         kind: UnitKind::Service,
         ready: Readiness::Newline(3),
-        stop: Program::Setup(&UNMOUNT),
+        rules: &Rules {
+            stop: Program::Setup(&UNMOUNT),
+            ..*fixture::UNITS[0].rules
+        },
         ..fixture::UNITS[0]
     },
     UnitDesc {
         kind: UnitKind::Mount,
         ready: Readiness::Exit,
-        stop: Program::Setup(&UNMOUNT),
+        rules: &Rules {
+            stop: Program::Setup(&UNMOUNT),
+            ..*fixture::UNITS[0].rules
+        },
         ..fixture::UNITS[0]
     },
 ];
