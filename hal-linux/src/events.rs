@@ -407,7 +407,7 @@ impl Linux {
             .is_some_and(|word| word.load(Ordering::Acquire) != 0);
         let left = room.map(|room| room.saturating_sub(count));
         let ready = match left {
-            Some(_) => said.iter().any(|byte| *byte == b'\n'),
+            Some(_) => said.iter().copied().any(|byte| byte == b'\n'),
             None => count == 0 && !failed,
         };
         // Whoever writes so much without a newline has had its chance: no endless wake-ups.

@@ -23,14 +23,17 @@ const CLEAN_SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::TERM, Sign
 impl Core<'_> {
     pub(super) fn is_success(&self, id: UnitId, status: ExitStatus) -> bool {
         let desc = self.desc(id);
+        let success = desc.rules.success;
         match status {
             ExitStatus::Code(code) => {
-                code == 0 || desc.rules.success.codes.iter().any(|each| *each == code)
+                // (`contains` brings a search for long texts.)
+                let mut codes = success.codes.iter().copied();
+                code == 0 || codes.any(|each| each == code)
             }
             ExitStatus::Signal { number, .. } => {
                 let signal = Signal(number);
                 let clean = desc.kind == UnitKind::Service && CLEAN_SIGNALS.contains(&signal);
-                clean || desc.rules.success.signals.contains(&signal)
+                clean || success.signals.contains(&signal)
             }
             ExitStatus::NotExecuted { .. } => false,
         }

@@ -100,7 +100,8 @@ pub struct UnitDesc {
 /// How a unit is kept. Units that are kept alike refer to the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// Longest time from the start to ready; [`Duration::MAX`]: no limit. Exceeding it fails the start.
+    /// Longest time from the start to ready; [`Duration::MAX`]: no limit. Exceeding it fails the
+    /// start.
     pub start_timeout: Duration,
     /// What happens when it ends.
     pub restart: &'static RestartPolicy,
