@@ -71,8 +71,8 @@ fn set_mask(set: SignalSet) -> Result<(), Errno> {
 }
 
 /// Gives every signal but faults its default meaning, whatever we were started with: ignored ones
-/// would be inherited by every service, and with SIGCHLD ignored no exit would ever be told. Then blocks
-/// what matters to process 1, and returns a descriptor that reads it.
+/// would be inherited by every service, and with SIGCHLD ignored no exit would ever be told. Then
+/// blocks what matters to process 1, and returns a descriptor that reads it.
 ///
 /// # Errors
 /// What signalfd answers, for lack of memory or descriptors.
