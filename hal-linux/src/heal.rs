@@ -63,11 +63,11 @@ static TRIED_COUNT: AtomicU32 = AtomicU32::new(0);
 /// From here on a fault is healed. Descriptors from 3 to `last_kept` are handed over.
 #[cfg(feature = "freestanding")]
 pub(crate) fn arm(epitaph: &'static Epitaph, last_kept: u16) {
-    limits::remember();
-    limits::slice_time();
     LAST_KEPT.store(last_kept, Ordering::Relaxed);
     let epitaph = core::ptr::from_ref(epitaph).cast_mut();
     EPITAPH.store(epitaph, Ordering::Release);
+    limits::remember();
+    limits::slice_time();
 }
 
 /// Whether a fault is healed.

@@ -6,6 +6,7 @@ use crate::kernels::{self, NOT_THERE};
 use crate::machine::{End, Machine};
 use linux_raw_sys::general as abi;
 use std::path::Path;
+use std::process::Command;
 
 /// Code that makes each fault, on the processor of the machine that runs the tests.
 const FAULTS: [(&str, Injury); 12] = [
@@ -41,14 +42,18 @@ const FAULTS: [(&str, Injury); 12] = [
 
 /// What it was executed from.
 fn image(machine: &Machine) -> String {
-    let file = std::fs::read_link(format!("/proc/{}/exe", machine.pid()));
-    file.expect("it is there").to_string_lossy().into_owned()
+    image_of(machine.pid()).expect("it is there")
+}
+
+fn image_of(pid: u32) -> Option<String> {
+    let file = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(file.to_string_lossy().into_owned())
 }
 
 /// Injures it, and expects another life in the same process.
 fn lives_again(machine: &mut Machine, name: &str, injury: Injury) {
     let pid = machine.pid();
-    injure(machine, injury);
+    injure(pid, injury);
     machine.wait_for("boot: idle reached");
     assert_eq!(machine.pid(), pid, "{name}");
     let list = machine.sctl(&["list"]);
@@ -57,7 +62,7 @@ fn lives_again(machine: &mut Machine, name: &str, injury: Injury) {
 
 #[test]
 fn process_1_lives_again_after_every_fault() {
-    let Some(mut machine) = Machine::boot_healing(&[], None) else {
+    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -75,7 +80,7 @@ fn process_1_lives_again_after_every_fault() {
 
 #[test]
 fn a_hundred_faults_leave_neither_descriptors_nor_children() {
-    let Some(mut machine) = Machine::boot_healing(&[], None) else {
+    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -100,7 +105,8 @@ fn a_damaged_program_file_is_not_needed() {
             return;
         };
         std::fs::copy(program, &file).expect("there is room");
-        let mut machine = Machine::boot_healing(&[], Some(&file)).expect("there is a program");
+        let mut machine =
+            Machine::boot_healing(&[], Some(&file), "idle").expect("there is a program");
         machine.wait_for("boot: idle reached");
         std::fs::remove_file(&file).expect("it is there");
         if damage == "overwrite" {
@@ -117,7 +123,7 @@ fn where_programs_in_memory_are_refused_the_file_is_executed() {
     if !Path::new("/proc/sys/vm/memfd_noexec").exists() {
         return eprintln!("SKIPPED: this kernel never refuses a program in memory");
     }
-    let Some(mut machine) = Machine::boot_healing(&["sh", "-c", refuse, "sh"], None) else {
+    let Some(mut machine) = Machine::boot_healing(&["sh", "-c", refuse, "sh"], None, "idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -133,7 +139,7 @@ fn where_programs_in_memory_are_refused_the_file_is_executed() {
 fn where_nothing_can_be_executed_it_begins_again_in_place() {
     let filter = kernels::filter(&[(abi::__NR_execveat, NOT_THERE)]);
     let words: Vec<&str> = filter.iter().map(String::as_str).collect();
-    let Some(mut machine) = Machine::boot_healing(&words, None) else {
+    let Some(mut machine) = Machine::boot_healing(&words, None, "idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -147,7 +153,7 @@ fn where_nothing_can_be_executed_it_begins_again_in_place() {
 
 #[test]
 fn a_fault_signal_that_somebody_sent_is_no_fault() {
-    let Some(mut machine) = Machine::boot_healing(&[], None) else {
+    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -155,4 +161,45 @@ fn a_fault_signal_that_somebody_sent_is_no_fault() {
     machine.wait_for("ignored SIG");
     assert!(machine.sctl(&["list"]).status.success());
     assert!(!image(&machine).contains("memfd"), "{}", machine.console());
+}
+
+#[test]
+fn limits_that_somebody_set_do_not_keep_it_from_living_again() {
+    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    for limit in [
+        "--as=4096:unlimited",
+        "--data=0:unlimited",
+        "--stack=4096:unlimited",
+    ] {
+        let pid = machine.pid().to_string();
+        let status = Command::new("prlimit")
+            .args(["--pid", &pid, limit])
+            .status();
+        assert!(status.expect("prlimit is part of util-linux").success());
+        lives_again(&mut machine, limit, Injury::Counter(0));
+    }
+}
+
+#[test]
+fn a_child_of_process_1_that_faults_before_its_program_dies_of_it() {
+    let Some(mut machine) = Machine::boot_healing(&[], None, "prober") else {
+        return;
+    };
+    machine.wait_for("never-there: runs");
+    let (pid, own) = (machine.pid(), image(&machine));
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.expect("process 1 is there");
+    let mut children = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok());
+    let probe = children.find(|pid| image_of(*pid).as_deref() == Some(&own));
+    let probe = probe.expect("a child looks for the path");
+    injure(probe, Injury::Counter(0));
+    machine.wait_for("never-there: ");
+    assert!(image_of(probe).is_none(), "it executed something");
+    assert_eq!(image(&machine), own);
+    assert!(machine.sctl(&["list"]).status.success());
 }

@@ -1,12 +1,11 @@
 //! This file makes process 1 fault for real, by a debugger's means: its registers and its code are
 //! changed from outside, then it goes on by itself.
 
-use crate::machine::Machine;
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-/// What is done to process 1.
+/// What is done to a process.
 #[derive(Clone, Copy, Debug)]
 pub enum Injury {
     /// It goes on at this address.
@@ -19,9 +18,9 @@ pub enum Injury {
     Code(&'static [u8]),
 }
 
-/// Stops process 1 wherever it is, injures it and lets it go.
-pub fn injure(machine: &Machine, injury: Injury) {
-    let pid = Pid::from_raw(i32::try_from(machine.pid()).expect("a pid is small"));
+/// Stops a process wherever it is, injures it and lets it go.
+pub fn injure(pid: u32, injury: Injury) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a pid is small"));
     ptrace::seize(pid, ptrace::Options::empty()).expect("the test is root");
     ptrace::interrupt(pid).expect("it is traced");
     waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");

@@ -79,11 +79,12 @@ impl Machine {
     }
 
     /// Boots the program that heals, or a copy of it, by way of `first`.
-    pub fn boot_healing(first: &[&str], copy: Option<&Path>) -> Option<Self> {
+    pub fn boot_healing(first: &[&str], copy: Option<&Path>, target: &str) -> Option<Self> {
         let program = healing()?;
         let program = copy.unwrap_or(&program);
+        let target = format!("sysmaster.target={target}");
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");
-        let mut machine = Self::start_program(program, &writer.into(), first, &[]);
+        let mut machine = Self::start_program(program, &writer.into(), first, &[&target]);
         machine.read_from(File::from(OwnedFd::from(reader)));
         Some(machine)
     }
