@@ -103,11 +103,17 @@ pub fn catches(signal: u8) -> bool {
     CAUGHT.contains(&signal.into())
 }
 
-/// A set of signals; bit `n - 1` stands for signal `n`.
-fn all_caught() -> [u32; 2] {
-    let bit = |signal: u32| 1_u32.checked_shl(signal.wrapping_sub(1)).unwrap_or(0);
-    [CAUGHT.into_iter().fold(0, |set, it| set | bit(it)), 0]
-}
+/// The set of [`CAUGHT`]; bit `n - 1` stands for signal `n`. Made by the compiler: until it is
+/// used, nothing is caught.
+const CAUGHT_SET: [u32; 2] = {
+    let mut set = 0;
+    let mut rest: &[u32] = &CAUGHT;
+    while let [signal, others @ ..] = rest {
+        set |= 1_u32.wrapping_shl(signal.wrapping_sub(1));
+        rest = others;
+    }
+    [set, 0]
+};
 
 /// From here on this process catches its faults. To be called before anything that could fault.
 pub fn install() {
@@ -127,7 +133,7 @@ pub fn install() {
         #[cfg(not(target_arch = "riscv64"))]
         restorer: restorer(),
         // One frame at a time: a flood of signals must not fill the stack.
-        mask: all_caught(),
+        mask: CAUGHT_SET,
     };
     for signal in CAUGHT {
         // SAFETY: the handler fits the flags, and runs on a stack of its own.
@@ -138,7 +144,7 @@ pub fn install() {
 
 /// Lets the caught signals through.
 fn unblock() {
-    let set = all_caught();
+    let set = CAUGHT_SET;
     let how = usize::try_from(abi::SIG_UNBLOCK).unwrap_or(0);
     let pointer = (&raw const set).expose_provenance();
     // SAFETY: the pointer leads to a set of the size that is given; the old one is not asked for.

@@ -1,4 +1,5 @@
-//! This file finds out, once, what this kernel has of the calls that are younger than 4.14.
+//! This file finds out, once, what this kernel has of the calls that are younger than 4.14, or that
+//! containers refuse.
 //!
 //! Some kernels, and some containers, end a program that uses an unknown call by SIGSYS instead of
 //! answering ENOSYS. So a child tries the calls; where it dies of them, all is done the older way.
@@ -14,13 +15,16 @@ pub struct Kernel {
     pub close_range: bool,
     /// `clone3` (5.3); the flag that we need came with 5.5 and shows at its first use.
     pub clone3: bool,
+    /// `memfd_create` (3.17), which some containers filter.
+    pub memfd: bool,
 }
 
 const CLOSE_RANGE: u8 = 1;
 const CLONE3: u8 = 2;
+const MEMFD: u8 = 4;
 
 impl Kernel {
-    /// Asks. Waits for the child, which makes two calls that do nothing.
+    /// Asks. Waits for the child, which makes calls that do nothing.
     pub fn probe() -> Self {
         let code = match fork() {
             Ok(Fork::Child) => exit(try_calls()),
@@ -32,6 +36,7 @@ impl Kernel {
         Self {
             close_range: code & CLOSE_RANGE != 0,
             clone3: code & CLONE3 != 0,
+            memfd: code & MEMFD != 0,
         }
     }
 }
@@ -51,12 +56,13 @@ fn exit_code(pid: u32) -> Option<u8> {
 /// Arguments that each call refuses: EINVAL tells that it is there.
 fn try_calls() -> u8 {
     let is_there = |number, arguments, bit| {
-        // SAFETY: a range that ends before it begins, and arguments of no bytes: refused.
+        // SAFETY: a range that ends before it begins, no bytes of arguments, no name: refused.
         let answer = unsafe { syscall(number, arguments) };
         if answer == INVALID { bit } else { 0 }
     };
     is_there(abi::__NR_close_range, [1, 0, 0, 0, 0], CLOSE_RANGE)
         | is_there(abi::__NR_clone3, [0, 0, 0, 0, 0], CLONE3)
+        | is_there(abi::__NR_memfd_create, [0, usize::MAX, 0, 0, 0], MEMFD)
 }
 
 /// EINVAL as the kernel answers it.

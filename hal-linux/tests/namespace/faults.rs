@@ -1,7 +1,7 @@
 //! This file injures process 1 in every way that ends a program, and expects it to live again as
 //! the same process: from its copy in memory, from its file, and without the kernel's help.
 
-use crate::inject::{Injury, injure};
+use crate::inject::{Injury, injure, instructions_after};
 use crate::kernels::{self, NOT_THERE};
 use crate::machine::{End, Machine};
 use linux_raw_sys::general as abi;
@@ -202,4 +202,28 @@ fn a_child_of_process_1_that_faults_before_its_program_dies_of_it() {
     assert!(image_of(probe).is_none(), "it executed something");
     assert_eq!(image(&machine), own);
     assert!(machine.sctl(&["list"]).status.success());
+}
+
+/// Instructions between a life's first and the last of those that install its handlers: a fault
+/// there ends the machine. docs/healing.md names them.
+const UNPROTECTED_MAX: u32 = 500;
+
+#[test]
+fn the_handlers_are_installed_by_the_first_instructions_of_a_life() {
+    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    let pid = machine.pid();
+    let caught = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+        let status = status.expect("process 1 is there");
+        let set = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+        set.is_some_and(|set| set & 0x4000_04f8 == 0x4000_04f8)
+    };
+    let count = instructions_after(pid, Injury::Counter(0), caught);
+    println!("handlers are installed after {count} instructions");
+    assert!((10..=UNPROTECTED_MAX).contains(&count), "{count}");
+    machine.wait_for("boot: idle reached");
 }

@@ -2,7 +2,7 @@
 //! changed from outside, then it goes on by itself.
 
 use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// What is done to a process.
@@ -20,10 +20,45 @@ pub enum Injury {
 
 /// Stops a process wherever it is, injures it and lets it go.
 pub fn injure(pid: u32, injury: Injury) {
+    let pid = stop(pid, ptrace::Options::empty());
+    hurt(pid, injury);
+    ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// Injures a process, and counts the instructions from the execution of its program to the one
+/// after which `done` is true. Then it goes on.
+pub fn instructions_after(pid: u32, injury: Injury, done: impl Fn() -> bool) -> u32 {
+    let pid = stop(pid, ptrace::Options::PTRACE_O_TRACEEXEC);
+    hurt(pid, injury);
+    let mut signal = None;
+    loop {
+        ptrace::cont(pid, signal).expect("it is stopped");
+        match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
+            WaitStatus::PtraceEvent(..) => break,
+            WaitStatus::Stopped(_, its) => signal = Some(its),
+            end => panic!("{end:?}"),
+        }
+    }
+    let mut count = 0;
+    while !done() {
+        ptrace::step(pid, None).expect("it is stopped");
+        waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        count += 1;
+        assert!(count < 100_000, "it is never done");
+    }
+    ptrace::detach(pid, None).expect("it is stopped");
+    count
+}
+
+fn stop(pid: u32, options: ptrace::Options) -> Pid {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid is small"));
-    ptrace::seize(pid, ptrace::Options::empty()).expect("the test is root");
+    ptrace::seize(pid, options).expect("the test is root");
     ptrace::interrupt(pid).expect("it is traced");
     waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+    pid
+}
+
+fn hurt(pid: Pid, injury: Injury) {
     let mut registers = ptrace::getregs(pid).expect("it is stopped");
     // Otherwise the kernel would move the program counter back to repeat an interrupted call.
     registers.orig_rax = u64::MAX;
@@ -37,7 +72,6 @@ pub fn injure(pid: u32, injury: Injury) {
         Injury::Code(code) => write(pid, registers.rip, code),
     }
     ptrace::setregs(pid, registers).expect("it is stopped");
-    ptrace::detach(pid, None).expect("it is stopped");
 }
 
 /// Replaces code by whole words; what of the last is not given is not executed.
