@@ -213,6 +213,10 @@ extern "C" fn handle(signal: u32, info: *const u32, context: *const u8) {
     // Codes above 0 are the kernel's own, and nobody else may give them.
     let is_sent = i32::from_ne_bytes(word(2).to_ne_bytes()) <= 0;
     if is_own && is_sent && word(INFO_WORDS) != pid {
+        if signal == abi::SIGPROF {
+            // Like other signals without meaning.
+            return;
+        }
         let told = [signal, word(INFO_WORDS), word(INFO_WORDS.wrapping_add(1))];
         for (place, value) in SENT.iter().zip(told) {
             place.store(value, Ordering::Relaxed);
