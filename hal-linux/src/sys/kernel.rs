@@ -56,8 +56,8 @@ fn exit_code(pid: u32) -> Option<u8> {
 /// Arguments that each call refuses: EINVAL tells that it is there.
 fn try_calls() -> u8 {
     let is_there = |number, arguments, bit| {
-        // SAFETY: a range that ends before it begins, no bytes of arguments, unknown flags, no name:
-        // refused.
+        // SAFETY: a range that ends before it begins, no bytes of arguments, unknown flags and
+        // no name: refused.
         let answer = unsafe { syscall(number, arguments) };
         if answer == INVALID { bit } else { 0 }
     };
