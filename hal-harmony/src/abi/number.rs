@@ -1,0 +1,78 @@
+//! This file is the profile "oh-tee": the number of every call that the HAL makes.
+//!
+//! A number is a byte and can only be taken from this table, because the kernel does not check its
+//! range. Sibling kernels number the same calls otherwise and would be a table of their own.
+
+/// The number of a kernel call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(u8);
+
+macro_rules! profile {
+    ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
+        impl Number {
+            $($(#[$doc])* pub const $name: Self = Self($number);)*
+
+            /// The call's name in this table, for transcripts.
+            pub const fn name(self) -> &'static str {
+                match self.0 {
+                    $($number => stringify!($name),)*
+                    _ => "?",
+                }
+            }
+        }
+    };
+}
+
+profile! {
+    /// Writes to the console: address, length.
+    PUTSTR = 0;
+    /// Makes a memory object: size, type; its capability.
+    CREATE_PMO = 10;
+    /// Maps one: group, object, address, permissions, length. Into another group: the object's
+    /// capability there.
+    MAP_PMO = 12;
+    /// Unmaps one: group, object, address.
+    UNMAP_PMO = 13;
+    /// Writes into one: object, offset, address, length.
+    WRITE_PMO = 14;
+    /// Gives up a capability: capability, whether all copies.
+    REVOKE_CAP = 18;
+    /// Charges an object to another group: object, group.
+    TRANSFER_PMO_OWNER = 20;
+    /// Makes a process: address of its arguments; its capability.
+    CREATE_CAP_GROUP = 80;
+    /// Makes a thread: address of its arguments; its capability.
+    CREATE_THREAD = 82;
+    /// Ends a process: its capability.
+    KILL_GROUP = 86;
+    /// Where exits are told: notification, address of the ring.
+    REGISTER_RECYCLE = 90;
+    /// Frees what an ended process held: its capability.
+    CAP_GROUP_RECYCLE = 91;
+    /// Lets others of the same priority run.
+    YIELD = 100;
+    /// Makes a notification; its capability.
+    CREATE_NOTIFC = 130;
+    /// Waits for one: notification, whether to block, address of a relative time or 0.
+    WAIT = 131;
+    /// Makes instructions written as data visible: address, length, operation.
+    CACHE_FLUSH = 180;
+    /// The time: clock, address.
+    CLOCK_GETTIME = 200;
+    /// Switches the power off. On some boards it returns.
+    POWEROFF = 234;
+}
+
+impl Number {
+    /// What the processor's register is given.
+    pub const fn get(self) -> u64 {
+        // The only widening that a constant function can do without `as` is by bytes.
+        u64::from_le_bytes([self.0, 0, 0, 0, 0, 0, 0, 0])
+    }
+}
+
+impl core::fmt::Debug for Number {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,246 @@
+//! This file is the table of which process serves which child, and of what is owed to each.
+//!
+//! What happened to a process is kept in its own place until it is told, so that nothing can be
+//! lost for want of room. A place is free again when the kernel has freed the process.
+
+use crate::abi::{FIRST_BADGE, Group};
+use init_core::event::ExitStatus;
+use init_core::ident::Child;
+
+/// One place.
+#[derive(Debug, Default)]
+pub struct Slot(State);
+
+/// Where a process stands.
+#[derive(Debug, Default)]
+enum State {
+    /// None here.
+    #[default]
+    Free,
+    /// It runs, as far as we know.
+    Running(Running),
+    /// It ended; the kernel has to free it before that is told.
+    Ended {
+        child: Child,
+        group: Group,
+        status: ExitStatus,
+    },
+    /// It never ran and was told as such; the kernel has to free it.
+    Stillborn(Group),
+}
+
+/// A process that was started.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    group: Group,
+    badge: i32,
+    /// We killed it: the kernel shows that as the code of a good end.
+    killed: bool,
+    /// Its start is to be told.
+    owes_ready: bool,
+}
+
+impl Slot {
+    /// Nobody there.
+    pub const EMPTY: Self = Self(State::Free);
+}
+
+/// The number of the signal that a killed process is said to have ended by.
+const KILLED: u8 = 9;
+/// And one that did what it must not.
+const FAULT: u8 = 11;
+/// What the kernel says of the latter.
+const FAULT_CODE: i32 = -1;
+
+/// How a process ended, from the kernel's code and from what we did. Only a killed process's code
+/// is 0 for certain: another code shows that it had ended before it was killed.
+pub fn status(code: i32, killed: bool) -> ExitStatus {
+    let signal = |number| ExitStatus::Signal {
+        number,
+        core_dumped: false,
+    };
+    match code {
+        0 if killed => signal(KILLED),
+        FAULT_CODE => signal(FAULT),
+        // What a byte cannot show is no success either.
+        _ => ExitStatus::Code(u8::try_from(code).unwrap_or(u8::MAX)),
+    }
+}
+
+/// All processes.
+#[derive(Debug)]
+pub struct Children {
+    slots: &'static mut [Slot],
+    last_badge: i32,
+}
+
+impl Children {
+    /// An empty table.
+    pub fn new(slots: &'static mut [Slot]) -> Self {
+        Self {
+            slots,
+            last_badge: FIRST_BADGE.saturating_sub(1),
+        }
+    }
+
+    /// A badge that no process has which is not freed; `None` when the table is full.
+    pub fn next_badge(&mut self) -> Option<i32> {
+        self.slots
+            .iter()
+            .find(|slot| matches!(slot.0, State::Free))?;
+        // One more try than there are processes finds a badge.
+        for _ in 0..=self.slots.len() {
+            self.last_badge = self.last_badge.checked_add(1).unwrap_or(FIRST_BADGE);
+            if self.running(|one| one.badge == self.last_badge).is_none() {
+                return Some(self.last_badge);
+            }
+        }
+        None
+    }
+
+    /// A process was started; its start is to be told, or not.
+    pub fn insert(&mut self, child: Child, group: Group, badge: i32, owes_ready: bool) {
+        self.put(State::Running(Running {
+            child,
+            group,
+            badge,
+            killed: false,
+            owes_ready,
+        }));
+    }
+
+    /// A process was made and could not be started.
+    pub fn insert_stillborn(&mut self, group: Group) {
+        self.put(State::Stillborn(group));
+    }
+
+    fn put(&mut self, state: State) {
+        let free = |slot: &&mut Slot| matches!(slot.0, State::Free);
+        if let Some(slot) = self.slots.iter_mut().find(free) {
+            slot.0 = state;
+        }
+    }
+
+    fn running(&self, is_wanted: impl Fn(&Running) -> bool) -> Option<&Running> {
+        self.slots.iter().find_map(|slot| match &slot.0 {
+            State::Running(one) if is_wanted(one) => Some(one),
+            State::Running(_) | State::Free | State::Ended { .. } | State::Stillborn(_) => None,
+        })
+    }
+
+    /// The process of a child, from now on known as killed by us.
+    pub fn group_to_kill(&mut self, child: Child) -> Option<&Group> {
+        self.slots.iter_mut().find_map(|slot| match &mut slot.0 {
+            State::Running(one) if one.child == child => {
+                one.killed = true;
+                Some(&one.group)
+            }
+            State::Running(_) | State::Free | State::Ended { .. } | State::Stillborn(_) => None,
+        })
+    }
+
+    /// All processes, from now on known as killed by us.
+    pub fn all_to_kill(&mut self) -> impl Iterator<Item = &Group> {
+        self.slots.iter_mut().filter_map(|slot| match &mut slot.0 {
+            State::Running(one) => {
+                one.killed = true;
+                Some(&one.group)
+            }
+            State::Free | State::Ended { .. } | State::Stillborn(_) => None,
+        })
+    }
+
+    /// The kernel told an exit. One of nobody is not ours to tell.
+    pub fn ended(&mut self, badge: i32, code: i32) {
+        for slot in self.slots.iter_mut() {
+            match core::mem::take(&mut slot.0) {
+                State::Running(one) if one.badge == badge => {
+                    slot.0 = State::Ended {
+                        child: one.child,
+                        group: one.group,
+                        status: status(code, one.killed),
+                    };
+                }
+                other => slot.0 = other,
+            }
+        }
+    }
+
+    /// A child whose start is to be told; it is, once.
+    pub fn take_ready(&mut self) -> Option<Child> {
+        self.slots.iter_mut().find_map(|slot| match &mut slot.0 {
+            State::Running(one) => core::mem::take(&mut one.owes_ready).then_some(one.child),
+            State::Free | State::Ended { .. } | State::Stillborn(_) => None,
+        })
+    }
+
+    /// Lets `free` free what has ended; the first child that it frees, and how that had ended.
+    pub fn take_ended(
+        &mut self,
+        free: impl Fn(Group) -> Result<(), Group>,
+    ) -> Option<(Child, ExitStatus)> {
+        for slot in self.slots.iter_mut() {
+            match core::mem::take(&mut slot.0) {
+                State::Ended {
+                    child,
+                    group,
+                    status,
+                } => match free(group) {
+                    Ok(()) => return Some((child, status)),
+                    Err(group) => {
+                        slot.0 = State::Ended {
+                            child,
+                            group,
+                            status,
+                        };
+                    }
+                },
+                State::Stillborn(group) => {
+                    if let Err(group) = free(group) {
+                        slot.0 = State::Stillborn(group);
+                    }
+                }
+                other => slot.0 = other,
+            }
+        }
+        None
+    }
+
+    /// Whether something has ended that the kernel has not freed.
+    pub fn has_ended(&self) -> bool {
+        let ended = |slot: &Slot| matches!(slot.0, State::Ended { .. } | State::Stillborn(_));
+        self.slots.iter().any(ended)
+    }
+
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.slots.iter().all(|slot| matches!(slot.0, State::Free))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_hides_is_known_and_what_it_shows_is_believed() {
+        let signal = |number| ExitStatus::Signal {
+            number,
+            core_dumped: false,
+        };
+        let table = [
+            (0, false, ExitStatus::Code(0)),
+            (0, true, signal(9)),
+            (7, false, ExitStatus::Code(7)),
+            (7, true, ExitStatus::Code(7)),
+            (-1, false, signal(11)),
+            (-1, true, signal(11)),
+            (-2, false, ExitStatus::Code(255)),
+            (256, false, ExitStatus::Code(255)),
+        ];
+        for (code, killed, wanted) in table {
+            assert_eq!(status(code, killed), wanted, "{code} {killed}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! This file is the place where the root task sleeps.
+
+use crate::abi::{Kernel, Patience};
+use crate::clock::Mode;
+use crate::harmony::Harmony;
+use init_core::event::Event;
+use init_core::hal::{Clock, EventSource, Wake};
+use init_core::time::Instant;
+
+impl<K: Kernel> EventSource for Harmony<K> {
+    fn wait(&mut self, until: Option<Instant>) -> Wake {
+        loop {
+            if let Some(event) = self.next_event() {
+                return Wake::Event(event);
+            }
+            let now = self.now();
+            if until.is_some_and(|until| until <= now) {
+                return Wake::Event(Event::Tick);
+            }
+            self.sleep(until, now);
+        }
+    }
+}
+
+impl<K: Kernel> Harmony<K> {
+    fn next_event(&mut self) -> Option<Event> {
+        if let Some(request) = self.asked.take() {
+            return Some(Event::Machine(request));
+        }
+        if let Some(child) = self.children.take_ready() {
+            return Some(Event::Ready(child));
+        }
+        self.take_exits();
+        let free = |group| self.calls.free(group);
+        if let Some((child, status)) = self.children.take_ended(free) {
+            return Some(Event::Exited { child, status });
+        }
+        if self.owes_alone && self.children.is_empty() {
+            self.owes_alone = false;
+            return Some(Event::NoChildLeft);
+        }
+        None
+    }
+
+    /// Until an exit is told, or a while; too short is no harm.
+    fn sleep(&self, until: Option<Instant>, now: Instant) {
+        // A process whose threads are not gone yet is not told again: it is looked at again.
+        let looks_again = self.children.has_ended() || self.time.mode == Mode::CounterPoll;
+        let patience = match until {
+            _ if looks_again => Patience::None,
+            Some(until) => Patience::Us(until.since(now).as_us()),
+            None => Patience::Endless,
+        };
+        let _ = self.calls.wait(&self.bell, patience);
+        if looks_again {
+            self.calls.give_way();
+        }
+    }
+}

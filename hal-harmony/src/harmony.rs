@@ -1,0 +1,220 @@
+//! This file is the Harmony platform: all that the root task holds, and how it starts and ends
+//! processes.
+
+use crate::abi::layout::RingPage;
+use crate::abi::{Calls, Error, Kernel, Notification};
+use crate::children::{Children, Slot};
+use crate::clock::{Mode, Time};
+use crate::console::Console;
+use crate::exits::{self, Exits};
+use crate::image::Image;
+use crate::start;
+use init_core::event::{Errno, MachineRequest};
+use init_core::hal::{Clock, Platform, Process};
+use init_core::ident::{Child, Role};
+use init_core::time::Instant;
+use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Signal};
+
+/// What a board chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The programs of services.
+    pub images: &'static [Image],
+    /// The root task's own priority, as the kernel started it.
+    pub own_priority: u32,
+    /// That of services: below our own, or they starve whenever we are awake.
+    pub service_priority: u32,
+    /// Bytes of a service's stack, whole pages.
+    pub stack_bytes: u64,
+    /// An address, at a page, where the root task has room for the largest program's code.
+    pub window: u64,
+    /// Starts the machine again by its own registers; the kernel cannot.
+    pub reset: Option<fn()>,
+}
+
+/// Memory for so many processes at once; two for each unit, one that runs it and one that stops
+/// it, are always enough. A board keeps one in a static.
+#[derive(Debug)]
+pub struct Storage<const CHILDREN: usize> {
+    slots: [Slot; CHILDREN],
+    ring: RingPage,
+}
+
+impl<const CHILDREN: usize> Storage<CHILDREN> {
+    /// Memory in which nothing has happened. Does not compile for more processes than the
+    /// kernel's one page of exits has room for.
+    ///
+    /// ```compile_fail,E0080
+    /// let _ = hal_harmony::Storage::<338>::new();
+    /// ```
+    ///
+    /// ```
+    /// let _ = hal_harmony::Storage::<337>::new();
+    /// ```
+    pub const fn new() -> Self {
+        Self {
+            slots: [const { Slot::EMPTY }; CHILDREN],
+            ring: exits::page::<CHILDREN>(),
+        }
+    }
+}
+
+impl<const CHILDREN: usize> Default for Storage<CHILDREN> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The root task's hands and ears.
+#[derive(Debug)]
+pub struct Harmony<K> {
+    pub(crate) manifest: &'static Manifest,
+    pub(crate) config: Config,
+    pub(crate) calls: Calls<K>,
+    pub(crate) time: Time,
+    pub(crate) console: Console<K>,
+    pub(crate) children: Children,
+    pub(crate) exits: Exits,
+    /// What exits are told by. Nobody else ever holds it.
+    pub(crate) bell: Notification,
+    /// Somebody waits until nobody is left.
+    pub(crate) owes_alone: bool,
+    pub(crate) asked: Option<MachineRequest>,
+}
+
+/// Linux's numbers for what cannot be had.
+const NO_ENTRY: Errno = Errno(2);
+const NO_PROGRAM: Errno = Errno(8);
+const TRY_AGAIN: Errno = Errno(11);
+const NOT_SUPPORTED: Errno = Errno(38);
+
+impl<K: Kernel + Clone> Harmony<K> {
+    /// Takes the machine over: exits first, then the clock.
+    ///
+    /// # Errors
+    /// What the kernel answers; then this is not the root task, or not this kernel.
+    pub fn new<const CHILDREN: usize>(
+        kernel: K,
+        manifest: &'static Manifest,
+        config: Config,
+        storage: &'static mut Storage<CHILDREN>,
+    ) -> Result<Self, Error> {
+        let calls = Calls::new(kernel);
+        let Storage { slots, ring } = storage;
+        let exits = Exits::new(ring);
+        let bell = calls.notification()?;
+        calls.tell_exits(&bell, exits.page())?;
+        Ok(Self {
+            manifest,
+            config,
+            time: Time::probe(&calls),
+            console: Console::new(calls.clone()),
+            children: Children::new(slots),
+            exits,
+            bell,
+            owes_alone: false,
+            asked: None,
+            calls,
+        })
+    }
+}
+
+impl<K: Kernel> Harmony<K> {
+    /// How time is told here.
+    pub fn mode(&self) -> Mode {
+        self.time.mode
+    }
+
+    /// Something of the board asks this of the machine: a key, a supply that fails. It is told
+    /// before anything else.
+    pub fn ask(&mut self, request: MachineRequest) {
+        self.asked = Some(request);
+    }
+
+    /// Whom our waiting lets run: those below us while we sleep. Where waiting is looking again
+    /// and again, only those at our own priority.
+    fn priority(&self) -> u32 {
+        match self.time.mode {
+            Mode::KernelTimeout => self.config.service_priority,
+            Mode::CounterPoll => self.config.own_priority,
+        }
+    }
+
+    fn start(&mut self, child: Child, exec: &Exec, confirm: bool) -> Result<u32, Errno> {
+        let named = |image: &&Image| image.path == exec.program;
+        let image = self.config.images.iter().find(named).ok_or(NO_ENTRY)?;
+        let program = image.program().map_err(|_| NO_PROGRAM)?;
+        let badge = self.children.next_badge().ok_or(TRY_AGAIN)?;
+        let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
+        let quota = start::quota(exec);
+        let group = self.calls.group(badge, name.as_bytes(), quota);
+        let group = group.map_err(Error::errno)?;
+        let priority = self.priority();
+        let started = start::start(&self.calls, &self.config, &group, &program, priority);
+        if let Err(error) = started {
+            self.calls.kill(&group);
+            self.children.insert_stillborn(group);
+            return Err(error.errno());
+        }
+        self.children.insert(child, group, badge, confirm);
+        Ok(badge.unsigned_abs())
+    }
+
+    /// What the kernel has told of exits so far is known.
+    pub(crate) fn take_exits(&mut self) {
+        while let Some(exit) = self.exits.take() {
+            self.children.ended(exit.badge, exit.code);
+        }
+    }
+}
+
+impl<K: Kernel> Process for Harmony<K> {
+    fn spawn(
+        &mut self,
+        child: Child,
+        program: Program,
+        ready: Readiness,
+        confirm: bool,
+    ) -> Result<u32, Errno> {
+        // There are no descriptors, sockets or paths on which readiness could be seen.
+        match (child.role, program, ready) {
+            (Role::Main, Program::Exec(exec), Readiness::Exec | Readiness::Exit)
+            | (Role::Stop, Program::Exec(exec), _) => self.start(child, exec, confirm),
+            _ => Err(NOT_SUPPORTED),
+        }
+    }
+
+    /// Every signal ends the process at once: there is no way yet to ask it.
+    fn signal(&mut self, child: Child, _signal: Signal, _scope: KillScope) {
+        self.take_exits();
+        if let Some(group) = self.children.group_to_kill(child) {
+            self.calls.kill(group);
+        }
+    }
+
+    fn signal_all(&mut self, _signal: Signal) {
+        self.take_exits();
+        for group in self.children.all_to_kill() {
+            self.calls.kill(group);
+        }
+        self.owes_alone = true;
+    }
+}
+
+impl<K: Kernel> Clock for Harmony<K> {
+    fn now(&self) -> Instant {
+        self.time.now(&self.calls)
+    }
+}
+
+impl<K: Kernel> Platform for Harmony<K> {
+    type Console = Console<K>;
+
+    fn console(&mut self) -> &mut Console<K> {
+        &mut self.console
+    }
+
+    fn memory_kib(&mut self) -> Option<u32> {
+        None
+    }
+}
