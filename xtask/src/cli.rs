@@ -147,7 +147,7 @@ pub struct Image {
 #[derive(Debug, Args)]
 pub struct Size {
     /// A manifest, or the name of one in manifests/products
-    #[arg(long, default_value = "gateway")]
+    #[arg(long, default_value = "ten")]
     pub product: String,
     /// A folder of board/linux; all of them by default
     #[arg(long)]

@@ -27,10 +27,10 @@ pub fn all() -> Result<Vec<Step>> {
     }));
     steps.push(Step::slow("process 1 in namespaces", namespaces));
     steps.push(Step::slow("size: within every board's budget", || {
-        succeeds(&["size", "--product", "minimal"])
+        succeeds(&["size"])
     }));
     steps.push(Step::slow("refusal: a build over its budget", || {
-        let args = ["size", "--product", "minimal", "--board", "virt-aarch64"];
+        let args = ["size", "--board", "virt-aarch64"];
         fails(
             &[&args[..], &["--max-file-kib", "0"]].concat(),
             "over budget: virt-aarch64",
