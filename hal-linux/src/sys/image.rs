@@ -134,7 +134,11 @@ fn make() -> Result<usize, Errno> {
 fn fill(file: usize) -> Result<(), Errno> {
     let header = &raw const __ehdr_start;
     // SAFETY: the first segment begins with the header, and nobody ever writes to it.
-    let (at, count) = unsafe { ((*header).segments_at, (*header).segment_count) };
+    let Header {
+        segments_at: at,
+        segment_count: count,
+        ..
+    } = unsafe { header.read() };
     let first = header.cast::<u8>().wrapping_add(at).cast::<Segment>();
     for index in 0..usize::from(count) {
         // The sizes differ by the last fields, which are not read.
@@ -214,10 +218,10 @@ pub enum Source {
 /// the environment, which may be what is damaged.
 pub fn execute(source: Source, bare: bool) -> Errno {
     let start = START.load(Ordering::Relaxed).cast_const();
-    // SAFETY: the kernel put the count there, and nothing moves or changes it.
     let count = if start.is_null() {
         0
     } else {
+        // SAFETY: the kernel put the count there, and nothing moves or changes it.
         unsafe { start.read() }
     };
     let own = start.wrapping_add(1);
