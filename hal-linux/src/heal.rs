@@ -6,8 +6,9 @@
 
 #[cfg(feature = "freestanding")]
 use crate::sys::image::{self, Source};
+use crate::sys::shared::Lasting;
 use crate::sys::{fd, limits};
-use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 /// Where a death is recorded, in memory that outlives the program.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ pub(crate) struct Death {
     pub(crate) address: usize,
 }
 
-/// Null as long as a death is a death.
-static EPITAPH: AtomicPtr<Epitaph> = AtomicPtr::new(core::ptr::null_mut());
+/// Empty as long as a death is a death.
+static EPITAPH: Lasting<Epitaph> = Lasting::empty();
 
 /// The last descriptor that the next life gets.
 static LAST_KEPT: AtomicU16 = AtomicU16::new(0);
@@ -64,15 +65,14 @@ static TRIED_COUNT: AtomicU32 = AtomicU32::new(0);
 #[cfg(feature = "freestanding")]
 pub(crate) fn arm(epitaph: &'static Epitaph, last_kept: u16) {
     LAST_KEPT.store(last_kept, Ordering::Relaxed);
-    let epitaph = core::ptr::from_ref(epitaph).cast_mut();
-    EPITAPH.store(epitaph, Ordering::Release);
+    EPITAPH.set(epitaph);
     limits::remember();
     limits::slice_time();
 }
 
 /// Whether a fault is healed.
 pub(crate) fn is_armed() -> bool {
-    !EPITAPH.load(Ordering::Acquire).is_null()
+    EPITAPH.get().is_some()
 }
 
 /// Slices of processor time without progress after which process 1 is taken for looping: slow
@@ -110,7 +110,7 @@ pub(crate) fn is_loop() -> bool {
 
 /// Records the death and executes the program again.
 pub(crate) fn live_again(death: &Death) -> ! {
-    if let Some(epitaph) = crate::sys::shared::lasting(&EPITAPH)
+    if let Some(epitaph) = EPITAPH.get()
         && TRIED_COUNT.load(Ordering::Relaxed) == 0
     {
         record(epitaph, death);

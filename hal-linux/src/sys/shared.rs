@@ -38,11 +38,25 @@ impl<T> Once<T> {
     }
 }
 
-/// What a pointer leads to that was made from a `&'static T` and never from anything else; `None`:
-/// nothing was stored yet.
-pub(crate) fn lasting<T>(pointer: &'static AtomicPtr<T>) -> Option<&'static T> {
-    // SAFETY: callers store nothing but references that last, as documented.
-    unsafe { pointer.load(Ordering::Acquire).cast_const().as_ref() }
+/// A place for something that lasts: empty until it is set.
+#[derive(Debug)]
+pub(crate) struct Lasting<T: 'static>(AtomicPtr<T>);
+
+impl<T: Sync> Lasting<T> {
+    pub(crate) const fn empty() -> Self {
+        Self(AtomicPtr::new(core::ptr::null_mut()))
+    }
+
+    #[cfg(feature = "freestanding")]
+    pub(crate) fn set(&self, value: &'static T) {
+        let pointer = core::ptr::from_ref(value).cast_mut();
+        self.0.store(pointer, Ordering::Release);
+    }
+
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        // SAFETY: null, or made of a reference that lasts; nobody ever writes through it.
+        unsafe { self.0.load(Ordering::Acquire).cast_const().as_ref() }
+    }
 }
 
 /// Words that a forked child writes and its parent reads.
