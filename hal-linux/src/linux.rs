@@ -325,10 +325,12 @@ impl Platform for Linux {
         &mut self.console
     }
 
-    fn memory_kib(&mut self) -> Option<u32> {
-        // The boot is over.
-        #[cfg(feature = "freestanding")]
+    #[cfg(feature = "freestanding")]
+    fn settle(&mut self) {
         crate::sys::seldom::give_back();
+    }
+
+    fn memory_kib(&mut self) -> Option<u32> {
         // The sums in /proc/self/status lag behind by up to 64 pages on many kernels; these do not.
         let mut lines = Lines::of(c"/proc/self/smaps_rollup");
         let mut sum = None;

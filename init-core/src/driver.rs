@@ -175,10 +175,11 @@ impl<'a, P: Platform> Driver<'a, P> {
         let status = |unit| core.status(unit);
         self.report
             .notice(self.platform.console(), now, &notice, &status);
-        if matches!(notice, Notice::BootDone { .. })
-            && let Some(kib) = self.platform.memory_kib()
-        {
-            self.report.memory(self.platform.console(), now, kib);
+        if matches!(notice, Notice::BootDone { .. }) {
+            self.platform.settle();
+            if let Some(kib) = self.platform.memory_kib() {
+                self.report.memory(self.platform.console(), now, kib);
+            }
         }
     }
 

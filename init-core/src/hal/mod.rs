@@ -26,6 +26,9 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
     /// The console. Writing never blocks and never fails; what is dropped is counted.
     fn console(&mut self) -> &mut Self::Console;
 
+    /// The boot is over: what only a start needs may be given back.
+    fn settle(&mut self) {}
+
     /// What this program costs now, in KiB: anonymous and shared resident memory. `None` where the
     /// system does not tell. Never blocks.
     fn memory_kib(&mut self) -> Option<u32>;
