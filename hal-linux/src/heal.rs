@@ -7,7 +7,7 @@
 #[cfg(feature = "freestanding")]
 use crate::sys::image::{self, Source};
 use crate::sys::shared::Lasting;
-use crate::sys::{fd, limits};
+use crate::sys::{fd, limits, slices};
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 /// Where a death is recorded, in memory that outlives the program.
@@ -67,7 +67,7 @@ pub(crate) fn arm(epitaph: &'static Epitaph, last_kept: u16) {
     LAST_KEPT.store(last_kept, Ordering::Relaxed);
     EPITAPH.set(epitaph);
     limits::remember();
-    limits::slice_time();
+    slices::begin();
 }
 
 /// Whether a fault is healed.
@@ -97,7 +97,7 @@ pub(crate) fn made_progress() {
 /// A slice of processor time has ended: whether process 1 has done nothing but use it up, and those
 /// before, neither sleeping nor doing anything for the core.
 pub(crate) fn is_loop() -> bool {
-    let now = [PROGRESS.load(Ordering::Relaxed), limits::sleep_count()];
+    let now = [PROGRESS.load(Ordering::Relaxed), slices::sleep_count()];
     let mut same = true;
     for (seen, now) in SEEN.iter().zip(now) {
         same &= seen.swap(now, Ordering::Relaxed) == now;

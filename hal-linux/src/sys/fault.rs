@@ -260,28 +260,3 @@ fn die_of(signal: u32, pid: u32) {
     // SAFETY: there is no pointer.
     unsafe { syscall(abi::__NR_kill, [pid, signal, 0, 0, 0]) };
 }
-
-/// Ends this life: something that cannot be is. `why` is in a register when the instruction that
-/// does not exist is executed.
-pub fn fault(why: u32) -> ! {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: it does not return.
-    unsafe {
-        core::arch::asm!("ud2", in("eax") why, options(noreturn, nostack))
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: it does not return.
-    unsafe {
-        core::arch::asm!("udf #0", in("x0") why, options(noreturn, nostack))
-    }
-    #[cfg(target_arch = "arm")]
-    // SAFETY: it does not return.
-    unsafe {
-        core::arch::asm!("udf #0", in("r0") why, options(noreturn, nostack))
-    }
-    #[cfg(target_arch = "riscv64")]
-    // SAFETY: it does not return.
-    unsafe {
-        core::arch::asm!("unimp", in("a0") why, options(noreturn, nostack))
-    }
-}

@@ -22,6 +22,7 @@ pub mod process;
 pub mod seldom;
 pub mod shared;
 pub mod signals;
+pub mod slices;
 #[cfg(feature = "freestanding")]
 pub mod start;
 mod syscall;
