@@ -7,13 +7,9 @@ use anyhow::{Result, ensure};
 const RECOVERY: &str = "EXT4-fs (vda1): recovery complete";
 
 const DISK: Scenario = Scenario {
-    name: "",
     product: "minimal",
-    boards: Boards::One,
-    append: &[],
     start: Start::Disk,
-    reboots: false,
-    body: |_| Ok(()),
+    ..Scenario::PLAIN
 };
 
 /// What is shown of a disk.

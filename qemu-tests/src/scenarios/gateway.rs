@@ -8,13 +8,9 @@ use std::time::Duration;
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 const GATEWAY: Scenario = Scenario {
-    name: "",
     product: "gateway",
     boards: Boards::Native,
-    start: Start::Memory,
-    append: &[],
-    reboots: false,
-    body: |_| Ok(()),
+    ..Scenario::PLAIN
 };
 
 /// What is shown of the gateway.

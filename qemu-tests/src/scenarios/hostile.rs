@@ -6,13 +6,8 @@ use crate::session::Session;
 use anyhow::{Context, Result, ensure};
 
 const HOSTILE: Scenario = Scenario {
-    name: "",
     product: "hostile",
-    boards: Boards::One,
-    start: Start::Memory,
-    append: &[],
-    reboots: false,
-    body: |_| Ok(()),
+    ..Scenario::PLAIN
 };
 
 /// What is shown of such a machine.

@@ -63,6 +63,19 @@ pub(crate) struct Scenario {
     pub(crate) body: fn(&mut Guest) -> Result<()>,
 }
 
+impl Scenario {
+    /// What most have in common: one board, from memory, nothing added, nothing done.
+    const PLAIN: Self = Self {
+        name: "",
+        product: "",
+        boards: Boards::One,
+        start: Start::Memory,
+        append: &[],
+        reboots: false,
+        body: |_| Ok(()),
+    };
+}
+
 /// What boots a product, and from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Start {

@@ -5,13 +5,9 @@ use anyhow::{Result, ensure};
 use std::time::Duration;
 
 const MINIMAL: Scenario = Scenario {
-    name: "",
     product: "minimal",
     boards: Boards::All,
-    start: Start::Memory,
-    append: &[],
-    reboots: false,
-    body: |_| Ok(()),
+    ..Scenario::PLAIN
 };
 
 /// What is shown of small products.
