@@ -1,6 +1,6 @@
 //! This file holds the scenarios of the gateway: its services, its control tool, its shutdown.
 
-use super::{Boards, Guest, Scenario, Start};
+use super::{Boards, Guest, Scenario};
 use anyhow::{Result, ensure};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! This file holds the scenarios of a machine that is not left in peace: signals, a file system
 //! that never answers, a clock that is set, and the ways to end that cut no power.
 
-use super::{Boards, DOWN_WITHIN, Guest, Scenario, Start};
+use super::{Boards, DOWN_WITHIN, Guest, Scenario};
 use crate::session::Session;
 use anyhow::{Context, Result, ensure};
 
@@ -74,10 +74,11 @@ fn stalled(guest: &mut Guest) -> Result<()> {
     }
     // Each is called as process 1 until it has executed its program, which never comes.
     shell.success("until [ $(grep -l '^init' /proc/[0-9]*/comm | wc -l) -eq 7 ]; do :; done")?;
-    let before = seconds(&mut shell)?;
     shell.success("sctl list && sctl start --no-wait late && sctl stop late")?;
-    let span = seconds(&mut shell)? - before;
-    ensure!(span < 3.0, "two requests took {span} s");
+    // All that was done while they were still stuck.
+    for instance in 1..=6 {
+        shell.success(&format!("sctl status stuck@{instance} | grep -q starting"))?;
+    }
     for instance in 1..=6 {
         shell.until(
             &format!("sctl status stuck@{instance} | grep -q failed"),

@@ -1,6 +1,6 @@
 //! This file holds the scenarios of small products: the ways into and out of a running system.
 
-use super::{Boards, DOWN_WITHIN, Guest, Scenario, Start};
+use super::{Boards, DOWN_WITHIN, Guest, Scenario};
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
