@@ -134,6 +134,9 @@ fn finish(linked: &Path, built: &Firmware) -> Result<()> {
     Ok(())
 }
 
+/// What the linker says of an address that an instruction does not reach.
+const OUT_OF_RANGE: &str = "R_AARCH64_ADR_PREL_LO21 out of range";
+
 fn compile(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
     let mut cargo = cargo("build", program, request, toolchain);
     let mut child = cargo
@@ -142,10 +145,12 @@ fn compile(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Resul
         .context("cannot start cargo")?;
     let output = child.stderr.take().context("cargo has no output")?;
     let mut panics = false;
+    let mut too_far = false;
     let mut chosen = false;
     for line in BufReader::new(output).lines() {
         let line = line?;
         panics |= line.contains(PANIC_SYMBOL);
+        too_far |= line.contains(OUT_OF_RANGE);
         chosen |= line.starts_with(CHOSEN_WARNING);
         if !chosen && !line.contains(") generated 1 warning") {
             eprintln!("{line}");
@@ -161,6 +166,14 @@ fn compile(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Resul
              (checked_.., .get(), a typed error):\n  {}",
             request.board.name,
             places.join("\n  ")
+        );
+    }
+    if too_far && !status.success() {
+        bail!(
+            "process 1 for {0} is larger than its instructions reach. Take `-Ccode-model=tiny` out \
+             of `rustflags` in board/linux/{0}/board.toml: the program gets larger by 2 %, and has \
+             room for as many units as a manifest may have",
+            request.board.name
         );
     }
     if !status.success() {
