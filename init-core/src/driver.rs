@@ -112,6 +112,7 @@ impl<'a, P: Platform> Driver<'a, P> {
             } => self.platform.signal(child, signal, scope),
             Effect::KillAll(signal) => self.platform.signal_all(signal),
             Effect::Reply { client, reply } => self.reply(client, reply),
+            Effect::HangUp(client) => self.platform.close(client),
             Effect::Notice(notice) => self.tell(notice, now),
             Effect::Final(action) => {
                 let deadline = self.core.finish_deadline(now);

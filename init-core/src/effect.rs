@@ -31,6 +31,8 @@ pub enum Effect {
         /// What.
         reply: Reply,
     },
+    /// Disconnect a client whose answer may or may not have been sent when process 1 died.
+    HangUp(ClientId),
     /// Tell people what happened.
     Notice(Notice),
     /// End of everything: the machine's last act. Nothing is performed after it.
@@ -146,6 +148,10 @@ pub enum Notice {
     TargetRefused(UnitId, Refusal),
     /// A start limit's consequence or a signal moved the machine to the rescue target.
     Rescue,
+    /// Process 1 died and went on where it was; which incarnation it is now.
+    Healed(u32),
+    /// Something was to be told when process 1 died, and is lost.
+    Lost,
     /// A rule of the core itself was broken at this place; it went on.
     Fault(Fault),
 }
@@ -168,4 +174,8 @@ pub enum Fault {
     BadIndex,
     /// A queue that cannot fill was full.
     QueueFull,
+    /// What was to be done when process 1 died could not be read.
+    DamagedEffect,
+    /// What was known of the unit when process 1 died could not be read.
+    DamagedUnit(UnitId),
 }

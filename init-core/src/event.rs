@@ -53,6 +53,23 @@ pub enum Event {
     Tick,
 }
 
+impl Event {
+    /// Whether it comes from outside, and not as the outcome of an effect or from the clock.
+    pub const fn is_from_outside(self) -> bool {
+        match self {
+            Self::Spawned { .. } | Self::SpawnFailed { .. } | Self::Tick => false,
+            Self::Boot(_)
+            | Self::Ready(_)
+            | Self::Exited { .. }
+            | Self::OrphanExited
+            | Self::NoChildLeft
+            | Self::Machine(_)
+            | Self::Control { .. }
+            | Self::ClientGone(_) => true,
+        }
+    }
+}
+
 /// A kernel's error number, Linux numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Errno(pub u16);
@@ -119,6 +136,38 @@ pub enum SpawnStep {
     Directory,
     /// Executing the program.
     Exec,
+}
+
+impl SpawnStep {
+    /// Every step, in its order.
+    const ALL: [Self; 14] = [
+        Self::Session,
+        Self::Signals,
+        Self::Limits,
+        Self::Nice,
+        Self::OomScore,
+        Self::Stdin,
+        Self::Stdout,
+        Self::Stderr,
+        Self::ReadyDescriptor,
+        Self::Groups,
+        Self::Group,
+        Self::User,
+        Self::Directory,
+        Self::Exec,
+    ];
+
+    /// Its number, from 1.
+    #[expect(clippy::as_conversions, reason = "a fieldless enum's own number")]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The step of that number.
+    pub fn of_number(number: u8) -> Option<Self> {
+        let index = usize::from(number).checked_sub(1)?;
+        Self::ALL.get(index).copied()
+    }
 }
 
 /// What can be asked of the whole machine.

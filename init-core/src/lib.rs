@@ -23,6 +23,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod checkpoint;
 pub mod cmdline;
 #[cfg(feature = "fake")]
 mod digest;

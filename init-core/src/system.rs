@@ -41,18 +41,18 @@ pub enum Phase {
 pub(crate) struct System {
     pub(crate) phase: Phase,
     pub(crate) log_level: Option<LogLevel>,
-    target: UnitId,
+    pub(crate) target: UnitId,
     /// The machine went to the rescue target, and no other target was asked for since.
     pub(crate) rescued: bool,
-    booted_at: Instant,
+    pub(crate) booted_at: Instant,
     pub(crate) boot_took: Option<Duration>,
-    action: FinalAction,
+    pub(crate) action: FinalAction,
     /// When the shutdown was asked for, and its total deadline.
-    begun: Instant,
-    total: Instant,
+    pub(crate) begun: Instant,
+    pub(crate) total: Instant,
     /// When the present phase's patience ends; [`Instant::MAX`]: it has no limit of its own.
-    patience: Instant,
-    killed: bool,
+    pub(crate) patience: Instant,
+    pub(crate) killed: bool,
 }
 
 impl System {

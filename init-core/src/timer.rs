@@ -48,9 +48,23 @@ impl<'a> Deadlines<'a> {
         Self { slots, len: 0 }
     }
 
+    /// Clears all.
+    #[cfg(feature = "fake")]
+    pub(crate) fn forget_all(&mut self) {
+        self.slots.fill(Slot::EMPTY);
+        self.len = 0;
+    }
+
     /// The earliest deadline.
     pub fn earliest(&self) -> Option<Instant> {
         (self.len > 0).then(|| self.due_at(0))
+    }
+
+    /// A unit's deadline; [`Instant::MAX`]: it has none.
+    pub fn of(&self, unit: UnitId) -> Instant {
+        self.slots
+            .get(unit.index())
+            .map_or(Instant::MAX, |slot| slot.due)
     }
 
     /// Sets or moves a unit's deadline.
@@ -108,10 +122,7 @@ impl<'a> Deadlines<'a> {
     }
 
     fn due_at(&self, place: usize) -> Instant {
-        let unit = self.entry(place);
-        self.slots
-            .get(unit.index())
-            .map_or(Instant::MAX, |slot| slot.due)
+        self.of(self.entry(place))
     }
 
     fn place_of(&self, unit: UnitId) -> usize {

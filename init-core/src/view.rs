@@ -63,6 +63,12 @@ impl Core<'_> {
         self.orphan_count
     }
 
+    /// Events from outside that were taken in, and are committed: an event that a platform was
+    /// delivering when process 1 died is to be delivered again if it is not among them. Wraps.
+    pub fn event_count(&self) -> u32 {
+        self.event_count
+    }
+
     /// Late reports about incarnations that were gone.
     pub fn stale_count(&self) -> u32 {
         self.stale_count

@@ -67,6 +67,7 @@ pub enum Act {
 #[derive(Clone, Copy, Debug)]
 struct Running {
     child: Child,
+    pid: u32,
     script: Script,
 }
 
@@ -99,6 +100,8 @@ pub struct Fake {
     /// Scripts by unit and role, one for each start; the last is used again and again.
     scripts: BTreeMap<(u16, u8), Vec<Script>>,
     last_pid: u32,
+    /// The last process that could not be created; asked for again, it cannot either.
+    refused: Option<(Child, Errno)>,
     /// Somebody asked for `NoChildLeft`.
     owed_none_left: bool,
     /// Processes of no unit; they die of SIGKILL only if `stubborn`.
@@ -141,6 +144,11 @@ impl Fake {
     /// Processes of units that exist.
     pub fn running_count(&self) -> usize {
         self.running.len()
+    }
+
+    /// Whether this very process exists.
+    pub fn exists(&self, child: Child) -> bool {
+        self.running.iter().any(|one| one.child == child)
     }
 
     /// Ends a unit's main process now.
@@ -257,12 +265,23 @@ impl Process for Fake {
         ready: Readiness,
         confirm: bool,
     ) -> Result<u32, Errno> {
+        if let Some(there) = self.running.iter().find(|one| one.child == child) {
+            return Ok(there.pid);
+        }
+        if let Some((refused, error)) = self.refused
+            && refused == child
+        {
+            return Err(error);
+        }
         self.act(Act::Spawn(child));
         let script = self.next_script(child);
         if let Some(error) = script.spawn_error {
+            self.refused = Some((child, error));
             return Err(error);
         }
-        self.running.push(Running { child, script });
+        self.last_pid = self.last_pid.saturating_add(1);
+        let pid = self.last_pid;
+        self.running.push(Running { child, pid, script });
         let says_ready = confirm || matches!(ready, Readiness::Newline(_));
         if let (true, Some(after)) = (says_ready, script.ready_after) {
             self.arrange(after, Wake::Event(Event::Ready(child)));
@@ -270,8 +289,7 @@ impl Process for Fake {
         if let Some((after, status)) = script.exit {
             self.arrange(after, Wake::Event(Event::Exited { child, status }));
         }
-        self.last_pid = self.last_pid.saturating_add(1);
-        Ok(self.last_pid)
+        Ok(pid)
     }
 
     fn signal(&mut self, child: Child, signal: Signal, _scope: KillScope) {

@@ -9,6 +9,8 @@ pub trait Process {
     /// Starts a process that runs the program (for [`crate::ident::Role::Probe`]: that waits for
     /// the readiness condition and exits with 0). Never blocks, whatever the file system does.
     /// `confirm`: report the program's execution with [`crate::event::Event::Ready`].
+    /// A child that exists already was asked for by an incarnation of process 1 that died before it
+    /// could note that: the answer is its number, and nothing is started.
     /// `Ok(pid)`: exactly one `Exited` will come. `Err`: none will.
     fn spawn(
         &mut self,

@@ -175,6 +175,10 @@ impl Report {
             Notice::ShutdownOverdue => line.text("shutdown took too long; going down regardless"),
             Notice::TargetRefused(target, refusal) => self.refused(line, target, refusal),
             Notice::Rescue => line.text("going to the rescue target"),
+            Notice::Healed(life) => line
+                .text("process 1 died and goes on where it was: incarnation ")
+                .number(life),
+            Notice::Lost => line.text("a message was lost when process 1 died"),
             Notice::Fault(fault) => self.fault(line, fault),
         };
     }
@@ -230,6 +234,8 @@ impl Report {
             Fault::UnexpectedEvent(unit) => (self.name(unit), "unexpected event"),
             Fault::BadIndex => ("core", "bad index"),
             Fault::QueueFull => ("core", "queue full"),
+            Fault::DamagedEffect => ("core", "a pending effect was damaged"),
+            Fault::DamagedUnit(unit) => (self.name(unit), "its record was damaged"),
         };
         line.text(unit)
             .text(": internal fault, please report: ")
@@ -257,6 +263,8 @@ fn level(notice: &Notice) -> LogLevel {
         | Notice::ShutdownOverdue
         | Notice::Rescue
         | Notice::TargetRefused(..)
+        | Notice::Healed(_)
+        | Notice::Lost
         | Notice::Fault(_) => LogLevel::Quiet,
         Notice::BootDone { failed, .. } if *failed > 0 => LogLevel::Quiet,
         Notice::Ready(..)

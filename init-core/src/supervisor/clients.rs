@@ -11,10 +11,10 @@ use crate::unit::UnitKind;
 
 /// A client that waits for a unit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Waiter {
-    client: ClientId,
-    unit: UnitId,
-    goal: Goal,
+pub(crate) struct Waiter {
+    pub(crate) client: ClientId,
+    pub(crate) unit: UnitId,
+    pub(crate) goal: Goal,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,8 @@ mod restart;
 mod transition;
 pub mod unit;
 
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::words::KEEPS;
 use crate::effect::{Effect, Fault, Notice};
 use crate::event::Event;
 use crate::ident::{Child, Generation, Role, UnitId};
@@ -20,14 +22,13 @@ use crate::system::{Phase, System};
 use crate::time::Instant;
 use crate::timer::Deadlines;
 use crate::unit::{Manifest, UnitDesc};
-pub(crate) use clients::Goal;
-use clients::Waiter;
+pub(crate) use clients::{Goal, Waiter};
 pub(crate) use transition::UnitEvent;
 use unit::{State, Unit};
 
 /// Effects that one event or one look at a job can leave: notices, three processes, and a reply to
 /// each client, twice over.
-const EFFECT_COUNT_MAX: usize = 32;
+pub(crate) const EFFECT_COUNT_MAX: usize = 32;
 
 const _: () = assert!(EFFECT_COUNT_MAX >= 4 * CLIENT_COUNT_MAX);
 
@@ -40,8 +41,9 @@ pub struct Core<'a> {
     pub(crate) deadlines: Deadlines<'a>,
     pub(crate) system: System,
     queue: Queue,
-    effects: Ring<Effect, EFFECT_COUNT_MAX>,
-    waiters: [Option<Waiter>; CLIENT_COUNT_MAX],
+    pub(crate) effects: Ring<Effect, EFFECT_COUNT_MAX>,
+    pub(crate) checkpoint: Checkpoint<'a>,
+    pub(crate) waiters: [Option<Waiter>; CLIENT_COUNT_MAX],
     /// Units that are not idle.
     pub(crate) busy_count: u16,
     /// Units that move right now.
@@ -50,6 +52,8 @@ pub struct Core<'a> {
     pub(crate) stale_count: u32,
     /// Processes of no unit that were reaped.
     pub(crate) orphan_count: u32,
+    /// Events from outside that were taken in; wraps.
+    pub(crate) event_count: u32,
 }
 
 /// The table of units. A look-up is total: ids are checked at the door ([`Core::step`]), and one
@@ -58,14 +62,42 @@ pub struct Core<'a> {
 pub(crate) struct Units<'a> {
     slots: &'a mut [Unit],
     spare: Unit,
+    /// The list of units that were touched since the last commit.
+    touched: UnitId,
 }
 
 impl Units<'_> {
     pub(crate) fn get(&self, id: UnitId) -> &Unit {
         self.slots.get(id.index()).unwrap_or(&self.spare)
     }
+    /// The unit, to change what is kept of it.
     pub(crate) fn get_mut(&mut self, id: UnitId) -> &mut Unit {
+        let unit = self.slots.get_mut(id.index()).unwrap_or(&mut self.spare);
+        if KEEPS && !unit.touched {
+            unit.touched = true;
+            unit.next_touched = self.touched.0;
+            self.touched = id;
+        }
+        unit
+    }
+    /// The unit, to change its place in the run queue.
+    fn link(&mut self, id: UnitId) -> &mut Unit {
         self.slots.get_mut(id.index()).unwrap_or(&mut self.spare)
+    }
+    /// Takes a unit from the list of those that were touched.
+    pub(crate) fn next_touched(&mut self) -> Option<UnitId> {
+        let id = self.touched;
+        if id == NOBODY {
+            return None;
+        }
+        let unit = self.link(id);
+        unit.touched = false;
+        let next = UnitId(unit.next_touched);
+        self.touched = next;
+        Some(id)
+    }
+    pub(crate) fn forget_touched(&mut self) {
+        while self.next_touched().is_some() {}
     }
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
@@ -98,6 +130,7 @@ impl<'a> Core<'a> {
             units: Units {
                 slots: units,
                 spare: Unit::NEW,
+                touched: NOBODY,
             },
             plan,
             deadlines,
@@ -107,12 +140,50 @@ impl<'a> Core<'a> {
                 tail: NOBODY,
             },
             effects: Ring::new(),
+            checkpoint: Checkpoint::nowhere(),
             waiters: [None; CLIENT_COUNT_MAX],
             busy_count: 0,
             moving_count: 0,
             stale_count: 0,
             orphan_count: 0,
+            event_count: 0,
         }
+    }
+
+    /// Makes this core, in its own memory, one that knows nothing: the next incarnation, of which
+    /// a test needs many thousands.
+    #[cfg(feature = "fake")]
+    pub fn forget_all(&mut self) {
+        // Every field by its name, so that none is passed on by an oversight.
+        let Self {
+            manifest: _,
+            units,
+            // Emptied whenever a request is planned.
+            plan: _,
+            deadlines,
+            system,
+            queue,
+            effects,
+            checkpoint,
+            waiters,
+            busy_count,
+            moving_count,
+            stale_count,
+            orphan_count,
+            event_count,
+        } = self;
+        units.slots.fill(Unit::NEW);
+        units.spare = Unit::NEW;
+        units.touched = NOBODY;
+        deadlines.forget_all();
+        *system = System::new();
+        queue.head = NOBODY;
+        queue.tail = NOBODY;
+        *effects = Ring::new();
+        *checkpoint = Checkpoint::nowhere();
+        *waiters = [None; CLIENT_COUNT_MAX];
+        (*busy_count, *moving_count) = (0, 0);
+        (*stale_count, *orphan_count, *event_count) = (0, 0, 0);
     }
 
     /// The compiled manifest.
@@ -125,6 +196,9 @@ impl<'a> Core<'a> {
     pub fn step(&mut self, event: Event, now: Instant) {
         if self.system.phase == Phase::Final {
             return;
+        }
+        if KEEPS && event.is_from_outside() {
+            self.event_count = self.event_count.wrapping_add(1);
         }
         match event {
             Event::Boot(options) => self.boot(options, now),
@@ -146,14 +220,18 @@ impl<'a> Core<'a> {
             Event::Machine(request) => self.machine_asked(request, now),
             Event::Control { client, request } => self.client_asked(client, request, now),
             Event::ClientGone(client) => self.forget_client(client),
-            Event::Tick => {}
+            // Nothing changes by itself; deadlines are taken below, each with its own commit.
+            Event::Tick => return,
         }
+        self.commit();
     }
 
     /// The next thing to be done, or `None` when all is done until the next event or deadline.
     pub fn next_effect(&mut self, now: Instant) -> Option<Effect> {
+        self.checkpoint.all_done();
         loop {
             if let Some(effect) = self.effects.pop() {
+                self.checkpoint.begun();
                 return Some(effect);
             }
             if self.system.phase == Phase::Final {
@@ -162,16 +240,21 @@ impl<'a> Core<'a> {
             if let Some(id) = self.dequeue() {
                 self.look_at_job(id, now);
             } else if let Some(id) = self.deadlines.take_due(now) {
+                let _touched = self.units.get_mut(id);
                 self.transition(id, UnitEvent::Deadline, now);
             } else if !self.system_turn(now) {
                 return None;
             }
+            self.commit();
         }
     }
 
     /// Whether the driver may take in another event before [`Self::next_effect`] has said `None`:
-    /// what is left to do waits in the run queue, and the effects' queue is empty.
-    pub fn may_pause(&self) -> bool {
+    /// what is left to do waits in the run queue, and the effects' queue is empty. Asked when all
+    /// that was given out is performed, which is noted: an heir does not take the last one for one
+    /// that may have to be settled.
+    pub fn may_pause(&mut self) -> bool {
+        self.checkpoint.all_done();
         self.effects.is_empty()
     }
 
@@ -256,9 +339,20 @@ impl<'a> Core<'a> {
         adjust(&mut self.moving_count, was_moving, is_moving);
     }
 
+    /// Puts a unit in the place of another that nothing waits for.
+    pub(crate) fn replace(&mut self, id: UnitId, with: Unit) {
+        self.count(id, Instant::ZERO, |unit, _| {
+            *unit = Unit {
+                touched: unit.touched,
+                next_touched: unit.next_touched,
+                ..with
+            };
+        });
+    }
+
     /// Puts a unit into the run queue if it has a job.
     pub(crate) fn enqueue(&mut self, id: UnitId) {
-        let unit = self.units.get_mut(id);
+        let unit = self.units.link(id);
         if unit.queued || unit.job == Job::None {
             return;
         }
@@ -267,7 +361,7 @@ impl<'a> Core<'a> {
         if self.queue.head == NOBODY {
             self.queue.head = id;
         } else {
-            self.units.get_mut(self.queue.tail).next_queued = id.0;
+            self.units.link(self.queue.tail).next_queued = id.0;
         }
         self.queue.tail = id;
     }
@@ -277,14 +371,16 @@ impl<'a> Core<'a> {
         if id == NOBODY {
             return None;
         }
-        let unit = self.units.get_mut(id);
+        let unit = self.units.link(id);
         unit.queued = false;
         self.queue.head = UnitId(unit.next_queued);
         Some(id)
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {
-        if !self.effects.push(effect) {
+        if self.effects.push(effect) {
+            self.checkpoint.emitted(effect);
+        } else {
             // Cannot happen: each event and each look at a job leaves fewer than the bound, and
             // the queue is drained before the next. Told, because an effect was lost.
             let fault = Notice::Fault(Fault::QueueFull);

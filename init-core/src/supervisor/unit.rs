@@ -65,6 +65,14 @@ impl Alive {
             Role::Probe => 4,
         }
     }
+    /// One bit a role.
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+    /// What [`Self::bits`] gave; `None`: it cannot have.
+    pub fn of_bits(bits: u8) -> Option<Self> {
+        (bits < 8).then_some(Self(bits))
+    }
     /// Whether none exists.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -97,6 +105,10 @@ pub struct Unit {
     pub queued: bool,
     /// The next unit of the run queue.
     pub next_queued: u16,
+    /// Whether it changed since the last commit.
+    pub touched: bool,
+    /// The next unit that did.
+    pub next_touched: u16,
     /// Its present or last incarnation.
     pub generation: Generation,
     /// Which of its processes exist, spawn requested or confirmed.
@@ -133,6 +145,8 @@ impl Unit {
         attempted: false,
         queued: false,
         next_queued: u16::MAX,
+        touched: false,
+        next_touched: 0,
         generation: Generation(0),
         alive: Alive(0),
         pid: 0,

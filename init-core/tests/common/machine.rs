@@ -1,6 +1,7 @@
 //! This file runs a core on the fake platform and writes down what happens, in words.
 
 use super::graph::Graph;
+use super::mortal::Mortal;
 use super::witness::Witness;
 use init_core::Storage;
 use init_core::effect::{Effect, Failure, Next, Notice, Reply};
@@ -41,6 +42,8 @@ pub struct Machine {
     /// How many effects are performed before the next event, as by a driver whose turn is over.
     pub effects_per_turn: u32,
     pub witness: Witness,
+    /// Where the core's state outlives it, and when it dies.
+    pub mortal: Option<Mortal>,
     clients: u16,
     unfinished: bool,
 }
@@ -64,6 +67,7 @@ impl Machine {
             finished: false,
             effects_per_turn: u32::MAX,
             witness: Witness::default(),
+            mortal: None,
             clients: 0,
             unfinished: false,
         }
@@ -148,10 +152,26 @@ impl Machine {
             Event::Exited { child, .. } => self.witness.exited(child),
             _ => {}
         }
+        let before = self.core.event_count();
         self.core.step(event, now);
+        while !self.is_well() || !self.drain(now) {
+            self.revive();
+            // Not among those that were taken in: delivered again.
+            if event.is_from_outside() && self.core.event_count() == before {
+                self.core.step(event, now);
+            }
+        }
+        self.witness.check(&self.core, self.manifest);
+    }
+
+    /// Does all that follows; `false`: the core died meanwhile.
+    fn drain(&mut self, now: Instant) -> bool {
         self.unfinished = false;
         let mut effects: u32 = 0;
         while let Some(effect) = self.core.next_effect(now) {
+            if !self.is_well() || self.mortal.as_mut().is_some_and(Mortal::dies_here) {
+                return false;
+            }
             self.perform(effect, now);
             effects += 1;
             assert!(
@@ -163,7 +183,20 @@ impl Machine {
                 break;
             }
         }
-        self.witness.check(&self.core, self.manifest);
+        self.is_well()
+    }
+
+    fn is_well(&self) -> bool {
+        self.mortal.as_ref().is_none_or(|mortal| !mortal.is_dead())
+    }
+
+    /// A new core finds what the dead one left.
+    fn revive(&mut self) {
+        let Some(mortal) = &mut self.mortal else {
+            return;
+        };
+        self.core.forget_all();
+        mortal.revive(&mut self.core);
     }
 
     /// Runs what happens at this very moment.
@@ -233,20 +266,29 @@ impl Machine {
                 let words = self.notice_words(notice);
                 self.note(now, words);
             }
+            Effect::HangUp(client) => {
+                self.witness.hung_up(client);
+                self.note(now, format!("hang-up {}", client.generation));
+            }
             Effect::Final(action) => {
                 self.note(now, format!("final {action:?}"));
                 self.finished = true;
+                // The machine is off: there is nobody left who could die.
+                if let Some(mortal) = &mut self.mortal {
+                    mortal.spare();
+                }
             }
         }
     }
 
     fn spawn(&mut self, child: Child, now: Instant) {
         let desc = self.manifest.unit(child.unit).unwrap();
-        self.witness.spawn(child, &self.core, self.manifest);
-        self.note(
-            now,
-            format!("spawn{} {}", role_words(child.role), desc.name),
-        );
+        let is_new = !self.fake.exists(child);
+        if is_new {
+            self.witness.spawn(child, &self.core, self.manifest);
+            let role = role_words(child.role);
+            self.note(now, format!("spawn{role} {}", desc.name));
+        }
         let newline = matches!(desc.ready, Readiness::Newline(_));
         let ready = if child.role == Role::Main && newline {
             desc.ready
@@ -256,7 +298,9 @@ impl Machine {
         let confirm = child.role == Role::Main && desc.confirms_exec();
         let event = match self.fake.spawn(child, Program::None, ready, confirm) {
             Ok(pid) => {
-                self.witness.created(child);
+                if is_new {
+                    self.witness.created(child);
+                }
                 Event::Spawned { child, pid }
             }
             Err(error) => Event::SpawnFailed { child, error },
@@ -318,6 +362,8 @@ impl Machine {
             Notice::ShutdownOverdue => "overdue".into(),
             Notice::TargetRefused(id, refusal) => format!("refused {} {refusal:?}", name(id)),
             Notice::Rescue => "rescue".into(),
+            Notice::Healed(life) => format!("healed {life}"),
+            Notice::Lost => "lost".into(),
             Notice::Fault(fault) => panic!("the core reports {fault:?}"),
         }
     }

@@ -4,6 +4,7 @@
 pub mod graph;
 pub mod machine;
 pub mod model;
+pub mod mortal;
 pub mod random;
 pub mod witness;
 

@@ -250,7 +250,7 @@ impl<'a> Model<'a> {
                     one.signal = number;
                 }
             }
-            Effect::Reply { client, .. } => self.witness.answered(client),
+            Effect::Reply { client, .. } | Effect::HangUp(client) => self.witness.answered(client),
             Effect::Notice(Notice::Fault(fault)) => panic!("the core reports {fault:?}"),
             Effect::Notice(notice) => self.witness.noticed(notice),
             Effect::Final(action) => self.finished = Some(action),

@@ -35,6 +35,11 @@ impl Witness {
         assert!(known, "{client:?} is answered twice, or is gone");
     }
 
+    /// Hanging up on somebody who is gone is no error.
+    pub fn hung_up(&mut self, client: ClientId) {
+        self.waiting.remove(&client.generation);
+    }
+
     /// A slot on which no client waits.
     pub fn free_slot(&self) -> Option<u8> {
         (0..4).find(|slot| self.waiting.values().all(|client| client.slot != *slot))
@@ -54,7 +59,10 @@ impl Witness {
                 self.given_up = true;
                 self.failures = true;
             }
-            Notice::Failed(..) | Notice::Retry(..) | Notice::Ended(..) => self.failures = true,
+            // What was lost may have been one of these.
+            Notice::Failed(..) | Notice::Retry(..) | Notice::Ended(..) | Notice::Lost => {
+                self.failures = true;
+            }
             _ => {}
         }
     }
@@ -66,10 +74,8 @@ impl Witness {
         if child.role as u8 != 0 {
             return;
         }
-        let last = self
-            .last_generation
-            .insert(child.unit.0, child.generation.0);
-        assert_ne!(last, Some(child.generation.0), "a used generation");
+        let last = self.last_generation.get(&child.unit.0);
+        assert_ne!(last, Some(&child.generation.0), "a used generation");
         if self.failures {
             return;
         }
@@ -86,6 +92,10 @@ impl Witness {
     }
 
     pub fn created(&mut self, child: Child) {
+        if child.role as u8 == 0 {
+            self.last_generation
+                .insert(child.unit.0, child.generation.0);
+        }
         self.alive.insert((child.unit.0, child.role as u8));
     }
 
