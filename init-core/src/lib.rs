@@ -51,6 +51,7 @@ pub mod timer;
 pub mod tool;
 pub mod unit;
 mod view;
+pub mod wire;
 
 pub use driver::Driver;
 pub use storage::Storage;

@@ -208,7 +208,7 @@ mod tests {
                 "Report::notice",
             ),
             (
-                "<init_core::event::Exit as init_core::protocol::wire::Value>::pass",
+                "<init_core::event::Exit as init_core::wire::Value>::pass",
                 "Value::pass",
             ),
         ];

@@ -1,83 +1,14 @@
-//! This file says how each message is written and read: its fields in order, its words by number.
+//! This file says how each message is written and read.
 //!
-//! A field or word that is forgotten here does not compile; one in the wrong place fails the test
-//! that compares with the `postcard` crate.
+//! What is in the wrong place here fails the test that compares with the `postcard` crate.
 
-use super::message::{
-    Change, Detail, MachineRecord, Malformed, Problem, Request, Response, UnitRecord,
-};
-use super::wire::{Value, Wire};
-use crate::effect::{Failure, Refusal};
-use crate::event::{Errno, ExitStatus, MachineRequest, SpawnStep};
-use crate::ident::UnitId;
+use super::message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
+use crate::event::MachineRequest;
 use crate::report::Operands;
 use crate::status::{MachinePhase, UnitState};
 use crate::unit::UnitKind;
-
-/// An enum without data: each word's number.
-macro_rules! words {
-    ($type:ident { $first:ident = 0 $(, $word:ident = $number:literal)* }) => {
-        impl<'f> Value<'f> for $type {
-            const EMPTY: Self = Self::$first;
-
-            fn pass(&mut self, wire: &mut Wire<'f, '_>) {
-                let number = match self {
-                    Self::$first => 0,
-                    $(Self::$word => $number),*
-                };
-                *self = match wire.word(number) {
-                    0 => Self::$first,
-                    $($number => Self::$word,)*
-                    _ => wire.bad_word(Self::EMPTY),
-                }
-            }
-        }
-    };
-}
-
-/// A struct: its fields in order.
-macro_rules! fields {
-    ($type:ident $(<$life:lifetime>)? { $($field:tt),+ }) => {
-        impl<'f> Value<'f> for $type $(<$life>)? {
-            const EMPTY: Self = Self { $($field: Value::EMPTY),+ };
-
-            fn pass(&mut self, wire: &mut Wire<'f, '_>) {
-                $(self.$field.pass(wire);)+
-            }
-        }
-    };
-}
-
-/// An enum with data: each variant's number and what follows it; and what a reader goes on with
-/// after an unknown number.
-macro_rules! variants {
-    ($type:ident $(<$life:lifetime>)?, $empty:expr => { $(
-        $number:literal => $variant:ident $(($($item:ident),+))? $({ $($field:ident),+ })?
-    ),+ $(,)? }) => {
-        impl<'f> Value<'f> for $type $(<$life>)? {
-            const EMPTY: Self = $empty;
-
-            fn pass(&mut self, wire: &mut Wire<'f, '_>) {
-                let number = match self { $(Self::$variant { .. } => $number),+ };
-                let passed = wire.word(number);
-                if passed != number {
-                    *self = match passed {
-                        $($number => Self::$variant
-                            $(($({ let $item = Value::EMPTY; $item }),+))?
-                            $({ $($field: Value::EMPTY),+ })?,)+
-                        _ => wire.bad_word(Self::EMPTY),
-                    }
-                }
-                match self {
-                    $(Self::$variant $(($($item),+))? $({ $($field),+ })? => {
-                        $($($item.pass(wire);)+)?
-                        $($($field.pass(wire);)+)?
-                    })+
-                }
-            }
-        }
-    };
-}
+use crate::wire::Problem;
+use crate::wire::describe::{fields, variants, words};
 
 words!(Change { Start = 0, Stop = 1, Restart = 2, ResetFailed = 3 });
 words!(UnitKind { Target = 0, Task = 1, Service = 2, Mount = 3 });
@@ -100,26 +31,8 @@ words!(MachineRequest {
     CtrlAltDel = 5,
     Ignore = 6
 });
-words!(SpawnStep {
-    Session = 0,
-    Signals = 1,
-    Limits = 2,
-    Nice = 3,
-    OomScore = 4,
-    Stdin = 5,
-    Stdout = 6,
-    Stderr = 7,
-    ReadyDescriptor = 8,
-    Groups = 9,
-    Group = 10,
-    User = 11,
-    Directory = 12,
-    Exec = 13
-});
 words!(Problem { NotOurs = 0, OtherVersion = 1, TooShort = 2, TooLong = 3, BadValue = 4 });
 
-fields!(Errno { 0 });
-fields!(UnitId { 0 });
 fields!(Malformed { problem, offset });
 fields!(Operands<'f> { path, unit });
 fields!(Detail<'f> { program, critical, failure, about });
@@ -130,25 +43,6 @@ fields!(MachineRecord<'f> {
     version, product, board, phase, units, ready, failed, boot_ms, uptime_ms
 });
 
-variants!(ExitStatus, Self::Code(0) => {
-    0 => Code(code),
-    1 => Signal { number, core_dumped },
-    2 => NotExecuted { step, error },
-});
-variants!(Failure, Self::StartTimeout => {
-    0 => Spawn(error),
-    1 => Exited(status),
-    2 => StartTimeout,
-    3 => Dependency(unit),
-    4 => StartLimit,
-    5 => Unkillable,
-});
-variants!(Refusal, Self::NoSuchUnit => {
-    0 => Conflict(first, second),
-    1 => ShuttingDown,
-    2 => NoSuchUnit,
-    3 => NoRescueTarget,
-});
 variants!(Request<'f>, Self::Machine => {
     0 => Machine,
     1 => Units { from },

@@ -5,9 +5,9 @@
 //! of different versions part with a clear error. Any bytes may come in; none can panic or read
 //! beyond the frame.
 
-use super::message::{Malformed, Problem};
-use super::wire::{Value, Wire};
+use super::message::Malformed;
 use crate::limits::FRAME_BYTES_MAX;
+use crate::wire::{Problem, Value, Wire};
 
 /// The first two bytes of every frame, for ever.
 const MAGIC: [u8; 2] = *b"sM";

@@ -8,6 +8,7 @@ use crate::event::{ExitStatus, MachineRequest};
 use crate::report::Operands;
 use crate::status::{MachinePhase, UnitState};
 use crate::unit::UnitKind;
+use crate::wire::Problem;
 use serde::{Deserialize, Serialize};
 
 /// What a client asks.
@@ -159,19 +160,4 @@ pub struct Malformed {
     pub problem: Problem,
     /// Bytes from the frame's start up to where reading stopped.
     pub offset: u16,
-}
-
-/// What can be wrong with a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Problem {
-    /// It does not begin as our frames do.
-    NotOurs,
-    /// Another version of the protocol.
-    OtherVersion,
-    /// It ends too early.
-    TooShort,
-    /// Something follows its end.
-    TooLong,
-    /// A number, word or text is not what can stand there.
-    BadValue,
 }

@@ -8,15 +8,12 @@ mod frame;
 mod message;
 mod session;
 mod stream;
-mod wire;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::wire::{Problem, Value, Wire};
 pub use frame::{Buffer, Full, HEADER_BYTES, Reader, SCHEMA, Sender, VERSION, Writer, decode};
-pub use message::{
-    Change, Detail, MachineRecord, Malformed, Problem, Request, Response, UnitRecord,
-};
+pub use message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
 pub use session::{Intake, View, answer, begun, receive};
 pub use stream::{Assembler, BadLength, PREFIX_BYTES, prefix};
-pub use wire::{Value, Wire};

@@ -1,4 +1,5 @@
-//! This file writes and reads the values that messages are made of, in postcard's wire format.
+//! This room writes values as bytes and reads them back: what the control protocol's messages are
+//! made of, and what process 1 leaves to its next incarnation. The format is postcard's.
 //!
 //! It is ours and not the `postcard` crate because serde's generic code for our messages is three
 //! times as large and, with overflow checks, has panics in it. The tests hold both side by side on
@@ -8,7 +9,25 @@
 //! after an error, with zeros and empty texts, and the first error is kept: so there is one check
 //! for a message and not one for each field.
 
-use super::message::Problem;
+pub(crate) mod describe;
+mod values;
+
+use serde::{Deserialize, Serialize};
+
+/// What can be wrong with what is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Problem {
+    /// A frame does not begin as ours do.
+    NotOurs,
+    /// Another version of the protocol.
+    OtherVersion,
+    /// It ends too early.
+    TooShort,
+    /// Something follows its end.
+    TooLong,
+    /// A number, word or text is not what can stand there.
+    BadValue,
+}
 
 /// What can be written and read.
 pub trait Value<'f>: Copy {
@@ -32,7 +51,7 @@ pub struct Wire<'f, 'b> {
 
 impl<'f, 'b> Wire<'f, 'b> {
     /// Reads these bytes.
-    pub(super) fn reading(rest: &'f [u8]) -> Self {
+    pub(crate) fn reading(rest: &'f [u8]) -> Self {
         Self {
             is_reading: true,
             rest,
@@ -42,7 +61,7 @@ impl<'f, 'b> Wire<'f, 'b> {
     }
 
     /// Writes to this place.
-    pub(super) fn writing(room: &'b mut [u8]) -> Self {
+    pub(crate) fn writing(room: &'b mut [u8]) -> Self {
         Self {
             is_reading: false,
             rest: &[],
@@ -51,8 +70,13 @@ impl<'f, 'b> Wire<'f, 'b> {
         }
     }
 
+    /// Whether all was read without a problem and only zeros are left.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.problem.is_none() && self.rest.iter().all(|byte| *byte == 0)
+    }
+
     /// What has not been read, bytes not written to, and the first problem.
-    pub(super) fn end(self) -> (&'f [u8], usize, Option<Problem>) {
+    pub(crate) fn end(self) -> (&'f [u8], usize, Option<Problem>) {
         (self.rest, self.room.len(), self.problem)
     }
 
@@ -82,7 +106,7 @@ impl<'f, 'b> Wire<'f, 'b> {
     /// Passes a number of at most `bits` bits; gives it back, or the one that is read. Seven bits a
     /// byte, the least significant first; the top bit says that more follow.
     #[inline(never)]
-    fn number(&mut self, number: u64, bits: u32) -> u64 {
+    pub(crate) fn number(&mut self, number: u64, bits: u32) -> u64 {
         if !self.is_reading {
             let mut left = number;
             while left > 0x7f {
@@ -114,14 +138,14 @@ impl<'f, 'b> Wire<'f, 'b> {
     }
 
     /// Passes the number of a word in a list of words; gives it back, or the one that is read.
-    pub(super) fn word(&mut self, number: u8) -> u8 {
+    pub(crate) fn word(&mut self, number: u8) -> u8 {
         let number = self.number(number.into(), u32::BITS);
         // No list is as long as that.
         u8::try_from(number).unwrap_or(u8::MAX)
     }
 
     /// A word that is in no list.
-    pub(super) fn bad_word<T>(&mut self, instead: T) -> T {
+    pub(crate) fn bad_word<T>(&mut self, instead: T) -> T {
         self.fail(Problem::BadValue);
         instead
     }

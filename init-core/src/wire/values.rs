@@ -1,0 +1,46 @@
+//! This file describes the values of the core that both clients and heirs are told.
+
+use super::describe::{fields, variants, words};
+use crate::effect::{Failure, Refusal};
+use crate::event::{Errno, ExitStatus, SpawnStep};
+use crate::ident::UnitId;
+
+words!(SpawnStep {
+    Session = 0,
+    Signals = 1,
+    Limits = 2,
+    Nice = 3,
+    OomScore = 4,
+    Stdin = 5,
+    Stdout = 6,
+    Stderr = 7,
+    ReadyDescriptor = 8,
+    Groups = 9,
+    Group = 10,
+    User = 11,
+    Directory = 12,
+    Exec = 13
+});
+
+fields!(Errno { 0 });
+fields!(UnitId { 0 });
+
+variants!(ExitStatus, Self::Code(0) => {
+    0 => Code(code),
+    1 => Signal { number, core_dumped },
+    2 => NotExecuted { step, error },
+});
+variants!(Failure, Self::StartTimeout => {
+    0 => Spawn(error),
+    1 => Exited(status),
+    2 => StartTimeout,
+    3 => Dependency(unit),
+    4 => StartLimit,
+    5 => Unkillable,
+});
+variants!(Refusal, Self::NoSuchUnit => {
+    0 => Conflict(first, second),
+    1 => ShuttingDown,
+    2 => NoSuchUnit,
+    3 => NoRescueTarget,
+});
