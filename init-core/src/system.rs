@@ -37,7 +37,7 @@ pub enum Phase {
 }
 
 /// The machine's own state.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct System {
     pub(crate) phase: Phase,
     pub(crate) log_level: Option<LogLevel>,

@@ -1,71 +1,65 @@
 //! This room keeps the core's state outside the program, so that its next incarnation goes on where
 //! the last one died.
 //!
-//! Working state is ordinary memory. After each step the units that it touched, the machine's own
-//! state and the effects that it asks for are written into a region of words, each beside its older
-//! copy; then one word commits them all. Whoever finds the region later reads the copies that are
-//! committed: the state after a step or before it, never between. The cost is that of the records
-//! touched; the size is fixed by the number of units.
+//! Working state is ordinary memory. After each step the units that it touched and the machine's
+//! own state, with the number of effects that it asks for, are committed to a region of words
+//! (`records`), all at once: whoever finds the region later finds the state after a step or before
+//! it, never between. The cost is that of the records touched; the size is fixed by the number of
+//! units.
 //!
 //! An effect is noted as begun before the driver performs it, and as done when the driver comes
 //! back. One that is pending after a restart is performed then; one that was begun, as
 //! [`Core::keep_in`] says.
 
-mod machine;
-pub(crate) mod pack;
+mod pack;
+mod records;
 pub mod words;
 
 use crate::effect::{Effect, Fault, Notice};
 use crate::ident::UnitId;
-use crate::job::Job;
 use crate::supervisor::unit::Unit;
 use crate::supervisor::{Core, EFFECT_COUNT_MAX};
-use crate::system::System;
-use crate::time::Instant;
+use crate::system::{Phase, System};
 use crate::unit::Manifest;
-use pack::{EFFECT_WORDS, Kept, UNIT_WORDS};
-use words::{Found, Place, RECORD_WORDS_MAX, Sheet, Words, next};
+use crate::wire::{Value, Wire};
+use records::{RECORD_BYTES, Records};
+use words::Words;
 
 /// "This region is of sysMaster, in this layout." Raised whenever the meaning of a word changes.
-const MAGIC: u32 = 0x534d_0001;
-
-/// Words of the machine's own record.
-const MACHINE_WORDS: usize = RECORD_WORDS_MAX;
-
-const _: () = assert!(UNIT_WORDS <= RECORD_WORDS_MAX);
+const MAGIC: u32 = 0x534d_0002;
 
 /// Where a word lies that is written alone.
 mod at {
     pub const MAGIC: usize = 0;
     /// Of the manifest.
     pub const FINGERPRINT: usize = 1;
-    /// The last commit's number.
-    pub const COMMITTED: usize = 2;
     /// The number of the effect that was begun last.
-    pub const BEGUN: usize = 3;
+    pub const BEGUN: usize = 2;
     /// The number of the effect that was done last.
-    pub const DONE: usize = 4;
+    pub const DONE: usize = 3;
     /// Incarnations that found the region.
-    pub const LIVES: usize = 5;
-    pub const MACHINE: usize = 8;
+    pub const LIVES: usize = 4;
+    pub const EFFECTS: usize = 5;
 }
-
-const EFFECTS: usize = at::MACHINE + Place::words_for(MACHINE_WORDS);
-const UNITS: usize = EFFECTS + EFFECT_PLACES * EFFECT_WORDS;
 
 /// Pending effects are those that wait, and the one that is being performed.
 const EFFECT_PLACES: usize = 2 * EFFECT_COUNT_MAX;
 
+/// Words of an effect: the largest is a reply that says why a unit failed.
+const EFFECT_WORDS: usize = 4;
+
+const RECORDS: usize = at::EFFECTS + EFFECT_PLACES * EFFECT_WORDS;
+
 /// Words that the region of a product with this many units has.
 pub const fn words_for(units: usize) -> usize {
-    UNITS.saturating_add(units.saturating_mul(Place::words_for(UNIT_WORDS)))
+    RECORDS.saturating_add(Records::words_for(units.saturating_add(1)))
 }
 
-/// What is kept, and how far it has come.
+/// Where it is kept, and which effects.
 #[derive(Debug)]
 pub(crate) struct Checkpoint<'a> {
     words: Words<'a>,
-    committed: u32,
+    records: Records<'a>,
     /// Effects asked for since the region was made; the number of the last.
     emitted: u32,
     /// Effects given to the driver. When it asks for the next, all of them are done.
@@ -84,22 +78,16 @@ pub enum Past {
 impl<'a> Checkpoint<'a> {
     /// Keeps nothing.
     pub(crate) const fn nowhere() -> Self {
+        Self::new(Words::new(&[]), 0)
+    }
+
+    const fn new(words: Words<'a>, units: usize) -> Self {
         Self {
-            words: Words::new(&[]),
-            committed: 1,
+            words,
+            records: Records::new(words, RECORDS, units.saturating_add(1)),
             emitted: 0,
             taken: 0,
         }
-    }
-
-    fn machine(&self) -> Place<'a> {
-        Place::new(self.words, at::MACHINE, MACHINE_WORDS)
-    }
-
-    fn unit(&self, id: UnitId) -> Place<'a> {
-        let size = Place::words_for(UNIT_WORDS);
-        let begin = UNITS.saturating_add(id.index().saturating_mul(size));
-        Place::new(self.words, begin, UNIT_WORDS)
     }
 
     /// The first word of an effect by its number.
@@ -107,7 +95,7 @@ impl<'a> Checkpoint<'a> {
         const _: () = assert!(EFFECT_PLACES.is_power_of_two() && EFFECT_PLACES <= 256);
         let [low, ..] = number.to_le_bytes();
         let slot = usize::from(low) & (EFFECT_PLACES - 1);
-        EFFECTS.saturating_add(slot.saturating_mul(EFFECT_WORDS))
+        at::EFFECTS.saturating_add(slot.saturating_mul(EFFECT_WORDS))
     }
 
     /// Notes an effect; it is pending once it is committed.
@@ -116,46 +104,33 @@ impl<'a> Checkpoint<'a> {
             return;
         }
         self.emitted = self.emitted.wrapping_add(1);
-        let mut sheet = Sheet::new();
-        pack::pack_effect(effect, &mut sheet);
-        sheet.rewind();
-        let begin = Self::effect(self.emitted);
-        for index in 0..EFFECT_WORDS {
-            self.words.set(begin.saturating_add(index), sheet.take());
+        let (mut effect, mut bytes) = (effect, [0; EFFECT_WORDS * 4]);
+        effect.pass(&mut Wire::writing(&mut bytes));
+        self.words.write(Self::effect(self.emitted), &bytes);
+    }
+
+    /// The effect of that number. What cannot be read is told in its place.
+    fn read_effect(&self, number: u32) -> Effect {
+        let (mut effect, mut bytes) = (Effect::EMPTY, [0; EFFECT_WORDS * 4]);
+        self.words.read(Self::effect(number), &mut bytes);
+        let mut wire = Wire::reading(&bytes);
+        effect.pass(&mut wire);
+        if wire.is_whole() {
+            effect
+        } else {
+            Effect::Notice(Notice::Fault(Fault::DamagedEffect))
         }
     }
 
     /// The driver comes back: what it was given is done.
     pub(crate) fn all_done(&mut self) {
-        if self.words.is_empty() {
-            return;
-        }
-        if self.words.get(at::DONE) != self.taken {
-            self.words.set(at::DONE, self.taken);
-        }
+        self.words.set(at::DONE, self.taken);
     }
 
     /// The driver is given the next effect.
     pub(crate) fn begun(&mut self) {
-        if self.words.is_empty() {
-            return;
-        }
         self.taken = self.taken.wrapping_add(1);
         self.words.set(at::BEGUN, self.taken);
-    }
-
-    fn read_effect(&self, number: u32) -> Option<Kept> {
-        let begin = Self::effect(number);
-        let mut sheet = Sheet::new();
-        for index in 0..EFFECT_WORDS {
-            sheet.put(self.words.get(begin.saturating_add(index)));
-        }
-        sheet.rewind();
-        pack::unpack_effect(&mut sheet)
-    }
-
-    fn sequence(&self) -> u32 {
-        next(self.committed)
     }
 }
 
@@ -172,10 +147,7 @@ impl<'a> Core<'a> {
     /// The order of the run queue is not kept: jobs that were waiting for their turn are looked at
     /// in the units' order.
     pub fn keep_in(&mut self, words: Words<'a>) -> Past {
-        self.checkpoint = Checkpoint {
-            words,
-            ..Checkpoint::nowhere()
-        };
+        self.checkpoint = Checkpoint::new(words, self.units.len());
         let known = words.get(at::MAGIC) == MAGIC
             && words.get(at::FINGERPRINT) == fingerprint(self.manifest);
         if known {
@@ -184,22 +156,26 @@ impl<'a> Core<'a> {
             if self.restore() {
                 return Past::Restored(life);
             }
-            self.system = System::new();
-            self.waiters = Default::default();
         }
         self.format();
         Past::None
     }
 
-    /// An empty region. Its first word comes last.
+    /// Makes the region one in which nothing has happened yet. Its first word comes last.
     fn format(&mut self) {
+        self.checkpoint = Checkpoint::new(self.checkpoint.words, self.units.len());
+        self.system = System::new();
+        self.waiters = Default::default();
+        (self.orphan_count, self.event_count) = (0, 0);
         let words = self.checkpoint.words;
-        words.set(at::MAGIC, 0);
-        for index in 1..words.len() {
+        for index in 0..words.len() {
             words.set(index, 0);
         }
+        for id in self.units.ids() {
+            let _touched = self.units.get_mut(id);
+        }
+        self.commit();
         words.set(at::FINGERPRINT, fingerprint(self.manifest));
-        words.set(at::COMMITTED, self.checkpoint.committed);
         words.set(at::LIVES, 1);
         words.set(at::MAGIC, MAGIC);
     }
@@ -212,113 +188,106 @@ impl<'a> Core<'a> {
         if self.checkpoint.words.is_empty() {
             return self.units.forget_touched();
         }
-        let (committed, sequence) = (self.checkpoint.committed, self.checkpoint.sequence());
         while let Some(id) = self.units.next_touched() {
-            let mut sheet = Sheet::new();
-            pack::pack_unit(self.units.get(id), self.deadlines.of(id), &mut sheet);
-            self.checkpoint.unit(id).write(&sheet, committed, sequence);
+            self.stage(Some(id));
         }
-        let mut sheet = Sheet::new();
-        machine::pack(self, &mut sheet);
-        sheet.put(self.checkpoint.emitted);
-        sheet.put(self.checkpoint.taken);
-        sheet.put(self.event_count);
-        self.checkpoint.machine().write(&sheet, committed, sequence);
-        self.checkpoint.words.set(at::COMMITTED, sequence);
-        self.checkpoint.committed = sequence;
+        self.stage(None);
+        self.checkpoint.records.commit();
     }
 
-    /// Reads what is committed. `false`: there is not even the machine's record.
-    fn restore(&mut self) -> bool {
-        let committed = self.checkpoint.words.get(at::COMMITTED);
-        self.checkpoint.committed = committed;
-        let place = self.checkpoint.machine();
-        place.drop_uncommitted(committed);
-        let Found::Sheet(mut sheet) = place.read(committed) else {
-            return false;
-        };
-        if machine::unpack(self, &mut sheet).is_none() {
+    /// Stages a unit's record, or the machine's.
+    fn stage(&mut self, unit: Option<UnitId>) {
+        let mut bytes = [0; RECORD_BYTES];
+        self.pass(unit, &mut Wire::writing(&mut bytes));
+        self.checkpoint.records.stage(record_of(unit), &bytes);
+    }
+
+    /// Reads a unit's record, or the machine's. `false`: it is damaged, and what was read is not
+    /// what was written.
+    fn read(&mut self, unit: Option<UnitId>) -> bool {
+        let mut bytes = [0; RECORD_BYTES];
+        if !self.checkpoint.records.read(record_of(unit), &mut bytes) {
             return false;
         }
-        self.checkpoint.emitted = sheet.take();
-        self.checkpoint.taken = sheet.take();
-        self.event_count = sheet.take();
+        let mut wire = Wire::reading(&bytes);
+        self.pass(unit, &mut wire);
+        wire.is_whole()
+    }
+
+    /// Passes what is kept of a unit, or of the machine.
+    fn pass(&mut self, unit: Option<UnitId>, wire: &mut Wire<'_, '_>) {
+        if let Some(id) = unit {
+            return self.pass_unit(id, wire);
+        }
+        self.system.pass(wire);
+        for waiter in &mut self.waiters {
+            waiter.pass(wire);
+        }
+        self.orphan_count.pass(wire);
+        self.event_count.pass(wire);
+        self.checkpoint.emitted.pass(wire);
+        self.checkpoint.taken.pass(wire);
+    }
+
+    fn pass_unit(&mut self, id: UnitId, wire: &mut Wire<'_, '_>) {
+        pack::unit(self.units.link(id), wire);
+        let mut due = self.deadlines.of(id);
+        due.pass(wire);
+        if due != self.deadlines.of(id) {
+            self.deadlines.set(id, due);
+        }
+    }
+
+    /// Reads what is committed. `false`: there is no machine's record, or it was never booted.
+    fn restore(&mut self) -> bool {
+        self.checkpoint.records.settle();
+        if !self.read(None) || self.system.phase == Phase::Off {
+            return false;
+        }
         self.restore_effects();
-        for index in 0..self.units.len() {
-            let id = UnitId(u16::try_from(index).unwrap_or(u16::MAX));
-            if !self.restore_unit(id) {
+        for id in self.units.ids() {
+            if !self.read(Some(id)) {
+                *self.units.link(id) = Unit::NEW;
+                self.deadlines.clear(id);
                 self.fault(Fault::DamagedUnit(id));
             }
-        }
-        self.units.forget_touched();
-        true
-    }
-
-    /// `false`: the unit's record is damaged.
-    fn restore_unit(&mut self, id: UnitId) -> bool {
-        let committed = self.checkpoint.committed;
-        let place = self.checkpoint.unit(id);
-        place.drop_uncommitted(committed);
-        let found = match place.read(committed) {
-            Found::Nothing => return true,
-            Found::Damaged => None,
-            Found::Sheet(mut sheet) => pack::unpack_unit(&mut sheet),
-        };
-        let Some((unit, deadline)) = found else {
-            return false;
-        };
-        self.put_back(id, unit);
-        if deadline != Instant::MAX {
-            self.deadlines.set(id, deadline);
+            self.take_up(id);
         }
         true
-    }
-
-    fn put_back(&mut self, id: UnitId, unit: Unit) {
-        self.replace(id, unit);
-        if unit.job != Job::None {
-            self.enqueue(id);
-        }
     }
 
     /// Takes up the effects that were pending, under their numbers.
     fn restore_effects(&mut self) {
-        let words = self.checkpoint.words;
+        let (words, emitted) = (self.checkpoint.words, self.checkpoint.emitted);
         let (begun, done) = (words.get(at::BEGUN), words.get(at::DONE));
-        let pending = self.checkpoint.emitted.wrapping_sub(self.checkpoint.taken);
+        let taken = self.checkpoint.taken;
         // Done is what the commit says, or more, if the driver came back since.
-        if done.wrapping_sub(self.checkpoint.taken) <= pending {
+        if done.wrapping_sub(taken) <= emitted.wrapping_sub(taken) {
             self.checkpoint.taken = done;
         }
         let mut number = self.checkpoint.taken;
-        while number != self.checkpoint.emitted {
+        while number != emitted {
             number = number.wrapping_add(1);
-            let effect = match self.checkpoint.read_effect(number) {
-                Some(Kept::Effect(effect)) => effect,
-                Some(Kept::Notice) => Effect::Notice(Notice::Lost),
-                None => Effect::Notice(Notice::Fault(Fault::DamagedEffect)),
-            };
+            let mut effect = self.checkpoint.read_effect(number);
             // What was begun may have been performed, and some must not be twice.
-            match effect {
-                Effect::Signal { .. } if number == begun => {
+            if number == begun {
+                if let Effect::Signal { .. } = effect {
                     self.checkpoint.taken = number;
                     self.checkpoint.all_done();
+                    continue;
                 }
-                Effect::Reply { client, .. } if number == begun => {
-                    let _room = self.effects.push(Effect::HangUp(client));
-                }
-                Effect::Spawn(_)
-                | Effect::Signal { .. }
-                | Effect::KillAll(_)
-                | Effect::Reply { .. }
-                | Effect::HangUp(_)
-                | Effect::Notice(_)
-                | Effect::Final(_) => {
-                    let _room = self.effects.push(effect);
+                if let Effect::Reply { client, .. } = effect {
+                    effect = Effect::HangUp(client);
                 }
             }
+            let _room = self.effects.push(effect);
         }
     }
+}
+
+/// The machine's record is the first.
+fn record_of(unit: Option<UnitId>) -> usize {
+    unit.map_or(0, |id| id.index().saturating_add(1))
 }
 
 /// Tells one manifest from another: its units' names, in their order.

@@ -80,8 +80,8 @@ impl Units<'_> {
         }
         unit
     }
-    /// The unit, to change its place in the run queue.
-    fn link(&mut self, id: UnitId) -> &mut Unit {
+    /// The unit, to change what is not kept of it or comes from where it is kept.
+    pub(crate) fn link(&mut self, id: UnitId) -> &mut Unit {
         self.slots.get_mut(id.index()).unwrap_or(&mut self.spare)
     }
     /// Takes a unit from the list of those that were touched.
@@ -101,6 +101,11 @@ impl Units<'_> {
     }
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+    /// All units there are.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = UnitId> + use<> {
+        let count = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
+        (0..count).map(UnitId)
     }
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Unit> {
         self.slots.iter()
@@ -339,15 +344,13 @@ impl<'a> Core<'a> {
         adjust(&mut self.moving_count, was_moving, is_moving);
     }
 
-    /// Puts a unit in the place of another that nothing waits for.
-    pub(crate) fn replace(&mut self, id: UnitId, with: Unit) {
-        self.count(id, Instant::ZERO, |unit, _| {
-            *unit = Unit {
-                touched: unit.touched,
-                next_touched: unit.next_touched,
-                ..with
-            };
-        });
+    /// Counts a unit that was not there before, and looks at its job.
+    pub(crate) fn take_up(&mut self, id: UnitId) {
+        let unit = self.units.get(id);
+        let (is_busy, is_moving) = (!unit.is_idle(), unit.is_moving());
+        adjust(&mut self.busy_count, false, is_busy);
+        adjust(&mut self.moving_count, false, is_moving);
+        self.enqueue(id);
     }
 
     /// Puts a unit into the run queue if it has a job.

@@ -58,6 +58,9 @@ pub enum Then {
 pub struct Alive(u8);
 
 impl Alive {
+    /// None does.
+    pub const NONE: Self = Self(0);
+
     const fn bit(role: Role) -> u8 {
         match role {
             Role::Main => 1,

@@ -11,7 +11,8 @@ pub struct Mortal {
     words: &'static [AtomicU32],
     fuse: &'static AtomicU32,
     random: Random,
-    /// The most writes from one death to the next: enough for the largest step, now and then.
+    /// The most writes from one death to the next: enough to make the region and to boot, now and
+    /// then.
     writes_max: usize,
     /// Whether it also dies after it has noted an effect as begun, and before it performs it.
     pub dies_before_effects: bool,
@@ -29,7 +30,7 @@ impl Mortal {
             words: memory.collect::<Vec<_>>().leak(),
             fuse: Box::leak(Box::new(AtomicU32::new(u32::MAX - 1))),
             random: Random::new(seed),
-            writes_max: 2 * words_for(units) * steps,
+            writes_max: 4 * words_for(units) * steps,
             dies_before_effects: false,
             effect_death: false,
             deaths: 0,

@@ -1,0 +1,187 @@
+//! This file keeps records of one size, of which any number changes at once or not at all.
+//!
+//! What is to change is written into a journal; then one word says that it counts, and it is copied
+//! to its place. Whoever finds such a journal copies again what is in it: the records are as they
+//! were before a commit or after it, never between. Each has a checksum.
+
+use super::words::Words;
+
+/// Words of a record: the largest is the machine's own, see `pack`.
+const RECORD_WORDS: usize = 27;
+
+/// Bytes of a record.
+pub const RECORD_BYTES: usize = RECORD_WORDS * 4;
+
+/// A record with its checksum.
+const PLACE_WORDS: usize = 1 + RECORD_WORDS;
+
+/// A record in the journal, with its number.
+const ENTRY_WORDS: usize = 1 + PLACE_WORDS;
+
+/// Records in words: how many there are in a finished journal, all records, the journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'r> {
+    words: Words<'r>,
+    begin: usize,
+    count: usize,
+    /// Records in the journal that is being written.
+    staged: u32,
+}
+
+impl<'r> Records<'r> {
+    /// Words for this many records.
+    pub const fn words_for(count: usize) -> usize {
+        count
+            .saturating_mul(PLACE_WORDS + ENTRY_WORDS)
+            .saturating_add(1)
+    }
+
+    /// This many records from this word on.
+    pub const fn new(words: Words<'r>, begin: usize, count: usize) -> Self {
+        Self {
+            words,
+            begin,
+            count,
+            staged: 0,
+        }
+    }
+
+    fn place(&self, record: usize) -> usize {
+        let skip = record.saturating_mul(PLACE_WORDS).saturating_add(1);
+        self.begin.saturating_add(skip)
+    }
+
+    fn entry(&self, number: u32) -> usize {
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        let skip = number.saturating_mul(ENTRY_WORDS);
+        self.place(self.count).saturating_add(skip)
+    }
+
+    /// Changes a record, from the next commit on; each at most once in a commit.
+    pub fn stage(&mut self, record: usize, bytes: &[u8; RECORD_BYTES]) {
+        let entry = self.entry(self.staged);
+        self.staged = self.staged.saturating_add(1);
+        let place = entry.saturating_add(1);
+        self.words
+            .set(entry, u32::try_from(record).unwrap_or(u32::MAX));
+        self.words.write(place.saturating_add(1), bytes);
+        self.words.set(place, self.checksum(place));
+    }
+
+    /// Makes all that was staged count.
+    pub fn commit(&mut self) {
+        self.words.set(self.begin, self.staged);
+        self.staged = 0;
+        self.settle();
+    }
+
+    /// Copies what counts to its place. Doing it again changes nothing.
+    pub fn settle(&self) {
+        for number in 0..self.words.get(self.begin) {
+            let entry = self.entry(number);
+            let record = usize::try_from(self.words.get(entry)).unwrap_or(usize::MAX);
+            let (from, to) = (entry.saturating_add(1), self.place(record));
+            for index in 0..PLACE_WORDS {
+                let word = self.words.get(from.saturating_add(index));
+                self.words.set(to.saturating_add(index), word);
+            }
+        }
+        self.words.set(self.begin, 0);
+    }
+
+    /// Reads a record; `false`: it is damaged.
+    pub fn read(&self, record: usize, bytes: &mut [u8; RECORD_BYTES]) -> bool {
+        let place = self.place(record);
+        self.words.read(place.saturating_add(1), bytes);
+        self.words.get(place) == self.checksum(place)
+    }
+
+    /// Tells a damaged record from a whole one. Every step is a bijection of the state, so no
+    /// change of a single word goes unnoticed.
+    fn checksum(&self, place: usize) -> u32 {
+        /// An odd number without structure: the golden ratio's fraction.
+        const MIX: u32 = 0x9e37_79b1;
+        (1..PLACE_WORDS).fold(MIX, |sum, index| {
+            let word = self.words.get(place.saturating_add(index));
+            let mixed = (sum ^ word).wrapping_mul(MIX);
+            mixed ^ (mixed >> 15)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::BURNT;
+    use super::*;
+    use core::sync::atomic::{AtomicU32, Ordering};
+    use std::vec::Vec;
+
+    const COUNT: usize = 3;
+
+    fn region() -> Vec<AtomicU32> {
+        let count = Records::words_for(COUNT);
+        (0..count).map(|_| AtomicU32::new(0)).collect()
+    }
+
+    fn change(records: &mut Records<'_>, content: [u8; COUNT]) {
+        for (record, byte) in content.into_iter().enumerate() {
+            records.stage(record, &[byte; RECORD_BYTES]);
+        }
+        records.commit();
+    }
+
+    fn read(records: &Records<'_>, record: usize) -> Option<[u8; RECORD_BYTES]> {
+        let mut bytes = [0; RECORD_BYTES];
+        records.read(record, &mut bytes).then_some(bytes)
+    }
+
+    fn content(records: &Records<'_>) -> Vec<Option<[u8; RECORD_BYTES]>> {
+        (0..COUNT).map(|record| read(records, record)).collect()
+    }
+
+    #[test]
+    fn whatever_write_is_the_last_all_records_are_old_or_all_are_new() {
+        let old = [1, 2, 3].map(|byte| Some([byte; RECORD_BYTES]));
+        let new = [4, 5, 6].map(|byte| Some([byte; RECORD_BYTES]));
+        let mut seen = [false; 2];
+        for left in 0..u32::MAX {
+            let memory = region();
+            change(&mut Records::new(Words::new(&memory), 0, COUNT), [1, 2, 3]);
+            let fuse = AtomicU32::new(left);
+            let mortal = Words::new(&memory).with_fuse(&fuse);
+            change(&mut Records::new(mortal, 0, COUNT), [4, 5, 6]);
+            let heir = Records::new(Words::new(&memory), 0, COUNT);
+            heir.settle();
+            let found = content(&heir);
+            assert!(found == old || found == new, "{left}");
+            seen[usize::from(found == new)] = true;
+            if fuse.load(Ordering::Relaxed) != BURNT {
+                break;
+            }
+        }
+        assert_eq!(seen, [true, true]);
+    }
+
+    #[test]
+    fn any_damage_to_a_record_is_seen() {
+        let memory = region();
+        let mut records = Records::new(Words::new(&memory), 0, COUNT);
+        change(&mut records, [1, 2, 3]);
+        for index in 0..PLACE_WORDS {
+            let word = &memory[records.place(1) + index];
+            for bit in 0..32 {
+                word.fetch_xor(1 << bit, Ordering::Relaxed);
+                assert_eq!(read(&records, 1), None, "word {index} bit {bit}");
+                word.fetch_xor(1 << bit, Ordering::Relaxed);
+            }
+        }
+        assert_eq!(read(&records, 1), Some([2; RECORD_BYTES]));
+    }
+
+    #[test]
+    fn a_record_that_was_never_written_is_not_one() {
+        let memory = region();
+        let records = Records::new(Words::new(&memory), 0, COUNT);
+        assert_eq!(content(&records), [None; COUNT]);
+    }
+}
