@@ -24,9 +24,7 @@ const PAUSE: Duration = Duration::from_ms(100);
 pub fn sctl(arguments: impl Iterator<Item = &'static CStr> + Clone) -> u8 {
     let mut connection = Connection { socket: None };
     tool::run(&mut connection, &|index| {
-        let word = arguments.clone().nth(index)?;
-        // What is not text is no word of ours: it is complained about as this.
-        Some(word.to_str().unwrap_or("?"))
+        Some(arguments.clone().nth(index)?.to_bytes())
     })
 }
 
@@ -55,8 +53,8 @@ impl Connection {
 }
 
 impl Client for Connection {
-    fn address(&self) -> &'static str {
-        control::PATH.to_str().unwrap_or_default()
+    fn address(&self) -> &'static [u8] {
+        control::PATH.to_bytes()
     }
 
     fn connect(&mut self) -> Result<(), Errno> {

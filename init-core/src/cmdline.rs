@@ -105,8 +105,7 @@ fn read_word(text: &[u8], manifest: &Manifest, options: &mut BootOptions) -> Res
         let key = index(KEYS, key).ok_or(Problem::UnknownWord)?;
         let value = value.ok_or(Problem::NoValue)?;
         if key == 0 {
-            let name = core::str::from_utf8(value).map_err(|_| Problem::NoSuchTarget)?;
-            options.target = Some(manifest.find(name).ok_or(Problem::NoSuchTarget)?);
+            options.target = Some(manifest.find(value).ok_or(Problem::NoSuchTarget)?);
         } else {
             options.log_level = Some(log_level(value).ok_or(Problem::NoSuchLogLevel)?);
         }

@@ -1,56 +1,6 @@
-//! This file holds text in places of fixed size, and tables of words in one string.
+//! This file holds tables of words in one string.
 //!
-//! It has no panic path even with overflow checks, which is why it is not `heapless::String` and
-//! `str::split`: both have one.
-
-/// Text of at most `N` bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Text<const N: usize> {
-    bytes: [u8; N],
-    length: usize,
-}
-
-impl<const N: usize> Text<N> {
-    /// No text.
-    pub(crate) const fn new() -> Self {
-        Self {
-            bytes: [0; N],
-            length: 0,
-        }
-    }
-
-    /// Adds a piece; false, and nothing added, when it does not fit.
-    pub(crate) fn push(&mut self, piece: &str) -> bool {
-        push(&mut self.bytes, &mut self.length, piece)
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.length = 0;
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        // It is made of whole pieces, and so always text.
-        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
-    }
-}
-
-/// One copy of the code for all sizes.
-fn push(bytes: &mut [u8], length: &mut usize, piece: &str) -> bool {
-    let end = length.saturating_add(piece.len());
-    let Some(place) = bytes.get_mut(*length..end) else {
-        return false;
-    };
-    // Not `copy_from_slice`: that the lengths agree is not seen where the sum may saturate.
-    for (to, from) in place.iter_mut().zip(piece.bytes()) {
-        *to = from;
-    }
-    *length = end;
-    true
-}
+//! It has no panic path even with overflow checks, which is why it is not `str::split`.
 
 /// The index of a word in a table of words that are ended by blanks, the last one too.
 #[inline(never)]
@@ -81,15 +31,6 @@ pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'stati
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_piece_fits_whole_or_not_at_all() {
-        let mut text = Text::<4>::new();
-        assert!(text.push("ab") && !text.push("cde") && text.push("cd") && !text.push("e"));
-        assert_eq!((text.as_str(), text.as_bytes()), ("abcd", &b"abcd"[..]));
-        text.clear();
-        assert_eq!(text.as_str(), "");
-    }
 
     #[test]
     fn words_are_found_by_their_index() {

@@ -9,7 +9,7 @@ use init_core::hal::Wake;
 use init_core::hal::fake::{Act, Fake, Script};
 use init_core::ident::{ClientId, Role, UnitId};
 use init_core::limits::FRAME_BYTES_MAX;
-use init_core::protocol::{Change, Problem, Request, Response, Writer, decode};
+use init_core::protocol::{Change, Problem, Request, Response, Text, Writer, decode};
 use init_core::status::UnitState;
 use init_core::time::Duration;
 use init_core::{Driver, Storage};
@@ -37,7 +37,7 @@ fn frame(request: &Request<'_>) -> Vec<u8> {
 fn change(change: Change, wait: bool) -> Vec<u8> {
     frame(&Request::Change {
         change,
-        name: "a",
+        name: Text::of("a"),
         wait,
     })
 }

@@ -9,7 +9,7 @@ use init_core::event::{BootOptions, Event, MachineRequest};
 use init_core::hal::Wake;
 use init_core::hal::fake::{Act, Fake};
 use init_core::ident::{ClientId, Role, UnitId};
-use init_core::protocol::{self, Change, Request};
+use init_core::protocol::{self, Change, Request, Text};
 use init_core::status::UnitState;
 use init_core::unit::UnitKind;
 use init_core::{Driver, Storage};
@@ -60,7 +60,7 @@ fn a_client_that_waits_has_one_answer_and_it_comes_when_the_unit_is_stopped() {
     let mut fake = Fake::default();
     let request = Request::Change {
         change: Change::Stop,
-        name: "a",
+        name: Text::of("a"),
         wait: true,
     };
     let mut buffer = [0; init_core::limits::FRAME_BYTES_MAX];

@@ -28,7 +28,7 @@ fn check(manifest: &'static Manifest, count: usize) {
     let mut seen = 0;
     for (at, unit) in manifest.units.iter().enumerate() {
         let id = UnitId(u16::try_from(at).unwrap());
-        assert_eq!(manifest.find(unit.name), Some(id), "{}", unit.name);
+        assert_eq!(manifest.find(unit.name.as_bytes()), Some(id), "{}", unit.name);
         for (kind, reverse) in PAIRS {
             for other in manifest.edges(id, kind) {
                 seen += 2;

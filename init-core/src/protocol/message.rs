@@ -8,11 +8,12 @@ use crate::event::{ExitStatus, MachineRequest};
 use crate::report::Operands;
 use crate::status::{MachinePhase, UnitState};
 use crate::unit::UnitKind;
-use crate::wire::Problem;
+use crate::wire::{Problem, Text};
 use serde::{Deserialize, Serialize};
 
 /// What a client asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub enum Request<'a> {
     /// Who is there, and how is the machine? Answered by [`Response::Machine`].
     Machine,
@@ -24,14 +25,14 @@ pub enum Request<'a> {
     /// One unit. Answered by [`Response::Unit`], or [`Refusal::NoSuchUnit`].
     Unit {
         /// Its name.
-        name: &'a str,
+        name: Text<'a>,
     },
     /// Change a unit's state.
     Change {
         /// How.
         change: Change,
         /// Its name.
-        name: &'a str,
+        name: Text<'a>,
         /// Answer when it is done (or has failed), not when it has begun.
         wait: bool,
     },
@@ -54,9 +55,9 @@ pub enum Change {
 
 /// What process 1 answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub enum Response<'a> {
     /// Who is there, and how the machine is.
-    #[serde(borrow)]
     Machine(MachineRecord<'a>),
     /// As many [`UnitRecord`]s as fit follow in the same frame, in the order of their indices;
     /// none when there is none from the index asked for.
@@ -75,14 +76,14 @@ pub enum Response<'a> {
         /// Why.
         refusal: Refusal,
         /// Names of the units in [`Refusal::Conflict`], else empty.
-        first: &'a str,
+        first: Text<'a>,
         /// The other one.
-        second: &'a str,
+        second: Text<'a>,
     },
     /// It was tried; this unit did not get there.
     Failed {
         /// Its name: the one asked for, or one that it requires.
-        unit: &'a str,
+        unit: Text<'a>,
         /// Why.
         failure: Failure,
         /// What the failure was about.
@@ -96,13 +97,14 @@ pub enum Response<'a> {
 
 /// The machine as clients see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub struct MachineRecord<'a> {
     /// Version of process 1.
-    pub version: &'a str,
+    pub version: Text<'a>,
     /// The product.
-    pub product: &'a str,
+    pub product: Text<'a>,
     /// The board that it was compiled for.
-    pub board: &'a str,
+    pub board: Text<'a>,
     /// Where the machine stands.
     pub phase: MachinePhase,
     /// Units in all.
@@ -119,11 +121,12 @@ pub struct MachineRecord<'a> {
 
 /// A unit as clients see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub struct UnitRecord<'a> {
     /// Index in the manifest.
     pub index: u16,
     /// Name.
-    pub name: &'a str,
+    pub name: Text<'a>,
     /// Kind.
     pub kind: UnitKind,
     /// Where it stands.
@@ -142,9 +145,10 @@ pub struct UnitRecord<'a> {
 
 /// What only a look at one unit shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub struct Detail<'a> {
     /// The program that it starts; empty when there is none.
-    pub program: &'a str,
+    pub program: Text<'a>,
     /// Whether the device is not healthy without it.
     pub critical: bool,
     /// Why it failed.

@@ -12,7 +12,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use crate::wire::{Problem, Value, Wire};
+pub use crate::wire::{Problem, Text, Value, Wire};
 pub use frame::{Buffer, Full, HEADER_BYTES, Reader, SCHEMA, Sender, VERSION, Writer, decode};
 pub use message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
 pub use session::{Intake, View, answer, begun, receive};

@@ -8,10 +8,11 @@ use super::message::{Change, Detail, MachineRecord, Malformed, Request, Response
 use crate::effect::{Failure, Refusal, Reply};
 use crate::event::ControlRequest;
 use crate::ident::UnitId;
-use crate::report::{Lookup, Operands, text};
+use crate::report::{Lookup, Operands, is_inner};
 use crate::status::{MachineStatus, UnitStatus};
 use crate::time::{Duration, Instant};
 use crate::unit::{Manifest, Program, UnitDesc};
+use crate::wire::Text;
 
 /// Bytes of a path in an answer; a longer one is cut. Two paths and a name fit one frame.
 const PATH_BYTES_MAX: usize = 256;
@@ -60,11 +61,11 @@ pub fn receive(frame: &[u8], view: &View<'_>, buffer: &mut Buffer) -> Intake {
     match request {
         Request::Machine => Intake::Answer(machine(view, buffer)),
         Request::Units { from } => Intake::Answer(units(from, view, buffer)),
-        Request::Unit { name } => match view.manifest.find(name) {
+        Request::Unit { name } => match view.manifest.find(name.0) {
             Some(unit) => Intake::Answer(detail(unit, view, buffer)),
             None => Intake::Answer(no_such_unit(buffer)),
         },
-        Request::Change { change, name, wait } => match view.manifest.find(name) {
+        Request::Change { change, name, wait } => match view.manifest.find(name.0) {
             Some(unit) => Intake::Control {
                 request: control(change, unit),
                 wait,
@@ -87,7 +88,9 @@ pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) ->
         Reply::Refused(refusal) => {
             let (first, second) = match refusal {
                 Refusal::Conflict(first, second) => (name(first), name(second)),
-                Refusal::ShuttingDown | Refusal::NoSuchUnit | Refusal::NoRescueTarget => ("", ""),
+                Refusal::ShuttingDown | Refusal::NoSuchUnit | Refusal::NoRescueTarget => {
+                    Default::default()
+                }
             };
             Response::Refused {
                 refusal,
@@ -118,8 +121,8 @@ fn no_such_unit(buffer: &mut Buffer) -> usize {
     put(
         &Response::Refused {
             refusal,
-            first: "",
-            second: "",
+            first: Text::default(),
+            second: Text::default(),
         },
         buffer,
     )
@@ -148,9 +151,9 @@ fn machine(view: &View<'_>, buffer: &mut Buffer) -> usize {
         boot_took,
     } = view.machine;
     let record = MachineRecord {
-        version: env!("CARGO_PKG_VERSION"),
-        product: short(product),
-        board: short(board),
+        version: Text::of(env!("CARGO_PKG_VERSION")),
+        product: short(product.as_bytes()),
+        board: short(board.as_bytes()),
         phase,
         units: u16::try_from(units.len()).unwrap_or(u16::MAX),
         ready,
@@ -183,8 +186,8 @@ fn detail(unit: UnitId, view: &View<'_>, buffer: &mut Buffer) -> usize {
         return no_such_unit(buffer);
     };
     let program = match desc.start {
-        Program::Exec(exec) => text(exec.program),
-        Program::None | Program::Setup(_) => "",
+        Program::Exec(exec) => exec.program.to_bytes(),
+        Program::None | Program::Setup(_) => &[],
     };
     let detail = Detail {
         program: short(program),
@@ -208,7 +211,7 @@ fn record(
 ) -> UnitRecord<'static> {
     UnitRecord {
         index: unit.0,
-        name: desc.name,
+        name: Text::of(desc.name),
         kind: desc.kind,
         state: status.state,
         pid: status.pid,
@@ -225,18 +228,22 @@ fn about(manifest: &'static Manifest, unit: UnitId, failure: Failure) -> Operand
     };
     let Operands { path, unit } = Operands::of(desc, failure, |unit| name_of(manifest, unit));
     Operands {
-        path: short(path),
+        path: short(path.0),
         unit,
     }
 }
 
-fn name_of(manifest: &'static Manifest, unit: UnitId) -> &'static str {
-    manifest.unit(unit).map_or("", |desc| desc.name)
+fn name_of(manifest: &'static Manifest, unit: UnitId) -> Text<'static> {
+    Text::of(manifest.unit(unit).map_or("", |desc| desc.name))
 }
 
-fn short(path: &'static str) -> &'static str {
-    path.get(..path.floor_char_boundary(PATH_BYTES_MAX))
-        .unwrap_or("")
+/// At most that many bytes, and whole characters.
+fn short(path: &'static [u8]) -> Text<'static> {
+    let mut length = PATH_BYTES_MAX;
+    while path.get(length).copied().is_some_and(is_inner) {
+        length = length.saturating_sub(1);
+    }
+    Text(path.get(..length).unwrap_or(path))
 }
 
 fn ms(span: Duration) -> u64 {

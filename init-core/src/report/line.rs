@@ -42,12 +42,12 @@ impl<'b> Line<'b> {
         self.is_cut = false;
     }
 
-    /// Adds text.
-    pub fn text(&mut self, text: &str) -> &mut Self {
-        self.bytes(text.as_bytes())
+    /// Adds text, which need not be UTF-8.
+    pub fn text(&mut self, text: impl AsRef<[u8]>) -> &mut Self {
+        self.bytes(text.as_ref())
     }
 
-    /// Adds text that need not be UTF-8.
+    /// Adds bytes, as [`Self::text`].
     #[inline(never)]
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         for &byte in bytes {
@@ -147,7 +147,7 @@ impl<'b> Line<'b> {
 }
 
 /// Whether a byte of UTF-8 is another one than a character's first.
-fn is_inner(byte: u8) -> bool {
+pub(crate) fn is_inner(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }
 

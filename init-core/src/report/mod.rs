@@ -12,9 +12,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use line::is_inner;
 pub use line::{LINE_BYTES_MAX, Line};
 pub use words::Operands;
-pub(crate) use words::text;
 
 use crate::cmdline::Warning;
 use crate::effect::{Failure, Fault, FinalAction, Next, Notice, Refusal};
@@ -22,6 +22,7 @@ use crate::ident::UnitId;
 use crate::status::{UnitState, UnitStatus};
 use crate::time::{Duration, Instant};
 use crate::unit::{LogLevel, Manifest};
+use crate::wire::Text;
 use embedded_io::Write;
 
 /// Failed units that the summary of the boot repeats; more are counted.
@@ -202,7 +203,7 @@ impl Report {
         failure: Failure,
     ) -> &'l mut Line<'b> {
         let operands = match self.manifest.unit(unit) {
-            Some(desc) => Operands::of(desc, failure, |other| self.name(other)),
+            Some(desc) => Operands::of(desc, failure, |other| Text::of(self.name(other))),
             None => Operands::default(),
         };
         self.unit(line, unit, word).why(failure, operands)

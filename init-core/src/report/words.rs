@@ -9,6 +9,7 @@ use crate::event::{Errno, ExitStatus, SpawnStep};
 use crate::text::word;
 use crate::time::Duration;
 use crate::unit::{Exec, Program, Stream, UnitDesc};
+use crate::wire::Text;
 use core::ffi::CStr;
 use serde::{Deserialize, Serialize};
 
@@ -56,11 +57,11 @@ impl Line<'_> {
     /// Adds how a process ended: `exit code 3`, `SIGSEGV, core dumped`,
     /// `exec: No such file or directory`.
     pub fn exit(&mut self, status: ExitStatus) -> &mut Self {
-        self.exit_at(status, "")
+        self.exit_at(status, Text::default())
     }
 
     #[inline(never)]
-    fn exit_at(&mut self, status: ExitStatus, path: &str) -> &mut Self {
+    fn exit_at(&mut self, status: ExitStatus, Text(path): Text<'_>) -> &mut Self {
         match status {
             ExitStatus::Code(code) => self.text("exit code ").number(code),
             ExitStatus::Signal {
@@ -105,11 +106,12 @@ fn hint(status: ExitStatus) -> &'static str {
 
 /// The operands of a failure that are known only where the manifest is. Empty: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub struct Operands<'a> {
     /// The path that the failing step was about.
-    pub path: &'a str,
+    pub path: Text<'a>,
     /// The unit that the failing one depends on.
-    pub unit: &'a str,
+    pub unit: Text<'a>,
 }
 
 impl Operands<'static> {
@@ -117,7 +119,7 @@ impl Operands<'static> {
     pub fn of(
         unit: &UnitDesc,
         failure: Failure,
-        name: impl Fn(crate::ident::UnitId) -> &'static str,
+        name: impl Fn(crate::ident::UnitId) -> Text<'static>,
     ) -> Self {
         let mut operands = Self::default();
         match failure {
@@ -156,11 +158,11 @@ fn step_word(step: SpawnStep) -> &'static str {
 }
 
 /// The path that a step is about; empty when it is about none.
-fn step_path(program: Program, step: SpawnStep) -> &'static str {
+fn step_path(program: Program, step: SpawnStep) -> Text<'static> {
     let Program::Exec(exec) = program else {
-        return "";
+        return Text::default();
     };
-    text(step_operand(exec, step))
+    Text(step_operand(exec, step).to_bytes())
 }
 
 fn step_operand(exec: &'static Exec, step: SpawnStep) -> &'static CStr {
@@ -186,9 +188,4 @@ fn step_operand(exec: &'static Exec, step: SpawnStep) -> &'static CStr {
         Stream::Console => c"(console)",
         Stream::Kmsg => c"/dev/kmsg",
     }
-}
-
-/// A path of the manifest as text. The compiler writes UTF-8; anything else is shown as `?`.
-pub fn text(path: &'static CStr) -> &'static str {
-    path.to_str().unwrap_or("?")
 }

@@ -55,29 +55,29 @@ pub struct Parsed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage<'a> {
     /// No option of ours.
-    UnknownOption(&'a str),
+    UnknownOption(&'a [u8]),
     /// No command of ours.
-    UnknownCommand(&'a str),
+    UnknownCommand(&'a [u8]),
     /// The command needs the name of a unit.
-    NeedsUnit(&'a str),
+    NeedsUnit(&'a [u8]),
     /// The command takes no further word.
-    TooMany(&'a str),
+    TooMany(&'a [u8]),
     /// Other programs of this name go down without process 1; this one does not.
-    NoForce(&'a str),
+    NoForce(&'a [u8]),
 }
 
 /// The words of a command line by their index; the first is the program's name.
-pub type Words<'a> = &'a dyn Fn(usize) -> Option<&'a str>;
+pub type Words<'a> = &'a dyn Fn(usize) -> Option<&'a [u8]>;
 
 /// The part of a path after its last slash.
-pub fn base_name(path: &str) -> &str {
-    let slash = path.bytes().rposition(|byte| byte == b'/');
+pub fn base_name(path: &[u8]) -> &[u8] {
+    let slash = path.iter().rposition(|byte| *byte == b'/');
     path.get(slash.map_or(0, |at| at.saturating_add(1))..)
         .unwrap_or(path)
 }
 
 /// The words after the program's name.
-fn after_program<'a>(words: Words<'a>) -> impl Iterator<Item = &'a str> {
+fn after_program<'a>(words: Words<'a>) -> impl Iterator<Item = &'a [u8]> {
     (1..usize::MAX).map_while(words)
 }
 
@@ -89,14 +89,14 @@ pub fn parse<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
     }
 }
 
-fn find(word: &str) -> Option<Command> {
-    MEANINGS.get(index(COMMANDS, word.as_bytes())?).copied()
+fn find(word: &[u8]) -> Option<Command> {
+    MEANINGS.get(index(COMMANDS, word)?).copied()
 }
 
 fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
     let mut wait = true;
     for option in after_program(words).filter(|word| is_option(word)) {
-        let command = match index("--no-wait -h --help -V --version ", option.as_bytes()) {
+        let command = match index("--no-wait -h --help -V --version ", option) {
             Some(0) => {
                 wait = false;
                 continue;
@@ -131,10 +131,7 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
 fn parse_short<'a>(request: MachineRequest, words: Words<'a>) -> Result<Parsed, Usage<'a>> {
     let mut command = Command::Act(request);
     for word in after_program(words) {
-        match index(
-            "-h --help -p --poweroff -f -n -nf -fn --force ",
-            word.as_bytes(),
-        ) {
+        match index("-h --help -p --poweroff -f -n -nf -fn --force ", word) {
             Some(0 | 1) => {
                 command = Command::Help;
                 break;
@@ -153,10 +150,10 @@ fn parse_short<'a>(request: MachineRequest, words: Words<'a>) -> Result<Parsed, 
 }
 
 /// The units among the words: all that are neither options nor the command.
-pub fn units<'a>(words: Words<'a>) -> impl Iterator<Item = &'a str> {
+pub fn units<'a>(words: Words<'a>) -> impl Iterator<Item = &'a [u8]> {
     after_program(words).filter(|word| !is_option(word)).skip(1)
 }
 
-fn is_option(word: &str) -> bool {
-    word.starts_with('-')
+fn is_option(word: &[u8]) -> bool {
+    word.starts_with(b"-")
 }

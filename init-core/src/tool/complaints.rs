@@ -18,7 +18,7 @@ impl<C: Client> Tool<'_, '_, C> {
             Usage::UnknownCommand(wrong) => {
                 let mut similar = Similar::new(wrong);
                 let names = (0..usize::MAX).map_while(|index| word(COMMANDS, b' ', index));
-                names.for_each(|name| similar.look_at(name));
+                names.for_each(|name| similar.look_at(name.as_bytes()));
                 line.text(wrong).text(": unknown command");
                 match similar.found() {
                     Some(name) => line.text("; did you mean ").text(name).text("?"),
@@ -82,7 +82,7 @@ impl<C: Client> Tool<'_, '_, C> {
     }
 
     /// Says what became of a request; `None` when there is no such unit.
-    pub(super) fn settle(&mut self, name: &str, response: &Response<'_>) -> Option<u8> {
+    pub(super) fn settle(&mut self, name: &[u8], response: &Response<'_>) -> Option<u8> {
         let line = self.complaint();
         match *response {
             Response::Done | Response::Begun => return Some(DONE),
@@ -119,9 +119,9 @@ impl<C: Client> Tool<'_, '_, C> {
         Some(FAILED)
     }
 
-    pub(super) fn no_such_unit(&mut self, name: &str, buffer: &mut Buffer) -> Outcome<u8> {
+    pub(super) fn no_such_unit(&mut self, name: &[u8], buffer: &mut Buffer) -> Outcome<u8> {
         let mut similar = Similar::new(name);
-        self.each_unit(buffer, &mut |_, unit| similar.look_at(unit.name))?;
+        self.each_unit(buffer, &mut |_, unit| similar.look_at(unit.name.0))?;
         let line = self.complaint().text(name).text(": no such unit; ");
         match similar.found() {
             Some(found) => line.text("did you mean ").text(found).text("?"),

@@ -50,7 +50,7 @@ pub enum Received {
 /// What the control tool needs of a system.
 pub trait Client {
     /// Where process 1 listens, for messages.
-    fn address(&self) -> &'static str;
+    fn address(&self) -> &'static [u8];
 
     /// Connects to process 1, before [`Self::send`] and [`Self::receive`]; again, when process 1
     /// has hung up. Never waits: EAGAIN when the queue of those who want to connect is full.
@@ -99,13 +99,13 @@ pub type Outcome<T> = Result<T, u8>;
 /// whether all output was written.
 pub struct Tool<'c, 'p, C: Client> {
     client: &'c mut C,
-    program: &'p str,
+    program: &'p [u8],
     pub(super) line: Line<'p>,
     is_written: bool,
 }
 
 impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
-    pub(super) fn new(client: &'c mut C, program: &'p str, room: &'p mut [u8]) -> Self {
+    pub(super) fn new(client: &'c mut C, program: &'p [u8], room: &'p mut [u8]) -> Self {
         Self {
             client,
             program,
@@ -114,7 +114,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         }
     }
 
-    pub(super) fn address(&self) -> &'static str {
+    pub(super) fn address(&self) -> &'static [u8] {
         self.client.address()
     }
 
@@ -136,7 +136,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
     /// Begins a line for standard error, ended by [`Self::complain`].
     pub(super) fn complaint(&mut self) -> &mut Line<'p> {
         self.line.clear();
-        self.line.text(self.program).text(": ")
+        self.line.bytes(self.program).text(": ")
     }
 
     /// Writes the line to standard error.

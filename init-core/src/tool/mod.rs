@@ -17,7 +17,7 @@ pub use conversation::{Client, Received, Stream};
 
 use crate::event::MachineRequest;
 use crate::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX};
-use crate::protocol::{Buffer, Change, Request, Response, Sender};
+use crate::protocol::{Buffer, Change, Request, Response, Sender, Text};
 use crate::status::{MachinePhase, UnitState};
 use arguments::{Command, Parsed, base_name, parse, units};
 use conversation::{LINE_BYTES_MAX, Outcome, Tool};
@@ -41,7 +41,7 @@ pub const OTHER_VERSION: u8 = 6;
 /// exit code.
 pub fn run<'a>(client: &mut impl Client, words: Words<'a>) -> u8 {
     let mut room = [0; LINE_BYTES_MAX];
-    let mut tool = Tool::new(client, base_name(words(0).unwrap_or("sctl")), &mut room);
+    let mut tool = Tool::new(client, base_name(words(0).unwrap_or(b"sctl")), &mut room);
     let code = match parse(words) {
         Ok(parsed) => tool.perform(parsed, words),
         Err(usage) => tool.complain_of_usage(usage),
@@ -80,7 +80,7 @@ impl<C: Client> Tool<'_, '_, C> {
         for word in units(words) {
             // A name that does not fit is no unit's: an empty one is refused just the same.
             let is_possible = word.len() <= NAME_BYTES_MAX;
-            let name = if is_possible { word } else { "" };
+            let name = Text(if is_possible { word } else { &[] });
             let request = match change {
                 Some((change, wait)) => Request::Change { change, name, wait },
                 None => Request::Unit { name },
@@ -93,12 +93,12 @@ impl<C: Client> Tool<'_, '_, C> {
 
     fn act(&mut self, request: MachineRequest, buffer: &mut Buffer) -> Outcome<u8> {
         self.open(buffer, &mut Response::Done)?;
-        self.one("", &Request::Act(request), buffer)
+        self.one(&[], &Request::Act(request), buffer)
     }
 
     /// Asks one thing and shows what comes of it.
     #[inline(never)]
-    fn one(&mut self, name: &str, request: &Request<'_>, buffer: &mut Buffer) -> Outcome<u8> {
+    fn one(&mut self, name: &[u8], request: &Request<'_>, buffer: &mut Buffer) -> Outcome<u8> {
         let place = &mut Response::Done;
         let response = self.ask(request, buffer, place)?;
         if let Response::Unit(unit, detail) = response {
@@ -138,7 +138,7 @@ impl<C: Client> Tool<'_, '_, C> {
     fn list(&mut self, buffer: &mut Buffer) -> Outcome<u8> {
         self.open(buffer, &mut Response::Done)?;
         let mut width = 0;
-        self.each_unit(buffer, &mut |_, unit| width = unit.name.len().max(width))?;
+        self.each_unit(buffer, &mut |_, unit| width = unit.name.0.len().max(width))?;
         self.show_heading(width);
         self.each_unit(buffer, &mut |tool, unit| tool.show_row(unit, width))?;
         Ok(DONE)

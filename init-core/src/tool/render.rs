@@ -62,7 +62,7 @@ impl<C: Client> Tool<'_, '_, C> {
         self.line.text(state_word(unit.state)).text(" for ");
         self.line.span(Duration::from_ms(unit.age_ms));
         self.say();
-        if !detail.program.is_empty() {
+        if !detail.program.0.is_empty() {
             self.line.text("  program    ").text(detail.program);
             self.say();
         }

@@ -1,42 +1,45 @@
 //! This file finds what somebody may have meant: the most similar of many names.
 
 use crate::limits::NAME_BYTES_MAX;
-use crate::text::Text;
 
 /// Remembers the name that is most similar to a word.
 #[derive(Debug)]
 pub struct Similar<'w> {
-    word: &'w str,
-    name: Text<NAME_BYTES_MAX>,
+    word: &'w [u8],
+    /// The name, and zeros behind it.
+    name: [u8; NAME_BYTES_MAX],
     distance: usize,
 }
 
 impl<'w> Similar<'w> {
     /// Nothing found yet. Names that differ in more than a third of the word do not count.
-    pub fn new(word: &'w str) -> Self {
+    pub fn new(word: &'w [u8]) -> Self {
         let limit = (word.len() / 3).saturating_add(1);
         Self {
             word,
-            name: Text::new(),
+            name: [0; NAME_BYTES_MAX],
             distance: limit.saturating_add(1),
         }
     }
 
     /// Looks at a name.
-    pub fn look_at(&mut self, name: &str) {
-        if let Some(distance) = distance(self.word.as_bytes(), name.as_bytes())
+    pub fn look_at(&mut self, name: &[u8]) {
+        if let Some(distance) = distance(self.word, name)
             && distance < self.distance
         {
             self.distance = distance;
-            self.name.clear();
-            // A longer name has no distance.
-            self.name.push(name);
+            let padded = name.iter().chain(core::iter::repeat(&0));
+            self.name
+                .iter_mut()
+                .zip(padded)
+                .for_each(|(to, from)| *to = *from);
         }
     }
 
     /// The most similar name of those looked at; the first of several.
-    pub fn found(&self) -> Option<&str> {
-        Some(self.name.as_str()).filter(|name| !name.is_empty())
+    pub fn found(&self) -> Option<&[u8]> {
+        let name = self.name.split(|byte| *byte == 0).next()?;
+        (!name.is_empty()).then_some(name)
     }
 }
 
@@ -111,9 +114,11 @@ mod tests {
             ("", None),
         ];
         for (word, expected) in table {
-            let mut similar = Similar::new(word);
-            names.iter().for_each(|name| similar.look_at(name));
-            assert_eq!(similar.found(), expected, "{word}");
+            let mut similar = Similar::new(word.as_bytes());
+            names
+                .iter()
+                .for_each(|name| similar.look_at(name.as_bytes()));
+            assert_eq!(similar.found(), expected.map(str::as_bytes), "{word}");
         }
     }
 }

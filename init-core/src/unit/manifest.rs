@@ -194,12 +194,12 @@ impl Manifest {
             .unwrap_or(&[])
     }
 
-    /// The unit of that name.
-    pub fn find(&self, name: &str) -> Option<UnitId> {
+    /// The unit of that name. Any bytes may be asked for.
+    pub fn find(&self, name: &[u8]) -> Option<UnitId> {
         let name_of = |id: &UnitId| self.unit(*id).map_or("", |unit| unit.name);
         let at = self
             .by_name
-            .binary_search_by(|id| name_of(id).cmp(name))
+            .binary_search_by(|id| name_of(id).as_bytes().cmp(name))
             .ok()?;
         self.by_name.get(at).copied()
     }

@@ -14,6 +14,30 @@ mod values;
 
 use serde::{Deserialize, Serialize};
 
+/// Text as it came: nobody has looked whether it is UTF-8. Names are compared byte by byte, and a
+/// line shows any bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text<'a>(pub &'a [u8]);
+
+impl<'a> Text<'a> {
+    /// These words.
+    pub const fn of(words: &'a str) -> Self {
+        Self(words.as_bytes())
+    }
+}
+
+impl AsRef<[u8]> for Text<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl core::fmt::Debug for Text<'_> {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
 /// What can be wrong with what is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Problem {
@@ -150,28 +174,17 @@ impl<'f, 'b> Wire<'f, 'b> {
         instead
     }
 
-    fn write_text(&mut self, text: &str) {
-        for byte in text.bytes() {
-            self.byte(byte);
-        }
-    }
-
-    fn read_text(&mut self, length: u64) -> &'f str {
+    fn read_text(&mut self, length: u64) -> &'f [u8] {
         if self.problem.is_some() {
-            return "";
+            return &[];
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let Some((text, rest)) = self.rest.split_at_checked(length) else {
             self.fail(Problem::TooShort);
-            return "";
+            return &[];
         };
-        match core::str::from_utf8(text) {
-            Ok(text) => {
-                self.rest = rest;
-                text
-            }
-            Err(_) => self.bad_word(""),
-        }
+        self.rest = rest;
+        text
     }
 }
 
@@ -213,17 +226,19 @@ macro_rules! number {
 
 number!(u16, u32, u64);
 
-impl<'f> Value<'f> for &'f str {
-    const EMPTY: Self = "";
+impl<'f> Value<'f> for Text<'f> {
+    const EMPTY: Self = Self(&[]);
 
     #[inline(never)]
     fn pass(&mut self, wire: &mut Wire<'f, '_>) {
-        let length = u64::try_from(self.len()).unwrap_or(u64::MAX);
+        let length = u64::try_from(self.0.len()).unwrap_or(u64::MAX);
         let length = wire.number(length, u64::BITS);
         if wire.is_reading {
-            *self = wire.read_text(length);
-        } else {
-            wire.write_text(self);
+            self.0 = wire.read_text(length);
+            return;
+        }
+        for &byte in self.0 {
+            wire.byte(byte);
         }
     }
 }

@@ -81,7 +81,7 @@ impl Machine {
 
     pub fn id(&self, name: &str) -> UnitId {
         self.manifest
-            .find(name)
+            .find(name.as_bytes())
             .unwrap_or_else(|| panic!("no unit {name}"))
     }
 

@@ -6,7 +6,7 @@ use init_core::event::{BootOptions, MachineRequest};
 use init_core::ident::UnitId;
 use init_core::limits::FRAME_BYTES_MAX;
 use init_core::protocol::{
-    Assembler, Change, Reader, Request, Response, UnitRecord, Value, Writer, decode, prefix,
+    Assembler, Change, Reader, Request, Response, Text, UnitRecord, Value, Writer, decode, prefix,
 };
 use init_core::time::Duration;
 use init_core::unit::{LogLevel, Manifest, ShutdownDesc};
@@ -113,7 +113,9 @@ fn requests() -> Result<Vec<Vec<u8>>> {
     let mut all = vec![
         framed(&Request::Machine),
         framed(&Request::Units { from: 300 }),
-        framed(&Request::Unit { name: "broker" }),
+        framed(&Request::Unit {
+            name: Text::of("broker"),
+        }),
         framed(&Request::Act(MachineRequest::PowerOff)),
     ];
     for change in [
@@ -123,7 +125,7 @@ fn requests() -> Result<Vec<Vec<u8>>> {
         Change::ResetFailed,
     ] {
         for wait in [false, true] {
-            let name = "getty@ttyAMA0";
+            let name = Text::of("getty@ttyAMA0");
             all.push(framed(&Request::Change { change, name, wait }));
         }
     }

@@ -99,13 +99,13 @@ const FAILURES: [Failure; 7] = [
 ];
 
 const ABOUT: Operands<'_> = Operands {
-    path: "/bin/x",
-    unit: "y",
+    path: Text::of("/bin/x"),
+    unit: Text::of("y"),
 };
 
 pub const RECORD: UnitRecord<'_> = UnitRecord {
     index: 300,
-    name: "broker",
+    name: Text::of("broker"),
     kind: UnitKind::Service,
     state: UnitState::Active,
     pid: Some(70_000),
@@ -116,16 +116,16 @@ pub const RECORD: UnitRecord<'_> = UnitRecord {
 };
 
 const DETAIL: Detail<'_> = Detail {
-    program: "/bin/x",
+    program: Text::of("/bin/x"),
     critical: true,
     failure: Some(Failure::StartLimit),
     about: ABOUT,
 };
 
 const MACHINE: MachineRecord<'_> = MachineRecord {
-    version: "0.1.0",
-    product: "gateway",
-    board: "b",
+    version: Text::of("0.1.0"),
+    product: Text::of("gateway"),
+    board: Text::of("b"),
     phase: MachinePhase::Up,
     units: 300,
     ready: 299,
@@ -139,11 +139,13 @@ pub fn requests() -> Vec<Request<'static>> {
     let mut all = Vec::from([
         Request::Machine,
         Request::Units { from: 300 },
-        Request::Unit { name: "broker" },
+        Request::Unit {
+            name: Text::of("broker"),
+        },
     ]);
     all.extend(CHANGES.map(|change| Request::Change {
         change,
-        name: "a",
+        name: Text::of("a"),
         wait: true,
     }));
     all.extend(ACTS.map(Request::Act));
@@ -164,8 +166,8 @@ pub fn responses() -> Vec<Response<'static>> {
     all.extend(KINDS.map(|kind| Response::Unit(UnitRecord { kind, ..RECORD }, DETAIL)));
     all.extend(REFUSALS.map(|refusal| Response::Refused {
         refusal,
-        first: "a",
-        second: "b",
+        first: Text::of("a"),
+        second: Text::of("b"),
     }));
     let steps = STEPS.map(|step| {
         Failure::Exited(ExitStatus::NotExecuted {
@@ -175,7 +177,7 @@ pub fn responses() -> Vec<Response<'static>> {
     });
     let failures = FAILURES.into_iter().chain(steps);
     all.extend(failures.map(|failure| Response::Failed {
-        unit: "a",
+        unit: Text::of("a"),
         failure,
         about: ABOUT,
     }));
@@ -250,7 +252,7 @@ fn a_message_that_does_not_fit_is_refused_and_the_frame_stays_as_it_was() {
         let mut buffer = [0; FRAME_BYTES_MAX];
         let mut writer = Writer::new(&mut buffer);
         let filler = "x".repeat(FRAME_BYTES_MAX - HEADER_BYTES - 2 - room);
-        writer.add(&filler.as_str()).unwrap();
+        writer.add(&Text::of(&filler)).unwrap();
         let length = writer.length();
         assert_eq!(length, FRAME_BYTES_MAX - room);
         assert_eq!(writer.add(&responses()[1]), Err(Full), "{room}");

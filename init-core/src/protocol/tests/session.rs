@@ -68,30 +68,32 @@ fn machine_and_unit_are_answered_at_once() {
     };
     assert_eq!(
         (machine.product, machine.board),
-        ("gateway", "virt-aarch64")
+        (Text::of("gateway"), Text::of("virt-aarch64"))
     );
     assert_eq!((machine.units, machine.ready, machine.failed), (6, 3, 1));
     assert_eq!((machine.uptime_ms, machine.boot_ms), (3_500, None));
 
-    let (_, answer) = ask(Request::Unit { name: "broker" });
+    let (_, answer) = ask(Request::Unit {
+        name: Text::of("broker"),
+    });
     let Ok(Response::Unit(record, detail)) = decode(&answer) else {
         panic!("{answer:?}");
     };
     assert_eq!(
         (record.index, record.name, record.kind),
-        (0, "broker", UnitKind::Service)
+        (0, Text::of("broker"), UnitKind::Service)
     );
     assert_eq!(
         (record.age_ms, record.ready_ms, record.pid),
         (2_500, Some(45), Some(100))
     );
     let about = Operands {
-        path: "/usr/sbin/mosquitto",
-        unit: "",
+        path: Text::of("/usr/sbin/mosquitto"),
+        unit: Text::of(""),
     };
     assert_eq!(
         (detail.program, detail.about),
-        ("/usr/sbin/mosquitto", about)
+        (Text::of("/usr/sbin/mosquitto"), about)
     );
     assert_eq!(detail.failure, Some(NO_PROGRAM));
 }
@@ -108,7 +110,7 @@ fn changes_become_events_and_keep_whether_the_client_waits() {
         for wait in [true, false] {
             let (intake, _) = ask(Request::Change {
                 change,
-                name: "keys",
+                name: Text::of("keys"),
                 wait,
             });
             assert_eq!(intake, Intake::Control { request, wait });
@@ -128,7 +130,12 @@ fn changes_become_events_and_keep_whether_the_client_waits() {
 #[test]
 fn an_unknown_unit_is_refused_without_asking_the_core() {
     let long = "x".repeat(900);
-    for name in ["", "Broker", "broker ", "\0", &long] {
+    for name in ["", "Broker", "broker ", "\0", &long]
+        .map(str::as_bytes)
+        .into_iter()
+        .chain([&b"\xff"[..]])
+    {
+        let name = Text(name);
         for request in [
             Request::Unit { name },
             Request::Change {
@@ -142,8 +149,8 @@ fn an_unknown_unit_is_refused_without_asking_the_core() {
             let refusal = Refusal::NoSuchUnit;
             let expected = Response::Refused {
                 refusal,
-                first: "",
-                second: "",
+                first: Text::of(""),
+                second: Text::of(""),
             };
             assert_eq!(decode(&answer), Ok(expected), "{name:?}");
         }
@@ -239,12 +246,15 @@ fn pages_of_units_cover_all_of_them_once_and_end() {
 #[test]
 fn the_longest_texts_fit_one_frame() {
     let manifest = large_manifest(2);
-    let name = manifest.units[1].name;
+    let name = Text::of(manifest.units[1].name);
     let (_, answer) = serve(manifest, &frame(&Request::Unit { name }));
     let Ok(Response::Unit(_, detail)) = decode(&answer) else {
         panic!("{answer:?}");
     };
-    assert_eq!((detail.program.len(), detail.about.path.len()), (256, 256));
+    assert_eq!(
+        (detail.program.0.len(), detail.about.path.0.len()),
+        (256, 256)
+    );
     let mut buffer = [0; FRAME_BYTES_MAX];
     let reply = Reply::Failed {
         unit: UnitId(1),
@@ -257,8 +267,8 @@ fn the_longest_texts_fit_one_frame() {
 #[test]
 fn replies_of_the_core_carry_names_instead_of_numbers() {
     let about = Operands {
-        path: "",
-        unit: "data",
+        path: Text::of(""),
+        unit: Text::of("data"),
     };
     let failure = Failure::Dependency(DATA);
     let table = [
@@ -268,16 +278,16 @@ fn replies_of_the_core_carry_names_instead_of_numbers() {
             Reply::Refused(Refusal::Conflict(BROKER, DATA)),
             Response::Refused {
                 refusal: Refusal::Conflict(BROKER, DATA),
-                first: "broker",
-                second: "data",
+                first: Text::of("broker"),
+                second: Text::of("data"),
             },
         ),
         (
             Reply::Refused(Refusal::ShuttingDown),
             Response::Refused {
                 refusal: Refusal::ShuttingDown,
-                first: "",
-                second: "",
+                first: Text::of(""),
+                second: Text::of(""),
             },
         ),
         (
@@ -286,7 +296,7 @@ fn replies_of_the_core_carry_names_instead_of_numbers() {
                 reason: failure,
             },
             Response::Failed {
-                unit: "broker",
+                unit: Text::of("broker"),
                 failure,
                 about,
             },

@@ -69,7 +69,7 @@ impl Desk {
 
     /// Runs a command line; returns its exit code.
     fn run(&mut self, line: &str) -> u8 {
-        run(self, &|index| line.split(' ').nth(index))
+        run(self, &|index| line.split(' ').nth(index).map(str::as_bytes))
     }
 
     fn status(&self, unit: UnitId) -> Option<UnitStatus> {
@@ -128,8 +128,8 @@ impl Desk {
 }
 
 impl Client for Desk {
-    fn address(&self) -> &'static str {
-        "/run/control"
+    fn address(&self) -> &'static [u8] {
+        b"/run/control"
     }
 
     fn connect(&mut self) -> Result<(), Errno> {
@@ -177,10 +177,10 @@ impl Client for Desk {
     }
 
     fn write(&mut self, stream: Stream, text: &[u8]) -> bool {
-        let text = std::str::from_utf8(text).unwrap();
+        let text = String::from_utf8_lossy(text);
         match stream {
-            Stream::Output => self.output.push_str(text),
-            Stream::Errors => self.errors.push_str(text),
+            Stream::Output => self.output.push_str(&text),
+            Stream::Errors => self.errors.push_str(&text),
         }
         !(self.output_is_broken && stream == Stream::Output)
     }

@@ -191,7 +191,7 @@ fn endless_page() -> Vec<u8> {
     writer.add(&Response::Units { total: u16::MAX }).unwrap();
     let unit = UnitRecord {
         index: 0,
-        name: "x",
+        name: Text::of("x"),
         kind: UnitKind::Task,
         state: UnitState::Active,
         pid: None,
@@ -209,7 +209,7 @@ fn endless_page() -> Vec<u8> {
 fn pages_that_do_not_advance_end_the_list() {
     let (mut desk, mut room, mut buffer) = (Desk::new(), [0; 64], [0; FRAME_BYTES_MAX]);
     desk.instead = Some(endless_page());
-    let mut tool = Tool::new(&mut desk, "sctl", &mut room);
+    let mut tool = Tool::new(&mut desk, b"sctl", &mut room);
     let mut seen = 0;
     assert_eq!(tool.each_unit(&mut buffer, &mut |_, _| seen += 1), Ok(()));
     assert_eq!(seen, 2);
@@ -231,10 +231,16 @@ fn a_lying_process_1_never_makes_the_tool_panic() {
         }
         let (mut desk, mut room, mut buffer) = (Desk::new(), [0; 64], [0; FRAME_BYTES_MAX]);
         desk.instead = Some(frame);
-        let mut tool = Tool::new(&mut desk, "sctl", &mut room);
+        let mut tool = Tool::new(&mut desk, b"sctl", &mut room);
         let _ = tool.each_unit(&mut buffer, &mut |tool, unit| {
-            tool.show_row(unit, unit.name.len());
+            tool.show_row(unit, unit.name.0.len());
         });
-        let _ = tool.one("x", &Request::Unit { name: "x" }, &mut buffer);
+        let _ = tool.one(
+            b"x",
+            &Request::Unit {
+                name: Text::of("x"),
+            },
+            &mut buffer,
+        );
     }
 }
