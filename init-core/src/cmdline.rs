@@ -5,7 +5,7 @@
 //! alone. It never allocates and accepts any bytes.
 
 use crate::event::BootOptions;
-use crate::text::index;
+use crate::text::{index, texts};
 use crate::unit::{LogLevel, Manifest};
 
 /// What our own words begin with.
@@ -50,14 +50,14 @@ pub enum Problem {
 
 impl Problem {
     /// What to tell the user, with what to do about it.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::UnknownWord => "unknown; known are sysmaster.target= and sysmaster.log=",
-            Self::NoValue => "needs a value, as in sysmaster.target=NAME",
-            Self::NoSuchTarget => "the manifest has no such unit; the word is not used",
-            Self::NoSuchLogLevel => "use quiet, normal or debug",
-            Self::NoRescueTarget => "the manifest names no rescue target; the word is not used",
-        }
+    pub fn text(self) -> &'static [u8] {
+        texts!(self, Self {
+            UnknownWord => "unknown; known are sysmaster.target= and sysmaster.log=",
+            NoValue => "needs a value, as in sysmaster.target=NAME",
+            NoSuchTarget => "the manifest has no such unit; the word is not used",
+            NoSuchLogLevel => "use quiet, normal or debug",
+            NoRescueTarget => "the manifest names no rescue target; the word is not used",
+        })
     }
 }
 

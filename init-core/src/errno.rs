@@ -3,6 +3,7 @@
 //! Linux numbers as all our boards use them (the generic table; MIPS and Alpha differ).
 
 use crate::event::Errno;
+use crate::text::word;
 
 /// The texts from number 1 on, one a line, an empty line for "shown as a number". One string,
 /// because a table of strings would cost 16 bytes a line on 64-bit boards.
@@ -49,24 +50,39 @@ Directory not empty
 Too many symbolic links
 ";
 
+/// The texts from number [`HIGH_FIRST`] on.
+const HIGH: &str = "\
+Operation not supported
+
+
+Address already in use
+
+
+
+
+
+Connection reset by peer
+
+
+Not connected
+
+
+Timed out
+Connection refused
+";
+
+const HIGH_FIRST: u16 = 95;
+
 impl Errno {
     /// The text, e.g. "No such file or directory"; `None` for a number that has none here.
-    pub fn text(self) -> Option<&'static str> {
-        let text = match self.0 {
-            0 => return None,
-            80 => "Damaged shared library",
-            95 => "Operation not supported",
-            98 => "Address already in use",
-            104 => "Connection reset by peer",
-            107 => "Not connected",
-            110 => "Timed out",
-            111 => "Connection refused",
-            number => {
-                let index = usize::from(number).saturating_sub(1);
-                crate::text::word(LOW, b'\n', index).unwrap_or_default()
-            }
+    pub fn text(self) -> Option<&'static [u8]> {
+        let (table, first) = match self.0 {
+            80 => return Some(b"Damaged shared library"),
+            HIGH_FIRST.. => (HIGH, HIGH_FIRST),
+            _ => (LOW, 1),
         };
-        (!text.is_empty()).then_some(text)
+        let index = self.0.checked_sub(first)?;
+        word(table, b'\n', index.into()).filter(|text| !text.is_empty())
     }
 }
 
@@ -76,7 +92,7 @@ mod tests {
     use crate::report::Line;
     use std::format;
     use std::io;
-    use std::string::ToString;
+    use std::string::{String, ToString};
 
     #[test]
     fn numbers_have_texts_and_unknown_ones_are_shown_as_numbers() {
@@ -103,7 +119,7 @@ mod tests {
         let texts = (1..200).filter_map(|number| Some((number, Errno(number).text()?)));
         let own = texts.filter(|&(number, text)| {
             let host = io::Error::from_raw_os_error(number.into()).to_string();
-            host != format!("{text} (os error {number})")
+            host != format!("{} (os error {number})", String::from_utf8_lossy(text))
         });
         let own = own.map(|(number, _)| number).collect::<std::vec::Vec<_>>();
         // These say more about programs than the host's wording does.

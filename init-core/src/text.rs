@@ -1,4 +1,4 @@
-//! This file holds tables of words in one string.
+//! This file holds tables of words in one string: references to each would take 16 bytes a word.
 //!
 //! It has no panic path even with overflow checks, which is why it is not `str::split`.
 
@@ -6,16 +6,17 @@
 #[inline(never)]
 pub fn index(table: &'static str, wanted: &[u8]) -> Option<usize> {
     let mut index = 0_usize;
-    while word(table, b' ', index)?.as_bytes() != wanted {
+    while word(table, b' ', index)? != wanted {
         index = index.saturating_add(1);
     }
     Some(index)
 }
 
 /// The word with this index in a table of words that are ended by `end`, the last one too.
-pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'static str> {
+pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'static [u8]> {
     let (mut start, mut at, mut skip) = (0_usize, 0_usize, index);
-    for byte in table.bytes() {
+    let table = table.as_bytes();
+    for &byte in table {
         if byte == end {
             if skip == 0 {
                 return table.get(start..at);
@@ -28,6 +29,23 @@ pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'stati
     None
 }
 
+/// The word for a variant of an enum without data: `texts!(it, Type { Variant => "word", .. })`.
+macro_rules! texts {
+    ($it:expr, $type:ident { $($variant:ident => $word:literal),+ $(,)? }) => {{
+        enum Place {
+            $($variant),+
+        }
+        let place = match $it {
+            $($type::$variant => Place::$variant),+
+        };
+        #[expect(clippy::as_conversions, reason = "a fieldless enum's own number")]
+        let index = place as usize;
+        $crate::text::word(concat!($($word, "\n"),+), b'\n', index).unwrap_or_default()
+    }};
+}
+
+pub(crate) use texts;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,7 +53,7 @@ mod tests {
     #[test]
     fn words_are_found_by_their_index() {
         let found = [0, 1, 2, 3].map(|index| word("a||bc|", b'|', index));
-        assert_eq!(found, [Some("a"), Some(""), Some("bc"), None]);
+        assert_eq!(found, [Some(&b"a"[..]), Some(b""), Some(b"bc"), None]);
         assert_eq!(word("", b'|', 0), None);
         let found = [&b"a"[..], b"bc", b"", b"b", b"a bc"].map(|word| index("a bc ", word));
         assert_eq!(found, [Some(0), Some(1), None, None, None]);

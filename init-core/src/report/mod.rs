@@ -20,6 +20,7 @@ use crate::cmdline::Warning;
 use crate::effect::{Failure, Fault, FinalAction, Next, Notice, Refusal};
 use crate::ident::UnitId;
 use crate::status::{UnitState, UnitStatus};
+use crate::text::texts;
 use crate::time::{Duration, Instant};
 use crate::unit::{LogLevel, Manifest};
 use crate::wire::Text;
@@ -282,13 +283,13 @@ fn level(notice: &Notice) -> LogLevel {
     }
 }
 
-fn action_word(action: FinalAction) -> &'static str {
-    match action {
-        FinalAction::PowerOff => "power-off",
-        FinalAction::Reboot => "reboot",
-        FinalAction::Halt => "halt",
-        FinalAction::Kexec => "kexec",
-    }
+fn action_word(action: FinalAction) -> &'static [u8] {
+    texts!(action, FinalAction {
+        PowerOff => "power-off",
+        Reboot => "reboot",
+        Halt => "halt",
+        Kexec => "kexec",
+    })
 }
 
 /// The n-th restart in a row, to come after a wait.

@@ -6,7 +6,7 @@
 use super::line::Line;
 use crate::effect::Failure;
 use crate::event::{Errno, ExitStatus, SpawnStep};
-use crate::text::word;
+use crate::text::{texts, word};
 use crate::time::Duration;
 use crate::unit::{Exec, Program, Stream, UnitDesc};
 use crate::wire::Text;
@@ -138,23 +138,23 @@ impl Operands<'static> {
 }
 
 /// What a step does, so that "WORD: cause" and "WORD PATH: cause" read well.
-fn step_word(step: SpawnStep) -> &'static str {
-    match step {
-        SpawnStep::Session => "new session",
-        SpawnStep::Signals => "signal mask",
-        SpawnStep::Limits => "resource limits",
-        SpawnStep::Nice => "niceness",
-        SpawnStep::OomScore => "out-of-memory score",
-        SpawnStep::Stdin => "stdin",
-        SpawnStep::Stdout => "stdout",
-        SpawnStep::Stderr => "stderr",
-        SpawnStep::ReadyDescriptor => "readiness descriptor",
-        SpawnStep::Groups => "supplementary groups",
-        SpawnStep::Group => "group",
-        SpawnStep::User => "user",
-        SpawnStep::Directory => "chdir",
-        SpawnStep::Exec => "exec",
-    }
+fn step_word(step: SpawnStep) -> &'static [u8] {
+    texts!(step, SpawnStep {
+        Session => "new session",
+        Signals => "signal mask",
+        Limits => "resource limits",
+        Nice => "niceness",
+        OomScore => "out-of-memory score",
+        Stdin => "stdin",
+        Stdout => "stdout",
+        Stderr => "stderr",
+        ReadyDescriptor => "readiness descriptor",
+        Groups => "supplementary groups",
+        Group => "group",
+        User => "user",
+        Directory => "chdir",
+        Exec => "exec",
+    })
 }
 
 /// The path that a step is about; empty when it is about none.

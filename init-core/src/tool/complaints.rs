@@ -8,7 +8,7 @@ use crate::effect::Refusal;
 use crate::event::Errno;
 use crate::protocol::{Buffer, Malformed, Problem, Response, Sender};
 use crate::report::Line;
-use crate::text::word;
+use crate::text::{texts, word};
 
 impl<C: Client> Tool<'_, '_, C> {
     pub(super) fn complain_of_usage(&mut self, usage: Usage<'_>) -> u8 {
@@ -18,7 +18,7 @@ impl<C: Client> Tool<'_, '_, C> {
             Usage::UnknownCommand(wrong) => {
                 let mut similar = Similar::new(wrong);
                 let names = (0..usize::MAX).map_while(|index| word(COMMANDS, b' ', index));
-                names.for_each(|name| similar.look_at(name.as_bytes()));
+                names.for_each(|name| similar.look_at(name));
                 line.text(wrong).text(": unknown command");
                 match similar.found() {
                     Some(name) => line.text("; did you mean ").text(name).text("?"),
@@ -155,12 +155,12 @@ impl Line<'_> {
     }
 }
 
-fn problem_word(problem: Problem) -> &'static str {
-    match problem {
-        Problem::NotOurs => "not a frame of sysMaster",
-        Problem::OtherVersion => "another version",
-        Problem::TooShort => "it ends too early",
-        Problem::TooLong => "something follows its end",
-        Problem::BadValue => "an unknown value",
-    }
+fn problem_word(problem: Problem) -> &'static [u8] {
+    texts!(problem, Problem {
+        NotOurs => "not a frame of sysMaster",
+        OtherVersion => "another version",
+        TooShort => "it ends too early",
+        TooLong => "something follows its end",
+        BadValue => "an unknown value",
+    })
 }

@@ -4,6 +4,7 @@ use super::conversation::{Client, Tool};
 use crate::protocol::{Detail, MachineRecord, UnitRecord};
 use crate::report::Line;
 use crate::status::{MachinePhase, UnitState};
+use crate::text::texts;
 use crate::time::Duration;
 use crate::unit::UnitKind;
 
@@ -91,11 +92,11 @@ impl<C: Client> Tool<'_, '_, C> {
 
     /// The machine as a whole.
     pub(super) fn show_machine(&mut self, machine: &MachineRecord<'_>) {
-        let phase = match machine.phase {
-            MachinePhase::Booting => "booting",
-            MachinePhase::Up => "up",
-            MachinePhase::ShuttingDown => "going down",
-        };
+        let phase = texts!(machine.phase, MachinePhase {
+            Booting => "booting",
+            Up => "up",
+            ShuttingDown => "going down",
+        });
         self.line.text(machine.product).text(" on ");
         self.line.text(machine.board).text(": ").text(phase);
         self.say();
@@ -126,23 +127,23 @@ fn end_at(line: &mut Line<'_>, column: usize, cell: &mut Line<'_>) {
     cell.clear();
 }
 
-fn kind_word(kind: UnitKind) -> &'static str {
-    match kind {
-        UnitKind::Target => "target",
-        UnitKind::Task => "task",
-        UnitKind::Service => "service",
-        UnitKind::Mount => "mount",
-    }
+fn kind_word(kind: UnitKind) -> &'static [u8] {
+    texts!(kind, UnitKind {
+        Target => "target",
+        Task => "task",
+        Service => "service",
+        Mount => "mount",
+    })
 }
 
-fn state_word(state: UnitState) -> &'static str {
-    match state {
-        UnitState::Inactive => "inactive",
-        UnitState::Waiting => "waiting",
-        UnitState::Starting => "starting",
-        UnitState::Active => "active",
-        UnitState::Restarting => "restarting",
-        UnitState::Stopping => "stopping",
-        UnitState::Failed => "failed",
-    }
+fn state_word(state: UnitState) -> &'static [u8] {
+    texts!(state, UnitState {
+        Inactive => "inactive",
+        Waiting => "waiting",
+        Starting => "starting",
+        Active => "active",
+        Restarting => "restarting",
+        Stopping => "stopping",
+        Failed => "failed",
+    })
 }
