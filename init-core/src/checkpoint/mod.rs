@@ -52,7 +52,7 @@ const RECORDS: usize = at::EFFECTS + EFFECT_PLACES * EFFECT_WORDS;
 
 /// Words that the region of a product with this many units has.
 pub const fn words_for(units: usize) -> usize {
-    RECORDS.saturating_add(Records::words_for(units.saturating_add(1)))
+    RECORDS.wrapping_add(Records::words_for(units.wrapping_add(1)))
 }
 
 /// Where it is kept, and which effects.
@@ -84,7 +84,7 @@ impl<'a> Checkpoint<'a> {
     const fn new(words: Words<'a>, units: usize) -> Self {
         Self {
             words,
-            records: Records::new(words, RECORDS, units.saturating_add(1)),
+            records: Records::new(words, RECORDS, units.wrapping_add(1)),
             emitted: 0,
             taken: 0,
         }
@@ -95,7 +95,7 @@ impl<'a> Checkpoint<'a> {
         const _: () = assert!(EFFECT_PLACES.is_power_of_two() && EFFECT_PLACES <= 256);
         let [low, ..] = number.to_le_bytes();
         let slot = usize::from(low) & (EFFECT_PLACES - 1);
-        at::EFFECTS.saturating_add(slot.saturating_mul(EFFECT_WORDS))
+        at::EFFECTS.wrapping_add(slot.wrapping_mul(EFFECT_WORDS))
     }
 
     /// Notes an effect; it is pending once it is committed.
@@ -287,7 +287,7 @@ impl<'a> Core<'a> {
 
 /// The machine's record is the first.
 fn record_of(unit: Option<UnitId>) -> usize {
-    unit.map_or(0, |id| id.index().saturating_add(1))
+    unit.map_or(0, |id| id.index().wrapping_add(1))
 }
 
 /// Tells one manifest from another: its units' names, in their order.

@@ -32,8 +32,8 @@ impl<'r> Records<'r> {
     /// Words for this many records.
     pub const fn words_for(count: usize) -> usize {
         count
-            .saturating_mul(PLACE_WORDS + ENTRY_WORDS)
-            .saturating_add(1)
+            .wrapping_mul(PLACE_WORDS + ENTRY_WORDS)
+            .wrapping_add(1)
     }
 
     /// This many records from this word on.
@@ -47,24 +47,24 @@ impl<'r> Records<'r> {
     }
 
     fn place(&self, record: usize) -> usize {
-        let skip = record.saturating_mul(PLACE_WORDS).saturating_add(1);
-        self.begin.saturating_add(skip)
+        let skip = record.wrapping_mul(PLACE_WORDS).wrapping_add(1);
+        self.begin.wrapping_add(skip)
     }
 
     fn entry(&self, number: u32) -> usize {
         let number = usize::try_from(number).unwrap_or(usize::MAX);
-        let skip = number.saturating_mul(ENTRY_WORDS);
-        self.place(self.count).saturating_add(skip)
+        let skip = number.wrapping_mul(ENTRY_WORDS);
+        self.place(self.count).wrapping_add(skip)
     }
 
     /// Changes a record, from the next commit on; each at most once in a commit.
     pub fn stage(&mut self, record: usize, bytes: &[u8; RECORD_BYTES]) {
         let entry = self.entry(self.staged);
-        self.staged = self.staged.saturating_add(1);
-        let place = entry.saturating_add(1);
+        self.staged = self.staged.wrapping_add(1);
+        let place = entry.wrapping_add(1);
         self.words
             .set(entry, u32::try_from(record).unwrap_or(u32::MAX));
-        self.words.write(place.saturating_add(1), bytes);
+        self.words.write(place.wrapping_add(1), bytes);
         self.words.set(place, self.checksum(place));
     }
 
@@ -80,10 +80,10 @@ impl<'r> Records<'r> {
         for number in 0..self.words.get(self.begin) {
             let entry = self.entry(number);
             let record = usize::try_from(self.words.get(entry)).unwrap_or(usize::MAX);
-            let (from, to) = (entry.saturating_add(1), self.place(record));
+            let (from, to) = (entry.wrapping_add(1), self.place(record));
             for index in 0..PLACE_WORDS {
-                let word = self.words.get(from.saturating_add(index));
-                self.words.set(to.saturating_add(index), word);
+                let word = self.words.get(from.wrapping_add(index));
+                self.words.set(to.wrapping_add(index), word);
             }
         }
         self.words.set(self.begin, 0);
@@ -92,7 +92,7 @@ impl<'r> Records<'r> {
     /// Reads a record; `false`: it is damaged.
     pub fn read(&self, record: usize, bytes: &mut [u8; RECORD_BYTES]) -> bool {
         let place = self.place(record);
-        self.words.read(place.saturating_add(1), bytes);
+        self.words.read(place.wrapping_add(1), bytes);
         self.words.get(place) == self.checksum(place)
     }
 
@@ -102,7 +102,7 @@ impl<'r> Records<'r> {
         /// An odd number without structure: the golden ratio's fraction.
         const MIX: u32 = 0x9e37_79b1;
         (1..PLACE_WORDS).fold(MIX, |sum, index| {
-            let word = self.words.get(place.saturating_add(index));
+            let word = self.words.get(place.wrapping_add(index));
             let mixed = (sum ^ word).wrapping_mul(MIX);
             mixed ^ (mixed >> 15)
         })

@@ -71,14 +71,14 @@ impl<'r> Words<'r> {
     /// Writes bytes, four to a word; no word for less than four.
     pub fn write(self, begin: usize, bytes: &[u8]) {
         for (index, word) in bytes.as_chunks().0.iter().enumerate() {
-            self.set(begin.saturating_add(index), u32::from_le_bytes(*word));
+            self.set(begin.wrapping_add(index), u32::from_le_bytes(*word));
         }
     }
 
     /// Reads what was written so.
     pub fn read(self, begin: usize, bytes: &mut [u8]) {
         for (index, word) in bytes.as_chunks_mut().0.iter_mut().enumerate() {
-            *word = self.get(begin.saturating_add(index)).to_le_bytes();
+            *word = self.get(begin.wrapping_add(index)).to_le_bytes();
         }
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Units<'a> {
 }
 
 impl Units<'_> {
+    // In a hundred places; so are the other look-ups that are kept apart.
+    #[inline(never)]
     pub(crate) fn get(&self, id: UnitId) -> &Unit {
         self.slots.get(id.index()).unwrap_or(&self.spare)
     }
@@ -294,6 +296,7 @@ impl<'a> Core<'a> {
         self.transition(child.unit, event, now);
     }
 
+    #[inline(never)]
     pub(crate) fn desc(&self, id: UnitId) -> &'static UnitDesc {
         self.manifest.unit(id).unwrap_or(&UnitDesc::NOTHING)
     }

@@ -185,6 +185,7 @@ impl Unit {
     }
 
     /// Whether, without a job, nothing will be started or stopped for it.
+    #[inline(never)]
     pub fn is_at_rest(&self) -> bool {
         matches!(
             self.state,
