@@ -6,11 +6,12 @@
 mod program;
 
 use crate::model::{Product, Ready, RelationKind, Restart, Unit, UnitKind};
+use init_core::unit::EdgeKind;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Kinds of edges in the order of `init_core::unit::EdgeKind`.
-const EDGE_KINDS: usize = 10;
+const EDGE_KINDS: usize = EdgeKind::COUNT;
 
 /// The edges of all units, grouped by unit, then by kind.
 #[derive(Debug, Default)]
@@ -22,22 +23,24 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// The edges of these units, each with its reverse.
+    /// The edges of these units, with their reverses.
     #[must_use]
     pub fn new(units: &[Unit]) -> Self {
         let mut lists: Vec<[Vec<usize>; EDGE_KINDS]> = Vec::new();
         lists.resize_with(units.len(), Default::default);
         for (from, unit) in units.iter().enumerate() {
             for relation in &unit.relations {
-                let kind = match relation.kind {
-                    RelationKind::Requires => 0,
-                    RelationKind::Wants => 1,
-                    RelationKind::BindsTo => 2,
-                    RelationKind::Conflicts => 3,
-                    RelationKind::After => 4,
+                let (kind, reverse) = match relation.kind {
+                    RelationKind::Requires => (EdgeKind::Requires, Some(EdgeKind::RequiredBy)),
+                    RelationKind::Wants => (EdgeKind::Wants, None),
+                    RelationKind::BindsTo => (EdgeKind::BindsTo, Some(EdgeKind::BoundBy)),
+                    RelationKind::Conflicts => (EdgeKind::Conflicts, Some(EdgeKind::Conflicts)),
+                    RelationKind::After => (EdgeKind::After, Some(EdgeKind::Before)),
                 };
-                lists[from][kind].push(relation.to);
-                lists[relation.to][kind + 5].push(from);
+                lists[from][kind as usize].push(relation.to);
+                if let Some(reverse) = reverse {
+                    lists[relation.to][reverse as usize].push(from);
+                }
             }
         }
         let mut edges = Self::default();

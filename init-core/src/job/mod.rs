@@ -20,7 +20,7 @@ use crate::ident::UnitId;
 use crate::supervisor::unit::State;
 use crate::supervisor::{Core, Goal, UnitEvent};
 use crate::time::Instant;
-use crate::unit::EdgeKind;
+use crate::unit::{EdgeKind, EdgeKinds};
 
 /// What a unit was asked to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,29 +254,18 @@ impl Core<'_> {
     fn check_start(&self, id: UnitId) -> StartCheck {
         let mut wait = false;
         let mut delayed_by = None;
-        for kind in [EdgeKind::Requires, EdgeKind::BindsTo] {
-            for needed in self.manifest.edges(id, kind) {
-                let other = self.units.get(*needed);
-                let coming = other.job != Job::None || !other.is_at_rest();
-                match other.state {
-                    State::Up if !other.job.is_stopping() => {}
-                    State::Up
-                    | State::Inactive
-                    | State::Starting
-                    | State::Stopping { .. }
-                    | State::Backoff
-                    | State::Failed(_)
-                    | State::GivenUp(_) => {
-                        if !coming {
-                            return StartCheck::Fail(Failure::Dependency(*needed));
-                        }
-                        if other.attempted {
-                            delayed_by = Some(*needed);
-                        }
-                        wait = true;
-                    }
-                }
+        for needed in self.manifest.edges(id, EdgeKinds::NEEDS) {
+            let other = self.units.get(*needed);
+            if other.state == State::Up && !other.job.is_stopping() {
+                continue;
             }
+            if other.is_idle() {
+                return StartCheck::Fail(Failure::Dependency(*needed));
+            }
+            if other.attempted {
+                delayed_by = Some(*needed);
+            }
+            wait = true;
         }
         let any = |kind, blocks: fn(&crate::supervisor::unit::Unit) -> bool| {
             self.manifest
@@ -288,9 +277,9 @@ impl Core<'_> {
             other.job != Job::None && !other.attempted
         });
         wait |= any(EdgeKind::Before, |other| other.job.is_stopping());
-        for kind in [EdgeKind::Conflicts, EdgeKind::ConflictedBy] {
-            wait |= any(kind, |other| other.job.is_stopping() || !other.is_at_rest());
-        }
+        wait |= any(EdgeKind::Conflicts, |other| {
+            other.job.is_stopping() || !other.is_at_rest()
+        });
         match (delayed_by, wait) {
             (Some(needed), _) => StartCheck::Delayed(needed),
             (None, true) => StartCheck::Wait,
@@ -312,16 +301,8 @@ impl Core<'_> {
 
     /// Lets the jobs that may wait for this unit look again.
     pub(crate) fn wake_neighbours(&mut self, id: UnitId) {
-        let kinds = [
-            EdgeKind::Before,
-            EdgeKind::After,
-            EdgeKind::Conflicts,
-            EdgeKind::ConflictedBy,
-        ];
-        for kind in kinds {
-            for other in self.manifest.edges(id, kind) {
-                self.enqueue(*other);
-            }
+        for other in self.manifest.edges(id, EdgeKinds::NEIGHBOURS) {
+            self.enqueue(*other);
         }
     }
 

@@ -13,7 +13,7 @@
 use crate::effect::Refusal;
 use crate::ident::UnitId;
 use crate::supervisor::Core;
-use crate::unit::EdgeKind;
+use crate::unit::{EdgeKind, EdgeKinds};
 
 /// What the plan in the making has decided for a unit. A mark is never changed in one plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +65,6 @@ enum Obstacle {
     Ban(UnitId),
     Refuse(Refusal),
 }
-
-/// What a starting unit cannot do without.
-const NEEDS: [EdgeKind; 2] = [EdgeKind::Requires, EdgeKind::BindsTo];
-/// What cannot do without a unit.
-const DEPENDENTS: [EdgeKind; 2] = [EdgeKind::RequiredBy, EdgeKind::BoundBy];
-const CONFLICTS: [EdgeKind; 2] = [EdgeKind::Conflicts, EdgeKind::ConflictedBy];
 
 impl<'a> Plan<'a> {
     pub(crate) fn new(scratch: &'a mut [Scratch]) -> Self {
@@ -224,11 +218,9 @@ impl Core<'_> {
         self.plan.set(root, Mark::Stop, root);
         let mut at = 0;
         while let Some((id, _)) = self.plan.entry(at) {
-            for kind in DEPENDENTS {
-                for other in self.manifest.edges(id, kind) {
-                    if self.plan.mark(*other) == Mark::None {
-                        self.plan.set(*other, Mark::Stop, root);
-                    }
+            for other in self.manifest.edges(id, EdgeKinds::DEPENDENTS) {
+                if self.plan.mark(*other) == Mark::None {
+                    self.plan.set(*other, Mark::Stop, root);
                 }
             }
             at = at.saturating_add(1);
@@ -258,10 +250,8 @@ impl Core<'_> {
     }
 
     fn follow_needs(&mut self, id: UnitId, mark: Mark) -> Result<(), Obstacle> {
-        for kind in NEEDS {
-            for needed in self.manifest.edges(id, kind) {
-                self.plan.need(*needed, mark, id)?;
-            }
+        for needed in self.manifest.edges(id, EdgeKinds::NEEDS) {
+            self.plan.need(*needed, mark, id)?;
         }
         Ok(())
     }
@@ -270,10 +260,8 @@ impl Core<'_> {
         for wanted in self.manifest.edges(id, EdgeKind::Wants) {
             self.plan.want(*wanted, id);
         }
-        for kind in CONFLICTS {
-            for other in self.manifest.edges(id, kind) {
-                self.plan.stop(*other, id)?;
-            }
+        for other in self.manifest.edges(id, EdgeKind::Conflicts) {
+            self.plan.stop(*other, id)?;
         }
         Ok(())
     }
@@ -281,11 +269,9 @@ impl Core<'_> {
     /// What requires a unit that must stop must stop too, if it runs or is about to.
     fn follow_stop(&mut self, id: UnitId) -> Result<(), Obstacle> {
         let origin = self.plan.origin(id);
-        for kind in DEPENDENTS {
-            for other in self.manifest.edges(id, kind) {
-                if self.units.get(*other).is_wanted() || self.plan.is_to_start(*other) {
-                    self.plan.stop(*other, origin)?;
-                }
+        for other in self.manifest.edges(id, EdgeKinds::DEPENDENTS) {
+            if self.units.get(*other).is_wanted() || self.plan.is_to_start(*other) {
+                self.plan.stop(*other, origin)?;
             }
         }
         Ok(())

@@ -22,31 +22,47 @@ pub enum UnitKind {
     Mount,
 }
 
-/// How one unit relates to another. Each kind has its reverse, so both ends find the edge.
+/// How one unit relates to another. An edge that the other end must know of has its reverse there.
+/// Their order is that of the table: what is followed as one lies side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum EdgeKind {
+    /// Starting this starts that; its failure does not matter. Has no reverse.
+    Wants = 0,
     /// Starting this starts that; if that fails to start, this does; stopping that stops this.
-    Requires = 0,
-    /// Starting this starts that; its failure does not matter.
-    Wants = 1,
+    Requires = 1,
     /// As `Requires`, and when that becomes inactive for any reason this is stopped.
     BindsTo = 2,
-    /// The two are never active together: starting one stops the other.
-    Conflicts = 3,
+    /// Reverse of [`Self::Requires`].
+    RequiredBy = 3,
+    /// Reverse of [`Self::BindsTo`].
+    BoundBy = 4,
+    /// Reverse of [`Self::After`].
+    Before = 5,
     /// Where both have a job, this one's start waits until that one's job is done; stops run in
     /// the reverse order. (`requires` and `binds-to` imply it: the compiler adds the edge.)
-    After = 4,
-    /// Reverse of [`Self::Requires`].
-    RequiredBy = 5,
-    /// Reverse of [`Self::Wants`].
-    WantedBy = 6,
-    /// Reverse of [`Self::BindsTo`].
-    BoundBy = 7,
-    /// Reverse of [`Self::Conflicts`].
-    ConflictedBy = 8,
-    /// Reverse of [`Self::After`].
-    Before = 9,
+    After = 6,
+    /// The two are never active together: starting one stops the other. Is its own reverse.
+    Conflicts = 7,
+}
+
+/// Kinds of edges that are followed as one: those from the first to the last.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeKinds(EdgeKind, EdgeKind);
+
+impl EdgeKinds {
+    /// What a starting unit cannot do without.
+    pub const NEEDS: Self = Self(EdgeKind::Requires, EdgeKind::BindsTo);
+    /// What cannot do without a unit.
+    pub const DEPENDENTS: Self = Self(EdgeKind::RequiredBy, EdgeKind::BoundBy);
+    /// Whose jobs may wait for this unit's.
+    pub const NEIGHBOURS: Self = Self(EdgeKind::Before, EdgeKind::Conflicts);
+}
+
+impl From<EdgeKind> for EdgeKinds {
+    fn from(kind: EdgeKind) -> Self {
+        Self(kind, kind)
+    }
 }
 
 impl UnitDesc {
@@ -70,7 +86,12 @@ impl UnitDesc {
 
 impl EdgeKind {
     /// How many kinds there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 8;
+
+    #[expect(clippy::as_conversions, reason = "a fieldless enum's own number")]
+    const fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// One unit, as compiled. What many units have in common is referred to: it lies in the image once.
@@ -178,20 +199,15 @@ impl Manifest {
         self.units.get(id.index())
     }
 
-    /// The units at the other end of a unit's edges of one kind.
-    pub fn edges(&self, id: UnitId, kind: EdgeKind) -> &'static [UnitId] {
-        let Some(unit) = self.unit(id) else {
-            return &[];
-        };
-        let kind = edge_index(kind);
-        let (Some(&from), Some(&to)) =
-            (unit.edges.get(kind), unit.edges.get(kind.saturating_add(1)))
-        else {
-            return &[];
-        };
-        self.edges
-            .get(usize::from(from)..usize::from(to))
-            .unwrap_or(&[])
+    /// The units at the other end of a unit's edges of one kind, or of several.
+    pub fn edges(&self, id: UnitId, kinds: impl Into<EdgeKinds>) -> &'static [UnitId] {
+        let EdgeKinds(first, last) = kinds.into();
+        let edges = self.unit(id).and_then(|unit| {
+            let from = unit.edges.get(first.index())?;
+            let to = unit.edges.get(last.index().saturating_add(1))?;
+            self.edges.get(usize::from(*from)..usize::from(*to))
+        });
+        edges.unwrap_or_default()
     }
 
     /// The unit of that name. Any bytes may be asked for.
@@ -202,20 +218,5 @@ impl Manifest {
             .binary_search_by(|id| name_of(id).as_bytes().cmp(name))
             .ok()?;
         self.by_name.get(at).copied()
-    }
-}
-
-fn edge_index(kind: EdgeKind) -> usize {
-    match kind {
-        EdgeKind::Requires => 0,
-        EdgeKind::Wants => 1,
-        EdgeKind::BindsTo => 2,
-        EdgeKind::Conflicts => 3,
-        EdgeKind::After => 4,
-        EdgeKind::RequiredBy => 5,
-        EdgeKind::WantedBy => 6,
-        EdgeKind::BoundBy => 7,
-        EdgeKind::ConflictedBy => 8,
-        EdgeKind::Before => 9,
     }
 }

@@ -10,7 +10,9 @@ pub use exec::{
     Arguments, Context, Credentials, Exec, Limit, LimitValue, Probe, Program, Resource, Setup,
     SetupOp, Stream,
 };
-pub use manifest::{EdgeKind, LogLevel, Manifest, Rules, ShutdownDesc, UnitDesc, UnitKind};
+pub use manifest::{
+    EdgeKind, EdgeKinds, LogLevel, Manifest, Rules, ShutdownDesc, UnitDesc, UnitKind,
+};
 pub use policy::{
     Backoff, KillScope, LimitAction, Readiness, Restart, RestartPolicy, Signal, StartLimit,
     StopPolicy, Success,

@@ -152,9 +152,10 @@ impl Graph {
         let id = |index: usize| UnitId(u16::try_from(index).unwrap());
         let mut ends = vec![BTreeSet::new(); self.units.len() * EdgeKind::COUNT];
         for (order, &(a, kind, b)) in self.edges.iter().enumerate() {
-            let (kind, reverse) = (kind as usize, kind as usize + 5);
-            ends[a * EdgeKind::COUNT + kind].insert((order, id(b)));
-            ends[b * EdgeKind::COUNT + reverse].insert((order, id(a)));
+            ends[a * EdgeKind::COUNT + kind as usize].insert((order, id(b)));
+            if let Some(reverse) = reverse_of(kind) {
+                ends[b * EdgeKind::COUNT + reverse as usize].insert((order, id(a)));
+            }
         }
         let mut edges: Vec<UnitId> = Vec::new();
         for (from, desc) in self.units.iter_mut().enumerate() {
@@ -189,6 +190,17 @@ impl Graph {
             console: c"/dev/console",
             log_level: LogLevel::Debug,
         }))
+    }
+}
+
+fn reverse_of(kind: EdgeKind) -> Option<EdgeKind> {
+    match kind {
+        EdgeKind::Wants => None,
+        EdgeKind::Requires => Some(EdgeKind::RequiredBy),
+        EdgeKind::BindsTo => Some(EdgeKind::BoundBy),
+        EdgeKind::After => Some(EdgeKind::Before),
+        EdgeKind::Conflicts => Some(EdgeKind::Conflicts),
+        EdgeKind::RequiredBy | EdgeKind::BoundBy | EdgeKind::Before => unreachable!("{kind:?}"),
     }
 }
 
