@@ -26,13 +26,18 @@ impl Core<'_> {
                 unit.window_count
             );
         }
-        let mut due: Vec<(Instant, UnitId)> = self.deadlines.iter().collect();
+        let mut due: Vec<(Instant, UnitId)> = self.units.dues().collect();
         due.sort();
         for (_, unit) in due {
             let _ = write!(text, "{} ", unit.0);
         }
         let system = &self.system;
-        let _ = write!(text, "{:?} {:?}", system.phase, system.deadline().is_some());
+        let _ = write!(
+            text,
+            "{:?} {:?}",
+            system.phase,
+            system.deadline() != Instant::MAX
+        );
         self.digest_waiters(&mut text);
         text
     }

@@ -47,7 +47,6 @@ pub mod supervisor;
 pub mod system;
 pub mod text;
 pub mod time;
-pub mod timer;
 pub mod tool;
 pub mod unit;
 mod view;

@@ -3,7 +3,6 @@
 use crate::job::{Plan, Scratch};
 use crate::supervisor::Core;
 use crate::supervisor::unit::Unit;
-use crate::timer::{Deadlines, Slot};
 use crate::unit::Manifest;
 
 /// Memory for as many units as the manifest has. A board keeps one in a static.
@@ -11,11 +10,10 @@ use crate::unit::Manifest;
 pub struct Storage<const UNITS: usize> {
     units: [Unit; UNITS],
     scratch: [Scratch; UNITS],
-    slots: [Slot; UNITS],
 }
 
 /// Bytes of state that the core keeps for each unit.
-pub const UNIT_BYTES: usize = size_of::<Unit>() + size_of::<Scratch>() + size_of::<Slot>();
+pub const UNIT_BYTES: usize = size_of::<Unit>() + size_of::<Scratch>();
 
 /// DESIGN: each further service costs at most 512 bytes of state in all; the HAL needs its share.
 const _: () = assert!(UNIT_BYTES <= 256);
@@ -26,7 +24,6 @@ impl<const UNITS: usize> Storage<UNITS> {
         Self {
             units: [Unit::BLANK; UNITS],
             scratch: [Scratch::EMPTY; UNITS],
-            slots: [Slot::BLANK; UNITS],
         }
     }
 
@@ -38,7 +35,6 @@ impl<const UNITS: usize> Storage<UNITS> {
             manifest,
             front(&mut self.units, count),
             Plan::new(front(&mut self.scratch, count)),
-            Deadlines::new(front(&mut self.slots, count)),
         )
     }
 }

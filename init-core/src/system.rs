@@ -79,11 +79,12 @@ impl System {
         )
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    /// When to look at the phase again; [`Instant::MAX`]: it has no limit.
+    pub(crate) fn deadline(&self) -> Instant {
         match self.phase {
-            Phase::Off | Phase::Booting | Phase::Up | Phase::Final => None,
-            Phase::Stopping => Some(self.total),
-            Phase::Leftovers => Some(self.total.min(self.patience)),
+            Phase::Off | Phase::Booting | Phase::Up | Phase::Final => Instant::MAX,
+            Phase::Stopping => self.total,
+            Phase::Leftovers => self.total.min(self.patience),
         }
     }
 }

@@ -217,7 +217,7 @@ impl<'a> Core<'a> {
     /// Passes what is kept of a unit, or of the machine.
     fn pass(&mut self, unit: Option<UnitId>, wire: &mut Wire<'_, '_>) {
         if let Some(id) = unit {
-            return self.pass_unit(id, wire);
+            return pack::unit(self.units.link(id), wire);
         }
         self.system.pass(wire);
         for waiter in &mut self.waiters {
@@ -227,15 +227,6 @@ impl<'a> Core<'a> {
         self.event_count.pass(wire);
         self.checkpoint.emitted.pass(wire);
         self.checkpoint.taken.pass(wire);
-    }
-
-    fn pass_unit(&mut self, id: UnitId, wire: &mut Wire<'_, '_>) {
-        pack::unit(self.units.link(id), wire);
-        let mut due = self.deadlines.of(id);
-        due.pass(wire);
-        if due != self.deadlines.of(id) {
-            self.deadlines.set(id, due);
-        }
     }
 
     /// Reads what is committed. `false`: there is no machine's record, or it was never booted.
@@ -248,7 +239,6 @@ impl<'a> Core<'a> {
         for id in self.units.ids() {
             if !self.read(Some(id)) {
                 *self.units.link(id) = Unit::NEW;
-                self.deadlines.clear(id);
                 self.fault(Fault::DamagedUnit(id));
             }
             self.take_up(id);

@@ -143,6 +143,7 @@ pub fn unit(unit: &mut Unit, wire: &mut Wire<'_, '_>) {
         alive,
         pid,
         since,
+        due,
         started,
         took,
         failure,
@@ -160,6 +161,7 @@ pub fn unit(unit: &mut Unit, wire: &mut Wire<'_, '_>) {
     alive.pass(wire);
     pid.pass(wire);
     since.pass(wire);
+    due.pass(wire);
     started.pass(wire);
     took.pass(wire);
     failure.pass(wire);
@@ -210,6 +212,7 @@ mod tests {
             alive: Alive::of_bits(7).unwrap(),
             pid: u32::MAX,
             since: LATE,
+            due: LATE,
             started: LATE,
             took: Some(LONG),
             failure: Some(Failure::Exited(STATUS)),
@@ -241,11 +244,8 @@ mod tests {
 
     #[test]
     fn the_largest_unit_and_the_largest_machine_fit_a_record() {
-        let (mut largest, mut due) = (largest_unit(), LATE);
-        let bytes = written(|wire| {
-            unit(&mut largest, wire);
-            due.pass(wire);
-        });
+        let mut largest = largest_unit();
+        let bytes = written(|wire| unit(&mut largest, wire));
         assert!(bytes.len() <= RECORD_BYTES, "{}", bytes.len());
         let mut system = System {
             phase: Phase::Final,

@@ -135,8 +135,8 @@ impl Core<'_> {
 
     fn enter(&mut self, id: UnitId, rung: Rung, then: Then, now: Instant) {
         self.set_state(id, State::Stopping { rung, then }, now);
-        self.deadlines
-            .set(id, now.after(self.desc(id).rules.stopping.timeout));
+        self.units
+            .set_due(id, now.after(self.desc(id).rules.stopping.timeout));
     }
 
     /// Nothing of the unit is alive: rest, or what the restart policy says.

@@ -9,6 +9,7 @@ mod ladder;
 mod restart;
 mod transition;
 pub mod unit;
+mod units;
 
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::words::KEEPS;
@@ -20,11 +21,11 @@ use crate::limits::CLIENT_COUNT_MAX;
 use crate::ring::Ring;
 use crate::system::{Phase, System};
 use crate::time::Instant;
-use crate::timer::Deadlines;
 use crate::unit::{Manifest, UnitDesc};
 pub(crate) use clients::{Goal, Waiter};
 pub(crate) use transition::UnitEvent;
 use unit::{State, Unit};
+use units::{NOBODY, Units};
 
 /// Effects that one event or one look at a job can leave: notices, three processes, and a reply to
 /// each client, twice over.
@@ -38,7 +39,6 @@ pub struct Core<'a> {
     pub(crate) manifest: &'static Manifest,
     pub(crate) units: Units<'a>,
     pub(crate) plan: Plan<'a>,
-    pub(crate) deadlines: Deadlines<'a>,
     pub(crate) system: System,
     queue: Queue,
     pub(crate) effects: Ring<Effect, EFFECT_COUNT_MAX>,
@@ -56,64 +56,6 @@ pub struct Core<'a> {
     pub(crate) event_count: u32,
 }
 
-/// The table of units. A look-up is total: ids are checked at the door ([`Core::step`]), and one
-/// that leads nowhere all the same finds a spare unit that nothing else reads.
-#[derive(Debug)]
-pub(crate) struct Units<'a> {
-    slots: &'a mut [Unit],
-    spare: Unit,
-    /// The list of units that were touched since the last commit.
-    touched: UnitId,
-}
-
-impl Units<'_> {
-    // In a hundred places; so are the other look-ups that are kept apart.
-    #[inline(never)]
-    pub(crate) fn get(&self, id: UnitId) -> &Unit {
-        self.slots.get(id.index()).unwrap_or(&self.spare)
-    }
-    /// The unit, to change what is kept of it.
-    pub(crate) fn get_mut(&mut self, id: UnitId) -> &mut Unit {
-        let unit = self.slots.get_mut(id.index()).unwrap_or(&mut self.spare);
-        if KEEPS && !unit.touched {
-            unit.touched = true;
-            unit.next_touched = self.touched.0;
-            self.touched = id;
-        }
-        unit
-    }
-    /// The unit, to change what is not kept of it or comes from where it is kept.
-    pub(crate) fn link(&mut self, id: UnitId) -> &mut Unit {
-        self.slots.get_mut(id.index()).unwrap_or(&mut self.spare)
-    }
-    /// Takes a unit from the list of those that were touched.
-    pub(crate) fn next_touched(&mut self) -> Option<UnitId> {
-        let id = self.touched;
-        if id == NOBODY {
-            return None;
-        }
-        let unit = self.link(id);
-        unit.touched = false;
-        let next = UnitId(unit.next_touched);
-        self.touched = next;
-        Some(id)
-    }
-    pub(crate) fn forget_touched(&mut self) {
-        while self.next_touched().is_some() {}
-    }
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
-    }
-    /// All units there are.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = UnitId> + use<> {
-        let count = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
-        (0..count).map(UnitId)
-    }
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Unit> {
-        self.slots.iter()
-    }
-}
-
 /// Units whose job is to be looked at: a list threaded through the units.
 #[derive(Debug)]
 struct Queue {
@@ -121,26 +63,12 @@ struct Queue {
     tail: UnitId,
 }
 
-/// The end of the run queue.
-const NOBODY: UnitId = UnitId(u16::MAX);
-
 impl<'a> Core<'a> {
-    pub(crate) fn new(
-        manifest: &'static Manifest,
-        units: &'a mut [Unit],
-        plan: Plan<'a>,
-        deadlines: Deadlines<'a>,
-    ) -> Self {
-        units.fill(Unit::NEW);
+    pub(crate) fn new(manifest: &'static Manifest, units: &'a mut [Unit], plan: Plan<'a>) -> Self {
         Self {
             manifest,
-            units: Units {
-                slots: units,
-                spare: Unit::NEW,
-                touched: NOBODY,
-            },
+            units: Units::new(units),
             plan,
-            deadlines,
             system: System::new(),
             queue: Queue {
                 head: NOBODY,
@@ -167,7 +95,6 @@ impl<'a> Core<'a> {
             units,
             // Emptied whenever a request is planned.
             plan: _,
-            deadlines,
             system,
             queue,
             effects,
@@ -179,10 +106,7 @@ impl<'a> Core<'a> {
             orphan_count,
             event_count,
         } = self;
-        units.slots.fill(Unit::NEW);
-        units.spare = Unit::NEW;
-        units.touched = NOBODY;
-        deadlines.forget_all();
+        units.forget_all();
         *system = System::new();
         queue.head = NOBODY;
         queue.tail = NOBODY;
@@ -246,8 +170,7 @@ impl<'a> Core<'a> {
             }
             if let Some(id) = self.dequeue() {
                 self.look_at_job(id, now);
-            } else if let Some(id) = self.deadlines.take_due(now) {
-                let _touched = self.units.get_mut(id);
+            } else if let Some(id) = self.units.take_due(now) {
                 self.transition(id, UnitEvent::Deadline, now);
             } else if !self.system_turn(now) {
                 return None;
@@ -270,10 +193,8 @@ impl<'a> Core<'a> {
         if self.system.phase == Phase::Final {
             return None;
         }
-        match (self.deadlines.earliest(), self.system.deadline()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let due = self.units.earliest_due().min(self.system.deadline());
+        (due != Instant::MAX).then_some(due)
     }
 
     /// A report about a process: only the present incarnation's counts.
@@ -323,10 +244,10 @@ impl<'a> Core<'a> {
     /// The only writer of a unit's state: keeps the counts, drops the old state's deadline and
     /// wakes those that may wait for the change.
     pub(crate) fn set_state(&mut self, id: UnitId, state: State, now: Instant) {
-        self.deadlines.clear(id);
         self.count(id, now, |unit, now| {
             unit.state = state;
             unit.since = now;
+            unit.due = Instant::MAX;
         });
         self.enqueue(id);
         self.wake_neighbours(id);

@@ -86,7 +86,7 @@ impl Core<'_> {
         self.units.get_mut(id).failure = failure;
         if let Some((wait, _)) = restart {
             self.set_state(id, State::Backoff, now);
-            self.deadlines.set(id, now.after(wait));
+            self.units.set_due(id, now.after(wait));
             return;
         }
         let limited = self.is_limited(id, failure.is_none(), now);

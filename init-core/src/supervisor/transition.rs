@@ -193,7 +193,7 @@ impl Core<'_> {
         self.tell(Notice::Starting(id));
         self.set_state(id, State::Starting, now);
         if desc.rules.start_timeout != Duration::MAX {
-            self.deadlines.set(id, now.after(desc.rules.start_timeout));
+            self.units.set_due(id, now.after(desc.rules.start_timeout));
         }
         self.spawn(id, Role::Main);
     }

@@ -120,6 +120,8 @@ pub struct Unit {
     pub pid: u32,
     /// When the present state began.
     pub since: Instant,
+    /// When the present state ends unless something happens before; [`Instant::MAX`]: never.
+    pub due: Instant,
     /// When the present or last start began.
     pub started: Instant,
     /// From the start to ready, of the last start that got there.
@@ -154,6 +156,7 @@ impl Unit {
         alive: Alive(0),
         pid: 0,
         since: Instant::ZERO,
+        due: Instant::MAX,
         started: Instant::ZERO,
         took: None,
         failure: None,
@@ -174,6 +177,7 @@ impl Unit {
             then: Then::Rest,
         },
         next_queued: 0,
+        due: Instant::ZERO,
         failure: Some(Failure::Exited(ExitStatus::Code(0))),
         last_exit: Some(ExitStatus::Code(0)),
         ..Self::NEW
