@@ -9,6 +9,7 @@ use crate::event::{BootOptions, MachineRequest};
 use crate::ident::UnitId;
 use crate::job::Job;
 use crate::supervisor::Core;
+use crate::supervisor::unit::Unit;
 use crate::time::{Duration, Instant};
 use crate::unit::{LogLevel, Signal};
 
@@ -164,9 +165,11 @@ impl Core<'_> {
         let overdue = now >= self.system.total;
         match self.system.phase {
             Phase::Off | Phase::Up | Phase::Final => false,
-            Phase::Booting => self.moving_count == 0 && self.report_boot(now),
+            Phase::Booting => !self.units.iter().any(Unit::is_moving) && self.report_boot(now),
             Phase::Stopping if overdue => self.enter_leftovers(true, now),
-            Phase::Stopping => self.busy_count == 0 && self.enter_leftovers(false, now),
+            Phase::Stopping => {
+                self.units.iter().all(Unit::is_idle) && self.enter_leftovers(false, now)
+            }
             Phase::Leftovers if overdue || now >= self.system.patience => {
                 self.end_patience(overdue, now)
             }

@@ -241,7 +241,7 @@ impl<'a> Core<'a> {
                 *self.units.link(id) = Unit::NEW;
                 self.fault(Fault::DamagedUnit(id));
             }
-            self.take_up(id);
+            self.enqueue(id);
         }
         true
     }

@@ -163,7 +163,7 @@ impl Core<'_> {
         }
         let was_stopping = self.units.get(id).job.is_stopping();
         self.units.get_mut(id).attempted = false;
-        self.set_job(id, new, now);
+        self.set_job(id, new);
         if was_stopping && !new.is_stopping() {
             // Whoever waited for the stop of a unit at rest waits no longer.
             self.wake_neighbours(id);
@@ -175,25 +175,25 @@ impl Core<'_> {
         let unit = self.units.get(id);
         match (unit.job, unit.state) {
             (Job::None, _) => {}
-            (Job::Start, State::Up) => self.start_reached(id, now),
+            (Job::Start, State::Up) => self.start_reached(id),
             (Job::Start, State::Inactive | State::Failed(_)) => self.look_at_start(id, now),
             (Job::Start, State::Starting | State::Stopping { .. } | State::Backoff) => {}
             // Never a second instance; what is left of the first decides what follows it.
             (Job::Start | Job::Restart, State::GivenUp(_)) => {
                 self.start_settled(id, Some(Failure::Unkillable));
-                self.finish(id, now);
+                self.finish(id);
             }
             (Job::Stop, State::GivenUp(_)) => {
                 self.transition(id, UnitEvent::Stop, now);
                 self.stop_settled(id);
-                self.finish(id, now);
+                self.finish(id);
             }
             (Job::Stop, State::Inactive | State::Failed(_)) => {
                 self.stop_settled(id);
-                self.finish(id, now);
+                self.finish(id);
             }
             (Job::Restart, State::Inactive | State::Failed(_)) => {
-                self.set_job(id, Job::Start, now);
+                self.set_job(id, Job::Start);
                 self.wake_neighbours(id);
             }
             (
@@ -208,10 +208,10 @@ impl Core<'_> {
     }
 
     /// The unit is up. Settled at once: the unit may end before its job would be looked at.
-    pub(crate) fn start_reached(&mut self, id: UnitId, now: Instant) {
+    pub(crate) fn start_reached(&mut self, id: UnitId) {
         if self.units.get(id).job == Job::Start {
             self.start_settled(id, None);
-            self.finish(id, now);
+            self.finish(id);
         }
     }
 
@@ -221,7 +221,7 @@ impl Core<'_> {
         {
             // The restart policy has given up.
             self.start_settled(id, Some(failure));
-            return self.finish(id, now);
+            return self.finish(id);
         }
         match self.check_start(id) {
             StartCheck::Wait => {}
@@ -231,7 +231,7 @@ impl Core<'_> {
                 self.set_state(id, State::Failed(failure), now);
                 self.tell(Notice::Failed(id, failure));
                 self.start_settled(id, Some(failure));
-                self.finish(id, now);
+                self.finish(id);
             }
         }
     }
@@ -294,8 +294,8 @@ impl Core<'_> {
             .any(|other| self.units.get(*other).job.is_stopping())
     }
 
-    fn finish(&mut self, id: UnitId, now: Instant) {
-        self.set_job(id, Job::None, now);
+    fn finish(&mut self, id: UnitId) {
+        self.set_job(id, Job::None);
         self.wake_neighbours(id);
     }
 

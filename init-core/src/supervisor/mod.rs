@@ -44,10 +44,6 @@ pub struct Core<'a> {
     pub(crate) effects: Ring<Effect, EFFECT_COUNT_MAX>,
     pub(crate) checkpoint: Checkpoint<'a>,
     pub(crate) waiters: [Option<Waiter>; CLIENT_COUNT_MAX],
-    /// Units that are not idle.
-    pub(crate) busy_count: u16,
-    /// Units that move right now.
-    pub(crate) moving_count: u16,
     /// Late reports about incarnations that are gone.
     pub(crate) stale_count: u32,
     /// Processes of no unit that were reaped.
@@ -77,8 +73,6 @@ impl<'a> Core<'a> {
             effects: Ring::new(),
             checkpoint: Checkpoint::nowhere(),
             waiters: [None; CLIENT_COUNT_MAX],
-            busy_count: 0,
-            moving_count: 0,
             stale_count: 0,
             orphan_count: 0,
             event_count: 0,
@@ -100,8 +94,6 @@ impl<'a> Core<'a> {
             effects,
             checkpoint,
             waiters,
-            busy_count,
-            moving_count,
             stale_count,
             orphan_count,
             event_count,
@@ -113,7 +105,6 @@ impl<'a> Core<'a> {
         *effects = Ring::new();
         *checkpoint = Checkpoint::nowhere();
         *waiters = [None; CLIENT_COUNT_MAX];
-        (*busy_count, *moving_count) = (0, 0);
         (*stale_count, *orphan_count, *event_count) = (0, 0, 0);
     }
 
@@ -241,39 +232,20 @@ impl<'a> Core<'a> {
         self.emit(Effect::Spawn(child));
     }
 
-    /// The only writer of a unit's state: keeps the counts, drops the old state's deadline and
-    /// wakes those that may wait for the change.
+    /// The only writer of a unit's state: drops the old state's deadline and wakes those that may
+    /// wait for the change.
     pub(crate) fn set_state(&mut self, id: UnitId, state: State, now: Instant) {
-        self.count(id, now, |unit, now| {
-            unit.state = state;
-            unit.since = now;
-            unit.due = Instant::MAX;
-        });
+        let unit = self.units.get_mut(id);
+        unit.state = state;
+        unit.since = now;
+        unit.due = Instant::MAX;
         self.enqueue(id);
         self.wake_neighbours(id);
     }
 
     /// The only writer of a unit's job.
-    pub(crate) fn set_job(&mut self, id: UnitId, job: Job, now: Instant) {
-        self.count(id, now, |unit, _| unit.job = job);
-        self.enqueue(id);
-    }
-
-    fn count(&mut self, id: UnitId, now: Instant, change: impl FnOnce(&mut Unit, Instant)) {
-        let unit = self.units.get_mut(id);
-        let (was_busy, was_moving) = (!unit.is_idle(), unit.is_moving());
-        change(unit, now);
-        let (is_busy, is_moving) = (!unit.is_idle(), unit.is_moving());
-        adjust(&mut self.busy_count, was_busy, is_busy);
-        adjust(&mut self.moving_count, was_moving, is_moving);
-    }
-
-    /// Counts a unit that was not there before, and looks at its job.
-    pub(crate) fn take_up(&mut self, id: UnitId) {
-        let unit = self.units.get(id);
-        let (is_busy, is_moving) = (!unit.is_idle(), unit.is_moving());
-        adjust(&mut self.busy_count, false, is_busy);
-        adjust(&mut self.moving_count, false, is_moving);
+    pub(crate) fn set_job(&mut self, id: UnitId, job: Job) {
+        self.units.get_mut(id).job = job;
         self.enqueue(id);
     }
 
@@ -321,14 +293,6 @@ impl<'a> Core<'a> {
 
     pub(crate) fn fault(&mut self, fault: Fault) {
         self.tell(Notice::Fault(fault));
-    }
-}
-
-fn adjust(count: &mut u16, was: bool, is: bool) {
-    match (was, is) {
-        (false, true) => *count = count.saturating_add(1),
-        (true, false) => *count = count.saturating_sub(1),
-        (false, false) | (true, true) => {}
     }
 }
 

@@ -206,7 +206,7 @@ impl Core<'_> {
         unit.failure = None;
         self.set_state(id, State::Up, now);
         self.tell(Notice::Ready(id, took));
-        self.start_reached(id, now);
+        self.start_reached(id);
     }
 
     /// The main program ended before the unit was ready.
