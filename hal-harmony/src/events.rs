@@ -8,7 +8,7 @@ use init_core::hal::{Clock, EventSource, Wake};
 use init_core::time::Instant;
 
 impl<K: Kernel> EventSource for Harmony<K> {
-    fn wait(&mut self, until: Option<Instant>) -> Wake {
+    fn wait(&mut self, until: Option<Instant>, _taken_in: u32) -> Wake {
         loop {
             if let Some(event) = self.next_event() {
                 return Wake::Event(event);

@@ -38,7 +38,7 @@ pub struct Job {
     /// The program.
     pub exec: &'static Exec,
     /// Where a failed step is told.
-    pub word: Option<&'static AtomicU32>,
+    pub word: &'static AtomicU32,
     /// The write end of a pipe that stays open, and the descriptor where the program expects it;
     /// without one, it is closed by the program's execution.
     pub pipe: Option<(u16, Option<u8>)>,
@@ -70,9 +70,7 @@ pub fn run(job: &Job) -> ! {
         }
         Err(Cause(error)) => error,
     };
-    if let Some(word) = job.word {
-        word.store(encode(step, error), Ordering::Release);
-    }
+    job.word.store(encode(step, error), Ordering::Release);
     exit(NOT_EXECUTED)
 }
 

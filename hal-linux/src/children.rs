@@ -54,6 +54,9 @@ impl Children {
         let Some(code) = code(child.unit, child.role) else {
             return;
         };
+        if let Some(old) = self.entry(code).map(|entry| entry.pid) {
+            let _gone = self.take(old);
+        }
         let bucket = self.bucket_of(pid);
         let next = self.slots.get(bucket).map_or(NOBODY, |slot| slot.bucket);
         let Some(entry) = self.entry_mut(code) else {
@@ -73,6 +76,19 @@ impl Children {
     pub fn pid(&self, child: Child) -> Option<u32> {
         let entry = self.entry(code(child.unit, child.role)?)?;
         (entry.pid != 0 && entry.generation == child.generation).then_some(entry.pid)
+    }
+
+    /// Whom a process serves.
+    pub fn find(&self, pid: u32) -> Option<Child> {
+        let mut code = self.slots.get(self.bucket_of(pid))?.bucket;
+        while code != NOBODY {
+            let entry = self.entry(code)?;
+            if entry.pid == pid {
+                return decode(code, entry.generation);
+            }
+            code = entry.next;
+        }
+        None
     }
 
     /// Takes a process out of the table: whom it served.

@@ -38,7 +38,22 @@ pub struct Console {
 impl Console {
     /// Opens the console. A device that cannot be opened is no error: there is nobody to tell.
     /// In a container the console is what we were started with, where its log is collected.
-    pub(crate) fn open(path: &CStr, in_container: bool, kept: &'static mut Kept) -> Self {
+    /// `inherited`: the device, if the life before this one had opened it.
+    pub(crate) fn open(
+        path: &CStr,
+        in_container: bool,
+        inherited: Option<Fd>,
+        kept: &'static mut Kept,
+    ) -> Self {
+        if inherited.is_some() {
+            return Self {
+                device: inherited,
+                is_output: false,
+                may_wait: false,
+                kept,
+                dropped_lines: 0,
+            };
+        }
         let own = output_without_waiting();
         let mut console = Self {
             may_wait: own.is_none(),
@@ -67,6 +82,11 @@ impl Console {
     /// The device, where there is one.
     pub fn device(&self) -> Option<BorrowedFd<'_>> {
         self.device.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The device, unless it is what we were started with.
+    pub(crate) fn own_device(&self) -> Option<&Fd> {
+        self.device.as_ref().filter(|_| !self.is_output)
     }
 
     /// Whether it is the device, which a child can open for itself.

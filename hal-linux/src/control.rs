@@ -8,10 +8,13 @@
 use crate::cause::Cause;
 use crate::errno;
 use crate::events::Source;
+use crate::intake::Handed;
 use crate::linux::Linux;
+use crate::region::{self, ANSWERING, BUSY, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::network;
 use core::ffi::CStr;
+use core::sync::atomic::Ordering;
 use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::ident::ClientId;
@@ -124,9 +127,72 @@ impl Linux {
         }
         let (listener, bound) = listen()?;
         self.waiting.watch(listener.as_fd(), Source::Listener)?;
+        region::note(self.region.word(at::LISTENER), Some(&listener));
+        self.region.set_long(at::BOUND, bound.0);
+        self.region.set_long(at::BOUND + 2, bound.1);
         self.control.listener = Some(listener);
         self.control.bound = Some(bound);
         Ok(())
+    }
+
+    /// Takes over the socket and the clients of the life before. Who was being answered, nobody
+    /// knows how far, is hung up on.
+    pub(crate) fn inherit_clients(&mut self) {
+        let (region, now) = (self.region, self.now());
+        if let Some(listener) = region::adopt(region.word(at::LISTENER)) {
+            let bound = (region.long(at::BOUND), region.long(at::BOUND + 2));
+            // Out of memory: nobody new is heard.
+            let _ = self.waiting.watch(listener.as_fd(), Source::Listener);
+            self.control.listener = Some(listener);
+            self.control.bound = Some(bound);
+        }
+        for (slot, client) in (0_u8..).zip(self.control.clients.iter_mut()) {
+            let words = region.client(slot);
+            let state = words.state.load(Ordering::Acquire);
+            let generation = words.generation.load(Ordering::Acquire);
+            client.generation = u16::try_from(generation).unwrap_or(0);
+            client.last_deed = now;
+            client.length = usize::from(state == BUSY);
+            // The answer may have been sent: hung up on, once.
+            client.connection = region::adopt(words.descriptor).filter(|_| state != ANSWERING);
+            let id = ClientId {
+                slot,
+                generation: client.generation,
+            };
+            let Some(connection) = &client.connection else {
+                // Perhaps the core has not heard of it.
+                region::note(words.descriptor, None);
+                words.state.store(0, Ordering::Release);
+                self.waiting.tell_gone(id);
+                continue;
+            };
+            let connection = connection.as_fd();
+            let _ = self.waiting.watch(connection, Source::Client(slot));
+            let source = Source::Client(slot);
+            self.waiting
+                .listen_for_input(connection, source, state == 0);
+        }
+    }
+
+    /// A client's frame was not taken in: it is looked at again.
+    pub(crate) fn listen_again(&mut self, slot: u8) {
+        self.region.client(slot).state.store(0, Ordering::Release);
+        if let Some(client) = self.control.clients.get_mut(usize::from(slot)) {
+            client.length = 0;
+            if let Some(connection) = &client.connection {
+                let connection = connection.as_fd();
+                self.waiting
+                    .listen_for_input(connection, Source::Client(slot), true);
+            }
+        }
+    }
+
+    /// A client's frame was taken in: its socket need not keep it.
+    pub(crate) fn consume_frame(&self, slot: u8) {
+        let client = self.control.clients.get(usize::from(slot));
+        if let Some(connection) = client.and_then(|client| client.connection.as_ref()) {
+            let _ = rustix::net::recv(connection, &mut [0_u8], RecvFlags::DONTWAIT);
+        }
     }
 
     /// Says that the machine boots without its control socket, and why.
@@ -176,6 +242,11 @@ impl Linux {
             client.last_deed = now;
             client.generation = client.generation.wrapping_add(1);
             client.length = 0;
+            let words = self.region.client(slot);
+            words.state.store(0, Ordering::Release);
+            let generation = client.generation.into();
+            words.generation.store(generation, Ordering::Release);
+            region::note(words.descriptor, Some(&connection));
             client.connection = Some(connection);
         }
     }
@@ -206,24 +277,22 @@ impl Linux {
         }
     }
 
-    pub(crate) fn client_ready(&mut self, slot: u8) {
+    pub(crate) fn client_ready(&mut self, slot: u8) -> Option<Wake> {
         let now = self.now();
-        let Some(client) = self.control.clients.get_mut(usize::from(slot)) else {
-            return;
-        };
-        let Some(connection) = &client.connection else {
-            return;
-        };
+        let client = self.control.clients.get_mut(usize::from(slot))?;
+        let connection = client.connection.as_ref()?;
         let id = ClientId {
             slot,
             generation: client.generation,
         };
         if client.length > 0 {
             // A frame is being decided; only the connection's end wakes us meanwhile.
-            return self.hang_up(id);
+            self.close(id);
+            return Some(Wake::Event(Event::ClientGone(id)));
         }
-        // TRUNC: tells the length that was sent, also when it is more than fits.
-        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        // PEEK: it is kept until the core has taken it in. TRUNC: tells the length that was sent,
+        // also when it is more than fits.
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC | RecvFlags::PEEK;
         match rustix::net::recv(connection, &mut client.frame, flags) {
             Ok((_, length @ 1..=FRAME_BYTES_MAX)) => {
                 client.last_deed = now;
@@ -231,17 +300,25 @@ impl Linux {
                 let connection = connection.as_fd();
                 self.waiting
                     .listen_for_input(connection, Source::Client(slot), false);
-                self.waiting.push(Wake::Frame(id));
+                self.region
+                    .client(slot)
+                    .state
+                    .store(BUSY, Ordering::Release);
+                self.intake.hand_out(Handed::Frame(slot));
+                Some(Wake::Frame(id))
             }
-            Err(Os::AGAIN | Os::INTR) => {}
+            Err(Os::AGAIN | Os::INTR) => None,
             // Gone, broken, or no frame of ours.
-            Ok(_) | Err(_) => self.hang_up(id),
+            Ok(_) | Err(_) => {
+                self.close(id);
+                Some(Wake::Event(Event::ClientGone(id)))
+            }
         }
     }
 
     fn hang_up(&mut self, id: ClientId) {
         self.close(id);
-        self.waiting.push(Wake::Event(Event::ClientGone(id)));
+        self.waiting.tell_gone(id);
     }
 }
 
@@ -260,19 +337,28 @@ impl ControlPort for Linux {
         let Some(connection) = &place.connection else {
             return;
         };
+        let state = self.region.client(client.slot).state;
+        state.store(ANSWERING, Ordering::Release);
         place.length = 0;
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        if rustix::net::send(connection, frame, flags).is_ok() {
-            let source = Source::Client(client.slot);
-            return self
-                .waiting
-                .listen_for_input(connection.as_fd(), source, true);
+        if rustix::net::send(connection, frame, flags).is_err() {
+            return self.hang_up(client);
         }
-        self.hang_up(client);
+        let source = Source::Client(client.slot);
+        self.waiting
+            .listen_for_input(connection.as_fd(), source, true);
+        if self.intake.handed() == Some(Handed::Frame(client.slot)) {
+            self.consume_frame(client.slot);
+            self.intake.is_settled();
+        }
+        state.store(0, Ordering::Release);
     }
 
     fn close(&mut self, client: ClientId) {
         if let Some(place) = self.control.client_mut(client) {
+            let words = self.region.client(client.slot);
+            region::note(words.descriptor, None);
+            words.state.store(0, Ordering::Release);
             if let Some(connection) = place.connection.take() {
                 self.waiting.forget(connection.as_fd());
             }

@@ -2,35 +2,26 @@
 //!
 //! One epoll descriptor watches the signals, the deadline's timer, the control socket and its
 //! clients, the readiness descriptors of units that are starting, and the console while it owes us
-//! room. Each turn takes a bounded amount from each; the rest stays in the kernel.
+//! room. One thing is taken from the kernel at a time, and the kernel puts it where the program's
+//! next life finds it, or it is looked at and left there until the core has taken it in. So a fault
+//! at any instruction loses nothing and tells nothing twice.
 
 use crate::errno;
 use crate::linux::Linux;
-use crate::ready::READY_BYTES_MAX;
 use crate::sys::fault::{self, Sent};
 use crate::sys::fd::{self, Fd};
 use crate::sys::signals;
-use core::sync::atomic::Ordering;
-use init_core::event::{Event, ExitStatus, MachineRequest, machine_request};
+use init_core::event::Event;
 use init_core::hal::{Clock, EventSource, Wake};
-use init_core::ident::{Generation, Role, UnitId};
+use init_core::ident::{ClientId, Generation, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
 use init_core::report;
 use init_core::ring::Ring;
 use init_core::time::{Duration, Instant};
-use init_core::unit::Signal;
 use rustix::event::epoll;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno as Os;
-use rustix::process::{WaitOptions, wait};
 use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
-
-/// Exits taken from the kernel in one turn: a burst of ten thousand orphans must not keep a control
-/// client waiting for more than a moment (an exit costs about 5 us).
-pub const REAP_PER_TURN_MAX: usize = 18;
-
-/// Signals read at once: each standard one, of which none is kept twice.
-const SIGNALS_PER_TURN_MAX: usize = signals::STANDARD_COUNT;
 
 /// Between two lines about signals that were sent and mean nothing: they can be sent faster than a
 /// console prints.
@@ -39,16 +30,10 @@ const TELL_PAUSE: Duration = Duration::from_secs(1);
 /// Descriptors served in one turn.
 const DESCRIPTORS_PER_TURN_MAX: usize = 8;
 
-/// Events that one turn can leave: an exit each, or a few for each descriptor.
-const EVENT_COUNT_MAX: usize = 64;
+/// Connections that ended in one turn: each client's, and one that made room for another.
+const GONE_COUNT_MAX: usize = 8;
 
-/// A turn leaves at most: for each exit the readiness before it, the exit itself; the end of the
-/// last child; what the signals ask; one event for each other descriptor; and for each client that
-/// does not take its answer, its end.
-const _: () = assert!(
-    REAP_PER_TURN_MAX * 2 + 1 + SIGNALS_PER_TURN_MAX + DESCRIPTORS_PER_TURN_MAX + CLIENT_COUNT_MAX
-        <= EVENT_COUNT_MAX
-);
+const _: () = assert!(CLIENT_COUNT_MAX < GONE_COUNT_MAX);
 
 const NO_TIME: Timespec = Timespec {
     tv_sec: 0,
@@ -102,21 +87,19 @@ impl Source {
     }
 }
 
-/// What one turn leaves to be done. It is too large for the stack.
-pub(crate) type Queue = Ring<Wake, EVENT_COUNT_MAX>;
-
 /// What process 1 waits with.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     epoll: Fd,
-    signals: Fd,
+    pub(crate) signals: Fd,
     timer: Fd,
     armed: Option<Instant>,
-    queue: &'static mut Queue,
-    /// A child may be there to be reaped.
-    reap: bool,
-    /// Tell when no child is left.
-    tell_no_child: bool,
+    /// What epoll told and nobody has looked at yet, last first. Level-triggered, or watched anew
+    /// by an heir: it would be told again.
+    told: [u64; DESCRIPTORS_PER_TURN_MAX],
+    told_count: usize,
+    /// Clients that are gone, of which the core has not heard.
+    gone: Ring<ClientId, GONE_COUNT_MAX>,
     /// The console's room is waited for.
     console_watched: bool,
     /// When the next line about an ignored signal may be said.
@@ -127,7 +110,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// Takes the signals over and prepares to wait.
-    pub(crate) fn new(queue: &'static mut Queue) -> Result<Self, init_core::event::Errno> {
+    pub(crate) fn new() -> Result<Self, init_core::event::Errno> {
         let signals = signals::take_over()?;
         let timer = fd::timer()?;
         let epoll = fd::epoll()?;
@@ -136,10 +119,9 @@ impl Waiting {
             signals,
             timer,
             armed: None,
-            queue,
-            // What a predecessor or an initramfs left may already have ended.
-            reap: true,
-            tell_no_child: false,
+            told: [0; DESCRIPTORS_PER_TURN_MAX],
+            told_count: 0,
+            gone: Ring::new(),
             console_watched: false,
             tell_from: Instant::ZERO,
             untold_count: 0,
@@ -151,6 +133,12 @@ impl Waiting {
             .watch(waiting.timer.as_fd(), Source::Timer)
             .map_err(errno)?;
         Ok(waiting)
+    }
+
+    /// The core is to hear that a client is gone.
+    pub(crate) fn tell_gone(&mut self, client: ClientId) {
+        // Room for all that a turn can leave, and empty before each.
+        let _ = self.gone.push(client);
     }
 
     /// Wakes process 1 when the descriptor can be read or is closed at the other end.
@@ -189,20 +177,9 @@ impl Waiting {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    pub(crate) fn push(&mut self, wake: Wake) {
-        // The bound is above what one turn can leave, and the queue is empty before each turn.
-        let _ = self.queue.push(wake);
-    }
-
     /// Whether room on the console is waited for: then it must not be exchanged.
     pub(crate) fn watches_console(&self) -> bool {
         self.console_watched
-    }
-
-    /// From now on, tells when no child is left.
-    pub(crate) fn tell_when_alone(&mut self) {
-        self.tell_no_child = true;
-        self.reap = true;
     }
 
     /// Arms the timer for a deadline, or disarms it.
@@ -225,7 +202,6 @@ impl Waiting {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.timer, &mut count);
         self.armed = None;
-        self.push(Wake::Event(Event::Tick));
     }
 }
 
@@ -242,24 +218,73 @@ fn timespec(us: u64) -> Timespec {
 }
 
 impl EventSource for Linux {
-    fn wait(&mut self, until: Option<Instant>) -> Wake {
+    fn wait(&mut self, until: Option<Instant>, taken_in: u32) -> Wake {
+        self.settle(taken_in);
         loop {
-            if let Some(wake) = self.waiting.queue.pop() {
+            if let Some(wake) = self.next_wake() {
                 crate::heal::made_progress();
                 return wake;
             }
-            if self.waiting.reap {
-                self.reap();
-            }
             // Exits that are left in the kernel wait until the others have had a look.
-            let at_once = self.waiting.reap || !self.waiting.queue.is_empty();
-            self.sleep(until, at_once);
+            self.sleep(until, self.intake.reap);
         }
     }
 }
 
 impl Linux {
-    /// Sleeps until something happens or the time has come, unless `at_once`, and takes it in.
+    /// What is there without a look at the descriptors, and then what they told.
+    fn next_wake(&mut self) -> Option<Wake> {
+        if let Some(client) = self.waiting.gone.pop() {
+            return Some(Wake::Event(Event::ClientGone(client)));
+        }
+        if let Some(wake) = self.exit_wake() {
+            return Some(wake);
+        }
+        if let Some(wake) = self.bytes_wake() {
+            return Some(wake);
+        }
+        let told = self.next_told();
+        if told.is_some() { told } else { self.reap() }
+    }
+
+    /// What the descriptors told.
+    pub(crate) fn next_told(&mut self) -> Option<Wake> {
+        while let Some(count) = self.waiting.told_count.checked_sub(1) {
+            self.waiting.told_count = count;
+            let token = self.waiting.told.get(count).copied().unwrap_or(0);
+            let wake = self.told_wake(Source::of(token));
+            if wake.is_some() {
+                return wake;
+            }
+        }
+        None
+    }
+
+    /// Looks after a descriptor that has something.
+    fn told_wake(&mut self, source: Option<Source>) -> Option<Wake> {
+        match source {
+            Some(Source::Signals) => return self.read_signal(),
+            Some(Source::Timer) => {
+                self.waiting.timer_fired();
+                return Some(Wake::Event(Event::Tick));
+            }
+            Some(Source::Console) => self.console.drain(),
+            Some(Source::Listener) => {
+                self.accept();
+                let gone = self.waiting.gone.pop()?;
+                return Some(Wake::Event(Event::ClientGone(gone)));
+            }
+            Some(Source::Client(slot)) => return self.client_ready(slot),
+            Some(Source::Ready(unit, generation)) if self.ready.is_of(unit, generation) => {
+                return self.read_readiness(unit);
+            }
+            // It is closed, and a child's copy still told something.
+            Some(Source::Ready(..)) | None => {}
+        }
+        None
+    }
+
+    /// Sleeps until something happens or the time has come, unless `at_once`, and notes what has.
     pub(crate) fn sleep(&mut self, until: Option<Instant>, at_once: bool) {
         let until = until.into_iter().chain(self.resume_accepting()).min();
         self.waiting.arm(until);
@@ -273,47 +298,17 @@ impl Linux {
         let timeout = (at_once || fault::was_sent()).then_some(&NO_TIME);
         let count = epoll::wait(&self.waiting.epoll, &mut events, timeout).unwrap_or(0);
         self.now.set(None);
+        self.intake.reaped_count = 0;
         if let Some(sent) = fault::take_sent() {
             self.tell_ignored(sent);
         }
-        for event in events.iter().take(count) {
+        // The last is looked at first.
+        let told = events.iter().take(count).rev();
+        for (place, event) in self.waiting.told.iter_mut().zip(told) {
             let data = event.data;
-            match Source::of(data.u64()) {
-                Some(Source::Signals) => self.read_signals(),
-                Some(Source::Timer) => self.waiting.timer_fired(),
-                Some(Source::Console) => self.console.drain(),
-                Some(Source::Listener) => self.accept(),
-                Some(Source::Client(slot)) => self.client_ready(slot),
-                Some(Source::Ready(unit, generation)) if self.ready.is_of(unit, generation) => {
-                    self.read_readiness(unit);
-                }
-                // It is closed, and a child's copy still told something.
-                Some(Source::Ready(..)) | None => {}
-            }
+            *place = data.u64();
         }
-    }
-
-    fn read_signals(&mut self) {
-        let mut records = [0_u8; signals::RECORD_BYTES * SIGNALS_PER_TURN_MAX];
-        let count = rustix::io::read(&self.waiting.signals, &mut records).unwrap_or(0);
-        let records = records.get(..count).unwrap_or(&[]);
-        for record in records.chunks_exact(signals::RECORD_BYTES) {
-            let Some(number) = signals::number_of(record) else {
-                continue;
-            };
-            if u32::from(number) == linux_raw_sys::general::SIGCHLD {
-                self.waiting.reap = true;
-                continue;
-            }
-            let request = match machine_request(Signal(number)) {
-                // Container managers send SIGTERM to say: end.
-                MachineRequest::Reboot if self.in_container && number == Signal::TERM.0 => {
-                    MachineRequest::PowerOff
-                }
-                request => request,
-            };
-            self.waiting.push(Wake::Event(Event::Machine(request)));
-        }
+        self.waiting.told_count = count;
     }
 
     /// Somebody sent what only a fault of our own would mean: said, and nothing else.
@@ -341,93 +336,6 @@ impl Linux {
         });
     }
 
-    /// Takes the exits of some children.
-    fn reap(&mut self) {
-        for _ in 0..REAP_PER_TURN_MAX {
-            match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) => {
-                    let pid = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or(0);
-                    self.exited(pid, status);
-                }
-                Ok(None) => {
-                    self.waiting.reap = false;
-                    return;
-                }
-                Err(Os::INTR) => {}
-                Err(_) => {
-                    self.waiting.reap = false;
-                    if core::mem::take(&mut self.waiting.tell_no_child) {
-                        self.waiting.push(Wake::Event(Event::NoChildLeft));
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    fn exited(&mut self, pid: u32, status: rustix::process::WaitStatus) {
-        if let Some(pool) = &mut self.pool {
-            pool.ended(pid);
-        }
-        let Some(child) = self.children.take(pid) else {
-            return self.waiting.push(Wake::Event(Event::OrphanExited));
-        };
-        if child.role == Role::Main {
-            // What it said before it ended comes before its end.
-            self.read_readiness(child.unit);
-            self.close_ready(child.unit);
-        }
-        let word = self
-            .word(child)
-            .map_or(0, |word| word.swap(0, Ordering::AcqRel));
-        let status = match crate::child::decode(word) {
-            Some((step, error)) => ExitStatus::NotExecuted { step, error },
-            None => exit_status(status),
-        };
-        self.after_exit(child);
-        self.waiting
-            .push(Wake::Event(Event::Exited { child, status }));
-    }
-
-    /// A starting unit wrote to its readiness descriptor, or its program was executed.
-    fn read_readiness(&mut self, unit: UnitId) {
-        let Some((fd, child, room)) = self.ready.get(unit) else {
-            return;
-        };
-        let mut bytes = [0; READY_BYTES_MAX];
-        let count = match room.map(|_| rustix::io::read(fd, &mut bytes)) {
-            Some(Ok(count)) => count,
-            Some(Err(Os::AGAIN | Os::INTR)) => return,
-            // Nobody writes to a pipe that its program's execution closes: it wakes at its end.
-            Some(Err(_)) | None => 0,
-        };
-        let said = bytes.get(..count).unwrap_or(&[]);
-        let failed = self
-            .word(child)
-            .is_some_and(|word| word.load(Ordering::Acquire) != 0);
-        let left = room.map(|room| room.saturating_sub(count));
-        let ready = match left {
-            Some(_) => said.iter().copied().any(|byte| byte == b'\n'),
-            None => count == 0 && !failed,
-        };
-        // Whoever writes so much without a newline has had its chance: no endless wake-ups.
-        if ready || count == 0 || left == Some(0) {
-            self.close_ready(unit);
-        } else {
-            self.ready.set_room(unit, left);
-        }
-        if ready {
-            self.waiting.push(Wake::Event(Event::Ready(child)));
-        }
-    }
-
-    fn close_ready(&mut self, unit: UnitId) {
-        if let Some((fd, _, Some(_))) = self.ready.get(unit) {
-            self.waiting.forget(fd);
-        }
-        self.ready.close(unit);
-    }
-
     /// Asks to be woken when the console has room, while lines wait for it.
     fn watch_console(&mut self) {
         let waiting = self.console.is_waiting();
@@ -446,20 +354,5 @@ impl Linux {
         if done.is_ok() {
             self.waiting.console_watched = waiting;
         }
-    }
-}
-
-fn exit_status(status: rustix::process::WaitStatus) -> ExitStatus {
-    let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => ExitStatus::Code(byte(code)),
-        (None, Some(number)) => {
-            let core_dumped = status.as_raw() & 0x80 != 0;
-            ExitStatus::Signal {
-                number: byte(number),
-                core_dumped,
-            }
-        }
-        (None, None) => ExitStatus::Code(u8::MAX),
     }
 }

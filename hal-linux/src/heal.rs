@@ -4,41 +4,18 @@
 //! It is called on the handler's stack, at any instruction of process 1, so it uses atomics,
 //! system calls and nothing else. What goes wrong here leads back here, to the next means.
 
+use crate::region::{Region, at};
 #[cfg(feature = "freestanding")]
 use crate::sys::image::{self, Source};
-use crate::sys::shared::Lasting;
+use crate::sys::shared::{self, Lasting};
 use crate::sys::{fd, limits, slices};
-use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
-
-/// Where a death is recorded, in memory that outlives the program.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Epitaph {
-    /// Why the program is executed again; 0: it was not.
-    pub(crate) handover: AtomicU32,
-    pub(crate) signal: AtomicU32,
-    pub(crate) code: AtomicU32,
-    /// The program counter and the address in question, low half first.
-    pub(crate) counter: [AtomicU32; 2],
-    pub(crate) address: [AtomicU32; 2],
-}
-
-impl Epitaph {
-    /// Nobody has died.
-    #[cfg(feature = "freestanding")]
-    pub(crate) const fn new() -> Self {
-        Self {
-            handover: AtomicU32::new(0),
-            signal: AtomicU32::new(0),
-            code: AtomicU32::new(0),
-            counter: [const { AtomicU32::new(0) }; 2],
-            address: [const { AtomicU32::new(0) }; 2],
-        }
-    }
-}
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The handover's cause: the program died of a fault.
 pub(crate) const HANDOVER_FAULT: u32 = 1;
+
+/// The descriptor of the program's copy.
+pub(crate) const COPY: u16 = 4;
 
 /// A fault.
 #[derive(Clone, Copy, Debug)]
@@ -50,29 +27,31 @@ pub(crate) struct Death {
 }
 
 /// Empty as long as a death is a death.
-static EPITAPH: Lasting<Epitaph> = Lasting::empty();
-
-/// The last descriptor that the next life gets.
-static LAST_KEPT: AtomicU16 = AtomicU16::new(0);
-
-/// The first descriptor that the next life gets.
-const FIRST_KEPT: u16 = 3;
+static REGION: Lasting<Region> = Lasting::empty();
 
 /// How many means were tried in this life.
 static TRIED_COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// From here on a fault is healed. Descriptors from 3 to `last_kept` are handed over.
-#[cfg(feature = "freestanding")]
-pub(crate) fn arm(epitaph: &'static Epitaph, last_kept: u16) {
-    LAST_KEPT.store(last_kept, Ordering::Relaxed);
-    EPITAPH.set(epitaph);
+/// From here on a fault is healed, and the next life finds the region.
+pub(crate) fn arm(region: &'static Region, is_heir: bool) {
+    REGION.set(region);
+    #[cfg(feature = "freestanding")]
+    {
+        // Refused: there is still the file that the program was started from.
+        let _ = image::keep(is_heir);
+    }
+    if is_heir {
+        for number in [shared::WORDS_FD, COPY] {
+            let _ = fd::close_on_exec(number);
+        }
+    }
     limits::remember();
     slices::begin();
 }
 
 /// Whether a fault is healed.
 pub(crate) fn is_armed() -> bool {
-    EPITAPH.get().is_some()
+    REGION.get().is_some()
 }
 
 /// Slices of processor time without progress after which process 1 is taken for looping: slow
@@ -110,36 +89,34 @@ pub(crate) fn is_loop() -> bool {
 
 /// Records the death and executes the program again.
 pub(crate) fn live_again(death: &Death) -> ! {
-    if let Some(epitaph) = EPITAPH.get()
-        && TRIED_COUNT.load(Ordering::Relaxed) == 0
-    {
-        record(epitaph, death);
+    if let Some(region) = REGION.get() {
+        if TRIED_COUNT.load(Ordering::Relaxed) == 0 {
+            record(region, death);
+        }
+        for number in region.descriptors() {
+            hand_over(number.wrapping_sub(1));
+        }
     }
-    for number in FIRST_KEPT..=LAST_KEPT.load(Ordering::Relaxed) {
-        // Refused where there is none.
-        let _ = fd::keep_over_exec(number);
-    }
+    hand_over(shared::WORDS_FD.into());
+    hand_over(COPY.into());
     limits::restore();
     by_all_means()
 }
 
-fn record(epitaph: &Epitaph, death: &Death) {
-    let halves = |value: usize| {
-        let value = u64::try_from(value).unwrap_or(u64::MAX);
-        let low = u32::try_from(value & u64::from(u32::MAX)).unwrap_or(0);
-        [low, u32::try_from(value >> 32).unwrap_or(0)]
-    };
-    epitaph.signal.store(death.signal, Ordering::Relaxed);
-    epitaph.code.store(death.code, Ordering::Relaxed);
-    for (places, value) in [
-        (&epitaph.counter, death.counter),
-        (&epitaph.address, death.address),
-    ] {
-        for (place, half) in places.iter().zip(halves(value)) {
-            place.store(half, Ordering::Relaxed);
-        }
+/// The next life gets the descriptor, where there is one of that number.
+fn hand_over(number: u32) {
+    if let Ok(number) = u16::try_from(number) {
+        let _ = fd::keep_over_exec(number);
     }
-    epitaph.handover.store(HANDOVER_FAULT, Ordering::Release);
+}
+
+fn record(region: &Region, death: &Death) {
+    let long = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+    region.set(at::SIGNAL, death.signal);
+    region.set(at::CODE, death.code);
+    region.set_long(at::COUNTER, long(death.counter));
+    region.set_long(at::ADDRESS, long(death.address));
+    region.set(at::HANDOVER, HANDOVER_FAULT);
 }
 
 /// The copy in memory, the program's file, the path that it was started as; with the arguments,

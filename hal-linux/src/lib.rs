@@ -25,6 +25,8 @@ mod control;
 mod early;
 mod events;
 mod heal;
+mod heir;
+mod intake;
 #[cfg(feature = "freestanding")]
 mod keeper;
 mod lines;
@@ -32,6 +34,7 @@ mod linux;
 mod power;
 mod probe;
 mod ready;
+mod region;
 mod sctl;
 mod setup;
 mod start;

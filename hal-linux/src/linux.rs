@@ -6,18 +6,20 @@ use crate::child::{self, Job, Standard};
 use crate::children::{self, Children};
 use crate::console::{self, Console};
 use crate::control::{self, Control};
-use crate::events::{Queue, Source, Waiting};
+use crate::events::{Source, Waiting};
+use crate::intake::Intake;
 use crate::lines::Lines;
 use crate::ready::{ReadySlot, ReadyTable};
+use crate::region::{self, Region, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::kernel::Kernel;
 use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
-use crate::sys::shared::SharedWords;
-use crate::{errno, power, probe, setup};
+use crate::{errno, heal, power, probe, setup};
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
+use init_core::checkpoint::words::Words;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
@@ -58,7 +60,7 @@ impl<const UNITS: usize> Default for Storage<UNITS> {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Buffers {
-    queue: MaybeUninit<Queue>,
+    region: MaybeUninit<Region>,
     console: console::Kept,
     clients: control::Clients,
 }
@@ -69,7 +71,7 @@ impl Buffers {
         Self {
             console: console::Kept::new(),
             clients: control::NO_CLIENTS,
-            queue: MaybeUninit::uninit(),
+            region: MaybeUninit::uninit(),
         }
     }
 }
@@ -85,6 +87,7 @@ impl Default for Buffers {
 pub struct Linux {
     pub(crate) manifest: &'static Manifest,
     pub(crate) waiting: Waiting,
+    pub(crate) intake: Intake,
     pub(crate) console: Console,
     pub(crate) children: Children,
     pub(crate) ready: ReadyTable,
@@ -95,10 +98,8 @@ pub struct Linux {
     pub(crate) pool: Option<Pool>,
     /// The time of this turn, once somebody has asked; it is over when process 1 has slept.
     pub(crate) now: Cell<Option<Instant>>,
-    /// Descriptor 0 is `/dev/null`.
-    null: bool,
-    /// One word for each unit and role, where a child tells why its program was not executed.
-    words: SharedWords,
+    /// What the next life finds.
+    pub(crate) region: &'static Region,
 }
 
 impl Linux {
@@ -113,18 +114,33 @@ impl Linux {
     ) -> Result<Self, Errno> {
         ensure_descriptors(UNITS);
         fill_standard_descriptors();
-        let waiting = Waiting::new(buffers.queue.write(Queue::new()))?;
-        let kernel = Kernel::probe();
-        process::close_on_exec_from(3, kernel);
+        let (region, is_heir) = region(UNITS)?;
+        let region = &*buffers.region.write(region);
+        if region.is_kept() {
+            heal::arm(region, is_heir);
+        }
+        let kernel = region.kernel();
+        if !is_heir {
+            process::close_on_exec_from(3, kernel);
+        }
         rustix::process::umask(Mode::from_raw_mode(child::UMASK.into()));
         let _ = rustix::process::chdir(c"/");
         // Ctrl-Alt-Del comes as SIGINT from now on. Refused inside a container.
         let in_container = reboot(RebootCommand::CadOff).is_err();
-        power::ensure_proc();
+        if !is_heir {
+            power::ensure_proc();
+        }
+        let console = region::adopt(region.word(at::CONSOLE));
         let mut linux = Self {
             manifest,
-            waiting,
-            console: Console::open(manifest.console, in_container, &mut buffers.console),
+            waiting: Waiting::new()?,
+            intake: Intake::new(region),
+            console: Console::open(
+                manifest.console,
+                in_container,
+                console,
+                &mut buffers.console,
+            ),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
             control: Control::new(&mut buffers.clients),
@@ -132,18 +148,26 @@ impl Linux {
             kernel,
             pool: pool(kernel),
             now: Cell::new(None),
-            null: false,
-            words: SharedWords::new(UNITS.saturating_mul(4))?,
+            region,
         };
-        // /run may not be usable yet; each set-up step is followed by another attempt.
-        let _ = linux.ensure_listening();
-        linux.ensure_null();
+        if is_heir {
+            linux.inherit();
+        } else {
+            // /run may not be usable yet; each set-up step is followed by another attempt.
+            let _ = linux.ensure_listening();
+            linux.ensure_null();
+        }
+        linux.note_console();
         Ok(linux)
     }
 
-    pub(crate) fn word(&self, child: Child) -> Option<&'static AtomicU32> {
-        self.words
-            .get(usize::from(children::code(child.unit, child.role)?))
+    /// The console's descriptor, for the next life: the device need not be opened again.
+    fn note_console(&self) {
+        region::note(self.region.word(at::CONSOLE), self.console.own_device());
+    }
+
+    pub(crate) fn word(&self, child: Child) -> &'static AtomicU32 {
+        self.region.entry(child).word
     }
 
     /// A set-up step may have made `/run` usable, or covered it.
@@ -161,6 +185,7 @@ impl Linux {
             if !self.in_container && !self.waiting.watches_console() {
                 // The device may not have been there before.
                 self.console.open_device(self.manifest.console);
+                self.note_console();
             }
             self.ensure_null();
         }
@@ -169,11 +194,17 @@ impl Linux {
     /// Lets descriptor 0 lead nowhere, so that most programs need not open anything for it. In a
     /// container it is left as it is: what we were started with serves as the console.
     fn ensure_null(&mut self) {
-        if self.null || self.in_container {
+        if self.has_null() || self.in_container {
             return;
         }
         let file = fd::open(child::NULL, linux_raw_sys::general::O_RDWR, 0);
-        self.null = file.is_ok_and(|file| process::duplicate_to(file.number(), 0).is_ok());
+        let done = file.is_ok_and(|file| process::duplicate_to(file.number(), 0).is_ok());
+        self.region.set(at::NULL, u32::from(done));
+    }
+
+    /// Whether descriptor 0 is `/dev/null`.
+    fn has_null(&self) -> bool {
+        self.region.get(at::NULL) != 0
     }
 
     /// What a program's child does.
@@ -186,26 +217,26 @@ impl Linux {
             highest: fd::highest(),
             standard: Standard {
                 console,
-                null: self.null,
+                null: self.has_null(),
             },
             kernel: self.kernel,
         }
     }
 
     /// Starts a program, on our own memory where that can be.
-    fn start_program(&mut self, job: &Job) -> Result<u32, Errno> {
+    fn start_program(&mut self, job: &Job, number: &'static AtomicU32) -> Result<u32, Errno> {
         // The kernel gives a score to all processes that share the memory.
         if job.exec.context.oom_score.is_none()
             && let Some(pool) = &mut self.pool
         {
-            match pool.start(job) {
+            match pool.start(job, number) {
                 Some(Ok(pid)) => return Ok(pid),
                 // The kernel is older than its call's flag, or a filter refuses it.
                 Some(Err(_)) => self.pool = None,
                 None => {}
             }
         }
-        match process::fork()? {
+        match process::fork_noted(number)? {
             Fork::Child => child::run(job),
             Fork::Parent(pid) => Ok(pid),
         }
@@ -213,7 +244,7 @@ impl Linux {
 
     /// Starts a child that runs our own code.
     fn start_helper(&self, child: Child, program: Program, ready: Readiness) -> Result<u32, Errno> {
-        if let Fork::Parent(pid) = process::fork()? {
+        if let Fork::Parent(pid) = process::fork_noted(self.region.entry(child).pid)? {
             return Ok(pid);
         }
         // It takes its signals, can be reached as a group, and keeps nothing of process 1 open.
@@ -232,14 +263,30 @@ impl Linux {
     /// A pipe that tells of a program's readiness, watched.
     fn pipe_of(&self, child: Child, newline: bool) -> Result<(Fd, Fd), Errno> {
         let pipe = fd::pipe(newline)?;
-        let source = Source::Ready(child.unit, child.generation);
-        let end = pipe.0.as_fd();
-        let watched = match newline {
-            true => self.waiting.watch(end, source),
-            false => self.waiting.watch_end(end, source),
-        };
-        watched.map_err(errno)?;
+        self.watch_readiness(child, &pipe.0, newline)?;
         Ok(pipe)
+    }
+
+    pub(crate) fn watch_readiness(
+        &self,
+        child: Child,
+        end: &Fd,
+        newline: bool,
+    ) -> Result<(), Errno> {
+        let source = Source::Ready(child.unit, child.generation);
+        let watched = match newline {
+            true => self.waiting.watch(end.as_fd(), source),
+            false => self.waiting.watch_end(end.as_fd(), source),
+        };
+        watched.map_err(errno)
+    }
+}
+
+/// What the life before left, or a new region; whether there was a life before.
+fn region(unit_count: usize) -> Result<(Region, bool), Errno> {
+    match Region::inherited(unit_count) {
+        Some(region) => Ok((region, true)),
+        None => Ok((Region::new(unit_count, Kernel::probe())?, false)),
     }
 }
 
@@ -258,10 +305,16 @@ impl Process for Linux {
         ready: Readiness,
         confirm: bool,
     ) -> Result<u32, Errno> {
-        crate::heal::made_progress();
-        if let Some(word) = self.word(child) {
-            word.store(0, Ordering::Release);
+        heal::made_progress();
+        if let Some(pid) = self.children.pid(child) {
+            return Ok(pid);
         }
+        let entry = self.region.entry(child);
+        entry.word.store(0, Ordering::Release);
+        entry.pid.store(0, Ordering::Release);
+        entry
+            .generation
+            .store(child.generation.0.into(), Ordering::Release);
         let number = match ready {
             Readiness::Newline(number) if child.role == Role::Main => Some(number),
             _ => None,
@@ -271,13 +324,20 @@ impl Process for Linux {
         } else {
             None
         };
+        if let Some((end, _)) = &pipe {
+            region::note(self.region.ready(child.unit), Some(end));
+        }
         let write_end = pipe.as_ref().map(|(_, end)| (end.number(), number));
-        let pid = match (child.role, program) {
+        let started = match (child.role, program) {
             (Role::Main | Role::Stop, Program::Exec(exec)) => {
-                self.start_program(&self.job(child, exec, write_end))?
+                self.start_program(&self.job(child, exec, write_end), entry.pid)
             }
-            _ => self.start_helper(child, program, ready)?,
+            _ => self.start_helper(child, program, ready),
         };
+        if pipe.is_some() && started.is_err() {
+            region::note(self.region.ready(child.unit), None);
+        }
+        let pid = started?;
         self.children.insert(child, pid);
         if let Some((read_end, _)) = pipe {
             self.ready.put(child, read_end, number.is_some());
@@ -303,7 +363,7 @@ impl Process for Linux {
         // Refused when there is nobody; then no child is left either, and that is told.
         let _ = process::signal_all(signal.0);
         let _ = process::signal_all(Signal::CONT.0);
-        self.waiting.tell_when_alone();
+        self.intake.tell_when_alone();
     }
 }
 
@@ -323,6 +383,10 @@ impl Platform for Linux {
 
     fn console(&mut self) -> &mut Console {
         &mut self.console
+    }
+
+    fn region(&self) -> Words<'static> {
+        self.region.core()
     }
 
     #[cfg(feature = "freestanding")]

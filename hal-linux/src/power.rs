@@ -94,6 +94,7 @@ impl Linux {
                 return;
             }
             self.sleep(Some(deadline), false);
+            while self.next_told().is_some() {}
         }
     }
 }

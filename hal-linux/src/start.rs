@@ -49,9 +49,7 @@ pub fn run<const UNITS: usize>(
         return crate::sctl(arguments.iter());
     }
     crate::sys::fault::install();
-    if cfg!(feature = "heal") {
-        heal_from_here(arguments);
-    }
+    crate::sys::image::remember(arguments);
     let (Some(core), Some(system), Some(buffers)) = (core.take(), system.take(), BUFFERS.take())
     else {
         return 1;
@@ -64,17 +62,8 @@ pub fn run<const UNITS: usize>(
     0
 }
 
-/// Heals what happens from here on.
-#[cfg(feature = "freestanding")]
-fn heal_from_here(arguments: crate::Arguments) {
-    static EPITAPH: crate::heal::Epitaph = crate::heal::Epitaph::new();
-    crate::sys::image::remember(arguments);
-    // Refused: there is still the file.
-    let _ = crate::sys::image::keep(false);
-    crate::heal::arm(&EPITAPH, crate::sys::image::DESCRIPTOR);
-}
-
-/// Reads the boot's choices and runs the machine. Returns when the last act was refused, as in a
+/// Goes on where a life before this one died, or reads the boot's choices and boots; then runs the
+/// machine. Returns when the last act was refused, as in a
 /// container: the caller ends the program.
 #[inline(never)]
 pub fn begin(
@@ -82,8 +71,11 @@ pub fn begin(
     manifest: &'static Manifest,
     arguments: impl Iterator<Item = &'static CStr>,
 ) {
-    let options = options(driver.platform(), manifest, arguments);
-    driver.run(options);
+    if !driver.resume() {
+        let options = options(driver.platform(), manifest, arguments);
+        driver.boot(options);
+    }
+    driver.run();
 }
 
 /// What the kernel command line and the program's arguments choose. Apart from [`begin`], so that

@@ -1,5 +1,6 @@
 //! This file is the only loop: wait, step, perform. It is the only caller of a HAL.
 
+use crate::checkpoint::Past;
 use crate::effect::{Effect, Notice, Reply};
 use crate::event::{BootOptions, Event};
 use crate::hal::{Platform, Wake};
@@ -63,9 +64,24 @@ impl<'a, P: Platform> Driver<'a, P> {
         self.step(Event::Boot(options));
     }
 
-    /// Boots and then serves until the machine's last act.
-    pub fn run(&mut self, options: BootOptions) {
-        self.boot(options);
+    /// Keeps the core's state in the platform's region from now on. Where an earlier incarnation
+    /// left its state there, goes on with it and performs what was pending; then it must not be
+    /// booted. `false`: there is nothing to go on with.
+    pub fn resume(&mut self) -> bool {
+        let Past::Restored(life) = self.core.keep_in(self.platform.region()) else {
+            return false;
+        };
+        if let Some(level) = self.core.system.log_level {
+            self.report.set_level(level);
+        }
+        let now = self.platform.now();
+        self.tell(Notice::Healed(life), now);
+        self.step(Event::Tick);
+        true
+    }
+
+    /// Serves until the machine's last act.
+    pub fn run(&mut self) {
         while self.turn() {}
     }
 
@@ -78,7 +94,7 @@ impl<'a, P: Platform> Driver<'a, P> {
         } else {
             self.core.next_deadline()
         };
-        match self.platform.wait(until) {
+        match self.platform.wait(until, self.core.event_count()) {
             Wake::Event(event) => self.step(event),
             Wake::Frame(client) => self.frame(client),
         }

@@ -38,6 +38,20 @@ impl Fd {
         unsafe { BorrowedFd::borrow_raw(2) }
     };
 
+    /// The file of the words that outlive the program, where there is one. Never closed.
+    pub const WORDS: BorrowedFd<'static> = {
+        // SAFETY: nothing of ours closes it; where there is none, calls say EBADF.
+        unsafe { BorrowedFd::borrow_raw(3) }
+    };
+
+    /// Takes over a descriptor that the life before had, and nobody has now.
+    pub fn adopt(number: u16) -> Self {
+        HIGHEST.fetch_max(number, Ordering::Relaxed);
+        // Fails only where there is none, and then nothing needs it.
+        let _ = close_on_exec(number);
+        Self(number)
+    }
+
     /// The descriptor's number.
     pub fn number(&self) -> u16 {
         self.0
@@ -167,6 +181,48 @@ pub fn timer() -> Result<Fd, Errno> {
     Fd::from_answer(unsafe { syscall(abi::__NR_timerfd_create, [clock, flags, 0, 0, 0]) })
 }
 
+/// An empty file in memory, which is no program. Kernels before 6.3 do not know the flag for that.
+///
+/// # Errors
+/// ENOSYS, EMFILE, ENOMEM.
+pub fn memory_file(name: &CStr) -> Result<Fd, Errno> {
+    let pointer = name.as_ptr().expose_provenance();
+    let make = |flags: u32| {
+        let flags = word(abi::MFD_CLOEXEC | flags);
+        // SAFETY: the pointer leads to a nul-terminated string.
+        Fd::from_answer(unsafe { syscall(abi::__NR_memfd_create, [pointer, flags, 0, 0, 0]) })
+    };
+    make(abi::MFD_NOEXEC_SEAL).or_else(|_| make(abi::MFD_ALLOW_SEALING))
+}
+
+const SIZE_SEALS: u32 = abi::F_SEAL_SEAL | abi::F_SEAL_SHRINK | abi::F_SEAL_GROW;
+
+/// Fixes the size of a file in memory for ever, so that a mapping of it cannot lose its ground.
+///
+/// # Errors
+/// EINVAL: no file in memory, or no such seals.
+pub fn seal_size(file: &Fd) -> Result<(), Errno> {
+    let arguments = [
+        usize::from(file.0),
+        word(abi::F_ADD_SEALS),
+        word(SIZE_SEALS),
+        0,
+        0,
+    ];
+    // SAFETY: there is no pointer.
+    result(unsafe { syscall(FCNTL, arguments) }).map(|_| ())
+}
+
+/// Whether [`seal_size`] was done to a file, which can be written all the same: one of ours, then.
+pub fn is_size_sealed(file: BorrowedFd<'_>) -> bool {
+    use rustix::fd::AsRawFd;
+    let number = usize::try_from(file.as_raw_fd()).unwrap_or(usize::MAX);
+    // SAFETY: there is no pointer.
+    let answer = unsafe { syscall(FCNTL, [number, word(abi::F_GET_SEALS), 0, 0, 0]) };
+    let asked = word(SIZE_SEALS | abi::F_SEAL_WRITE);
+    result(answer).is_ok_and(|seals| seals & asked == word(SIZE_SEALS))
+}
+
 /// An inotify descriptor; reading from it waits.
 ///
 /// # Errors
@@ -214,10 +270,21 @@ pub fn duplicate(of: BorrowedFd<'_>) -> Result<Fd, Errno> {
 /// # Errors
 /// EBADF.
 pub fn keep_over_exec(number: u16) -> Result<(), Errno> {
-    let command = word(abi::F_SETFD);
+    set_flags(number, 0)
+}
+
+/// Keeps the descriptor from the next program.
+///
+/// # Errors
+/// EBADF.
+pub fn close_on_exec(number: u16) -> Result<(), Errno> {
+    set_flags(number, abi::FD_CLOEXEC)
+}
+
+fn set_flags(number: u16, flags: u32) -> Result<(), Errno> {
+    let arguments = [usize::from(number), word(abi::F_SETFD), word(flags), 0, 0];
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(FCNTL, [usize::from(number), command, 0, 0, 0]) };
-    result(answer).map(|_| ())
+    result(unsafe { syscall(FCNTL, arguments) }).map(|_| ())
 }
 
 #[cfg(target_arch = "arm")]

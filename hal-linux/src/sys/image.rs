@@ -7,6 +7,7 @@ use super::fd::FCNTL;
 use super::process::duplicate_to;
 use super::start::{Arguments, first_instruction};
 use super::syscall::{result, syscall};
+use crate::heal;
 use core::ffi::CStr;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -14,7 +15,7 @@ use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 
 /// The copy's descriptor.
-pub const DESCRIPTOR: u16 = 4;
+pub const DESCRIPTOR: u16 = heal::COPY;
 
 /// What the kernel left on the stack at the start: the argument count, and what follows it.
 static START: AtomicPtr<usize> = AtomicPtr::new(core::ptr::null_mut());

@@ -32,12 +32,23 @@ impl Kernel {
             // As if nothing were there; whoever starts something will be told why it failed.
             Err(_) => None,
         };
-        let code = code.unwrap_or(0);
+        Self::of_bits(u32::from(code.unwrap_or(0)))
+    }
+
+    /// What the program's life before this one found out.
+    pub fn of_bits(bits: u32) -> Self {
+        let has = |bit: u8| bits & u32::from(bit) != 0;
         Self {
-            close_range: code & CLOSE_RANGE != 0,
-            clone3: code & CLONE3 != 0,
-            memfd: code & MEMFD != 0,
+            close_range: has(CLOSE_RANGE),
+            clone3: has(CLONE3),
+            memfd: has(MEMFD),
         }
+    }
+
+    /// All of it, for the next life.
+    pub fn bits(self) -> u32 {
+        let bit = |there: bool, bit: u8| if there { u32::from(bit) } else { 0 };
+        bit(self.close_range, CLOSE_RANGE) | bit(self.clone3, CLONE3) | bit(self.memfd, MEMFD)
     }
 }
 

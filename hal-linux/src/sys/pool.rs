@@ -75,22 +75,27 @@ impl Pool {
         PLACES.take().map(|places| Self(places))
     }
 
-    /// Starts a child that does the job. `None`: no place is free.
+    /// Starts a child that does the job. `None`: no place is free. The kernel writes the child's
+    /// number into the word before this process goes on.
     ///
     /// # Errors
     /// What clone3 answers; no child was made.
-    pub fn start(&mut self, job: &Job) -> Option<Result<u32, Errno>> {
+    pub fn start(&mut self, job: &Job, number: &AtomicU32) -> Option<Result<u32, Errno>> {
         let is_free = |place: &&Place| place.child.load(Ordering::Acquire) == 0;
         let place = self.0.iter().find(is_free)?;
         // SAFETY: the place is free: no child reads it.
         unsafe { place.job.get().write(MaybeUninit::new(*job)) };
-        let flags = abi::CLONE_VM | abi::CLONE_PARENT_SETTID | abi::CLONE_CHILD_CLEARTID;
-        let word = address(place.child.as_ptr());
+        // Taken; the kernel writes the number before the child's first instruction.
+        place.child.store(u32::MAX, Ordering::Release);
+        let flags = abi::CLONE_VM
+            | abi::CLONE_PARENT_SETTID
+            | abi::CLONE_CHILD_SETTID
+            | abi::CLONE_CHILD_CLEARTID;
         let arguments = CloneArguments {
             flags: u64::from(flags) | CLONE_CLEAR_SIGHAND,
             pidfd: 0,
-            child_tid: word,
-            parent_tid: word,
+            child_tid: address(place.child.as_ptr()),
+            parent_tid: address(number.as_ptr()),
             exit_signal: u64::from(abi::SIGCHLD),
             stack: address(place.stack.0.get()),
             stack_size: u64::try_from(STACK_BYTES).unwrap_or(0),
@@ -100,6 +105,9 @@ impl Pool {
         // reaped; until then nobody writes to the place, which is never moved.
         let answer = unsafe { clone3(&arguments, place) };
         let pid = result(answer).and_then(|pid| u32::try_from(pid).map_err(|_| Errno(u16::MAX)));
+        if pid.is_err() {
+            place.child.store(0, Ordering::Release);
+        }
         Some(pid)
     }
 

@@ -3,6 +3,7 @@
 use super::kernel::Kernel;
 use super::syscall::{result, syscall};
 use core::ffi::CStr;
+use core::sync::atomic::AtomicU32;
 use init_core::event::Errno;
 use init_core::unit::Arguments;
 use linux_raw_sys::general as abi;
@@ -29,9 +30,21 @@ pub enum Fork {
 /// # Errors
 /// EAGAIN: no free process number or a limit; ENOMEM.
 pub fn fork() -> Result<Fork, Errno> {
-    let sigchld = usize::try_from(abi::SIGCHLD).unwrap_or(0);
-    // SAFETY: without CLONE_VM the child gets memory of its own and the same stack contents.
-    let answer = unsafe { syscall(abi::__NR_clone, [sigchld, 0, 0, 0, 0]) };
+    static UNUSED: AtomicU32 = AtomicU32::new(0);
+    fork_noted(&UNUSED)
+}
+
+/// As [`fork`]; the kernel writes the child's number into the word before this process goes on, so
+/// that it is known whatever happens to us next.
+///
+/// # Errors
+/// As those of [`fork`].
+pub fn fork_noted(number: &'static AtomicU32) -> Result<Fork, Errno> {
+    let flags = usize::try_from(abi::SIGCHLD | abi::CLONE_PARENT_SETTID).unwrap_or(0);
+    let word = number.as_ptr().expose_provenance();
+    // SAFETY: without CLONE_VM the child gets memory of its own and the same stack contents; the
+    // word may be written at any time.
+    let answer = unsafe { syscall(abi::__NR_clone, [flags, 0, word, 0, 0]) };
     match u32::try_from(result(answer)?) {
         Ok(0) => Ok(Fork::Child),
         Ok(pid) => Ok(Fork::Parent(pid)),

@@ -1,10 +1,14 @@
 //! This file holds memory with special rules: statics that are lent once, words shared with
-//! children.
+//! children and with the program's next life.
 
+use super::fd::{self, Fd};
+use super::syscall::{result, syscall};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use init_core::event::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+use linux_raw_sys::general as abi;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
 /// A static that is lent out once, mutably, for the program's life. The flag comes first: the end
 /// of a large value may never be touched.
@@ -47,7 +51,6 @@ impl<T: Sync> Lasting<T> {
         Self(AtomicPtr::new(core::ptr::null_mut()))
     }
 
-    #[cfg(feature = "freestanding")]
     pub(crate) fn set(&self, value: &'static T) {
         let pointer = core::ptr::from_ref(value).cast_mut();
         self.0.store(pointer, Ordering::Release);
@@ -59,36 +62,91 @@ impl<T: Sync> Lasting<T> {
     }
 }
 
-/// Words that a forked child writes and its parent reads.
-#[derive(Clone, Copy, Debug)]
-pub struct SharedWords {
-    words: &'static [AtomicU32],
+/// Words that children write and heirs find, for the program's life.
+pub type SharedWords = &'static [AtomicU32];
+
+/// The descriptor of the words' file.
+pub const WORDS_FD: u16 = 3;
+
+/// Zeroed words in a file in memory under [`WORDS_FD`], so that the program's next life can have
+/// the same; shared with every child made from now on.
+///
+/// # Errors
+/// What the kernel answers, which may not have such files.
+pub fn lasting_words(count: usize) -> Result<SharedWords, Errno> {
+    make_file(count)?;
+    map(count)
 }
 
-impl SharedWords {
-    /// Zeroed words, shared with every child forked from now on.
-    ///
-    /// # Errors
-    /// What mmap answers, for lack of memory.
-    pub fn new(count: usize) -> Result<Self, Errno> {
-        let bytes = count.max(1).saturating_mul(size_of::<AtomicU32>());
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory in
-        // use.
-        let address =
-            unsafe { mmap_anonymous(core::ptr::null_mut(), bytes, protection, MapFlags::SHARED) };
-        let first = address
-            .map_err(crate::errno)?
-            .cast::<AtomicU32>()
-            .cast_const();
-        // SAFETY: a fresh mapping of that size, zeroed, page-aligned, never unmapped; every bit
-        // pattern is a valid AtomicU32.
-        let words = unsafe { core::slice::from_raw_parts(first, count) };
-        Ok(Self { words })
-    }
+/// Zeroed words, shared with every child made from now on.
+///
+/// # Errors
+/// What the kernel answers, for lack of memory.
+pub fn new_words(count: usize) -> Result<SharedWords, Errno> {
+    let bytes = bytes_of(count);
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory in use.
+    let address =
+        unsafe { mmap_anonymous(core::ptr::null_mut(), bytes, READ_WRITE, MapFlags::SHARED) };
+    Ok(words_at(address.map_err(crate::errno)?, count))
+}
 
-    /// A word.
-    pub fn get(self, index: usize) -> Option<&'static AtomicU32> {
-        self.words.get(index)
+/// The words that the life before left, if there are that many.
+pub fn inherited_words(count: usize) -> Option<SharedWords> {
+    let bytes = u64::try_from(bytes_of(count)).ok()?;
+    let stat = rustix::fs::fstat(Fd::WORDS).ok()?;
+    let size = u64::try_from(stat.st_size).ok()?;
+    let is_ours = size == bytes && fd::is_size_sealed(Fd::WORDS);
+    if is_ours { map(count).ok() } else { None }
+}
+
+fn make_file(count: usize) -> Result<(), Errno> {
+    let file = fd::memory_file(c"state")?;
+    let bytes = u64::try_from(bytes_of(count)).unwrap_or(0);
+    rustix::fs::ftruncate(&file, bytes).map_err(crate::errno)?;
+    fd::seal_size(&file)?;
+    if file.number() == WORDS_FD {
+        file.leak();
+        return Ok(());
     }
+    super::process::duplicate_to(file.number(), WORDS_FD)
+}
+
+const READ_WRITE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
+
+fn bytes_of(count: usize) -> usize {
+    count.max(1).saturating_mul(size_of::<AtomicU32>())
+}
+
+/// Every page is there from now on, so that no write can fail for lack of memory.
+fn map(count: usize) -> Result<SharedWords, Errno> {
+    let flags = MapFlags::SHARED | MapFlags::POPULATE;
+    let bytes = bytes_of(count);
+    // SAFETY: a mapping at an address of the kernel's choice touches no memory in use.
+    let address = unsafe {
+        mmap(
+            core::ptr::null_mut(),
+            bytes,
+            READ_WRITE,
+            flags,
+            Fd::WORDS,
+            0,
+        )
+    };
+    Ok(words_at(address.map_err(crate::errno)?, count))
+}
+
+fn words_at(address: *mut core::ffi::c_void, count: usize) -> SharedWords {
+    let first = address.cast::<AtomicU32>().cast_const();
+    // SAFETY: a mapping of that size, page-aligned, never unmapped, of no file or of one that
+    // cannot shrink; every bit pattern is a valid AtomicU32.
+    unsafe { core::slice::from_raw_parts(first, count) }
+}
+
+/// Reads from a descriptor into words; how many bytes. The kernel writes them, so that whoever
+/// finds the words later finds all that was taken.
+pub fn read_into(fd: BorrowedFd<'_>, words: SharedWords) -> Result<usize, Errno> {
+    let number = usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX);
+    let pointer = words.as_ptr().expose_provenance();
+    // SAFETY: the words are as many bytes, and may be written at any time.
+    result(unsafe { syscall(abi::__NR_read, [number, pointer, size_of_val(words), 0, 0]) })
 }

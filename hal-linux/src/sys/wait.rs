@@ -1,7 +1,9 @@
 //! This file waits for a signal, and looks at children that ended without letting them go.
 
+use super::shared::SharedWords;
 use super::syscall::{result, syscall};
-use init_core::event::Errno;
+use core::sync::atomic::Ordering;
+use init_core::event::{Errno, ExitStatus};
 use init_core::time::Duration;
 use linux_raw_sys::general as abi;
 
@@ -124,6 +126,8 @@ const P_ALL: usize = 0;
 const P_PID: usize = 1;
 /// `CLD_EXITED` of `asm-generic/siginfo.h`.
 const EXITED: u32 = 1;
+/// `CLD_DUMPED` of the same.
+const DUMPED: u32 = 3;
 
 /// A child that ended and is still there; `None`: all that are left still run.
 ///
@@ -141,6 +145,48 @@ pub fn ended() -> Result<Option<Ended>, Errno> {
         by_signal: info.code() != EXITED,
     };
     Ok((ended.pid != 0).then_some(ended))
+}
+
+/// Lets a child go that ended, and has the kernel write how into the words; `false`: all that are
+/// left still run, and the words say so too.
+///
+/// # Errors
+/// ECHILD: none is left.
+pub fn take(words: SharedWords) -> Result<bool, Errno> {
+    if size_of_val(words) < size_of::<Info>() {
+        return Err(Errno(0));
+    }
+    let pointer = words.as_ptr().expose_provenance();
+    // SAFETY: the pointer leads to room for a siginfo that may be written at any time; null stands
+    // for "no resource usage wanted".
+    result(unsafe { syscall(abi::__NR_waitid, [P_ALL, 0, pointer, WEXITED | WNOHANG, 0]) })?;
+    Ok(taken(words).is_some())
+}
+
+/// What [`take`] took and nobody has [`forget`]-ed: whose exit, and how.
+pub fn taken(words: SharedWords) -> Option<(u32, ExitStatus)> {
+    let word = |index: usize| {
+        words
+            .get(index)
+            .map_or(0, |word| word.load(Ordering::Acquire))
+    };
+    let pid = word(FIELDS_AT);
+    let number = u8::try_from(word(FIELDS_AT.wrapping_add(2)) & 0xff).unwrap_or(0);
+    let status = match word(2) {
+        EXITED => ExitStatus::Code(number),
+        code => ExitStatus::Signal {
+            number,
+            core_dumped: code == DUMPED,
+        },
+    };
+    (pid != 0).then_some((pid, status))
+}
+
+/// From here on nobody was taken.
+pub fn forget(words: SharedWords) {
+    if let Some(pid) = words.get(FIELDS_AT) {
+        pid.store(0, Ordering::Release);
+    }
 }
 
 /// Lets a child go that ended.

@@ -40,6 +40,9 @@ const FAULTS: [(&str, Injury); 12] = [
     ),
 ];
 
+/// What its next life says when it knows what ran.
+const GOES_ON: &str = "goes on where it was";
+
 /// What it was executed from.
 fn image(machine: &Machine) -> String {
     image_of(machine.pid()).expect("it is there")
@@ -54,7 +57,7 @@ fn image_of(pid: u32) -> Option<String> {
 fn lives_again(machine: &mut Machine, name: &str, injury: Injury) {
     let pid = machine.pid();
     injure(pid, injury);
-    machine.wait_for("boot: idle reached");
+    machine.wait_for(GOES_ON);
     assert_eq!(machine.pid(), pid, "{name}");
     let list = machine.sctl(&["list"]);
     assert!(list.status.success(), "{name}:\n{}", machine.console());
@@ -230,5 +233,5 @@ fn the_handlers_are_installed_by_the_first_instructions_of_a_life() {
     let count = instructions_after(pid, Injury::Counter(0), caught);
     println!("handlers are installed after {count} instructions");
     assert!((10..=UNPROTECTED_MAX).contains(&count), "{count}");
-    machine.wait_for("boot: idle reached");
+    machine.wait_for(GOES_ON);
 }

@@ -20,5 +20,10 @@ pub trait EventSource {
     /// first. `None` sleeps without end. Costs no wake-up while nothing happens. Each call
     /// returns one; a HAL that learnt of several keeps the rest, in order, and bounded:
     /// what it cannot keep it leaves in the kernel.
-    fn wait(&mut self, until: Option<Instant>) -> Wake;
+    ///
+    /// What the last call returned has been dealt with by now. `taken_in` is how many events the
+    /// core has taken in and keeps; it wraps. A HAL that outlives its program notes it with what
+    /// it hands out: if its heir is first called with the same count, the event was lost with the
+    /// program and is handed out again; if with another, it is in the core's state.
+    fn wait(&mut self, until: Option<Instant>, taken_in: u32) -> Wake;
 }

@@ -230,7 +230,7 @@ impl Clock for Fake {
 }
 
 impl EventSource for Fake {
-    fn wait(&mut self, until: Option<Instant>) -> Wake {
+    fn wait(&mut self, until: Option<Instant>, _taken_in: u32) -> Wake {
         loop {
             if self.owed_none_left && self.running.is_empty() && self.orphans == 0 {
                 self.owed_none_left = false;

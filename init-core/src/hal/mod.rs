@@ -17,6 +17,8 @@ pub use events::{EventSource, Wake};
 pub use power::Power;
 pub use process::Process;
 
+use crate::checkpoint::words::Words;
+
 /// Everything that a driver needs of a system. Console and log are byte streams
 /// (`embedded_io::Write`) that never block: what does not fit is dropped and counted.
 pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
@@ -25,6 +27,12 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
 
     /// The console. Writing never blocks and never fails; what is dropped is counted.
     fn console(&mut self) -> &mut Self::Console;
+
+    /// Memory that outlives the program, for the core's state; none by default. The same at each
+    /// call.
+    fn region(&self) -> Words<'static> {
+        Words::new(&[])
+    }
 
     /// The boot is over: what only a start needs may be given back.
     fn settle(&mut self) {}

@@ -79,6 +79,26 @@ impl<'b> Line<'b> {
         self.bytes(digits.get(start..).unwrap_or_default())
     }
 
+    /// Adds an address: `0x` and its hexadecimal digits.
+    pub fn address(&mut self, number: u64) -> &mut Self {
+        self.text("0x");
+        let mut has_begun = false;
+        for shift in (0..16_u32).rev() {
+            let [byte, ..] = (number >> shift.wrapping_mul(4)).to_le_bytes();
+            let digit = byte & 0xf;
+            has_begun |= digit != 0 || shift == 0;
+            if has_begun {
+                let base = if digit < 10 {
+                    b'0'
+                } else {
+                    b'a'.wrapping_sub(10)
+                };
+                self.bytes(&[base.wrapping_add(digit)]);
+            }
+        }
+        self
+    }
+
     /// Adds blanks until the line is this long.
     pub fn fill_to(&mut self, length: usize) -> &mut Self {
         while self.length < length && !self.is_cut {

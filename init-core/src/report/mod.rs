@@ -180,7 +180,7 @@ impl Report {
             Notice::Healed(life) => line
                 .text("process 1 died and goes on where it was: incarnation ")
                 .number(life),
-            Notice::Lost => line.text("a message was lost when process 1 died"),
+            Notice::Lost => line.text("a line may be missing: process 1 died while it wrote"),
             Notice::Fault(fault) => self.fault(line, fault),
         };
     }

@@ -212,7 +212,7 @@ impl Machine {
                 _ if self.unfinished => Instant::ZERO,
                 due => due.map_or(end, |due| due.min(end)),
             };
-            match self.fake.wait(Some(until)) {
+            match self.fake.wait(Some(until), 0) {
                 Wake::Event(Event::Tick) => {
                     self.event(Event::Tick);
                     let more = self.core.next_deadline().is_some_and(|due| due <= end);

@@ -1,0 +1,308 @@
+//! This file takes things from the kernel, one at a time, and says what they mean.
+//!
+//! The kernel puts each where the program's next life finds it, or it is looked at and left there
+//! until the core has taken it in. So a fault at any instruction loses nothing, and the core is
+//! told nothing twice.
+
+use crate::linux::Linux;
+use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, at};
+use crate::sys::{shared, signals, wait};
+use core::sync::atomic::Ordering;
+use init_core::event::{Errno, Event, ExitStatus, MachineRequest, machine_request};
+use init_core::hal::Wake;
+use init_core::ident::{Child, Role, UnitId};
+use init_core::unit::Signal;
+use rustix::fd::AsFd;
+
+/// Exits taken from the kernel in one turn: a burst of ten thousand orphans must not keep a control
+/// client waiting for more than a moment (an exit costs about 5 us).
+pub const REAP_PER_TURN_MAX: usize = 18;
+
+/// What was handed out to the core, as one word of the region: the kind, and above it a number.
+/// 0: nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handed {
+    /// The exit in [`at::EXIT`].
+    Exit,
+    /// The signal in [`at::BYTES`].
+    Signal,
+    /// A unit's readiness; what it wrote may be in [`at::BYTES`].
+    Ready(UnitId),
+    /// A client's frame, which is still in its socket.
+    Frame(u8),
+}
+
+impl Handed {
+    fn word(self) -> u32 {
+        match self {
+            Self::Exit => 1,
+            Self::Signal => 2,
+            Self::Ready(unit) => 3 | u32::from(unit.0) << 8,
+            Self::Frame(slot) => 4 | u32::from(slot) << 8,
+        }
+    }
+
+    fn of(word: u32) -> Option<Self> {
+        let [kind, slot, high, _] = word.to_le_bytes();
+        match kind {
+            1 => Some(Self::Exit),
+            2 => Some(Self::Signal),
+            3 => Some(Self::Ready(UnitId(u16::from_le_bytes([slot, high])))),
+            4 => Some(Self::Frame(slot)),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of what was taken.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    region: &'static Region,
+    /// A child may be there to be reaped.
+    pub(crate) reap: bool,
+    /// Exits since the descriptors were looked at.
+    pub(crate) reaped_count: usize,
+    /// Tell when no child is left.
+    tell_no_child: bool,
+    /// Whose exit is handed out.
+    leaving: Option<Child>,
+    /// Nothing was handed out in this life.
+    is_new: bool,
+    /// How many events the core has taken in.
+    taken_in: u32,
+}
+
+impl Intake {
+    pub(crate) fn new(region: &'static Region) -> Self {
+        Self {
+            region,
+            // What a predecessor or an initramfs left may already have ended.
+            reap: true,
+            reaped_count: 0,
+            tell_no_child: region.get(at::ALONE) != 0,
+            leaving: None,
+            is_new: true,
+            taken_in: 0,
+        }
+    }
+
+    /// Hands something out, which is settled when the core has taken it in.
+    pub(crate) fn hand_out(&self, what: Handed) {
+        self.region.set(at::STAMP, self.taken_in);
+        self.region.set(at::HANDED, what.word());
+    }
+
+    /// What was handed out and is not settled.
+    pub(crate) fn handed(&self) -> Option<Handed> {
+        Handed::of(self.region.get(at::HANDED))
+    }
+
+    /// Nothing is handed out any more.
+    pub(crate) fn is_settled(&self) {
+        self.region.set(at::HANDED, 0);
+    }
+
+    /// From now on, tells when no child is left.
+    pub(crate) fn tell_when_alone(&mut self) {
+        self.region.set(at::ALONE, 1);
+        self.tell_no_child = true;
+        self.reap = true;
+    }
+}
+
+impl Linux {
+    /// The core has dealt with what was handed out: it need not be kept any longer. If an heir's
+    /// core has not, because that was lost with the life before, it is handed out again.
+    pub(crate) fn settle(&mut self, taken_in: u32) {
+        let was_lost = self.intake.is_new && self.region.get(at::STAMP) == taken_in;
+        self.intake.is_new = false;
+        self.intake.taken_in = taken_in;
+        match self.intake.handed() {
+            None => return,
+            Some(Handed::Frame(slot)) if was_lost => self.listen_again(slot),
+            Some(_) if was_lost => {}
+            Some(Handed::Exit) => self.forget_exit(),
+            Some(Handed::Signal) => self.region.set(at::SOURCE, 0),
+            Some(Handed::Ready(unit)) => {
+                self.close_ready(unit);
+                self.region.set(at::SOURCE, 0);
+            }
+            Some(Handed::Frame(slot)) => self.consume_frame(slot),
+        }
+        self.intake.is_settled();
+    }
+
+    /// Takes one signal.
+    pub(crate) fn read_signal(&mut self) -> Option<Wake> {
+        let region = self.region;
+        let record = region.part(at::BYTES, signals::RECORD_BYTES / 4);
+        region.set(at::BYTES, 0);
+        region.set(at::SOURCE, Handed::Signal.word());
+        let _ = shared::read_into(self.waiting.signals.as_fd(), record);
+        // Whatever it was: no flood of others keeps an exit from being seen.
+        self.intake.reap = true;
+        self.bytes_wake()
+    }
+
+    /// What was read from a descriptor means.
+    pub(crate) fn bytes_wake(&mut self) -> Option<Wake> {
+        let region = self.region;
+        let source = Handed::of(region.get(at::SOURCE))?;
+        let event = match source {
+            Handed::Signal => self.signal_event(u8::try_from(region.get(at::BYTES)).unwrap_or(0)),
+            Handed::Ready(unit) if has_newline(region) => {
+                let child = self.ready.get(unit).map(|(_, child, _)| child);
+                child.map(Event::Ready)
+            }
+            Handed::Ready(_) | Handed::Exit | Handed::Frame(_) => None,
+        };
+        match event {
+            Some(_) => self.intake.hand_out(source),
+            None => region.set(at::SOURCE, 0),
+        }
+        event.map(Wake::Event)
+    }
+
+    /// What a signal asks for. Child processes that ended are seen to without one.
+    fn signal_event(&self, number: u8) -> Option<Event> {
+        let request = match machine_request(Signal(number)) {
+            MachineRequest::Ignore => return None,
+            // Container managers send SIGTERM to say: end.
+            MachineRequest::Reboot if self.in_container && number == Signal::TERM.0 => {
+                MachineRequest::PowerOff
+            }
+            request => request,
+        };
+        Some(Event::Machine(request))
+    }
+
+    /// Takes the exit of a child, if its turn has come.
+    pub(crate) fn reap(&mut self) -> Option<Wake> {
+        while self.intake.reap && self.intake.reaped_count < REAP_PER_TURN_MAX {
+            match wait::take(self.region.part(at::EXIT, EXIT_WORDS)) {
+                Ok(true) => {
+                    self.intake.reaped_count = self.intake.reaped_count.saturating_add(1);
+                    return self.exit_wake();
+                }
+                Ok(false) => self.intake.reap = false,
+                Err(INTERRUPTED) => {}
+                Err(_) => {
+                    self.intake.reap = false;
+                    if core::mem::take(&mut self.intake.tell_no_child) {
+                        return Some(Wake::Event(Event::NoChildLeft));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// What the exit that was taken means.
+    pub(crate) fn exit_wake(&mut self) -> Option<Wake> {
+        let (pid, status) = wait::taken(self.region.part(at::EXIT, EXIT_WORDS))?;
+        let child = self.children.find(pid);
+        if let Some(child) = child
+            && child.role == Role::Main
+            && self.ready.is_of(child.unit, child.generation)
+        {
+            // What it said before it ended comes before its end.
+            if let Some(wake) = self.read_readiness(child.unit) {
+                return Some(wake);
+            }
+            self.close_ready(child.unit);
+        }
+        if let Some(pool) = &mut self.pool {
+            pool.ended(pid);
+        }
+        self.intake.leaving = self.children.take(pid);
+        let event = match child {
+            None => Event::OrphanExited,
+            Some(child) => {
+                let word = self.word(child).load(Ordering::Acquire);
+                let status = match crate::child::decode(word) {
+                    Some((step, error)) => ExitStatus::NotExecuted { step, error },
+                    None => status,
+                };
+                self.after_exit(child);
+                Event::Exited { child, status }
+            }
+        };
+        self.intake.hand_out(Handed::Exit);
+        Some(Wake::Event(event))
+    }
+
+    /// The exit that was taken is the core's.
+    fn forget_exit(&mut self) {
+        let words = self.region.part(at::EXIT, EXIT_WORDS);
+        let Some((pid, _)) = wait::taken(words) else {
+            return;
+        };
+        let leaving = self.intake.leaving.take();
+        if let Some(child) = leaving.or_else(|| self.children.take(pid)) {
+            let entry = self.region.entry(child).pid;
+            // The unit may have its next process by now.
+            if entry.load(Ordering::Acquire) == pid {
+                entry.store(0, Ordering::Release);
+            }
+        }
+        wait::forget(words);
+    }
+
+    /// A starting unit wrote to its readiness descriptor, or its program was executed.
+    pub(crate) fn read_readiness(&mut self, unit: UnitId) -> Option<Wake> {
+        let (fd, child, room) = self.ready.get(unit)?;
+        let Some(room) = room else {
+            // Nobody writes to a pipe that its program's execution closes: it wakes at its end.
+            if self.word(child).load(Ordering::Acquire) != 0 {
+                self.close_ready(unit);
+                return None;
+            }
+            self.intake.hand_out(Handed::Ready(unit));
+            return Some(Wake::Event(Event::Ready(child)));
+        };
+        let words = self.region.part(at::BYTES, BYTES_WORDS);
+        for word in words {
+            word.store(0, Ordering::Relaxed);
+        }
+        let source = Handed::Ready(unit).word();
+        self.region.set(at::SOURCE, source);
+        let count = match shared::read_into(fd, words) {
+            Ok(count) => count,
+            Err(NOTHING_YET | INTERRUPTED) => {
+                self.region.set(at::SOURCE, 0);
+                return None;
+            }
+            Err(_) => 0,
+        };
+        let wake = self.bytes_wake();
+        let left = room.saturating_sub(count);
+        if wake.is_none() {
+            // Whoever writes so much without a newline has had its chance: no endless wake-ups.
+            match count == 0 || left == 0 {
+                true => self.close_ready(unit),
+                false => self.ready.set_room(unit, Some(left)),
+            }
+        }
+        wake
+    }
+
+    pub(crate) fn close_ready(&mut self, unit: UnitId) {
+        if let Some((fd, _, Some(_))) = self.ready.get(unit) {
+            self.waiting.forget(fd);
+        }
+        region::note(self.region.ready(unit), None);
+        self.ready.close(unit);
+    }
+}
+
+/// EAGAIN and EINTR.
+const NOTHING_YET: Errno = Errno(11);
+const INTERRUPTED: Errno = Errno(4);
+
+/// Whether a service wrote its newline.
+fn has_newline(region: &Region) -> bool {
+    let words = region.part(at::BYTES, BYTES_WORDS).iter();
+    let mut words = words.map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
+    // Not by `contains`, which searches long texts with a kilobyte of code.
+    words.any(|bytes| bytes.iter().copied().any(|byte| byte == b'\n'))
+}

@@ -1,0 +1,264 @@
+//! This file says what lies where in the memory that outlives the program: why the program is
+//! executed again, descriptors, who serves which unit, what was taken from the kernel and not yet
+//! by the core. The core's own records follow.
+//!
+//! Words only, each written at once. The kernel writes some of them itself: the number of a child
+//! that it makes, how a child ended, what was read. So nothing is ever in our hands alone.
+
+use crate::children;
+use crate::sys::fd::Fd;
+use crate::sys::kernel::Kernel;
+use crate::sys::shared::{self, SharedWords};
+use core::sync::atomic::{AtomicU32, Ordering};
+use init_core::checkpoint::{words::Words, words_for};
+use init_core::event::Errno;
+use init_core::ident::{Child, UnitId};
+use init_core::limits::CLIENT_COUNT_MAX;
+
+/// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
+const MAGIC: u32 = 0x5253_0001;
+
+/// Words that stand alone.
+pub(crate) mod at {
+    use super::CLIENT_COUNT_MAX;
+
+    pub(super) const MAGIC: usize = 0;
+    /// How many words there are.
+    pub(super) const SIZE: usize = 1;
+    /// Why the program is executed again: written right before that, cleared by the heir. 0: it was
+    /// started like any program.
+    pub(crate) const HANDOVER: usize = 2;
+    /// What the program died of: signal, code, program counter and address, low half first.
+    pub(crate) const SIGNAL: usize = 3;
+    pub(crate) const CODE: usize = 4;
+    pub(crate) const COUNTER: usize = 5;
+    pub(crate) const ADDRESS: usize = 7;
+    /// What the kernel has, as the first life found it.
+    pub(super) const KERNEL: usize = 9;
+    /// Whether the core is to be told when no child is left.
+    pub(crate) const ALONE: usize = 10;
+    /// Whether descriptor 0 leads to `/dev/null`.
+    pub(crate) const NULL: usize = 11;
+    /// What was handed out to the core last and is not settled, and after how many events.
+    pub(crate) const HANDED: usize = 12;
+    pub(crate) const STAMP: usize = 13;
+    /// What [`BYTES`] were read from: 0 where they hold nothing.
+    pub(crate) const SOURCE: usize = 14;
+    /// Which file the listener is bound to: device, number.
+    pub(crate) const BOUND: usize = 15;
+    /// Descriptors, plus 1.
+    pub(crate) const LISTENER: usize = 19;
+    pub(crate) const CONSOLE: usize = 20;
+    /// Three words for each client: its descriptor plus 1, its generation, its state.
+    pub(crate) const CLIENTS: usize = 21;
+    const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
+    /// How a child ended, as the kernel told: a `siginfo_t`. The kernel's fields may have 64 bits.
+    pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);
+    /// What was read.
+    pub(crate) const BYTES: usize = EXIT + super::EXIT_WORDS;
+    pub(super) const UNITS: usize = BYTES + super::BYTES_WORDS;
+}
+
+/// Words of a `siginfo_t`.
+pub(crate) const EXIT_WORDS: usize = 32;
+/// Room for a signal's record, or for what a service says to be ready.
+pub(crate) const BYTES_WORDS: usize = crate::ready::READY_BYTES_MAX / 4;
+
+/// For each unit: its readiness descriptor plus 1 and two unused words, then for each role a
+/// process's number, its generation, and why its program was not executed.
+const UNIT_WORDS: usize = 12;
+const ENTRY_WORDS: usize = 3;
+
+/// Whatever is not there.
+static NOWHERE: AtomicU32 = AtomicU32::new(0);
+
+/// One client's words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientWords {
+    pub(crate) descriptor: &'static AtomicU32,
+    pub(crate) generation: &'static AtomicU32,
+    /// 0: it may say something; [`BUSY`]; [`ANSWERING`].
+    pub(crate) state: &'static AtomicU32,
+}
+
+/// A client waits for its answer.
+pub(crate) const BUSY: u32 = 1;
+/// A client's answer is being sent: whether it was, nobody can tell any more.
+pub(crate) const ANSWERING: u32 = 2;
+
+/// One process's words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// 0: there is none.
+    pub(crate) pid: &'static AtomicU32,
+    pub(crate) generation: &'static AtomicU32,
+    /// Why its program was not executed; it writes that itself.
+    pub(crate) word: &'static AtomicU32,
+}
+
+/// The memory that outlives the program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Region {
+    words: SharedWords,
+    unit_count: usize,
+}
+
+impl Region {
+    /// What the life before this one left.
+    pub(crate) fn inherited(unit_count: usize) -> Option<Self> {
+        let words = shared::inherited_words(size(unit_count))?;
+        let region = Self { words, unit_count };
+        let is_ours = region.get(at::MAGIC) == MAGIC
+            && usize::try_from(region.get(at::SIZE)) == Ok(words.len())
+            && region.get(at::HANDOVER) != 0;
+        is_ours.then_some(region)
+    }
+
+    /// A new one, shared with children; also with heirs if the kernel has files in memory and
+    /// process 1 heals.
+    ///
+    /// # Errors
+    /// What the kernel answers, for lack of memory.
+    pub(crate) fn new(unit_count: usize, kernel: Kernel) -> Result<Self, Errno> {
+        let count = size(unit_count);
+        let lasting = match cfg!(feature = "heal") && kernel.memfd {
+            true => shared::lasting_words(count).ok(),
+            false => None,
+        };
+        let is_kept = lasting.is_some();
+        let words = match lasting {
+            Some(words) => words,
+            None => shared::new_words(count)?,
+        };
+        let region = Self { words, unit_count };
+        let count = u32::try_from(words.len()).unwrap_or(0);
+        region.set(at::KERNEL, kernel.bits());
+        region.set(at::SIZE, if is_kept { count } else { 0 });
+        region.set(at::MAGIC, MAGIC);
+        Ok(region)
+    }
+
+    /// Whether heirs will find it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.get(at::SIZE) != 0
+    }
+
+    /// What the first life found out about the kernel.
+    pub(crate) fn kernel(&self) -> Kernel {
+        Kernel::of_bits(self.get(at::KERNEL))
+    }
+
+    /// A word by its place in [`at`]; one that nobody else uses where there is none.
+    pub(crate) fn word(&self, index: usize) -> &'static AtomicU32 {
+        self.words.get(index).unwrap_or(&NOWHERE)
+    }
+
+    pub(crate) fn get(&self, index: usize) -> u32 {
+        self.word(index).load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set(&self, index: usize, value: u32) {
+        self.word(index).store(value, Ordering::Release);
+    }
+
+    /// A long number in two words.
+    pub(crate) fn long(&self, index: usize) -> u64 {
+        let high = u64::from(self.get(index.saturating_add(1)));
+        high.wrapping_shl(32) | u64::from(self.get(index))
+    }
+
+    pub(crate) fn set_long(&self, index: usize, value: u64) {
+        let low = u32::try_from(value & u64::from(u32::MAX)).unwrap_or(0);
+        self.set(index, low);
+        let high = u32::try_from(value.wrapping_shr(32)).unwrap_or(0);
+        self.set(index.saturating_add(1), high);
+    }
+
+    /// Some words in a row.
+    pub(crate) fn part(&self, begin: usize, count: usize) -> SharedWords {
+        let end = begin.saturating_add(count);
+        self.words.get(begin..end).unwrap_or(&[])
+    }
+
+    pub(crate) fn client(&self, slot: u8) -> ClientWords {
+        let begin = at::CLIENTS.saturating_add(usize::from(slot).saturating_mul(3));
+        let slot = usize::from(slot) < CLIENT_COUNT_MAX;
+        let word = |index: usize| match slot {
+            true => self.word(begin.saturating_add(index)),
+            false => &NOWHERE,
+        };
+        ClientWords {
+            descriptor: word(0),
+            generation: word(1),
+            state: word(2),
+        }
+    }
+
+    /// Where a unit's readiness descriptor is noted, plus 1.
+    pub(crate) fn ready(&self, unit: UnitId) -> &'static AtomicU32 {
+        match unit.index() < self.unit_count {
+            true => self.word(unit_at(unit.index())),
+            false => &NOWHERE,
+        }
+    }
+
+    /// The process of a unit in a role.
+    pub(crate) fn entry(&self, child: Child) -> Entry {
+        let code = children::code(child.unit, child.role).map_or(usize::MAX, usize::from);
+        let begin = unit_at(0).saturating_add(code.saturating_mul(ENTRY_WORDS));
+        let word = |index: usize| match child.unit.index() < self.unit_count {
+            true => self.word(begin.saturating_add(index)),
+            false => &NOWHERE,
+        };
+        Entry {
+            pid: word(0),
+            generation: word(1),
+            word: word(2),
+        }
+    }
+
+    /// The core's part; none if nobody will find it.
+    pub(crate) fn core(&self) -> Words<'static> {
+        let begin = unit_at(self.unit_count);
+        Words::new(match self.is_kept() {
+            true => self.words.get(begin..).unwrap_or(&[]),
+            false => &[],
+        })
+    }
+
+    /// Every descriptor that an heir gets, plus 1; 0 where there is none.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = u32> {
+        let clients = self.part(at::CLIENTS, 3 * CLIENT_COUNT_MAX);
+        let units = self.part(unit_at(0), self.unit_count.saturating_mul(UNIT_WORDS));
+        let lone = self.part(at::LISTENER, 2).iter();
+        let words = lone.chain(clients.iter().step_by(3));
+        let words = words.chain(units.iter().step_by(UNIT_WORDS));
+        words.map(|word| word.load(Ordering::Relaxed))
+    }
+}
+
+/// The first word of a unit.
+fn unit_at(index: usize) -> usize {
+    at::UNITS.saturating_add(index.saturating_mul(UNIT_WORDS))
+}
+
+fn size(unit_count: usize) -> usize {
+    let core = if cfg!(feature = "heal") {
+        words_for(unit_count)
+    } else {
+        0
+    };
+    unit_at(unit_count).saturating_add(core)
+}
+
+/// Notes a descriptor, or that there is none.
+pub(crate) fn note(word: &AtomicU32, descriptor: Option<&Fd>) {
+    let number = descriptor.map_or(0, |fd| u32::from(fd.number()).saturating_add(1));
+    word.store(number, Ordering::Release);
+}
+
+/// Takes over a descriptor that was noted, if one was.
+pub(crate) fn adopt(word: &AtomicU32) -> Option<Fd> {
+    let number = word.load(Ordering::Acquire).checked_sub(1)?;
+    Some(Fd::adopt(u16::try_from(number).ok()?))
+}
