@@ -78,19 +78,6 @@ impl Children {
         (entry.pid != 0 && entry.generation == child.generation).then_some(entry.pid)
     }
 
-    /// Whom a process serves.
-    pub fn find(&self, pid: u32) -> Option<Child> {
-        let mut code = self.slots.get(self.bucket_of(pid))?.bucket;
-        while code != NOBODY {
-            let entry = self.entry(code)?;
-            if entry.pid == pid {
-                return decode(code, entry.generation);
-            }
-            code = entry.next;
-        }
-        None
-    }
-
     /// Takes a process out of the table: whom it served.
     pub fn take(&mut self, pid: u32) -> Option<Child> {
         let bucket = self.bucket_of(pid);

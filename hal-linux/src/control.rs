@@ -147,22 +147,22 @@ impl Linux {
             self.control.bound = Some(bound);
         }
         for (slot, client) in (0_u8..).zip(self.control.clients.iter_mut()) {
-            let words = region.client(slot);
-            let state = words.state.load(Ordering::Acquire);
-            let generation = words.generation.load(Ordering::Acquire);
+            let [descriptor, generation, state] = region.client(slot);
+            let found = state.load(Ordering::Acquire);
+            let generation = generation.load(Ordering::Acquire);
             client.generation = u16::try_from(generation).unwrap_or(0);
             client.last_deed = now;
-            client.length = usize::from(state == BUSY);
+            client.length = usize::from(found == BUSY);
             // The answer may have been sent: hung up on, once.
-            client.connection = region::adopt(words.descriptor).filter(|_| state != ANSWERING);
+            client.connection = region::adopt(descriptor).filter(|_| found != ANSWERING);
             let id = ClientId {
                 slot,
                 generation: client.generation,
             };
             let Some(connection) = &client.connection else {
                 // Perhaps the core has not heard of it.
-                region::note(words.descriptor, None);
-                words.state.store(0, Ordering::Release);
+                region::note(descriptor, None);
+                state.store(0, Ordering::Release);
                 self.waiting.tell_gone(id);
                 continue;
             };
@@ -170,13 +170,14 @@ impl Linux {
             let _ = self.waiting.watch(connection, Source::Client(slot));
             let source = Source::Client(slot);
             self.waiting
-                .listen_for_input(connection, source, state == 0);
+                .listen_for_input(connection, source, found == 0);
         }
     }
 
     /// A client's frame was not taken in: it is looked at again.
     pub(crate) fn listen_again(&mut self, slot: u8) {
-        self.region.client(slot).state.store(0, Ordering::Release);
+        let [.., state] = self.region.client(slot);
+        state.store(0, Ordering::Release);
         if let Some(client) = self.control.clients.get_mut(usize::from(slot)) {
             client.length = 0;
             if let Some(connection) = &client.connection {
@@ -242,11 +243,10 @@ impl Linux {
             client.last_deed = now;
             client.generation = client.generation.wrapping_add(1);
             client.length = 0;
-            let words = self.region.client(slot);
-            words.state.store(0, Ordering::Release);
-            let generation = client.generation.into();
-            words.generation.store(generation, Ordering::Release);
-            region::note(words.descriptor, Some(&connection));
+            let [descriptor, generation, state] = self.region.client(slot);
+            state.store(0, Ordering::Release);
+            generation.store(client.generation.into(), Ordering::Release);
+            region::note(descriptor, Some(&connection));
             client.connection = Some(connection);
         }
     }
@@ -300,11 +300,10 @@ impl Linux {
                 let connection = connection.as_fd();
                 self.waiting
                     .listen_for_input(connection, Source::Client(slot), false);
-                self.region
-                    .client(slot)
-                    .state
-                    .store(BUSY, Ordering::Release);
+                // In this order: a client that is busy with nothing would never be heard again.
                 self.intake.hand_out(Handed::Frame(slot));
+                let [.., state] = self.region.client(slot);
+                state.store(BUSY, Ordering::Release);
                 Some(Wake::Frame(id))
             }
             Err(Os::AGAIN | Os::INTR) => None,
@@ -337,7 +336,7 @@ impl ControlPort for Linux {
         let Some(connection) = &place.connection else {
             return;
         };
-        let state = self.region.client(client.slot).state;
+        let [.., state] = self.region.client(client.slot);
         state.store(ANSWERING, Ordering::Release);
         place.length = 0;
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
@@ -356,9 +355,9 @@ impl ControlPort for Linux {
 
     fn close(&mut self, client: ClientId) {
         if let Some(place) = self.control.client_mut(client) {
-            let words = self.region.client(client.slot);
-            region::note(words.descriptor, None);
-            words.state.store(0, Ordering::Release);
+            let [descriptor, _, state] = self.region.client(client.slot);
+            region::note(descriptor, None);
+            state.store(0, Ordering::Release);
             if let Some(connection) = place.connection.take() {
                 self.waiting.forget(connection.as_fd());
             }

@@ -14,24 +14,17 @@ impl Linux {
     pub(crate) fn inherit(&mut self) {
         let region = self.region;
         let roles = [Role::Main, Role::Stop, Role::Probe];
-        for unit in (0..=u16::MAX)
-            .zip(self.manifest.units)
-            .map(|(unit, _)| UnitId(unit))
-        {
+        for (unit, _) in (0..=u16::MAX).zip(self.manifest.units) {
             for role in roles {
-                let entry = region.entry(Child {
-                    unit,
+                let mut child = Child {
+                    unit: UnitId(unit),
                     generation: Generation(0),
                     role,
-                });
-                let pid = entry.pid.load(Ordering::Acquire);
-                let generation = entry.generation.load(Ordering::Acquire);
-                let generation = Generation(u16::try_from(generation).unwrap_or(0));
-                let child = Child {
-                    unit,
-                    generation,
-                    role,
                 };
+                let [pid, generation, _] = region.entry(child);
+                let generation = u16::try_from(generation.load(Ordering::Acquire));
+                child.generation = Generation(generation.unwrap_or(0));
+                let pid = pid.load(Ordering::Acquire);
                 if pid != 0 {
                     self.children.insert(child, pid);
                 }

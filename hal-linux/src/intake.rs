@@ -200,7 +200,10 @@ impl Linux {
     /// What the exit that was taken means.
     pub(crate) fn exit_wake(&mut self) -> Option<Wake> {
         let (pid, status) = wait::taken(self.region.part(at::EXIT, EXIT_WORDS))?;
-        let child = self.children.find(pid);
+        if self.intake.leaving.is_none() {
+            self.intake.leaving = self.children.take(pid);
+        }
+        let child = self.intake.leaving;
         if let Some(child) = child
             && child.role == Role::Main
             && self.ready.is_of(child.unit, child.generation)
@@ -214,7 +217,6 @@ impl Linux {
         if let Some(pool) = &mut self.pool {
             pool.ended(pid);
         }
-        self.intake.leaving = self.children.take(pid);
         let event = match child {
             None => Event::OrphanExited,
             Some(child) => {
@@ -239,7 +241,7 @@ impl Linux {
         };
         let leaving = self.intake.leaving.take();
         if let Some(child) = leaving.or_else(|| self.children.take(pid)) {
-            let entry = self.region.entry(child).pid;
+            let [entry, ..] = self.region.entry(child);
             // The unit may have its next process by now.
             if entry.load(Ordering::Acquire) == pid {
                 entry.store(0, Ordering::Release);

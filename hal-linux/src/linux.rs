@@ -167,7 +167,8 @@ impl Linux {
     }
 
     pub(crate) fn word(&self, child: Child) -> &'static AtomicU32 {
-        self.region.entry(child).word
+        let [_, _, word] = self.region.entry(child);
+        word
     }
 
     /// A set-up step may have made `/run` usable, or covered it.
@@ -244,7 +245,8 @@ impl Linux {
 
     /// Starts a child that runs our own code.
     fn start_helper(&self, child: Child, program: Program, ready: Readiness) -> Result<u32, Errno> {
-        if let Fork::Parent(pid) = process::fork_noted(self.region.entry(child).pid)? {
+        let [number, ..] = self.region.entry(child);
+        if let Fork::Parent(pid) = process::fork_noted(number)? {
             return Ok(pid);
         }
         // It takes its signals, can be reached as a group, and keeps nothing of process 1 open.
@@ -309,12 +311,10 @@ impl Process for Linux {
         if let Some(pid) = self.children.pid(child) {
             return Ok(pid);
         }
-        let entry = self.region.entry(child);
-        entry.word.store(0, Ordering::Release);
-        entry.pid.store(0, Ordering::Release);
-        entry
-            .generation
-            .store(child.generation.0.into(), Ordering::Release);
+        let [pid, generation, word] = self.region.entry(child);
+        word.store(0, Ordering::Release);
+        pid.store(0, Ordering::Release);
+        generation.store(child.generation.0.into(), Ordering::Release);
         let number = match ready {
             Readiness::Newline(number) if child.role == Role::Main => Some(number),
             _ => None,
@@ -330,7 +330,7 @@ impl Process for Linux {
         let write_end = pipe.as_ref().map(|(_, end)| (end.number(), number));
         let started = match (child.role, program) {
             (Role::Main | Role::Stop, Program::Exec(exec)) => {
-                self.start_program(&self.job(child, exec, write_end), entry.pid)
+                self.start_program(&self.job(child, exec, write_end), pid)
             }
             _ => self.start_helper(child, program, ready),
         };

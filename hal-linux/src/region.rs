@@ -18,13 +18,16 @@ use init_core::limits::CLIENT_COUNT_MAX;
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
 const MAGIC: u32 = 0x5253_0001;
 
+/// Whether there are heirs at all; if not, the compiler drops what they need.
+const HEALS: bool = cfg!(feature = "heal");
+
 /// Words that stand alone.
 pub(crate) mod at {
     use super::CLIENT_COUNT_MAX;
 
     pub(super) const MAGIC: usize = 0;
-    /// How many words there are.
-    pub(super) const SIZE: usize = 1;
+    /// Whether heirs will find them.
+    pub(super) const KEPT: usize = 1;
     /// Why the program is executed again: written right before that, cleared by the heir. 0: it was
     /// started like any program.
     pub(crate) const HANDOVER: usize = 2;
@@ -51,7 +54,7 @@ pub(crate) mod at {
     pub(crate) const CONSOLE: usize = 20;
     /// Three words for each client: its descriptor plus 1, its generation, its state.
     pub(crate) const CLIENTS: usize = 21;
-    const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
+    pub(super) const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
     /// How a child ended, as the kernel told: a `siginfo_t`. The kernel's fields may have 64 bits.
     pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);
     /// What was read.
@@ -67,50 +70,41 @@ pub(crate) const BYTES_WORDS: usize = crate::ready::READY_BYTES_MAX / 4;
 /// For each unit: its readiness descriptor plus 1 and two unused words, then for each role a
 /// process's number, its generation, and why its program was not executed.
 const UNIT_WORDS: usize = 12;
-const ENTRY_WORDS: usize = 3;
 
-/// Whatever is not there.
-static NOWHERE: AtomicU32 = AtomicU32::new(0);
+/// Words that belong together; of a place that is not there, words that nobody else uses.
+type Three = &'static [AtomicU32; 3];
 
-/// One client's words.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ClientWords {
-    pub(crate) descriptor: &'static AtomicU32,
-    pub(crate) generation: &'static AtomicU32,
-    /// 0: it may say something; [`BUSY`]; [`ANSWERING`].
-    pub(crate) state: &'static AtomicU32,
-}
+static NOWHERE: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
+
+/// The words of a client: its descriptor plus 1, its generation, its state: 0 (it may say
+/// something), [`BUSY`] or [`ANSWERING`].
+pub(crate) type ClientWords = Three;
 
 /// A client waits for its answer.
 pub(crate) const BUSY: u32 = 1;
 /// A client's answer is being sent: whether it was, nobody can tell any more.
 pub(crate) const ANSWERING: u32 = 2;
 
-/// One process's words.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    /// 0: there is none.
-    pub(crate) pid: &'static AtomicU32,
-    pub(crate) generation: &'static AtomicU32,
-    /// Why its program was not executed; it writes that itself.
-    pub(crate) word: &'static AtomicU32,
-}
+/// The words of a process: its number, or 0; its generation; why its program was not executed, which
+/// it writes itself.
+pub(crate) type Entry = Three;
 
 /// The memory that outlives the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Region {
-    words: SharedWords,
-    unit_count: usize,
+    head: &'static [AtomicU32; at::UNITS],
+    units: SharedWords,
+    core: SharedWords,
 }
 
 impl Region {
     /// What the life before this one left.
     pub(crate) fn inherited(unit_count: usize) -> Option<Self> {
-        let words = shared::inherited_words(size(unit_count))?;
-        let region = Self { words, unit_count };
-        let is_ours = region.get(at::MAGIC) == MAGIC
-            && usize::try_from(region.get(at::SIZE)) == Ok(words.len())
-            && region.get(at::HANDOVER) != 0;
+        if !HEALS {
+            return None;
+        }
+        let region = Self::of(shared::inherited_words(size(unit_count))?, unit_count)?;
+        let is_ours = region.get(at::MAGIC) == MAGIC && region.get(at::HANDOVER) != 0;
         is_ours.then_some(region)
     }
 
@@ -121,7 +115,7 @@ impl Region {
     /// What the kernel answers, for lack of memory.
     pub(crate) fn new(unit_count: usize, kernel: Kernel) -> Result<Self, Errno> {
         let count = size(unit_count);
-        let lasting = match cfg!(feature = "heal") && kernel.memfd {
+        let lasting = match HEALS && kernel.memfd {
             true => shared::lasting_words(count).ok(),
             false => None,
         };
@@ -130,17 +124,22 @@ impl Region {
             Some(words) => words,
             None => shared::new_words(count)?,
         };
-        let region = Self { words, unit_count };
-        let count = u32::try_from(words.len()).unwrap_or(0);
+        let region = Self::of(words, unit_count).ok_or(Errno(0))?;
         region.set(at::KERNEL, kernel.bits());
-        region.set(at::SIZE, if is_kept { count } else { 0 });
+        region.set(at::KEPT, is_kept.into());
         region.set(at::MAGIC, MAGIC);
         Ok(region)
     }
 
+    fn of(words: SharedWords, unit_count: usize) -> Option<Self> {
+        let (head, rest) = words.split_first_chunk()?;
+        let (units, core) = rest.split_at_checked(unit_count.checked_mul(UNIT_WORDS)?)?;
+        Some(Self { head, units, core })
+    }
+
     /// Whether heirs will find it.
     pub(crate) fn is_kept(&self) -> bool {
-        self.get(at::SIZE) != 0
+        HEALS && self.get(at::KEPT) != 0
     }
 
     /// What the first life found out about the kernel.
@@ -150,7 +149,8 @@ impl Region {
 
     /// A word by its place in [`at`]; one that nobody else uses where there is none.
     pub(crate) fn word(&self, index: usize) -> &'static AtomicU32 {
-        self.words.get(index).unwrap_or(&NOWHERE)
+        let [nowhere, ..] = &NOWHERE;
+        self.head.get(index).unwrap_or(nowhere)
     }
 
     pub(crate) fn get(&self, index: usize) -> u32 {
@@ -177,78 +177,50 @@ impl Region {
     /// Some words in a row.
     pub(crate) fn part(&self, begin: usize, count: usize) -> SharedWords {
         let end = begin.saturating_add(count);
-        self.words.get(begin..end).unwrap_or(&[])
+        self.head.get(begin..end).unwrap_or(&[])
     }
 
     pub(crate) fn client(&self, slot: u8) -> ClientWords {
-        let begin = at::CLIENTS.saturating_add(usize::from(slot).saturating_mul(3));
-        let slot = usize::from(slot) < CLIENT_COUNT_MAX;
-        let word = |index: usize| match slot {
-            true => self.word(begin.saturating_add(index)),
-            false => &NOWHERE,
-        };
-        ClientWords {
-            descriptor: word(0),
-            generation: word(1),
-            state: word(2),
-        }
+        let words = self.part(at::CLIENTS, at::CLIENT_WORDS);
+        three(words, usize::from(slot).saturating_mul(3))
     }
 
     /// Where a unit's readiness descriptor is noted, plus 1.
     pub(crate) fn ready(&self, unit: UnitId) -> &'static AtomicU32 {
-        match unit.index() < self.unit_count {
-            true => self.word(unit_at(unit.index())),
-            false => &NOWHERE,
-        }
+        let [word, ..] = three(self.units, unit.index().saturating_mul(UNIT_WORDS));
+        word
     }
 
     /// The process of a unit in a role.
     pub(crate) fn entry(&self, child: Child) -> Entry {
         let code = children::code(child.unit, child.role).map_or(usize::MAX, usize::from);
-        let begin = unit_at(0).saturating_add(code.saturating_mul(ENTRY_WORDS));
-        let word = |index: usize| match child.unit.index() < self.unit_count {
-            true => self.word(begin.saturating_add(index)),
-            false => &NOWHERE,
-        };
-        Entry {
-            pid: word(0),
-            generation: word(1),
-            word: word(2),
-        }
+        three(self.units, code.saturating_mul(3))
     }
 
     /// The core's part; none if nobody will find it.
     pub(crate) fn core(&self) -> Words<'static> {
-        let begin = unit_at(self.unit_count);
-        Words::new(match self.is_kept() {
-            true => self.words.get(begin..).unwrap_or(&[]),
-            false => &[],
-        })
+        Words::new(if self.is_kept() { self.core } else { &[] })
     }
 
     /// Every descriptor that an heir gets, plus 1; 0 where there is none.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = u32> {
-        let clients = self.part(at::CLIENTS, 3 * CLIENT_COUNT_MAX);
-        let units = self.part(unit_at(0), self.unit_count.saturating_mul(UNIT_WORDS));
         let lone = self.part(at::LISTENER, 2).iter();
-        let words = lone.chain(clients.iter().step_by(3));
-        let words = words.chain(units.iter().step_by(UNIT_WORDS));
+        let clients = self.part(at::CLIENTS, at::CLIENT_WORDS).iter().step_by(3);
+        let units = self.units.iter().step_by(UNIT_WORDS);
+        let words = lone.chain(clients).chain(units);
         words.map(|word| word.load(Ordering::Relaxed))
     }
 }
 
-/// The first word of a unit.
-fn unit_at(index: usize) -> usize {
-    at::UNITS.saturating_add(index.saturating_mul(UNIT_WORDS))
+fn three(words: SharedWords, begin: usize) -> Three {
+    let words = words.get(begin..).and_then(<[AtomicU32]>::first_chunk);
+    words.unwrap_or(&NOWHERE)
 }
 
 fn size(unit_count: usize) -> usize {
-    let core = if cfg!(feature = "heal") {
-        words_for(unit_count)
-    } else {
-        0
-    };
-    unit_at(unit_count).saturating_add(core)
+    let core = if HEALS { words_for(unit_count) } else { 0 };
+    let units = unit_count.saturating_mul(UNIT_WORDS);
+    at::UNITS.saturating_add(units).saturating_add(core)
 }
 
 /// Notes a descriptor, or that there is none.

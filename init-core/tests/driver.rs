@@ -31,7 +31,8 @@ fn a_machine_boots_serves_and_is_switched_off() {
     fake.arrange(secs(10), off);
     let graph = Graph::new("target main wants b\n service a\n service b requires a");
     let mut driver = driver(graph, fake);
-    driver.run(BootOptions::default());
+    driver.boot(BootOptions::default());
+    driver.run();
     let fake = driver.platform();
     let spawned: Vec<u16> = fake
         .acts
