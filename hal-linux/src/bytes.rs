@@ -5,11 +5,12 @@
 
 use core::ops::Deref;
 
-/// At most `N` bytes.
+/// At most `N` bytes. The length comes first: the end of a large one may never be touched.
 #[derive(Debug, PartialEq, Eq)]
+#[repr(C)]
 pub(crate) struct Bytes<const N: usize> {
-    bytes: [u8; N],
     length: usize,
+    bytes: [u8; N],
 }
 
 impl<const N: usize> Bytes<N> {

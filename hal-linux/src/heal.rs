@@ -33,6 +33,7 @@ static REGION: Lasting<Region> = Lasting::empty();
 static TRIED_COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// From here on a fault is healed, and the next life finds the region.
+#[inline(never)]
 pub(crate) fn arm(region: &'static Region, is_heir: bool) {
     REGION.set(region);
     #[cfg(feature = "freestanding")]

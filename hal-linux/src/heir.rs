@@ -11,6 +11,7 @@ use init_core::unit::Readiness;
 
 impl Linux {
     /// Takes over what the life before left.
+    #[inline(never)]
     pub(crate) fn inherit(&mut self) {
         let region = self.region;
         let roles = [Role::Main, Role::Stop, Role::Probe];

@@ -99,6 +99,7 @@ pub(crate) struct Region {
 
 impl Region {
     /// What the life before this one left.
+    #[inline(never)]
     pub(crate) fn inherited(unit_count: usize) -> Option<Self> {
         if !HEALS {
             return None;
@@ -113,6 +114,7 @@ impl Region {
     ///
     /// # Errors
     /// What the kernel answers, for lack of memory.
+    #[inline(never)]
     pub(crate) fn new(unit_count: usize, kernel: Kernel) -> Result<Self, Errno> {
         let count = size(unit_count);
         let lasting = match HEALS && kernel.memfd {

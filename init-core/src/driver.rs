@@ -67,6 +67,7 @@ impl<'a, P: Platform> Driver<'a, P> {
     /// Keeps the core's state in the platform's region from now on. Where an earlier incarnation
     /// left its state there, goes on with it and performs what was pending; then it must not be
     /// booted. `false`: there is nothing to go on with.
+    #[inline(never)]
     pub fn resume(&mut self) -> bool {
         let Past::Restored(life) = self.core.keep_in(self.platform.region()) else {
             return false;

@@ -124,6 +124,8 @@ pub struct Budget {
     pub data_kib: Option<u32>,
     /// Zeroed variables.
     pub bss_kib: Option<u32>,
+    /// The stripped file of a process 1 that a fault of its own ends.
+    pub without_healing_kib: Option<u32>,
     /// The stripped file of the keeper, the init for one command.
     pub keeper_kib: Option<u32>,
     /// The deepest stack that a walk through the program's calls finds.

@@ -33,6 +33,8 @@ pub struct Request<'a> {
     pub rootfs: Option<&'a Path>,
     /// Cargo features of the board's crate.
     pub features: &'a [String],
+    /// With its usual features, of which healing is one.
+    pub heals: bool,
 }
 
 /// Process 1, built.
@@ -106,6 +108,7 @@ fn without_product(program: &str, board: &Board) -> Result<Firmware> {
         product: &house::product("minimal")?,
         rootfs: None,
         features: &[],
+        heals: true,
     };
     compile(program, &request, &toolchain)?;
     let folder = house::target().join("boards").join(&board.name);
@@ -247,6 +250,9 @@ fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain
     }
     if !request.features.is_empty() {
         cargo.arg("--features").arg(request.features.join(","));
+    }
+    if !request.heals {
+        cargo.arg("--no-default-features");
     }
     if toolchain.core == Core::FromSource {
         cargo.arg("-Zbuild-std=core");

@@ -33,6 +33,11 @@ pub enum Task {
     Budget(Measure),
     /// Feed damaged input to everything that reads what others wrote
     Fuzz(Fuzz),
+    /// Make process 1 fault for real, again and again, and count what its services noticed
+    Heal(Heal),
+    /// Is a service of `heal`
+    #[command(hide = true)]
+    Witness(Witness),
     /// Check the rules of the house that no compiler checks
     Tidy,
     /// Perform every check and test, the quick ones first
@@ -101,6 +106,9 @@ pub struct Choice {
     /// The unpacked root file system: checks the manifest's programs and users against it
     #[arg(long, value_name = "DIR")]
     pub rootfs: Option<PathBuf>,
+    /// A smaller process 1: a fault of its own ends the machine
+    #[arg(long)]
+    pub without_healing: bool,
     /// Cargo features of the board's crate, for tests
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub features: Vec<String>,
@@ -186,6 +194,48 @@ pub struct Fuzz {
     /// Read this input instead, given in hexadecimal digits
     #[arg(long, value_name = "HEX", requires = "decoder")]
     pub input: Option<String>,
+}
+
+/// How often process 1 dies, of what, and with how many services.
+#[derive(Debug, Args)]
+pub struct Heal {
+    /// 60 deaths with 20 services, and no time judged
+    #[arg(long)]
+    pub quick: bool,
+    /// So many services instead of 10, 50, 100 and 500; no time judged
+    #[arg(long, value_name = "N", value_parser = services)]
+    pub services: Option<usize>,
+    /// So many deaths; no time judged
+    #[arg(long, value_name = "N")]
+    pub deaths: Option<u64>,
+    /// One kind of fault; all of them by default
+    #[arg(long, value_name = "KIND")]
+    pub only: Option<String>,
+    /// The number of the first case
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Take a process 1 that does not heal: shows that the campaign can fail
+    #[arg(long)]
+    pub without_healing: bool,
+}
+
+fn services(text: &str) -> Result<usize, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (5..=2_000).contains(number));
+    number.ok_or_else(|| "5 to 2000 services".to_string())
+}
+
+/// Which service a witness is, and where it writes.
+#[derive(Debug, Args)]
+pub struct Witness {
+    /// Its index
+    pub unit: usize,
+    /// Makes its lives
+    pub seed: u64,
+    /// The file that all witnesses append to
+    pub journal: PathBuf,
 }
 
 /// What to check.

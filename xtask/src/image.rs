@@ -125,6 +125,7 @@ pub fn scenarios(choice: &Scenarios) -> Result<()> {
                 product,
                 rootfs: Some(rootfs),
                 features: &[],
+                heals: true,
             };
             build::firmware(&request).map(|firmware| firmware.file)
         },
@@ -167,6 +168,7 @@ fn with_request<T>(
             product,
             rootfs: Some(rootfs),
             features: &[],
+            heals: true,
         };
         build::firmware(&request).map(|firmware| firmware.file)
     };

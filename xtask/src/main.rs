@@ -7,6 +7,7 @@ mod cli;
 mod elf;
 mod fuzz;
 mod graph;
+mod heal;
 mod house;
 mod image;
 mod panics;
@@ -25,7 +26,12 @@ use qemu_tests::progress::say;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match perform(&Cli::parse().task) {
+    let task = Cli::parse().task;
+    // Its exit code is its word.
+    if let Task::Witness(witness) = &task {
+        return heal::witness(witness).unwrap_or(ExitCode::FAILURE);
+    }
+    match perform(&task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
@@ -45,6 +51,8 @@ fn perform(task: &Task) -> Result<()> {
         Task::Size(size) => size::report(size),
         Task::Fuzz(choice) => fuzz::run(choice),
         Task::Budget(measure) => budget::report(measure),
+        Task::Heal(choice) => heal::run(choice),
+        Task::Witness(_) => Ok(()),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),
         Task::Scenarios(choice) => image::scenarios(choice),
@@ -72,6 +80,7 @@ fn build_product(choice: &Choice) -> Result<()> {
         product: &product,
         rootfs: rootfs.as_deref(),
         features: &choice.features,
+        heals: !choice.without_healing,
     })?;
     Ok(())
 }

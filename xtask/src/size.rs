@@ -36,12 +36,21 @@ pub fn report(size: &Size) -> Result<()> {
     let product = house::product(&size.product)?;
     let mut costs = Vec::new();
     for board in house::chosen(size.board.as_deref())? {
-        let request = build::Request {
+        let mut request = build::Request {
             board: &board,
             product: &product,
             rootfs: None,
             features: &[],
+            heals: false,
         };
+        let without = Budget {
+            file_kib: board.budget.without_healing_kib.unwrap_or(u32::MAX),
+            ..Budget::default()
+        };
+        let name = format!("{} mortal", board.name);
+        costs.push(measure(name, &build::firmware(&request)?, without)?);
+        // Last, so that it is what is left in the folder.
+        request.heals = true;
         let mut budget = board.budget;
         budget.file_kib = size.max_file_kib.unwrap_or(budget.file_kib);
         let firmware = build::firmware(&request)?;
@@ -55,6 +64,7 @@ pub fn report(size: &Size) -> Result<()> {
         costs.push(measure(format!("{} keeper", board.name), &keeper, budget)?);
     }
     print(&costs);
+    println!("mortal: built with `--without-healing`");
     println!();
     for cost in &costs {
         print_stack(cost, size.stack);

@@ -65,7 +65,7 @@ fn lives_again(machine: &mut Machine, name: &str, injury: Injury) {
 
 #[test]
 fn process_1_lives_again_after_every_fault() {
-    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
+    let Some(mut machine) = Machine::boot("idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -83,7 +83,7 @@ fn process_1_lives_again_after_every_fault() {
 
 #[test]
 fn a_hundred_faults_leave_neither_descriptors_nor_children() {
-    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
+    let Some(mut machine) = Machine::boot("idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -109,12 +109,11 @@ fn a_damaged_program_file_is_not_needed() {
     for damage in ["delete", "overwrite"] {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let file = folder.path().join("init");
-        let Some(program) = crate::machine::healing() else {
+        let Some(program) = crate::machine::program() else {
             return;
         };
         std::fs::copy(program, &file).expect("there is room");
-        let mut machine =
-            Machine::boot_healing(&[], Some(&file), "idle").expect("there is a program");
+        let mut machine = Machine::boot_copy(&[], Some(&file), "idle").expect("there is a program");
         machine.wait_for("boot: idle reached");
         std::fs::remove_file(&file).expect("it is there");
         if damage == "overwrite" {
@@ -131,23 +130,19 @@ fn where_programs_in_memory_are_refused_the_file_is_executed() {
     if !Path::new("/proc/sys/vm/memfd_noexec").exists() {
         return eprintln!("SKIPPED: this kernel never refuses a program in memory");
     }
-    let Some(mut machine) = Machine::boot_healing(&["sh", "-c", refuse, "sh"], None, "idle") else {
+    let Some(mut machine) = Machine::boot_copy(&["sh", "-c", refuse, "sh"], None, "idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
     lives_again(&mut machine, "refused", Injury::Counter(0));
-    assert!(
-        image(&machine).ends_with("/init-heals"),
-        "{}",
-        image(&machine)
-    );
+    assert!(image(&machine).ends_with("/init"), "{}", image(&machine));
 }
 
 #[test]
 fn where_nothing_can_be_executed_it_begins_again_in_place() {
     let filter = kernels::filter(&[(abi::__NR_execveat, NOT_THERE)]);
     let words: Vec<&str> = filter.iter().map(String::as_str).collect();
-    let Some(mut machine) = Machine::boot_healing(&words, None, "idle") else {
+    let Some(mut machine) = Machine::boot_copy(&words, None, "idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -155,13 +150,13 @@ fn where_nothing_can_be_executed_it_begins_again_in_place() {
     let of_code = |injury: &Injury| matches!(injury, Injury::Code(_) | Injury::Stack(_));
     for (name, injury) in FAULTS.into_iter().filter(|(_, injury)| !of_code(injury)) {
         lives_again(&mut machine, name, injury);
-        assert!(image(&machine).ends_with("/init-heals"), "{name}");
+        assert!(image(&machine).ends_with("/init"), "{name}");
     }
 }
 
 #[test]
 fn a_fault_signal_that_somebody_sent_is_no_fault() {
-    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
+    let Some(mut machine) = Machine::boot("idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -173,7 +168,7 @@ fn a_fault_signal_that_somebody_sent_is_no_fault() {
 
 #[test]
 fn limits_that_somebody_set_do_not_keep_it_from_living_again() {
-    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
+    let Some(mut machine) = Machine::boot("idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -193,7 +188,7 @@ fn limits_that_somebody_set_do_not_keep_it_from_living_again() {
 
 #[test]
 fn a_child_of_process_1_that_faults_before_its_program_dies_of_it() {
-    let Some(mut machine) = Machine::boot_healing(&[], None, "prober") else {
+    let Some(mut machine) = Machine::boot("prober") else {
         return;
     };
     machine.wait_for("never-there: runs");
@@ -218,7 +213,7 @@ const UNPROTECTED_MAX: u32 = 500;
 
 #[test]
 fn the_handlers_are_installed_by_the_first_instructions_of_a_life() {
-    let Some(mut machine) = Machine::boot_healing(&[], None, "idle") else {
+    let Some(mut machine) = Machine::boot("idle") else {
         return;
     };
     machine.wait_for("boot: idle reached");

@@ -17,9 +17,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Names the program under test: process 1 of `product.toml`, built by `cargo xtask test`.
 const PROGRAM: &str = "SYSMASTER_NAMESPACE_INIT";
 
-/// Names the same program with the feature `heal`.
-const HEALING: &str = "SYSMASTER_NAMESPACE_HEALS";
-
 /// A running process 1.
 pub struct Machine {
     /// `unshare`, whose only child is process 1.
@@ -49,15 +46,6 @@ pub fn program() -> Option<PathBuf> {
     program
 }
 
-/// The same with its healing switched on, or `None` with a loud word.
-pub fn healing() -> Option<PathBuf> {
-    let program = std::env::var_os(HEALING).map(PathBuf::from);
-    if program.is_none() {
-        eprintln!("SKIPPED: {HEALING} names no process 1; `cargo xtask test` builds and names one");
-    }
-    program
-}
-
 impl Machine {
     /// Boots to a target; `None` where there is no program under test.
     pub fn boot(target: &str) -> Option<Self> {
@@ -78,9 +66,9 @@ impl Machine {
         Some(machine)
     }
 
-    /// Boots the program that heals, or a copy of it, by way of `first`.
-    pub fn boot_healing(first: &[&str], copy: Option<&Path>, target: &str) -> Option<Self> {
-        let program = healing()?;
+    /// Boots a copy of the program, by way of `first`.
+    pub fn boot_copy(first: &[&str], copy: Option<&Path>, target: &str) -> Option<Self> {
+        let program = program()?;
         let program = copy.unwrap_or(&program);
         let target = format!("sysmaster.target={target}");
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");

@@ -146,6 +146,7 @@ impl<'a> Core<'a> {
     /// An event that was on its way in is in [`Core::event_count`], or it is to be delivered again.
     /// The order of the run queue is not kept: jobs that were waiting for their turn are looked at
     /// in the units' order.
+    #[inline(never)]
     pub fn keep_in(&mut self, words: Words<'a>) -> Past {
         self.checkpoint = Checkpoint::new(words, self.units.len());
         let known = words.get(at::MAGIC) == MAGIC

@@ -4,7 +4,7 @@
 //! machine. A case that panics, or breaks its decoder's promise, ends the run: its bytes and the
 //! command that repeats it are printed. The decoders' own tests know them better; this tries more.
 
-mod cases;
+pub(crate) mod cases;
 mod decoders;
 
 use crate::cli::Fuzz;

@@ -3,7 +3,7 @@
 use super::{Outcome, Step};
 use crate::setup::{self, Core};
 use crate::{build, house, process, tidy};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use manifests::board::Board;
 use std::process::Command;
 use std::time::Duration;
@@ -239,25 +239,18 @@ fn namespaces() -> Result<Outcome> {
         );
         return Ok(Outcome::Skipped(why));
     };
-    let program = |features: &[String]| {
-        build::firmware(&build::Request {
-            board,
-            product: &house::root().join("hal-linux/tests/namespace/product.toml"),
-            rootfs: None,
-            features,
-        })
-    };
-    // Both are built to the same place.
-    let heals = program(&["heal".to_string()])?.file;
-    let healing = heals.with_file_name("init-heals");
-    std::fs::copy(&heals, &healing).with_context(|| format!("cannot copy {}", heals.display()))?;
-    let firmware = program(&[])?;
+    let firmware = build::firmware(&build::Request {
+        board,
+        product: &house::root().join("hal-linux/tests/namespace/product.toml"),
+        rootfs: None,
+        features: &[],
+        heals: true,
+    })?;
     let keeper = build::keeper(board)?;
     let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
     cargo
         .args(["--test", "namespace", "--test", "keeper"])
         .env("SYSMASTER_NAMESPACE_INIT", &firmware.file)
-        .env("SYSMASTER_NAMESPACE_HEALS", &healing)
         .env("SYSMASTER_KEEPER", &keeper.file);
     process::run_shown(&mut cargo, CARGO_LIMIT)?;
     Ok(Outcome::Passed(String::new()))

@@ -1,0 +1,124 @@
+//! This file keeps process 1 busy while it is injured: requests that start and stop services, and
+//! questions about them, one after the other from two clients.
+
+use super::client::{Client, HANG_LIMIT, Outcome, change};
+use super::machine::{unit_name, units};
+use super::witness::Role;
+use crate::fuzz::cases::Random;
+use anyhow::{Result, bail};
+use init_core::protocol::{Change, Request};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Between two requests of one client, and before it asks again after it was turned away.
+const PAUSE: Duration = Duration::from_micros(500);
+
+#[derive(Debug, Default)]
+struct Counts {
+    is_over: AtomicBool,
+    /// Requests that ended, however.
+    ended: AtomicU64,
+    answered: AtomicU64,
+    hung: AtomicU64,
+}
+
+/// The clients. Dropped, they end.
+#[derive(Debug)]
+pub struct Load {
+    clients: Vec<(Arc<Counts>, Option<JoinHandle<Result<()>>>)>,
+}
+
+impl Load {
+    /// Begins.
+    pub fn begin(socket: &Path, services: usize, seed: u64) -> Self {
+        let changes = spawn(socket, seed, move |random, client| {
+            let asked = units(services, Role::Asked);
+            let Some(unit) = asked.get(random.below(asked.len())) else {
+                return Ok(Outcome::HungUp);
+            };
+            let what = match random.below(2) {
+                0 => Change::Stop,
+                _ => Change::Start,
+            };
+            client.ask(change(what, &unit_name(*unit)))
+        });
+        let questions = spawn(socket, !seed, move |random, client| {
+            let name = unit_name(random.below(services));
+            match random.below(3) {
+                0 => client.ask(Request::Machine),
+                1 => client.ask(Request::Units { from: 0 }),
+                _ => client.ask(Request::Unit { name: &name }),
+            }
+        });
+        Self {
+            clients: vec![changes, questions],
+        }
+    }
+
+    /// Waits until each client was answered once more; how many clients hung since the last call.
+    ///
+    /// # Errors
+    /// A client met what it cannot go on with.
+    pub fn look(&mut self) -> Result<u64> {
+        let mut hung = 0;
+        for (counts, thread) in &mut self.clients {
+            let before = counts.answered.load(Ordering::Relaxed);
+            let until = Instant::now() + HANG_LIMIT;
+            while counts.answered.load(Ordering::Relaxed) == before && Instant::now() < until {
+                if thread.as_ref().is_some_and(JoinHandle::is_finished)
+                    && let Some(Ok(Err(error))) = thread.take().map(JoinHandle::join)
+                {
+                    return Err(error);
+                }
+                std::thread::sleep(PAUSE);
+            }
+            hung += counts.hung.swap(0, Ordering::Relaxed);
+        }
+        Ok(hung)
+    }
+
+    /// How many requests have ended.
+    pub fn ended(&self) -> u64 {
+        let ended = |(counts, _): &(Arc<Counts>, _)| counts.ended.load(Ordering::Relaxed);
+        self.clients.iter().map(ended).sum()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for (counts, _) in &self.clients {
+            counts.is_over.store(true, Ordering::Relaxed);
+        }
+        for (_, thread) in &mut self.clients {
+            // What it met was of interest while the campaign looked.
+            let _ = thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+fn spawn(
+    socket: &Path,
+    seed: u64,
+    one: impl Fn(&mut Random, &mut Client) -> Result<Outcome> + Send + 'static,
+) -> (Arc<Counts>, Option<JoinHandle<Result<()>>>) {
+    let counts = Arc::new(Counts::default());
+    let (mut client, mut random) = (Client::new(socket), Random::new(seed));
+    let mine = Arc::clone(&counts);
+    let run = move || {
+        while !mine.is_over.load(Ordering::Relaxed) {
+            match one(&mut random, &mut client) {
+                Ok(Outcome::Answered(_)) => mine.answered.fetch_add(1, Ordering::Relaxed),
+                Ok(Outcome::HungUp) => 0,
+                Ok(Outcome::Hung) => mine.hung.fetch_add(1, Ordering::Relaxed),
+                Err(error) => bail!("a client of the load: {error:#}"),
+            };
+            mine.ended.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    };
+    (counts, Some(std::thread::spawn(run)))
+}

@@ -1,0 +1,247 @@
+//! This file injures a running process 1 once and finds out what that came to.
+//!
+//! The client whose answer ends the measured time asked while process 1 stood still, so it waited
+//! before the fault.
+
+use super::client::{Answer, Client, HANG_LIMIT, Outcome, Shown};
+use super::inject::{Kind, Stopped};
+use super::load::Load;
+use super::machine::{Machine, Product, unit_name, units};
+use super::record::Service;
+use super::table::Case;
+use super::witness::Role;
+use crate::fuzz::cases::Random;
+use anyhow::{Context, Result, ensure};
+use init_core::protocol::Request;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long process 1's word of a service may lag behind the service's own.
+const LAG_LIMIT: Duration = Duration::from_secs(2);
+
+/// The moment of a fault: this long after the case before was looked at, at most.
+const DELAY_US_MAX: usize = 3_000;
+
+/// Between two looks at a service of which process 1 says something else.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// A machine with everything that looks at it. Fields are dropped in this order.
+#[derive(Debug)]
+pub struct Trial {
+    load: Load,
+    waiting: Client,
+    machine: Machine,
+    services: usize,
+    /// Of each service that ends: ends that its witnesses told and process 1 does not count.
+    uncounted: BTreeMap<usize, u64>,
+    /// Whether a case was not as it must be.
+    pub has_failed: bool,
+}
+
+impl Trial {
+    /// Boots a machine and puts it under load.
+    ///
+    /// # Errors
+    /// It does not boot.
+    pub fn begin(product: &Product, services: usize, seed: u64) -> Result<Self> {
+        let machine = Machine::boot(product)?;
+        Ok(Self {
+            load: Load::begin(&machine.socket(), services, seed),
+            waiting: Client::new(&machine.socket()),
+            machine,
+            services,
+            uncounted: BTreeMap::new(),
+            has_failed: false,
+        })
+    }
+
+    /// Boots another machine in place of one that is over.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn again(&mut self, product: &Product, seed: u64) -> Result<()> {
+        let has_failed = self.has_failed;
+        *self = Self::begin(product, self.services, seed)?;
+        self.has_failed = has_failed;
+        Ok(())
+    }
+
+    /// Requests of the load that have ended.
+    pub fn requests(&self) -> u64 {
+        self.load.ended()
+    }
+
+    /// Injures process 1 and looks what came of it.
+    ///
+    /// # Errors
+    /// It cannot be injured, or what is read makes no sense.
+    pub fn injure(&mut self, kind: Kind, random: &mut Random) -> Result<Case> {
+        let mut case = Case::default();
+        let delay = u64::try_from(random.below(DELAY_US_MAX))?;
+        let steps = random.below(kind.steps_max);
+        std::thread::sleep(Duration::from_micros(delay));
+        let first = unit_name(0);
+        let request = Request::Unit { name: &first };
+        let soon = Instant::now() + HANG_LIMIT;
+        let before = self.waiting.insist(request, soon, || false)?;
+        ensure!(
+            matches!(before, Outcome::Answered(_)),
+            "process 1 did not answer before it was injured"
+        );
+        let stopped = Stopped::stop(self.machine.pid())?;
+        self.waiting.send(request)?;
+        stopped.step(steps)?;
+        if self.waiting.receive(Duration::ZERO)? != Outcome::Hung {
+            // It got as far as an answer before the fault: another waits for the life after.
+            self.waiting.send(request)?;
+        }
+        stopped.injure(kind)?;
+        let injured = Instant::now();
+        drop(stopped);
+        case.recovery = self.recovery(request, injured, &mut case.hung)?;
+        if case.recovery.is_some() {
+            case.hung += self.load.look()?;
+            case.exits_lost = self.exits_lost()?;
+            self.machine.read_record()?;
+            self.machine.look_for_lost();
+            case.disturbed = u64::try_from(self.machine.record.disturbed().len())?;
+        }
+        Ok(case)
+    }
+
+    /// Waits until the client has its answer; `None` when process 1 is over, or another process.
+    fn recovery(
+        &mut self,
+        request: Request<'_>,
+        injured: Instant,
+        hung: &mut u64,
+    ) -> Result<Option<Duration>> {
+        let mut outcome = self.waiting.receive(HANG_LIMIT)?;
+        if outcome == Outcome::Hung {
+            *hung += 1;
+            self.waiting.forget();
+        }
+        if !matches!(outcome, Outcome::Answered(_)) {
+            let machine = &mut self.machine;
+            let until = Instant::now() + HANG_LIMIT;
+            outcome = self
+                .waiting
+                .insist(request, until, || machine.has_ended())?;
+        }
+        let recovery = injured.elapsed();
+        let lives = matches!(outcome, Outcome::Answered(_)) && self.machine.is_the_same();
+        Ok(lives.then_some(recovery))
+    }
+
+    /// Ends of services that process 1 does not know of, or knows otherwise than their witnesses.
+    fn exits_lost(&mut self) -> Result<u64> {
+        let mut lost = 0;
+        for unit in units(self.services, Role::Ending) {
+            lost += self.exits_lost_of(unit)?;
+        }
+        Ok(lost)
+    }
+
+    fn exits_lost_of(&mut self, unit: usize) -> Result<u64> {
+        let uncounted = self.uncounted.get(&unit).copied().unwrap_or(0);
+        let until = Instant::now() + LAG_LIMIT;
+        loop {
+            let (told, shown) = self.both(unit, until)?;
+            if let Some(shown) = &shown
+                && agree(&told, shown, uncounted)
+            {
+                return Ok(0);
+            }
+            if Instant::now() < until {
+                std::thread::sleep(LOOK_INTERVAL);
+                continue;
+            }
+            // Told once: from now on it is held against what process 1 counts today.
+            let counted = shown.map_or(0, |shown| u64::from(shown.restarts));
+            let now = told.ends.saturating_sub(counted);
+            self.uncounted.insert(unit, now);
+            return Ok(now.saturating_sub(uncounted).max(1));
+        }
+    }
+
+    /// What the witnesses and process 1 say of a service, if neither changed meanwhile.
+    fn both(&mut self, unit: usize, until: Instant) -> Result<(Service, Option<Shown>)> {
+        let name = unit_name(unit);
+        let outcome = self
+            .waiting
+            .insist(Request::Unit { name: &name }, until, || false)?;
+        self.machine.read_record()?;
+        let told = self.machine.record.service(unit).cloned();
+        let told = told.context("there is no such service")?;
+        let shown = match outcome {
+            Outcome::Answered(Answer::Unit(shown)) => Some(shown),
+            _ => None,
+        };
+        Ok((told, shown))
+    }
+}
+
+/// Whether process 1 knows the process of a service that runs, and every end before it.
+fn agree(told: &Service, shown: &Shown, uncounted: u64) -> bool {
+    let ends = told.ends.saturating_sub(uncounted);
+    // Process 1 counts in 16 bits.
+    !told.has_ended
+        && shown.pid == told.pid
+        && u64::from(shown.restarts) == ends & u64::from(u16::MAX)
+        && (told.ends == uncounted || shown.code == told.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use init_core::status::UnitState;
+
+    #[test]
+    fn an_end_that_process_1_does_not_know_is_no_agreement() {
+        let told = Service {
+            pid: Some(9),
+            has_ended: false,
+            ends: 3,
+            code: Some(41),
+        };
+        let shown = Shown {
+            state: UnitState::Active,
+            pid: Some(9),
+            restarts: 3,
+            code: Some(41),
+        };
+        assert!(agree(&told, &shown, 0));
+        let wrong = [
+            Shown {
+                restarts: 2,
+                ..shown.clone()
+            },
+            Shown {
+                pid: Some(8),
+                ..shown.clone()
+            },
+            Shown {
+                code: Some(40),
+                ..shown.clone()
+            },
+            Shown {
+                code: None,
+                ..shown.clone()
+            },
+        ];
+        for shown in wrong {
+            assert!(!agree(&told, &shown, 0), "{shown:?}");
+        }
+        assert!(
+            agree(
+                &told,
+                &Shown {
+                    restarts: 1,
+                    ..shown
+                },
+                2
+            ),
+            "told before"
+        );
+    }
+}
