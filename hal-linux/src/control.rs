@@ -266,7 +266,7 @@ impl Linux {
     }
 
     /// Disconnects whoever has the place.
-    fn make_room(&mut self, place: usize, slot: u8) {
+    pub(crate) fn make_room(&mut self, place: usize, slot: u8) {
         if let Some(client) = self.control.clients.get(place)
             && client.connection.is_some()
         {

@@ -117,6 +117,7 @@ fn record(region: &Region, death: &Death) {
     region.set(at::CODE, death.code);
     region.set_long(at::COUNTER, long(death.counter));
     region.set_long(at::ADDRESS, long(death.address));
+    region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));
     region.set(at::HANDOVER, HANDOVER_FAULT);
 }
 

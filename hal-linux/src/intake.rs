@@ -18,6 +18,9 @@ use rustix::fd::AsFd;
 /// client waiting for more than a moment (an exit costs about 5 us).
 pub const REAP_PER_TURN_MAX: usize = 18;
 
+/// Lives that may end of the same thing before it is put aside.
+pub(crate) const DEATHS_MAX: u32 = 2;
+
 /// What was handed out to the core, as one word of the region: the kind, and above it a number.
 /// 0: nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +100,9 @@ impl Intake {
         Handed::of(self.region.get(at::HANDED))
     }
 
-    /// Nothing is handed out any more.
+    /// What was handed out has been dealt with: this life is not in vain.
     pub(crate) fn is_settled(&self) {
+        self.region.set(at::VAIN, 0);
         self.region.set(at::HANDED, 0);
     }
 
@@ -114,20 +118,29 @@ impl Linux {
     /// The core has dealt with what was handed out: it need not be kept any longer. If an heir's
     /// core has not, because that was lost with the life before, it is handed out again.
     pub(crate) fn settle(&mut self, taken_in: u32) {
-        let was_lost = self.intake.is_new && self.region.get(at::STAMP) == taken_in;
+        let mut was_lost = self.intake.is_new && self.region.get(at::STAMP) == taken_in;
         self.intake.is_new = false;
         self.intake.taken_in = taken_in;
-        match self.intake.handed() {
-            None => return,
-            Some(Handed::Frame(slot)) if was_lost => self.listen_again(slot),
-            Some(_) if was_lost => {}
-            Some(Handed::Exit) => self.forget_exit(),
-            Some(Handed::Signal) => self.region.set(at::SOURCE, 0),
-            Some(Handed::Ready(unit)) => {
+        let Some(handed) = self.intake.handed() else {
+            return;
+        };
+        if was_lost && self.region.get(at::VAIN) >= DEATHS_MAX {
+            was_lost = false;
+            self.put_aside(handed);
+        }
+        match handed {
+            Handed::Frame(slot) if was_lost => {
+                self.listen_again(slot);
+                return self.region.set(at::HANDED, 0);
+            }
+            _ if was_lost => return self.region.set(at::HANDED, 0),
+            Handed::Exit => self.forget_exit(),
+            Handed::Signal => self.region.set(at::SOURCE, 0),
+            Handed::Ready(unit) => {
                 self.close_ready(unit);
                 self.region.set(at::SOURCE, 0);
             }
-            Some(Handed::Frame(slot)) => self.consume_frame(slot),
+            Handed::Frame(slot) => self.consume_frame(slot),
         }
         self.intake.is_settled();
     }

@@ -151,6 +151,7 @@ impl Linux {
             region,
         };
         if is_heir {
+            linux.escalate();
             linux.inherit();
         } else {
             // /run may not be usable yet; each set-up step is followed by another attempt.
@@ -311,6 +312,7 @@ impl Process for Linux {
         if let Some(pid) = self.children.pid(child) {
             return Ok(pid);
         }
+        self.begin_start(child)?;
         let [pid, generation, word] = self.region.entry(child);
         word.store(0, Ordering::Release);
         pid.store(0, Ordering::Release);
@@ -337,6 +339,7 @@ impl Process for Linux {
         if pipe.is_some() && started.is_err() {
             region::note(self.region.ready(child.unit), None);
         }
+        self.region.set(at::STARTING, 0);
         let pid = started?;
         self.children.insert(child, pid);
         if let Some((read_end, _)) = pipe {

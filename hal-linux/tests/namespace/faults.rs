@@ -1,10 +1,11 @@
 //! This file injures process 1 in every way that ends a program, and expects it to live again as
 //! the same process: from its copy in memory, from its file, and without the kernel's help.
 
-use crate::inject::{Injury, injure, instructions_after};
+use crate::inject::{Injury, injure, instructions_after, trap};
 use crate::kernels::{self, NOT_THERE};
 use crate::machine::{End, Machine};
 use linux_raw_sys::general as abi;
+use object::{Object, ObjectSymbol};
 use std::path::Path;
 use std::process::Command;
 
@@ -229,4 +230,51 @@ fn the_handlers_are_installed_by_the_first_instructions_of_a_life() {
     println!("handlers are installed after {count} instructions");
     assert!((10..=UNPROTECTED_MAX).contains(&count), "{count}");
     machine.wait_for(GOES_ON);
+}
+
+/// Where a function of the program is, by parts of its mangled name.
+fn address_of(parts: &[&str]) -> Option<u64> {
+    let file = std::env::var_os("SYSMASTER_NAMESPACE_SYMBOLS")?;
+    let data = std::fs::read(file).expect("it was built");
+    let elf = object::File::parse(&*data).expect("it is an ELF file");
+    let is_it = |name: &str| parts.iter().all(|part| name.contains(part));
+    let mut symbols = elf.symbols();
+    let found = symbols.find(|symbol| symbol.name().is_ok_and(is_it));
+    Some(found.expect("the program has such a function").address())
+}
+
+#[test]
+fn a_request_that_kills_two_lives_is_put_aside() {
+    let Some(mut machine) = Machine::boot("idle") else {
+        return;
+    };
+    let frame = address_of(&["6driver", "5frame"]).expect("its file is named beside the program's");
+    machine.wait_for("boot: idle reached");
+    // By then it has given back what only a start needs, and our fault would go with it.
+    assert!(machine.sctl(&["list"]).status.success());
+    let mut list = machine.tool(&["list"]);
+    trap(machine.pid(), frame, 2, || {
+        let list = list.output().expect("nsenter starts");
+        assert!(!list.status.success(), "it was answered: {list:?}");
+    });
+    machine.wait_for("a request is put aside");
+    let list = machine.sctl(&["list"]);
+    assert!(list.status.success(), "{}", machine.console());
+}
+
+#[test]
+fn a_start_that_kills_two_lives_fails_and_the_rest_goes_on() {
+    let Some(mut machine) = Machine::boot("idle") else {
+        return;
+    };
+    let fork = address_of(&["7process", "10fork_noted"]);
+    let fork = fork.expect("its file is named beside the program's");
+    machine.wait_for("boot: idle reached");
+    let mut start = machine.tool(&["start", "never-there"]);
+    trap(machine.pid(), fork, 2, || {
+        let start = start.output().expect("nsenter starts");
+        assert!(!start.status.success(), "it was started");
+    });
+    machine.wait_for("never-there: failed");
+    assert!(machine.sctl(&["start", "sleeper"]).status.success());
 }

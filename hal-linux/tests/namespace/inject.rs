@@ -50,6 +50,36 @@ pub fn instructions_after(pid: u32, injury: Injury, done: impl Fn() -> bool) -> 
     count
 }
 
+/// Makes as many lives of a process in a row as `deaths` fault at an address, then lets it be.
+/// `cause` has to lead each of them there.
+pub fn trap(pid: u32, address: u64, deaths: u32, cause: impl FnOnce() + Send) {
+    const FAULT: &[u8] = &[0x0f, 0x0b];
+    let pid = stop(pid, ptrace::Options::PTRACE_O_TRACEEXEC);
+    write(pid, address, FAULT);
+    ptrace::cont(pid, None).expect("it is stopped");
+    std::thread::scope(|scope| {
+        scope.spawn(cause);
+        let mut lives = 0;
+        while lives < deaths {
+            let mut signal = None;
+            match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
+                WaitStatus::PtraceEvent(..) => {
+                    lives += 1;
+                    if lives < deaths {
+                        write(pid, address, FAULT);
+                    }
+                }
+                WaitStatus::Stopped(_, its) => signal = Some(its),
+                end => panic!("{end:?}"),
+            }
+            if lives < deaths {
+                ptrace::cont(pid, signal).expect("it is stopped");
+            }
+        }
+        ptrace::detach(pid, None).expect("it is stopped");
+    });
+}
+
 fn stop(pid: u32, options: ptrace::Options) -> Pid {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid is small"));
     ptrace::seize(pid, options).expect("the test is root");

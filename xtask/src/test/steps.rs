@@ -26,6 +26,7 @@ pub fn all() -> Result<Vec<Step>> {
         succeeds(&["fuzz"])
     }));
     steps.push(Step::slow("process 1 in namespaces", namespaces));
+    steps.push(Step::slow("healing: deaths that nobody notices", healing));
     steps.push(Step::slow("size: within every board's budget", || {
         succeeds(&["size"])
     }));
@@ -251,9 +252,19 @@ fn namespaces() -> Result<Outcome> {
     cargo
         .args(["--test", "namespace", "--test", "keeper"])
         .env("SYSMASTER_NAMESPACE_INIT", &firmware.file)
+        .env("SYSMASTER_NAMESPACE_SYMBOLS", &firmware.symbols)
         .env("SYSMASTER_KEEPER", &keeper.file);
     process::run_shown(&mut cargo, CARGO_LIMIT)?;
     Ok(Outcome::Passed(String::new()))
+}
+
+/// Deaths of process 1 under load.
+fn healing() -> Result<Outcome> {
+    if cfg!(not(target_arch = "x86_64")) {
+        let why = "faults are written for x86-64 only".to_string();
+        return Ok(Outcome::Skipped(why));
+    }
+    succeeds(&["heal", "--quick"])
 }
 
 fn planted_panic(board: &Board) -> Result<Outcome> {
