@@ -92,8 +92,8 @@ pub(crate) const BUSY: u32 = 1;
 /// A client's answer is being sent: whether it was, nobody can tell any more.
 pub(crate) const ANSWERING: u32 = 2;
 
-/// The words of a process: its number, or 0; its generation; why its program was not executed, which
-/// it writes itself.
+/// The words of a process: its number, or 0; its generation; why its program was not executed,
+/// which it writes itself.
 pub(crate) type Entry = Three;
 
 /// The memory that outlives the program.

@@ -493,9 +493,7 @@ file-kib = 72
     #[test]
     fn a_missing_file_names_its_path() {
         let error = Board::load(Path::new("no/such/board")).expect_err("there is no such board");
-        assert!(
-            error.to_string().contains("no/such/board/board.toml"),
-            "{error}"
-        );
+        let error = error.to_string();
+        assert!(error.contains("no/such/board/board.toml"), "{error}");
     }
 }

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use init_core::event::ExitStatus;
 use init_core::limits::FRAME_BYTES_MAX;
-use init_core::protocol::{Buffer, Change, Reader, Request, Response, Writer};
+use init_core::protocol::{Buffer, Change, Reader, Request, Response, Text, Writer};
 use init_core::status::UnitState;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -197,7 +197,7 @@ fn read(frame: &[u8]) -> Result<Answer> {
 pub fn change(change: Change, name: &str) -> Request<'_> {
     Request::Change {
         change,
-        name,
+        name: Text::of(name),
         wait: true,
     }
 }

@@ -6,7 +6,7 @@ use super::machine::{unit_name, units};
 use super::witness::Role;
 use crate::fuzz::cases::Random;
 use anyhow::{Result, bail};
-use init_core::protocol::{Change, Request};
+use init_core::protocol::{Change, Request, Text};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,10 +25,13 @@ struct Counts {
     hung: AtomicU64,
 }
 
+/// One client's thread; taken when it has ended.
+type Thread = Option<JoinHandle<Result<()>>>;
+
 /// The clients. Dropped, they end.
 #[derive(Debug)]
 pub struct Load {
-    clients: Vec<(Arc<Counts>, Option<JoinHandle<Result<()>>>)>,
+    clients: Vec<(Arc<Counts>, Thread)>,
 }
 
 impl Load {
@@ -50,7 +53,9 @@ impl Load {
             match random.below(3) {
                 0 => client.ask(Request::Machine),
                 1 => client.ask(Request::Units { from: 0 }),
-                _ => client.ask(Request::Unit { name: &name }),
+                _ => client.ask(Request::Unit {
+                    name: Text::of(&name),
+                }),
             }
         });
         Self {

@@ -12,7 +12,7 @@ use super::table::Case;
 use super::witness::Role;
 use crate::fuzz::cases::Random;
 use anyhow::{Context, Result, ensure};
-use init_core::protocol::Request;
+use init_core::protocol::{Request, Text};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,9 @@ impl Trial {
         let steps = random.below(kind.steps_max);
         std::thread::sleep(Duration::from_micros(delay));
         let first = unit_name(0);
-        let request = Request::Unit { name: &first };
+        let request = Request::Unit {
+            name: Text::of(&first),
+        };
         let soon = Instant::now() + HANG_LIMIT;
         let before = self.waiting.insist(request, soon, || false)?;
         ensure!(
@@ -167,9 +169,13 @@ impl Trial {
     /// What the witnesses and process 1 say of a service, if neither changed meanwhile.
     fn both(&mut self, unit: usize, until: Instant) -> Result<(Service, Option<Shown>)> {
         let name = unit_name(unit);
-        let outcome = self
-            .waiting
-            .insist(Request::Unit { name: &name }, until, || false)?;
+        let outcome = self.waiting.insist(
+            Request::Unit {
+                name: Text::of(&name),
+            },
+            until,
+            || false,
+        )?;
         self.machine.read_record()?;
         let told = self.machine.record.service(unit).cloned();
         let told = told.context("there is no such service")?;
