@@ -83,7 +83,6 @@ pub const MANIFEST: Manifest = Manifest {
     board: "virt-aarch64",
     units: &UNITS,
     edges: &[],
-    by_name: &[BROKER, DATA, GETTY, KEYS, ONLINE, RESCUE],
     default_target: ONLINE,
     rescue_target: Some(RESCUE),
     shutdown: ShutdownDesc {

@@ -255,11 +255,6 @@ fn emit_edges(out: &mut String, edges: &Edges) {
 }
 
 fn emit_manifest(out: &mut String, product: &Product) {
-    let mut by_name: Vec<usize> = (0..product.units.len()).collect();
-    by_name.sort_by(|a, b| {
-        let name = |at: &usize| product.units.get(*at).map(|unit| unit.name.as_bytes());
-        name(a).cmp(&name(b))
-    });
     let request = match product.ctrl_alt_del.as_str() {
         "power-off" => "PowerOff",
         "halt" => "Halt",
@@ -284,7 +279,6 @@ fn emit_manifest(out: &mut String, product: &Product) {
     field("board", format!("{:?}", product.board));
     field("units", String::from("&UNITS"));
     field("edges", String::from("&EDGES"));
-    field("by_name", format!("&[{}]", ids(by_name)));
     field("default_target", ids([product.default_target]));
     field(
         "rescue_target",

@@ -76,9 +76,18 @@ pub fn base_name(path: &[u8]) -> &[u8] {
         .unwrap_or(path)
 }
 
-/// The words after the program's name.
-fn after_program<'a>(words: Words<'a>) -> impl Iterator<Item = &'a [u8]> {
-    (1..usize::MAX).map_while(words)
+/// The words after the program's name that are options, or those that are none.
+fn after_program<'a>(words: Words<'a>, options: bool) -> impl Iterator<Item = &'a [u8]> {
+    let mut at = 0_usize;
+    core::iter::from_fn(move || {
+        loop {
+            at = at.saturating_add(1);
+            let word = words(at)?;
+            if is_option(word) == options {
+                return Some(word);
+            }
+        }
+    })
 }
 
 /// Understands a command line.
@@ -95,7 +104,7 @@ fn find(word: &[u8]) -> Option<Command> {
 
 fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
     let mut wait = true;
-    for option in after_program(words).filter(|word| is_option(word)) {
+    for option in after_program(words, true) {
         let command = match index("--no-wait -h --help -V --version ", option) {
             Some(0) => {
                 wait = false;
@@ -107,7 +116,7 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
         };
         return Ok(Parsed { command, wait });
     }
-    let mut rest = after_program(words).filter(|word| !is_option(word));
+    let mut rest = after_program(words, false);
     let Some(word) = rest.next() else {
         return Ok(Parsed {
             command: Command::List,
@@ -130,7 +139,7 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
 /// `poweroff`, `reboot` and the like called by their own names, with the options of old.
 fn parse_short<'a>(request: MachineRequest, words: Words<'a>) -> Result<Parsed, Usage<'a>> {
     let mut command = Command::Act(request);
-    for word in after_program(words) {
+    for word in (1..usize::MAX).map_while(words) {
         match index("-h --help -p --poweroff -f -n -nf -fn --force ", word) {
             Some(0 | 1) => {
                 command = Command::Help;
@@ -151,7 +160,9 @@ fn parse_short<'a>(request: MachineRequest, words: Words<'a>) -> Result<Parsed, 
 
 /// The units among the words: all that are neither options nor the command.
 pub fn units<'a>(words: Words<'a>) -> impl Iterator<Item = &'a [u8]> {
-    after_program(words).filter(|word| !is_option(word)).skip(1)
+    let mut units = after_program(words, false);
+    let _command = units.next();
+    units
 }
 
 fn is_option(word: &[u8]) -> bool {

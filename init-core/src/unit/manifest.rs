@@ -177,8 +177,6 @@ pub struct Manifest {
     pub units: &'static [UnitDesc],
     /// All edges, grouped by unit, then by kind; see [`UnitDesc::edges`].
     pub edges: &'static [UnitId],
-    /// The units in the order of their names, for look-up by name.
-    pub by_name: &'static [UnitId],
     /// Started at boot.
     pub default_target: UnitId,
     /// Started instead when the kernel command line or a start limit asks for it.
@@ -212,11 +210,8 @@ impl Manifest {
 
     /// The unit of that name. Any bytes may be asked for.
     pub fn find(&self, name: &[u8]) -> Option<UnitId> {
-        let name_of = |id: &UnitId| self.unit(*id).map_or("", |unit| unit.name);
-        let at = self
-            .by_name
-            .binary_search_by(|id| name_of(id).as_bytes().cmp(name))
-            .ok()?;
-        self.by_name.get(at).copied()
+        let mut units = self.units.iter().zip((0..=u16::MAX).map(UnitId));
+        let (_, id) = units.find(|(unit, _)| unit.name.as_bytes() == name)?;
+        Some(id)
     }
 }

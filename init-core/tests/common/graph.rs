@@ -172,17 +172,12 @@ impl Graph {
             }
         }
         let units: &'static [UnitDesc] = Box::leak(self.units.into_boxed_slice());
-        let mut by_name: Vec<UnitId> = (0..units.len())
-            .map(|index| UnitId(u16::try_from(index).unwrap()))
-            .collect();
-        by_name.sort_by_key(|id| units[id.index()].name);
         let rescue = units.iter().position(|unit| unit.name == "rescue");
         Box::leak(Box::new(Manifest {
             product: "test",
             board: "fake",
             units,
             edges: Box::leak(edges.into_boxed_slice()),
-            by_name: Box::leak(by_name.into_boxed_slice()),
             default_target: UnitId(0),
             rescue_target: rescue.map(|index| UnitId(u16::try_from(index).unwrap())),
             shutdown: self.shutdown,

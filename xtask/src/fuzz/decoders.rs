@@ -72,7 +72,6 @@ static EMPTY: Manifest = Manifest {
     board: "desk",
     units: &[],
     edges: &[],
-    by_name: &[],
     default_target: UnitId(0),
     rescue_target: Some(UnitId(0)),
     shutdown: ShutdownDesc {

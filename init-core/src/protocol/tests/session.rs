@@ -202,10 +202,8 @@ fn large_manifest(count: usize) -> &'static Manifest {
             ..MANIFEST.units[0]
         });
     }
-    let by_name: Vec<UnitId> = (0..u16::try_from(count).unwrap()).map(UnitId).collect();
     Box::leak(Box::new(Manifest {
         units: units.leak(),
-        by_name: by_name.leak(),
         ..MANIFEST
     }))
 }

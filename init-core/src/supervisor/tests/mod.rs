@@ -40,7 +40,6 @@ static UNITS: [UnitDesc; 2] = [
 
 static MANIFEST: Manifest = Manifest {
     units: &UNITS,
-    by_name: &[],
     ..fixture::MANIFEST
 };
 
