@@ -14,25 +14,18 @@ impl Core<'_> {
     pub fn status(&self, id: UnitId) -> Option<UnitStatus> {
         self.manifest.unit(id)?;
         let unit = self.units.get(id);
-        let state = match unit.state {
-            State::Inactive | State::Failed(_) | State::GivenUp(_) if unit.job == Job::Start => {
-                UnitState::Waiting
-            }
-            State::Inactive => UnitState::Inactive,
-            State::Starting => UnitState::Starting,
-            State::Up => UnitState::Active,
-            State::Stopping { .. } => UnitState::Stopping,
-            State::Backoff => UnitState::Restarting,
-            State::Failed(_) | State::GivenUp(_) => UnitState::Failed,
+        let (state, failure) = match unit.state {
+            State::Inactive => (UnitState::Inactive, None),
+            State::Starting => (UnitState::Starting, None),
+            State::Up => (UnitState::Active, None),
+            State::Stopping { .. } => (UnitState::Stopping, None),
+            State::Backoff => (UnitState::Restarting, unit.failure),
+            State::Failed(failure) => (UnitState::Failed, Some(failure)),
+            State::GivenUp(_) => (UnitState::Failed, Some(Failure::Unkillable)),
         };
-        let failure = match unit.state {
-            State::Failed(failure) => Some(failure),
-            State::GivenUp(_) => Some(Failure::Unkillable),
-            State::Backoff => unit.failure,
-            State::Inactive | State::Starting | State::Up | State::Stopping { .. } => None,
-        };
+        let waits = unit.job == Job::Start && unit.is_at_rest();
         Some(UnitStatus {
-            state,
+            state: if waits { UnitState::Waiting } else { state },
             since: unit.since,
             pid: (unit.alive.has(Role::Main) && unit.pid != 0).then_some(unit.pid),
             ready_after: unit.took,

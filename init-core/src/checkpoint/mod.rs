@@ -162,14 +162,14 @@ impl<'a> Core<'a> {
         Past::None
     }
 
-    /// Makes the region one in which nothing has happened yet. Its first word comes last.
+    /// Makes the region one in which nothing has happened yet, and holds it for one only then.
     fn format(&mut self) {
         self.checkpoint = Checkpoint::new(self.checkpoint.words, self.units.len());
         self.system = System::new();
         self.waiters = Default::default();
         (self.orphan_count, self.event_count) = (0, 0);
         let words = self.checkpoint.words;
-        for index in 0..words.len() {
+        for index in [at::MAGIC, at::BEGUN, at::DONE] {
             words.set(index, 0);
         }
         for id in self.units.ids() {

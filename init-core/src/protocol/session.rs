@@ -173,10 +173,10 @@ fn units(from: u16, view: &View<'_>, buffer: &mut Buffer) -> usize {
         let (Some(desc), Some(status)) = (view.manifest.unit(unit), (view.status)(unit)) else {
             break;
         };
-        result = result.and_then(|()| writer.add(&record(unit, desc, &status, view.now)));
         if result.is_err() {
             break;
         }
+        result = writer.add(&record(unit, desc, &status, view.now));
     }
     writer.length()
 }
