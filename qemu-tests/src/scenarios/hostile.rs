@@ -19,6 +19,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..HOSTILE
     },
     Scenario {
+        name: "process 1 faults twenty times and nobody notices",
+        product: "minimal",
+        boards: Boards::All,
+        // Younger kernels let nobody but a debugger write to a program's code.
+        append: &["proc_mem.force_override=always"],
+        body: faults,
+        ..Scenario::PLAIN
+    },
+    Scenario {
         name: "programs on a file system that never answers delay nobody",
         body: stalled,
         ..HOSTILE
@@ -58,6 +67,45 @@ fn signals(guest: &mut Guest) -> Result<()> {
     // One line a second, however many there are.
     ensure!(count("ignored SIG") > 0, "nothing was told of sent faults");
     ensure!(count(": begins") == 1, "more than one end was begun");
+    Ok(())
+}
+
+/// Who runs as which process.
+const WHO: &str =
+    "sctl list | while read name kind state pid rest; do echo $name $state $pid; done";
+
+/// Process 1 sleeps in a system call, and where that returns to is what it executes next: no
+/// instruction of any of our machines. Changed in its memory, it faults as soon as it wakes up.
+const INJURE: &str = "case $(uname -m) in x86_64) bad='\\x0f\\x0b';; arm*) bad='\\x00\\xde';; \
+     *) bad='\\0\\0\\0\\0';; esac; set -- $(cat /proc/1/syscall); shift $(($# - 1)); \
+     printf $bad | dd of=/proc/1/mem bs=1 seek=$(($1)) conv=notrunc 2>/dev/null";
+
+const FAULT_COUNT: usize = 20;
+
+fn faults(guest: &mut Guest) -> Result<()> {
+    let mut shell = guest.up("shell")?;
+    shell.success(&format!("{WHO} > /run/before; cat /run/before"))?;
+    for _ in 0..FAULT_COUNT {
+        shell.success(INJURE)?;
+        shell.success("sctl list > /dev/null")?;
+    }
+    shell.success(&format!("{WHO} > /run/after; cmp /run/before /run/after"))?;
+    // Exits are told as before.
+    shell.last_command("exit 7")?;
+    guest
+        .machine
+        .wait_for("console-shell: ended: exit code 7", DOWN_WITHIN)?;
+    let shell = Session::open(&mut guest.machine)?;
+    shell.last_command("poweroff")?;
+    guest.powered_off()?;
+    let lines = guest.machine.console().lines();
+    let count = |text: &str| lines.iter().filter(|(_, line)| line.contains(text)).count();
+    let healed = count("goes on where it was");
+    ensure!(
+        healed == FAULT_COUNT,
+        "{FAULT_COUNT} faults, healed {healed} times"
+    );
+    ensure!(count("died of SIGILL") == FAULT_COUNT, "other faults");
     Ok(())
 }
 
