@@ -150,7 +150,7 @@ impl Linux {
             now: Cell::new(None),
             region,
         };
-        if is_heir {
+        if region::HEALS && is_heir {
             linux.escalate();
             linux.inherit();
         } else {

@@ -19,7 +19,7 @@ use init_core::limits::CLIENT_COUNT_MAX;
 const MAGIC: u32 = 0x5253_0001;
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
-const HEALS: bool = cfg!(feature = "heal");
+pub(crate) const HEALS: bool = cfg!(feature = "heal");
 
 /// Words that stand alone.
 pub(crate) mod at {
