@@ -43,6 +43,7 @@ mod start;
     reason = "the system call's own register widths"
 )]
 pub mod sys;
+mod watchdog;
 
 #[cfg(feature = "freestanding")]
 pub use early::early;

@@ -15,6 +15,7 @@ use crate::sys::fd::{self, Fd};
 use crate::sys::kernel::Kernel;
 use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
+use crate::watchdog::Watchdog;
 use crate::{errno, heal, power, probe, setup};
 use core::cell::Cell;
 use core::mem::MaybeUninit;
@@ -98,6 +99,7 @@ pub struct Linux {
     pub(crate) pool: Option<Pool>,
     /// The time of this turn, once somebody has asked; it is over when process 1 has slept.
     pub(crate) now: Cell<Option<Instant>>,
+    pub(crate) watchdog: Watchdog,
     /// What the next life finds.
     pub(crate) region: &'static Region,
 }
@@ -148,6 +150,7 @@ impl Linux {
             kernel,
             pool: pool(kernel),
             now: Cell::new(None),
+            watchdog: Watchdog::new(),
             region,
         };
         if region::HEALS && is_heir {
@@ -159,6 +162,7 @@ impl Linux {
             linux.ensure_null();
         }
         linux.note_console();
+        let _ = linux.ensure_watchdog();
         Ok(linux)
     }
 
@@ -174,6 +178,7 @@ impl Linux {
 
     /// A set-up step may have made `/run` usable, or covered it.
     pub(crate) fn after_exit(&mut self, child: Child) {
+        let _ = self.ensure_watchdog();
         let unit = self.manifest.unit(child.unit);
         if let Some(Program::Setup(Setup(ops))) = unit.map(|unit| unit.start) {
             let mounts = |op: &SetupOp| matches!(op, SetupOp::Mount { .. });
@@ -392,9 +397,14 @@ impl Platform for Linux {
         self.region.core()
     }
 
-    #[cfg(feature = "freestanding")]
     fn settle(&mut self) {
+        self.tell_no_watchdog();
+        #[cfg(feature = "freestanding")]
         crate::sys::seldom::give_back();
+    }
+
+    fn feed(&mut self, sick: &dyn Fn() -> Option<&'static str>) -> Option<Instant> {
+        self.feed_watchdog(sick)
     }
 
     fn memory_kib(&mut self) -> Option<u32> {

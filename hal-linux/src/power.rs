@@ -40,6 +40,7 @@ const KEPT: &str = "/ /dev /run ";
 impl Power for Linux {
     #[inline(never)]
     fn finish(&mut self, action: FinalAction, deadline: Instant) {
+        self.leave_watchdog();
         // Two children, so that caches are written back whatever detaching gets stuck on. A
         // container's file systems are its host's: making those read-only would reach the host.
         let detacher = if self.in_container {

@@ -52,15 +52,16 @@ pub(crate) mod at {
     /// Descriptors, plus 1.
     pub(crate) const LISTENER: usize = 19;
     pub(crate) const CONSOLE: usize = 20;
+    pub(crate) const WATCHDOG: usize = 21;
     /// Which process is being started, and how many lives have ended of that.
-    pub(crate) const STARTING: usize = 21;
-    pub(crate) const STARTING_DEATHS: usize = 22;
+    pub(crate) const STARTING: usize = 22;
+    pub(crate) const STARTING_DEATHS: usize = 23;
     /// Lives in a row that ended before anything they took in was dealt with, and the second in
     /// which the last of them began.
-    pub(crate) const VAIN: usize = 23;
-    pub(crate) const BEGAN: usize = 24;
+    pub(crate) const VAIN: usize = 24;
+    pub(crate) const BEGAN: usize = 25;
     /// Three words for each client: its descriptor plus 1, its generation, its state.
-    pub(crate) const CLIENTS: usize = 25;
+    pub(crate) const CLIENTS: usize = 26;
     pub(super) const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
     /// How a child ended, as the kernel told: a `siginfo_t`. The kernel's fields may have 64 bits.
     pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);
@@ -213,7 +214,7 @@ impl Region {
 
     /// Every descriptor that an heir gets, plus 1; 0 where there is none.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = u32> {
-        let lone = self.part(at::LISTENER, 2).iter();
+        let lone = self.part(at::LISTENER, 3).iter();
         let clients = self.part(at::CLIENTS, at::CLIENT_WORDS).iter().step_by(3);
         let units = self.units.iter().step_by(UNIT_WORDS);
         let words = lone.chain(clients).chain(units);

@@ -95,6 +95,9 @@ impl<'a, P: Platform> Driver<'a, P> {
         } else {
             self.core.next_deadline()
         };
+        let core = &self.core;
+        let feed = self.platform.feed(&|| core.sick());
+        let until = until.into_iter().chain(feed).min();
         match self.platform.wait(until, self.core.event_count()) {
             Wake::Event(event) => self.step(event),
             Wake::Frame(client) => self.frame(client),

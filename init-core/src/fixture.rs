@@ -89,6 +89,7 @@ pub const MANIFEST: Manifest = Manifest {
         timeout: Duration::from_secs(30),
         leftover_grace: Duration::from_secs(2),
     },
+    watchdog: None,
     ctrl_alt_del: MachineRequest::Reboot,
     console: c"/dev/console",
     log_level: LogLevel::Normal,

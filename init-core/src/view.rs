@@ -7,7 +7,7 @@ use crate::status::{MachinePhase, MachineStatus, UnitState, UnitStatus};
 use crate::supervisor::Core;
 use crate::supervisor::unit::State;
 use crate::system::Phase;
-use crate::unit::LogLevel;
+use crate::unit::{LogLevel, UnitDesc};
 
 impl Core<'_> {
     /// What is known of a unit; `None`: there is no such unit.
@@ -49,6 +49,16 @@ impl Core<'_> {
             failed,
             boot_took: self.system.boot_took,
         }
+    }
+
+    /// The name of a unit that is critical and has failed, if there is one.
+    pub fn sick(&self) -> Option<&'static str> {
+        let mut units = self.units.ids().zip(self.manifest.units);
+        let is_sick = |id, desc: &UnitDesc| {
+            desc.critical && matches!(self.units.get(id).state, State::Failed(_))
+        };
+        let found = units.find(|(id, desc)| is_sick(*id, desc));
+        found.map(|(_, desc)| desc.name)
     }
 
     /// Processes of no unit that were reaped since boot.

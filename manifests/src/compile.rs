@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, Id, Span, did_you_mean};
 use crate::fields::{Fields, Located};
 use crate::graph;
 use crate::links::{self, Names};
-use crate::model::{Product, Rootfs, Unit, UnitKind};
+use crate::model::{Product, Rootfs, Unit, UnitKind, Watchdog};
 use crate::mounts::{self, Mount};
 use crate::programs;
 use crate::read::Reader;
@@ -206,10 +206,33 @@ impl Compiler<'_> {
             rescue_target,
             shutdown_timeout: shutdown.duration("timeout")?,
             leftover_grace: shutdown.duration("leftover-grace")?,
+            watchdog: self.watchdog(),
             ctrl_alt_del: product.word("ctrl-alt-del").to_string(),
             console: product.word("console").to_string(),
             log_level: product.word("log-level").to_string(),
             rootfs,
+        })
+    }
+
+    fn watchdog(&mut self) -> Option<Watchdog> {
+        let section = self.sections.single(Section::Watchdog);
+        if section.lacks("device") {
+            return None;
+        }
+        let micros = section.duration("timeout")?;
+        let seconds = u16::try_from(micros / 1_000_000).unwrap_or(0);
+        if seconds == 0 || micros % 1_000_000 != 0 {
+            let message = "a watchdog counts whole seconds, from 1 to 65535";
+            let span = section.span_of("timeout");
+            let problem = Diagnostic::new(Id::OutOfRange, span, message);
+            self.problems
+                .push(problem.help("write timeout = \"30s\", for one"));
+            return None;
+        }
+        Some(Watchdog {
+            device: section.word("device").to_string(),
+            seconds,
+            disarm: section.word("at-shutdown") == "disarmed",
         })
     }
 

@@ -5,7 +5,7 @@
 
 mod program;
 
-use crate::model::{Product, Ready, RelationKind, Restart, Unit, UnitKind};
+use crate::model::{Product, Ready, RelationKind, Restart, Unit, UnitKind, Watchdog};
 use init_core::unit::EdgeKind;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -294,6 +294,21 @@ fn emit_manifest(out: &mut String, product: &Product) {
             duration(product.shutdown_timeout),
             duration(product.leftover_grace),
         ),
+    );
+    field(
+        "watchdog",
+        match &product.watchdog {
+            Some(Watchdog {
+                device,
+                seconds,
+                disarm,
+            }) => format!(
+                "Some(::init_core::unit::WatchdogDesc {{ device: {}, seconds: {seconds}, \
+                 disarm: {disarm} }})",
+                program::c_text(device)
+            ),
+            None => String::from("None"),
+        },
     );
     field(
         "ctrl_alt_del",

@@ -12,6 +12,7 @@ use crate::tree::{Entry, Item, Node, Table, Tree};
 const ORDER: &[(&str, Option<Section>)] = &[
     ("product", Some(Section::Product)),
     ("shutdown", Some(Section::Shutdown)),
+    ("watchdog", Some(Section::Watchdog)),
     ("rootfs", Some(Section::Rootfs)),
     ("network", Some(Section::Network)),
     ("sysctl", None),

@@ -23,6 +23,8 @@ pub struct Product {
     pub shutdown_timeout: u64,
     /// Microseconds between the two signals to leftovers.
     pub leftover_grace: u64,
+    /// The hardware watchdog, if there is one.
+    pub watchdog: Option<Watchdog>,
     /// What Ctrl-Alt-Del asks for, as in the manifest.
     pub ctrl_alt_del: String,
     /// The console device.
@@ -31,6 +33,17 @@ pub struct Product {
     pub log_level: String,
     /// What the root file system is made of.
     pub rootfs: Rootfs,
+}
+
+/// A hardware watchdog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watchdog {
+    /// Its device.
+    pub device: String,
+    /// Seconds without food until it resets the machine.
+    pub seconds: u16,
+    /// It resets no machine that goes down.
+    pub disarm: bool,
 }
 
 /// What the root file system is made of.

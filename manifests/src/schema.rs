@@ -15,6 +15,8 @@ pub enum Section {
     Product,
     /// `[shutdown]`
     Shutdown,
+    /// `[watchdog]`
+    Watchdog,
     /// `[rootfs]`
     Rootfs,
     /// `[network]`
@@ -125,6 +127,11 @@ pub const SECTIONS: &[(Section, &str, &str)] = &[
         Section::Shutdown,
         "[shutdown]",
         "How the machine goes down.",
+    ),
+    (
+        Section::Watchdog,
+        "[watchdog]",
+        "What resets a machine that does not get on.",
     ),
     (
         Section::Rootfs,

@@ -21,6 +21,7 @@ fn product(units: Vec<Unit>) -> Product {
         rescue_target: Some(0),
         shutdown_timeout: 30_000_000,
         leftover_grace: 1_500,
+        watchdog: None,
         ctrl_alt_del: "power-off".into(),
         console: format!("/dev/{ODD}"),
         log_level: "normal".into(),

@@ -31,3 +31,4 @@ pub mod text;
 mod unwind;
 pub mod vector;
 pub mod wait;
+pub mod watchdog;

@@ -18,6 +18,7 @@ pub use power::Power;
 pub use process::Process;
 
 use crate::checkpoint::words::Words;
+use crate::time::Instant;
 
 /// Everything that a driver needs of a system. Console and log are byte streams
 /// (`embedded_io::Write`) that never block: what does not fit is dropped and counted.
@@ -32,6 +33,13 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
     /// call.
     fn region(&self) -> Words<'static> {
         Words::new(&[])
+    }
+
+    /// Feeds the machine's watchdog if its time has come, unless `sick` names a unit for which the
+    /// machine had better be reset; when the next time comes. `None`: there is no watchdog.
+    fn feed(&mut self, sick: &dyn Fn() -> Option<&'static str>) -> Option<Instant> {
+        let _ = sick;
+        None
     }
 
     /// The boot is over: what only a start needs may be given back.

@@ -183,12 +183,25 @@ pub struct Manifest {
     pub rescue_target: Option<UnitId>,
     /// How the machine goes down.
     pub shutdown: ShutdownDesc,
+    /// The hardware watchdog, if there is one.
+    pub watchdog: Option<WatchdogDesc>,
     /// What Ctrl-Alt-Del asks for.
     pub ctrl_alt_del: crate::event::MachineRequest,
     /// The console device, e.g. `/dev/console`.
     pub console: &'static CStr,
     /// How much is said unless the kernel command line chooses.
     pub log_level: LogLevel,
+}
+
+/// What resets a machine that does not get on.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchdogDesc {
+    /// Its device, e.g. `/dev/watchdog0`.
+    pub device: &'static CStr,
+    /// Seconds without food until it resets the machine, from 1.
+    pub seconds: u16,
+    /// It resets no machine that goes down.
+    pub disarm: bool,
 }
 
 impl Manifest {

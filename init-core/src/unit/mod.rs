@@ -11,7 +11,7 @@ pub use exec::{
     SetupOp, Stream,
 };
 pub use manifest::{
-    EdgeKind, EdgeKinds, LogLevel, Manifest, Rules, ShutdownDesc, UnitDesc, UnitKind,
+    EdgeKind, EdgeKinds, LogLevel, Manifest, Rules, ShutdownDesc, UnitDesc, UnitKind, WatchdogDesc,
 };
 pub use policy::{
     Backoff, KillScope, LimitAction, Readiness, Restart, RestartPolicy, Signal, StartLimit,

@@ -181,6 +181,7 @@ impl Graph {
             default_target: UnitId(0),
             rescue_target: rescue.map(|index| UnitId(u16::try_from(index).unwrap())),
             shutdown: self.shutdown,
+            watchdog: None,
             ctrl_alt_del: MachineRequest::Reboot,
             console: c"/dev/console",
             log_level: LogLevel::Debug,

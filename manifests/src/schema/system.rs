@@ -1,10 +1,12 @@
-//! This file describes the keys of the machine: product, shutdown, root file system, mounts, paths.
+//! This file describes the keys of the machine: product, shutdown, watchdog, root file
+//! system, mounts, paths.
 
 use super::{Key, Kind, Section, key};
 
 const ROOT: &[Section] = &[Section::Root];
 const PRODUCT: &[Section] = &[Section::Product];
 const SHUTDOWN: &[Section] = &[Section::Shutdown];
+const WATCHDOG: &[Section] = &[Section::Watchdog];
 const ROOTFS: &[Section] = &[Section::Rootfs];
 const MOUNT: &[Section] = &[Section::Mount];
 const MADE: &[Section] = &[Section::Directory];
@@ -49,6 +51,16 @@ pub const KEYS: &[Key] = &[
         "From the request to the final action, whatever happens.", r#""10s""#),
     key("leftover-grace", SHUTDOWN, Kind::Duration, r#""2s""#,
         "Between SIGTERM and SIGKILL to processes that belong to no unit.", r#""500ms""#),
+    key("device", WATCHDOG, Kind::Path, "",
+        "The hardware watchdog. It is opened as soon as it is there, and fed as long as process 1 \
+         gets on and no unit that is `critical` has failed. Not written: none.",
+        r#""/dev/watchdog0""#),
+    key("timeout", WATCHDOG, Kind::Duration, r#""30s""#,
+        "How long it waits for its food before it resets the machine, in whole seconds.",
+        r#""10s""#),
+    key("at-shutdown", WATCHDOG, Kind::Word(&["armed", "disarmed"]), r#""armed""#,
+        "Whether it still resets a machine that does not get to the end of its shutdown.",
+        r#""disarmed""#),
     key("packages", ROOTFS, Kind::Texts, "[]",
         "Debian packages of the board's architecture, unpacked with all that they depend on.",
         r#"["busybox-static", "mosquitto"]"#),

@@ -8,6 +8,7 @@ mod disk;
 mod gateway;
 mod hostile;
 mod small;
+mod watchdog;
 
 use crate::image::{Image, Recipe};
 use crate::machine::{Machine, Options};
@@ -162,7 +163,8 @@ pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
         .iter()
         .chain(small::SCENARIOS)
         .chain(disk::SCENARIOS)
-        .chain(hostile::SCENARIOS);
+        .chain(hostile::SCENARIOS)
+        .chain(watchdog::SCENARIOS);
     for board in bench.boards {
         let wanted = |scenario: &&Scenario| {
             scenario.boards.has(board) && only.is_none_or(|part| scenario.name.contains(part))

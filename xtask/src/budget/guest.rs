@@ -72,6 +72,8 @@ pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
 fn boot(board: &Board, image: &Image, target: &str, log: &Path) -> Result<Machine> {
     let mut append = TRACE.map(String::from).to_vec();
     append.push(format!("sysmaster.target={target}"));
+    // The stack's place, by chance, would decide on a page or two.
+    append.push(String::from("norandmaps"));
     let options = Options {
         append,
         ..Options::default()

@@ -78,6 +78,7 @@ static EMPTY: Manifest = Manifest {
         timeout: Duration::from_secs(30),
         leftover_grace: Duration::from_secs(2),
     },
+    watchdog: None,
     ctrl_alt_del: MachineRequest::Reboot,
     console: c"/dev/console",
     log_level: LogLevel::Normal,

@@ -1,0 +1,139 @@
+//! This file feeds the hardware watchdog: as long as process 1 gets from one turn to the next, and
+//! the core says that the machine is well.
+//!
+//! It is opened when it is there, and from then on never closed: what executes the program again
+//! hands it over, so there is no gap in which nobody would notice that process 1 is gone.
+
+use crate::linux::Linux;
+use crate::region::{self, at};
+use crate::sys::fd::{self, Fd};
+use crate::sys::watchdog;
+use init_core::event::Errno;
+use init_core::hal::Clock;
+use init_core::report;
+use init_core::time::{Duration, Instant};
+use init_core::unit::WatchdogDesc;
+
+/// From meal to meal for each second of its timeout: it is fed three times in that.
+const INTERVAL_US: u64 = 333_000;
+
+/// The watchdog, once it is there.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    device: Option<Fd>,
+    interval: Duration,
+    next: Instant,
+    /// It was said that it is not fed.
+    told: bool,
+}
+
+impl Watchdog {
+    pub(crate) const fn new() -> Self {
+        Self {
+            device: None,
+            interval: Duration::ZERO,
+            next: Instant::ZERO,
+            told: false,
+        }
+    }
+}
+
+impl Linux {
+    /// Takes over the watchdog of the life before, or opens it if it is there by now.
+    pub(crate) fn ensure_watchdog(&mut self) -> Result<(), Errno> {
+        let Some(desc) = self.manifest.watchdog else {
+            return Ok(());
+        };
+        if self.watchdog.device.is_some() {
+            return Ok(());
+        }
+        let word = self.region.word(at::WATCHDOG);
+        let inherited = region::adopt(word);
+        let is_new = inherited.is_none();
+        let device = match inherited {
+            Some(device) => device,
+            None => fd::open_to_write(desc.device)?,
+        };
+        region::note(word, Some(&device));
+        let seconds = watchdog::set_timeout(&device, desc.seconds).unwrap_or(0);
+        let seconds = if seconds == 0 {
+            desc.seconds.into()
+        } else {
+            seconds
+        };
+        self.watchdog.interval = Duration::from_us(u64::from(seconds).saturating_mul(INTERVAL_US));
+        self.watchdog.device = Some(device);
+        self.watchdog.next = Instant::ZERO;
+        if is_new {
+            self.tell_watchdog(desc, seconds);
+        }
+        Ok(())
+    }
+
+    /// That it is there, and how it counts: the hardware may choose.
+    fn tell_watchdog(&mut self, desc: WatchdogDesc, seconds: u32) {
+        let now = self.now();
+        report::write_line(&mut self.console, now, &|line| {
+            line.text("watchdog: ").bytes(desc.device.to_bytes());
+            line.text(" resets after ").number(seconds).text(" s");
+        });
+    }
+
+    /// The boot is over, and there is no watchdog.
+    pub(crate) fn tell_no_watchdog(&mut self) {
+        let (Some(desc), Err(error)) = (self.manifest.watchdog, self.ensure_watchdog()) else {
+            return;
+        };
+        let now = self.now();
+        report::write_line(&mut self.console, now, &|line| {
+            line.text("no watchdog: ").bytes(desc.device.to_bytes());
+            line.text(": ").errno(error);
+        });
+    }
+
+    /// Feeds it if its time has come; until when nothing need be done.
+    pub(crate) fn feed_watchdog(
+        &mut self,
+        sick: &dyn Fn() -> Option<&'static str>,
+    ) -> Option<Instant> {
+        self.watchdog.device.as_ref()?;
+        let now = self.now();
+        if now < self.watchdog.next {
+            return Some(self.watchdog.next);
+        }
+        self.watchdog.next = now.after(self.watchdog.interval);
+        match sick() {
+            None => {
+                self.watchdog.told = false;
+                self.write_watchdog(b"\0");
+            }
+            Some(_) if self.watchdog.told => {}
+            Some(name) => {
+                self.watchdog.told = true;
+                report::write_line(&mut self.console, now, &|line| {
+                    line.text("watchdog: not fed, it will reset the machine: ");
+                    line.text(name).text(", which is critical, has failed");
+                });
+            }
+        }
+        Some(self.watchdog.next)
+    }
+
+    /// The machine goes down: a last meal, or none is needed any more.
+    pub(crate) fn leave_watchdog(&mut self) {
+        let disarm = self.manifest.watchdog.is_some_and(|desc| desc.disarm);
+        self.write_watchdog(if disarm { b"V" } else { b"\0" });
+        if disarm {
+            // Closed after that letter, it stops.
+            region::note(self.region.word(at::WATCHDOG), None);
+            self.watchdog.device = None;
+        }
+    }
+
+    fn write_watchdog(&self, byte: &[u8; 1]) {
+        if let Some(device) = &self.watchdog.device {
+            // A driver that refuses cannot be helped; it resets the machine.
+            let _ = rustix::io::write(device, byte);
+        }
+    }
+}
