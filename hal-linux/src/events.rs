@@ -286,7 +286,7 @@ impl Linux {
 
     /// Sleeps until something happens or the time has come, unless `at_once`, and notes what has.
     pub(crate) fn sleep(&mut self, until: Option<Instant>, at_once: bool) {
-        let until = until.into_iter().chain(self.resume_accepting()).min();
+        let until = Instant::earlier(until, self.resume_accepting());
         self.waiting.arm(until);
         self.watch_console();
         let zero = epoll::Event {

@@ -40,6 +40,7 @@ impl Watchdog {
 
 impl Linux {
     /// Takes over the watchdog of the life before, or opens it if it is there by now.
+    #[inline(never)]
     pub(crate) fn ensure_watchdog(&mut self) -> Result<(), Errno> {
         let Some(desc) = self.manifest.watchdog else {
             return Ok(());
@@ -92,6 +93,7 @@ impl Linux {
     }
 
     /// Feeds it if its time has come; until when nothing need be done.
+    #[inline(never)]
     pub(crate) fn feed_watchdog(
         &mut self,
         sick: &dyn Fn() -> Option<&'static str>,

@@ -97,7 +97,7 @@ impl<'a, P: Platform> Driver<'a, P> {
         };
         let core = &self.core;
         let feed = self.platform.feed(&|| core.sick());
-        let until = until.into_iter().chain(feed).min();
+        let until = Instant::earlier(until, feed);
         match self.platform.wait(until, self.core.event_count()) {
             Wake::Event(event) => self.step(event),
             Wake::Frame(client) => self.frame(client),

@@ -17,6 +17,14 @@ impl Instant {
     /// Later than every deadline.
     pub const MAX: Self = Self(u64::MAX);
 
+    /// The earlier of two deadlines, `None` being never.
+    pub fn earlier(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
     /// The instant `us` microseconds after [`Self::ZERO`].
     pub const fn from_us(us: u64) -> Self {
         Self(us)

@@ -52,6 +52,7 @@ impl Core<'_> {
     }
 
     /// The name of a unit that is critical and has failed, if there is one.
+    #[inline(never)]
     pub fn sick(&self) -> Option<&'static str> {
         let mut units = self.units.ids().zip(self.manifest.units);
         let is_sick = |id, desc: &UnitDesc| {

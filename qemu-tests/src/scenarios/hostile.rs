@@ -76,8 +76,9 @@ const WHO: &str =
 
 /// Process 1 sleeps in a system call, and where that returns to is what it executes next: no
 /// instruction of any of our machines. Changed in its memory, it faults as soon as it wakes up.
-pub(super) const INJURE: &str = "case $(uname -m) in x86_64) bad='\\x0f\\x0b';; arm*) bad='\\x00\\xde';; \
-     *) bad='\\0\\0\\0\\0';; esac; set -- $(cat /proc/1/syscall); shift $(($# - 1)); \
+pub(super) const INJURE: &str = "case $(uname -m) in \
+     x86_64) bad='\\x0f\\x0b';; arm*) bad='\\x00\\xde';; *) bad='\\0\\0\\0\\0';; esac; \
+     set -- $(cat /proc/1/syscall); shift $(($# - 1)); \
      printf $bad | dd of=/proc/1/mem bs=1 seek=$(($1)) conv=notrunc 2>/dev/null";
 
 const FAULT_COUNT: usize = 20;
