@@ -178,7 +178,9 @@ impl Linux {
 
     /// A set-up step may have made `/run` usable, or covered it.
     pub(crate) fn after_exit(&mut self, child: Child) {
-        let _ = self.ensure_watchdog();
+        if self.awaits_watchdog() {
+            let _ = self.ensure_watchdog();
+        }
         let unit = self.manifest.unit(child.unit);
         if let Some(Program::Setup(Setup(ops))) = unit.map(|unit| unit.start) {
             let mounts = |op: &SetupOp| matches!(op, SetupOp::Mount { .. });
@@ -398,13 +400,19 @@ impl Platform for Linux {
     }
 
     fn settle(&mut self) {
-        self.tell_no_watchdog();
+        if self.awaits_watchdog() {
+            self.tell_no_watchdog();
+        }
         #[cfg(feature = "freestanding")]
         crate::sys::seldom::give_back();
     }
 
     fn feed(&mut self, sick: &dyn Fn() -> Option<&'static str>) -> Option<Instant> {
-        self.feed_watchdog(sick)
+        if self.has_watchdog() {
+            self.feed_watchdog(sick)
+        } else {
+            None
+        }
     }
 
     fn memory_kib(&mut self) -> Option<u32> {

@@ -39,6 +39,16 @@ impl Watchdog {
 }
 
 impl Linux {
+    /// Whether there should be one and is none yet. What is done about it lies with what is needed
+    /// seldom, so this is asked first.
+    pub(crate) fn awaits_watchdog(&self) -> bool {
+        self.manifest.watchdog.is_some() && self.watchdog.device.is_none()
+    }
+
+    pub(crate) fn has_watchdog(&self) -> bool {
+        self.watchdog.device.is_some()
+    }
+
     /// Takes over the watchdog of the life before, or opens it if it is there by now.
     #[inline(never)]
     pub(crate) fn ensure_watchdog(&mut self) -> Result<(), Errno> {
@@ -98,7 +108,6 @@ impl Linux {
         &mut self,
         sick: &dyn Fn() -> Option<&'static str>,
     ) -> Option<Instant> {
-        self.watchdog.device.as_ref()?;
         let now = self.now();
         if now < self.watchdog.next {
             return Some(self.watchdog.next);
