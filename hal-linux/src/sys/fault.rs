@@ -127,7 +127,7 @@ pub fn install() {
     // SAFETY: the pointer leads to a description of memory that only signal handlers use.
     unsafe { syscall(abi::__NR_sigaltstack, [pointer, 0, 0, 0, 0]) };
     let flags = abi::SA_ONSTACK | abi::SA_SIGINFO | abi::SA_RESTART | RESTORER_FLAG;
-    let action = Action {
+    let mut action = Action {
         handler: (handle as *const ()).expose_provenance(),
         flags: usize::try_from(flags).unwrap_or(0),
         #[cfg(not(target_arch = "riscv64"))]
@@ -136,7 +136,12 @@ pub fn install() {
         mask: CAUGHT_SET,
     };
     for signal in CAUGHT {
-        // SAFETY: the handler fits the flags, and runs on a stack of its own.
+        if signal == abi::SIGPROF {
+            // It comes to a process 1 that is well, too, whose stack is in memory anyway. Where
+            // there is none, that is a fault.
+            action.flags &= !usize::try_from(abi::SA_ONSTACK).unwrap_or(0);
+        }
+        // SAFETY: the handler fits the flags.
         let _ = unsafe { set_action(signal, &action) };
     }
     unblock();
