@@ -17,8 +17,9 @@ pub struct Kind {
     injury: Injury,
     /// Instructions that process 1 executes one by one before: a number below this.
     pub steps_max: usize,
-    /// Whether it ends by the processor time that it uses: its time to recover is no target.
-    pub is_loop: bool,
+    /// Whether dying takes its time: a loop ends by the processor time that it uses, a stack has to
+    /// be filled, a tracer looks at every step. From the injury to the answer is no target then.
+    pub dies_slowly: bool,
 }
 
 /// What is done to process 1.
@@ -39,7 +40,7 @@ const fn kind(name: &'static str, injury: Injury) -> Kind {
         name,
         injury,
         steps_max: 0,
-        is_loop: false,
+        dies_slowly: false,
     }
 }
 
@@ -73,14 +74,17 @@ pub const KINDS: [Kind; 13] = [
         ]),
     ),
     // push rax, for ever
-    kind("overflow", Injury::Code(&[0x50, 0xeb, 0xfd])),
     Kind {
-        is_loop: true,
+        dies_slowly: true,
+        ..kind("overflow", Injury::Code(&[0x50, 0xeb, 0xfd]))
+    },
+    Kind {
+        dies_slowly: true,
         ..kind("loop", Injury::Code(&[0xeb, 0xfe]))
     },
     // getpid(), for ever
     Kind {
-        is_loop: true,
+        dies_slowly: true,
         ..kind(
             "loop-calls",
             Injury::Code(&[0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7]),
@@ -88,6 +92,7 @@ pub const KINDS: [Kind; 13] = [
     },
     Kind {
         steps_max: 4_000,
+        dies_slowly: true,
         ..kind("stepped", Injury::Counter(0))
     },
 ];

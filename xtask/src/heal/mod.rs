@@ -130,7 +130,7 @@ fn perform(
             break;
         };
         let case = trial.injure(kind, &mut Random::new(seed))?;
-        table.add(kind.name, kind.is_loop, &case);
+        table.add(kind.name, kind.dies_slowly, &case);
         done += 1;
         if !case.is_good() && !std::mem::replace(&mut trial.has_failed, true) {
             say(&format!(

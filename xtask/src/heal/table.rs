@@ -24,7 +24,7 @@ impl Case {
     }
 }
 
-/// Times that a composition must keep; loops are not judged by them.
+/// Times that a composition must keep; who dies slowly is not judged by them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Targets {
     pub median: Option<Duration>,
@@ -88,9 +88,9 @@ pub struct Table {
 
 impl Table {
     /// Adds a case of this kind.
-    pub fn add(&mut self, kind: &'static str, is_loop: bool, case: &Case) {
+    pub fn add(&mut self, kind: &'static str, dies_slowly: bool, case: &Case) {
         self.rows.entry(kind).or_default().add(case);
-        if !is_loop {
+        if !dies_slowly {
             self.judged.extend(case.recovery);
         }
     }
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(
             table.findings(targets),
             Vec::<String>::new(),
-            "a loop's own time"
+            "a death's own time"
         );
     }
 
