@@ -348,7 +348,7 @@ impl ControlPort for Linux {
             .listen_for_input(connection.as_fd(), source, true);
         if self.intake.handed() == Some(Handed::Frame(client.slot)) {
             self.consume_frame(client.slot);
-            self.intake.is_settled();
+            self.intake.settled();
         }
         state.store(0, Ordering::Release);
     }

@@ -237,10 +237,11 @@ impl Linux {
         if let Some(client) = self.waiting.gone.pop() {
             return Some(Wake::Event(Event::ClientGone(client)));
         }
-        if let Some(wake) = self.exit_wake() {
+        // What was read by the life before comes first: an exit looks for more, in the same place.
+        if let Some(wake) = self.bytes_wake() {
             return Some(wake);
         }
-        if let Some(wake) = self.bytes_wake() {
+        if let Some(wake) = self.exit_wake() {
             return Some(wake);
         }
         let told = self.next_told();

@@ -101,7 +101,7 @@ impl Intake {
     }
 
     /// What was handed out has been dealt with: this life is not in vain.
-    pub(crate) fn is_settled(&self) {
+    pub(crate) fn settled(&self) {
         self.region.set(at::VAIN, 0);
         self.region.set(at::HANDED, 0);
     }
@@ -142,7 +142,7 @@ impl Linux {
             }
             Handed::Frame(slot) => self.consume_frame(slot),
         }
-        self.intake.is_settled();
+        self.intake.settled();
     }
 
     /// Takes one signal.
