@@ -26,6 +26,7 @@ mod exits;
 mod harmony;
 mod image;
 mod power;
+pub mod probe;
 mod start;
 
 pub use clock::Mode;
