@@ -78,6 +78,27 @@ pub struct Timespec {
 
 const _: () = assert!(size_of::<Timespec>() == 16);
 
+/// Who sent a message; written by the kernel.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Source {
+    /// The process's pid.
+    pub pid: u32,
+    /// The thread's own capability.
+    pub tid: u32,
+    /// See [`SOURCE_NOTIFY`] and [`SOURCE_CALL`].
+    pub kind: u16,
+}
+
+/// Sent without waiting.
+pub const SOURCE_NOTIFY: u16 = 1;
+/// The sender waits for a reply.
+pub const SOURCE_CALL: u16 = 2;
+
+const _: () = assert!(size_of::<Source>() == 12);
+const _: () = assert!(offset_of!(Source, tid) == 4);
+const _: () = assert!(offset_of!(Source, kind) == 8);
+
 /// Bytes in front of the exit ring's slots.
 pub const RING_HEADER_BYTES: usize = 32;
 /// Bytes of an exit message: badge, exit code, nothing.

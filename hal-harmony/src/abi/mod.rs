@@ -4,6 +4,7 @@
 mod calls;
 pub mod layout;
 pub mod number;
+pub(crate) mod raw;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 mod svc;
 
