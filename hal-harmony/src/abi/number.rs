@@ -19,6 +19,14 @@ macro_rules! profile {
                     _ => "?",
                 }
             }
+
+            /// The call that a processor's register asks for; `None`: none of the table.
+            pub const fn from_register(word: u64) -> Option<Self> {
+                match word {
+                    $($number => Some(Self($number)),)*
+                    _ => None,
+                }
+            }
         }
     };
 }

@@ -114,6 +114,7 @@ impl<K: Kernel> Probe<'_, K> {
                 self.runs = runs == 1;
                 runs.into()
             }
+            Row::RegisterRecycle => self.hands.registered.into(),
             Row::NotificationCreate
             | Row::WaitEmpty
             | Row::Notify

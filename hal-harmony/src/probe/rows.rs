@@ -8,6 +8,8 @@ use super::{Entry, entry};
 pub enum Row {
     /// Read the clock, let 2 ms pass on the counter, read it again.
     ClockRuns,
+    /// Register_recycle with a notification and a ring.
+    RegisterRecycle,
     /// Create_notifc.
     NotificationCreate,
     /// Wait without blocking.
@@ -134,8 +136,9 @@ pub enum Row {
 
 /// All rows, in the order of the table.
 #[rustfmt::skip]
-pub const ROWS: [Entry; 62] = [
+pub const ROWS: [Entry; 63] = [
     entry(Row::ClockRuns, "clock-runs", false, &[1]),
+    entry(Row::RegisterRecycle, "register-recycle", false, &[0]),
     entry(Row::NotificationCreate, "notification-create", false, &[1]),
     entry(Row::WaitEmpty, "wait-empty", false, &[-11]),
     entry(Row::Notify, "notify", false, &[0]),

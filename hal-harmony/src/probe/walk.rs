@@ -36,6 +36,8 @@ pub struct Hands<'k, K> {
     pub raw: Raw<'k, K>,
     /// What exits are told by, and where.
     pub bell: i64,
+    /// What asking for that came to.
+    pub registered: i64,
     pub exits: Exits,
     /// An address at which the root task has nothing.
     pub window: i64,
@@ -49,7 +51,7 @@ impl<'k, K: Kernel> Hands<'k, K> {
     pub fn new(kernel: &'k K, ring: &'static RingPage, window: i64) -> Self {
         let raw = Raw(kernel);
         let bell = raw.plain(Number::CREATE_NOTIFC, &[]);
-        let _ = raw.register(bell, ring);
+        let registered = raw.register(bell, ring);
         let code = page(raw);
         for (index, word) in CODE.iter().enumerate() {
             let offset = i64::try_from(index).unwrap_or(0).saturating_mul(4);
@@ -62,6 +64,7 @@ impl<'k, K: Kernel> Hands<'k, K> {
         Self {
             raw,
             bell,
+            registered,
             exits: Exits::new(ring),
             window,
             priority: raw.plain(Number::GET_PRIO, &[0]),

@@ -1,0 +1,361 @@
+//! This file is the simulated machine: what exists, who runs, and what a call is.
+
+use super::channel::{Channel, Record};
+use hal_harmony::abi::number::Number;
+
+/// One behaviour that is not the kernel's, to see whether somebody notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twist {
+    /// A call's result is another one: number, from, to.
+    Result(Number, i64, i64),
+    /// Two notifies count as one.
+    NotBinaryCount,
+    /// Surplus exits are told in their order.
+    OverflowInOrder,
+    /// Surplus exits are told before the one that makes them known.
+    OverflowBeforeNew,
+    /// A killed process's code says so.
+    KillShowsNine,
+    /// Exit codes are bytes.
+    CodesAreBytes,
+    /// A data fault is no -1.
+    FaultShowsOther,
+    /// Every process runs, whatever its priority.
+    PriorityIgnored,
+    /// What a process may use has no limit.
+    QuotaIgnored,
+    /// What is longer than the buffer is written all the same.
+    NotCut,
+    /// The rest of a longer buffer is cleared.
+    RestCleared,
+    /// The limit of a call counts.
+    CallTimesOut,
+    /// A source is always a notify.
+    SourceIsNotify,
+    /// A source's pid is 0.
+    SourceHidden,
+    /// A reply is not copied.
+    ReplyLost,
+    /// A process that ended loses what it had written.
+    MemoryDies,
+    /// An exit is in the ring and nobody is notified.
+    ExitUntold,
+    /// Time passes twice as slowly on the kernel's clock.
+    WaitTooLong,
+    /// Ends of blocks are not looked at.
+    RangeIgnored,
+}
+
+/// A memory object.
+#[derive(Debug)]
+pub struct Memory {
+    pub bytes: Vec<u8>,
+    /// Not data: nothing may touch it.
+    pub is_guard: bool,
+}
+
+/// A notification.
+#[derive(Debug)]
+pub struct Notification {
+    pub count: u32,
+    /// A process that held it was recycled.
+    pub broken: bool,
+}
+
+/// What a capability stands for.
+#[derive(Debug)]
+pub enum Object {
+    Memory(Memory),
+    /// The machine's own memory.
+    Device,
+    Group(usize),
+    Space,
+    Thread(usize),
+    Notification(Notification),
+    Channel(Channel),
+    Handle(Record),
+}
+
+/// A piece of an address space.
+#[derive(Clone, Copy, Debug)]
+pub struct Map {
+    pub at: u64,
+    pub length: u64,
+    pub object: usize,
+    pub may: u64,
+}
+
+/// A process.
+#[derive(Debug)]
+pub struct Group {
+    pub badge: i32,
+    pub pid: i32,
+    pub caps: Vec<Option<usize>>,
+    pub maps: Vec<Map>,
+    pub quota: u64,
+    pub used: u64,
+    /// Its exit is known to the kernel.
+    pub told: bool,
+    pub recycled: bool,
+}
+
+/// What a thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Runs,
+    /// For a notification, until then.
+    Waits(usize, Option<u64>),
+    /// For a message.
+    Receives(usize),
+    /// For a reply, or until then where a twist has it so.
+    Calls(Option<u64>),
+    Gone,
+}
+
+/// A thread. Its code is run by `cpu`; thread 0 is the test.
+#[derive(Debug)]
+pub struct Thread {
+    pub group: usize,
+    pub x: [u64; 32],
+    pub pc: u64,
+    pub priority: u32,
+    pub doing: Doing,
+    /// Goes at the next schedule.
+    pub dying: bool,
+}
+
+/// The machine.
+pub struct State {
+    pub now_ns: u64,
+    /// The kernel's clock goes on, and waits time out.
+    pub has_clock: bool,
+    pub powered_off: bool,
+    pub console: Vec<u8>,
+    pub objects: Vec<Object>,
+    pub groups: Vec<Group>,
+    pub threads: Vec<Thread>,
+    /// Who is told of exits, and the address of the ring.
+    pub recycler: Option<(usize, u64)>,
+    /// Exits for which the ring had no room, latest first.
+    pub surplus: Vec<(i32, i32)>,
+    pub twist: Option<Twist>,
+    /// Thread, number and result of every call.
+    pub trace: Vec<(usize, Number, i64)>,
+    /// Decides which call is refused for want of memory: given its count.
+    pub refuse: Option<Box<dyn Fn(u64, Number) -> bool>>,
+    pub last_run: usize,
+}
+
+/// What a call came to: a result, or the caller sleeps or is no more.
+pub type Answer = Option<i64>;
+
+pub const AGAIN: i64 = -11;
+pub const NO_MEMORY: i64 = -12;
+pub const INVALID: i64 = -22;
+pub const NO_PERMISSION: i64 = -1;
+pub const TIMED_OUT: i64 = -110;
+pub const BAD_CAP: i64 = -200;
+
+/// Instructions until another thread has its turn.
+const SLICE: u32 = 1_000;
+
+impl State {
+    pub fn new(priority: u32) -> Self {
+        let root = Group {
+            badge: 1,
+            pid: 1,
+            caps: Vec::new(),
+            maps: Vec::new(),
+            quota: u64::MAX,
+            used: 0,
+            told: false,
+            recycled: false,
+        };
+        let mut state = Self {
+            now_ns: 5_000_000,
+            has_clock: true,
+            powered_off: false,
+            console: Vec::new(),
+            objects: Vec::new(),
+            groups: vec![root],
+            threads: vec![Thread {
+                group: 0,
+                x: [0; 32],
+                pc: 0,
+                priority,
+                doing: Doing::Runs,
+                dying: false,
+            }],
+            recycler: None,
+            surplus: Vec::new(),
+            twist: None,
+            trace: Vec::new(),
+            refuse: None,
+            last_run: 0,
+        };
+        for object in [Object::Group(0), Object::Space, Object::Thread(0)] {
+            state.give(0, object);
+        }
+        // The next free capability of the root task is 7.
+        state.groups[0].caps.resize(7, None);
+        state
+    }
+
+    /// Makes an object; its capability.
+    pub fn give(&mut self, group: usize, object: Object) -> i64 {
+        self.objects.push(object);
+        self.grant(group, self.objects.len() - 1)
+    }
+
+    /// Lets a group hold an object.
+    pub fn grant(&mut self, group: usize, object: usize) -> i64 {
+        self.groups[group].caps.push(Some(object));
+        i64::try_from(self.groups[group].caps.len() - 1).expect("few")
+    }
+
+    /// The object behind a capability.
+    pub fn find(&self, group: usize, cap: u64) -> Option<usize> {
+        let index = usize::try_from(cap).ok()?;
+        *self.groups[group].caps.get(index)?
+    }
+
+    pub fn has(&self, twist: Twist) -> bool {
+        self.twist == Some(twist)
+    }
+
+    /// A call of the root task; returns when the kernel would.
+    pub fn root_call(&mut self, number: Number, words: [u64; 6]) -> i64 {
+        self.call(0, number, words);
+        if number == Number::YIELD {
+            self.give_way();
+        }
+        let mut idle = 0;
+        while self.threads[0].doing != Doing::Runs {
+            assert!(
+                self.turn(0) || self.pass_time(),
+                "all sleep, for ever: {number:?}"
+            );
+            idle += 1;
+            assert!(idle < 10_000_000, "the root task starves in {number:?}");
+        }
+        i64::from_le_bytes(self.threads[0].x[0].to_le_bytes())
+    }
+
+    /// A call of any thread. Its result is in its first register, now or when it wakes.
+    pub fn call(&mut self, thread: usize, number: Number, words: [u64; 6]) {
+        self.now_ns += 1_000;
+        self.time_out();
+        let count = u64::try_from(self.trace.len()).expect("few");
+        let refused = thread == 0 && self.refuse.as_ref().is_some_and(|no| no(count, number));
+        let answer = if refused {
+            Some(NO_MEMORY)
+        } else {
+            self.answer(thread, number, words)
+        };
+        if let Some(result) = answer {
+            let result = self.twisted(number, result);
+            self.threads[thread].x[0] = u64::from_le_bytes(result.to_le_bytes());
+            self.trace.push((thread, number, result));
+        }
+    }
+
+    fn twisted(&self, number: Number, result: i64) -> i64 {
+        match self.twist {
+            Some(Twist::Result(of, from, to)) if of == number && from == result => to,
+            _ => result,
+        }
+    }
+
+    /// Wakes a thread with a result.
+    pub fn wake(&mut self, thread: usize, result: i64) {
+        if self.threads[thread].doing != Doing::Gone {
+            self.threads[thread].doing = Doing::Runs;
+            self.threads[thread].x[0] = u64::from_le_bytes(result.to_le_bytes());
+        }
+    }
+
+    /// The root task gives way: all that may run do, once each, the more important first.
+    fn give_way(&mut self) {
+        let own = self.threads[0].priority;
+        let turns = self.threads.len();
+        for _ in 0..turns {
+            let floor = if self.has(Twist::PriorityIgnored) {
+                0
+            } else {
+                own
+            };
+            if !self.turn(floor) {
+                break;
+            }
+        }
+    }
+
+    /// Lets one thread run a slice: the next of the most important ones.
+    fn turn(&mut self, floor: u32) -> bool {
+        self.bury();
+        let count = self.threads.len();
+        let order = (1..=count).map(|step| (self.last_run + step) % count);
+        let runs = |one: &usize| *one > 0 && self.threads[*one].doing == Doing::Runs;
+        let able = order
+            .filter(runs)
+            .filter(|one| self.threads[*one].priority >= floor);
+        // The first of the most important: max_by_key would take the last.
+        let Some(next) = able.rev_max(|one| self.threads[*one].priority) else {
+            return false;
+        };
+        self.last_run = next;
+        self.run(next, SLICE);
+        self.bury();
+        true
+    }
+
+    /// Threads of processes that ended go.
+    pub fn bury(&mut self) {
+        for thread in self.threads.iter_mut().filter(|thread| thread.dying) {
+            thread.doing = Doing::Gone;
+        }
+    }
+
+    /// Nobody runs: the next limit passes. `false` when there is none.
+    fn pass_time(&mut self) -> bool {
+        if !self.has_clock {
+            return false;
+        }
+        let until = |thread: &Thread| match thread.doing {
+            Doing::Waits(_, until) | Doing::Calls(until) => until,
+            Doing::Runs | Doing::Receives(_) | Doing::Gone => None,
+        };
+        let next = self.threads.iter().filter_map(until).min();
+        let Some(next) = next else { return false };
+        self.now_ns = self.now_ns.max(next);
+        self.time_out();
+        true
+    }
+
+    /// Those whose limit has come wake.
+    pub fn time_out(&mut self) {
+        for index in 0..self.threads.len() {
+            let until = match self.threads[index].doing {
+                Doing::Waits(_, until) | Doing::Calls(until) => until,
+                Doing::Runs | Doing::Receives(_) | Doing::Gone => None,
+            };
+            if self.has_clock && until.is_some_and(|until| until <= self.now_ns) {
+                let result = self.twisted(Number::WAIT, TIMED_OUT);
+                self.trace.push((index, Number::WAIT, result));
+                self.wake(index, result);
+            }
+        }
+    }
+}
+
+/// The first of the greatest.
+trait RevMax: Iterator + Sized {
+    fn rev_max<K: Ord>(self, key: impl Fn(&Self::Item) -> K) -> Option<Self::Item> {
+        self.fold(None, |best: Option<Self::Item>, one| match best {
+            Some(best) if key(&best) >= key(&one) => Some(best),
+            _ => Some(one),
+        })
+    }
+}
+
+impl<I: Iterator> RevMax for I {}
