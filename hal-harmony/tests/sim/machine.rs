@@ -143,7 +143,10 @@ pub struct State {
     pub trace: Vec<(usize, Number, i64)>,
     /// Decides which call is refused for want of memory: given its count.
     pub refuse: Option<Box<dyn Fn(u64, Number) -> bool>>,
+    pub refused: usize,
     pub last_run: usize,
+    /// When threads were started.
+    pub starts: Vec<u64>,
 }
 
 /// What a call came to: a result, or the caller sleeps or is no more.
@@ -158,6 +161,9 @@ pub const BAD_CAP: i64 = -200;
 
 /// Instructions until another thread has its turn.
 const SLICE: u32 = 1_000;
+
+/// What giving way takes when nobody is there who runs.
+const NOBODY_NS: u64 = 100_000;
 
 impl State {
     pub fn new(priority: u32) -> Self {
@@ -191,7 +197,9 @@ impl State {
             twist: None,
             trace: Vec::new(),
             refuse: None,
+            refused: 0,
             last_run: 0,
+            starts: Vec::new(),
         };
         for object in [Object::Group(0), Object::Space, Object::Thread(0)] {
             state.give(0, object);
@@ -248,6 +256,7 @@ impl State {
         let count = u64::try_from(self.trace.len()).expect("few");
         let refused = thread == 0 && self.refuse.as_ref().is_some_and(|no| no(count, number));
         let answer = if refused {
+            self.refused += 1;
             Some(NO_MEMORY)
         } else {
             self.answer(thread, number, words)
@@ -285,6 +294,8 @@ impl State {
                 own
             };
             if !self.turn(floor) {
+                // What others do with their time is no affair of the machine's.
+                self.now_ns += NOBODY_NS;
                 break;
             }
         }

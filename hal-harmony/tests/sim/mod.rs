@@ -35,6 +35,13 @@ impl Sim {
         String::from_utf8_lossy(&self.0.borrow().console).into_owned()
     }
 
+    /// Processes that were made and not recycled.
+    pub fn undisposed(&self) -> usize {
+        let state = self.0.borrow();
+        let groups = state.groups.iter().skip(1);
+        groups.filter(|group| !group.recycled).count()
+    }
+
     /// Calls that the root task made of this kind.
     pub fn count(&self, number: Number) -> usize {
         let state = self.0.borrow();

@@ -189,6 +189,7 @@ impl State {
         if self.groups[of].told {
             return INVALID;
         }
+        self.starts.push(self.now_ns);
         let mut x = [0; 32];
         x[0] = long(24);
         self.threads.push(Thread {

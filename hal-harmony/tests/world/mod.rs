@@ -1,0 +1,151 @@
+//! This file is a whole machine: the core and its driver over the HAL over the simulated kernel.
+
+#![allow(dead_code, reason = "not every test needs all of the machine")]
+
+#[path = "../../../init-core/tests/common/graph.rs"]
+pub mod graph;
+pub mod program;
+
+use crate::sim::Sim;
+use graph::{Graph, PROGRAM, rule};
+use hal_harmony::{Config, Harmony, Image, Storage};
+use init_core::driver::Driver;
+use init_core::event::{BootOptions, MachineRequest};
+use init_core::ident::UnitId;
+use init_core::status::{UnitState, UnitStatus};
+use init_core::unit::{Context, Exec, Limit, LimitValue, Program as Start, Resource};
+use program::Program;
+use std::ffi::CString;
+
+/// The root task's priority, and its services'.
+pub const OWN: u32 = 10;
+pub const SERVICES: u32 = 5;
+
+/// Services at once.
+pub const PLACES: usize = 16;
+
+/// What a unit runs, and what it may use.
+pub struct Runs {
+    pub unit: &'static str,
+    pub program: Program,
+    pub quota: Option<u64>,
+}
+
+/// A unit and its program.
+pub fn runs(unit: &'static str, program: Program) -> Runs {
+    Runs {
+        unit,
+        program,
+        quota: None,
+    }
+}
+
+/// The machine.
+pub struct World {
+    pub sim: Sim,
+    pub driver: Driver<'static, Harmony<Sim>>,
+    graph: Graph,
+}
+
+impl World {
+    /// A machine that has not booted. `change` changes the kernel before it is taken over.
+    pub fn new(mut graph: Graph, programs: &[Runs], change: impl FnOnce(&Sim)) -> Self {
+        let mut images = Vec::new();
+        for one in programs {
+            let path = CString::new(format!("/bin/{}", one.unit)).expect("a path");
+            let path = Box::leak(path.into_boxed_c_str());
+            images.push(Image {
+                path,
+                file: one.program.elf(),
+            });
+            let limits = one.quota.map(|bytes| Limit {
+                resource: Resource::Data,
+                soft: LimitValue::Max(bytes),
+                hard: LimitValue::Max(bytes),
+            });
+            let limits: &'static [Limit] = Box::leak(Vec::from_iter(limits).into_boxed_slice());
+            let context = rule(Context {
+                limits,
+                ..*PROGRAM.context
+            });
+            graph = graph.with(one.unit, |unit| {
+                unit.start = Start::Exec(rule(Exec {
+                    program: path,
+                    context,
+                    ..PROGRAM
+                }));
+            });
+        }
+        let sim = Sim::new(OWN);
+        change(&sim);
+        let config = Config {
+            images: Box::leak(images.into_boxed_slice()),
+            own_priority: OWN,
+            service_priority: SERVICES,
+            stack_bytes: 8_192,
+            window: 0x7000_0000,
+            reset: None,
+        };
+        let manifest = graph.clone().manifest();
+        let places = Box::leak(Box::new(Storage::<PLACES>::new()));
+        let platform = Harmony::new(sim.clone(), manifest, config, places);
+        let platform = platform.expect("a kernel that is taken over");
+        let core = Box::leak(Box::new(init_core::storage::Storage::<16>::new()));
+        let driver = Driver::new(core.core(manifest), platform);
+        Self { sim, driver, graph }
+    }
+
+    pub fn boot(mut self) -> Self {
+        self.driver.boot(BootOptions::default());
+        self
+    }
+
+    pub fn ms(&self) -> u64 {
+        self.sim.0.borrow().now_ns / 1_000_000
+    }
+
+    /// Turns until this holds, or a minute has passed.
+    pub fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let end = self.ms() + 60_000;
+        while !holds(self) {
+            assert!(self.ms() < end, "never: {what}\n{}", self.sim.console());
+            assert!(self.driver.turn(), "it ended before: {what}");
+        }
+    }
+
+    /// Turns until the kernel's clock says so.
+    pub fn pass(&mut self, milliseconds: u64) {
+        let end = self.ms() + milliseconds;
+        self.until("time", |world| world.ms() >= end);
+    }
+
+    pub fn id(&self, name: &str) -> UnitId {
+        UnitId(u16::try_from(self.graph.index(name)).expect("few"))
+    }
+
+    pub fn state(&self, name: &str) -> UnitState {
+        self.status(name).state
+    }
+
+    pub fn status(&self, name: &str) -> UnitStatus {
+        let status = self.driver.core().status(self.id(name));
+        status.expect("a unit of the manifest")
+    }
+
+    pub fn is(&self, name: &str, state: UnitState) -> bool {
+        self.state(name) == state
+    }
+
+    /// Asks for the last act and goes on until it is done.
+    pub fn power_off(&mut self) {
+        self.driver.platform().ask(MachineRequest::PowerOff);
+        self.driver.run();
+        assert!(self.sim.0.borrow().powered_off, "{}", self.sim.console());
+    }
+
+    /// Lines of the log that have this in them.
+    pub fn lines(&self, words: &str) -> usize {
+        let console = self.sim.console();
+        console.lines().filter(|line| line.contains(words)).count()
+    }
+}
