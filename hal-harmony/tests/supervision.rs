@@ -135,7 +135,7 @@ fn as_many_ends_at_once_as_there_are_places_are_all_told() {
         let mut world = world(graph, &programs, has_clock);
         world.until("all ended", |world| {
             let ended = |name: &&str| world.status(name).last_exit.is_some();
-            names.iter().all(|name| ended(name))
+            names.iter().all(ended)
         });
         assert!(world.sim.0.borrow().surplus.is_empty(), "the ring was full");
     });
