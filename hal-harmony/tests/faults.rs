@@ -28,7 +28,7 @@ fn machine(has_clock: bool) -> World {
     let b = runs("b", Program::default().sleep());
     let c = runs("c", Program::default().busy(2).exit(0));
     World::new(graph, &[a, b, c], |sim| {
-        sim.0.borrow_mut().has_clock = has_clock;
+        sim.state().has_clock = has_clock;
     })
 }
 
@@ -42,7 +42,7 @@ fn goes_through(world: World, what: &str) -> usize {
     });
     world.power_off();
     assert_eq!(world.sim.undisposed(), 0, "{what}");
-    world.sim.0.borrow().refused
+    world.sim.state().refused
 }
 
 #[test]
@@ -50,9 +50,9 @@ fn any_one_call_may_be_refused() {
     for has_clock in [true, false] {
         let first = machine(has_clock);
         let trace = first.sim.clone();
-        let begun = trace.0.borrow().trace.len();
+        let begun = trace.state().trace.len();
         goes_through(first, "without a fault");
-        let calls = trace.0.borrow().trace.clone();
+        let calls = trace.state().trace.clone();
         let ours = calls.iter().enumerate().skip(begun);
         let refusable =
             |call: &(usize, &(usize, Number, i64))| call.1.0 == 0 && REFUSABLE.contains(&call.1.1);
@@ -61,7 +61,7 @@ fn any_one_call_may_be_refused() {
             let world = machine(has_clock);
             let at = u64::try_from(at).expect("few");
             let is_it = move |count, number| count == at && REFUSABLE.contains(&number);
-            world.sim.0.borrow_mut().refuse = Some(Box::new(is_it));
+            world.sim.state().refuse = Some(Box::new(is_it));
             refused += goes_through(world, &format!("call {at} refused, clock {has_clock}"));
         }
         assert!(refused > 80, "only {refused} calls");
@@ -83,7 +83,7 @@ fn many_calls_may_be_refused() {
     for seed in 0..100 {
         for has_clock in [true, false] {
             let world = machine(has_clock);
-            world.sim.0.borrow_mut().refuse = Some(Box::new(move |count, number| {
+            world.sim.state().refuse = Some(Box::new(move |count, number| {
                 REFUSABLE.contains(&number) && chance(seed, count) < 5
             }));
             refused += goes_through(world, &format!("seed {seed}, clock {has_clock}"));

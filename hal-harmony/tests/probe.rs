@@ -55,7 +55,7 @@ fn every_row_over_the_simulated_kernel_is_as_the_table_says() {
 #[test]
 fn without_a_clock_every_row_that_needs_none_is_as_the_table_says() {
     let sim = Sim::new(10);
-    sim.0.borrow_mut().has_clock = false;
+    sim.state().has_clock = false;
     assert_eq!(transcript(&sim), expected(false));
 }
 
@@ -64,7 +64,7 @@ fn without_a_clock_every_row_that_needs_none_is_as_the_table_says() {
 fn is_found_out(twist: Twist) -> bool {
     let run = || {
         let sim = Sim::new(10);
-        sim.0.borrow_mut().twist = Some(twist);
+        sim.state().twist = Some(twist);
         transcript(&sim)
     };
     catch_unwind(AssertUnwindSafe(run)).map_or(true, |got| got != expected(true))
@@ -108,7 +108,7 @@ const SILENT: [Number; 3] = [Number::YIELD, Number::CACHE_FLUSH, Number::CLOCK_G
 fn every_answer_that_is_changed_is_found_out() {
     let sim = Sim::new(10);
     let _ = transcript(&sim);
-    let trace = sim.0.borrow().trace.clone();
+    let trace = sim.state().trace.clone();
     let mut answers: Vec<(Number, i64)> = trace.iter().map(|call| (call.1, call.2)).collect();
     // A capability's number is the kernel's own affair.
     answers.retain(|(number, result)| {

@@ -21,7 +21,7 @@ fn on_both(test: impl Fn(bool)) {
 
 fn world(graph: Graph, programs: &[world::Runs], has_clock: bool) -> World {
     let world = World::new(graph, programs, |sim| {
-        sim.0.borrow_mut().has_clock = has_clock;
+        sim.state().has_clock = has_clock;
     });
     world.boot()
 }
@@ -38,7 +38,7 @@ fn a_machine_comes_up_and_powers_off() {
         world.until("main is up", |world| world.is("main", UnitState::Active));
         assert!(world.is("a", UnitState::Active) && world.is("b", UnitState::Active));
         world.power_off();
-        let state = world.sim.0.borrow();
+        let state = world.sim.state();
         assert!(state.groups[1..].iter().all(|group| group.recycled));
     });
 }
@@ -55,7 +55,7 @@ fn a_service_that_ends_is_started_again_after_longer_and_longer_waits() {
         let mut world = world(graph, &[a], has_clock);
         world.until("four starts", |world| world.status("a").restarts >= 4);
         assert_eq!(world.status("a").last_exit, Some(ExitStatus::Code(3)));
-        let state = world.sim.0.borrow();
+        let state = world.sim.state();
         let starts: Vec<u64> = state.starts.iter().map(|ns| ns / 1_000_000).collect();
         let waits: Vec<u64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
         for (wait, least) in waits.iter().zip([100, 200, 400, 800]) {
@@ -137,6 +137,6 @@ fn as_many_ends_at_once_as_there_are_places_are_all_told() {
             let ended = |name: &&str| world.status(name).last_exit.is_some();
             names.iter().all(ended)
         });
-        assert!(world.sim.0.borrow().surplus.is_empty(), "the ring was full");
+        assert!(world.sim.state().surplus.is_empty(), "the ring was full");
     });
 }

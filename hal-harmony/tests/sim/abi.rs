@@ -2,20 +2,122 @@
 //! that is its root task. All that is unsafe in it is here.
 
 use super::Sim;
+use super::machine::{Doing, State, Turn};
 use super::memory::size;
 use hal_harmony::abi::Kernel;
 use hal_harmony::abi::number::Number;
+use std::cell::Cell;
+use std::sync::MutexGuard;
+use std::time::Duration;
+
+thread_local! {
+    /// Which of the root task's threads this is.
+    static OWN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A thread of the root task: what it is given arrives in its first register.
+type Entry = extern "C-unwind" fn(u64);
+
+impl Sim {
+    /// Makes a call; returns when the kernel would.
+    fn trap(&self, number: Number, words: [u64; 6]) -> i64 {
+        let own = OWN.get();
+        let mut state = self.state();
+        state.call(own, number, words);
+        if let Some((thread, pc, argument)) = state.newborn.take() {
+            self.bear(thread, pc, argument);
+        }
+        if number == Number::YIELD {
+            state = self.give_way(state, own);
+        }
+        let mut turns = 0;
+        while state.threads[own].doing != Doing::Runs {
+            state = match state.turn(own, 0) {
+                Turn::Ran => state,
+                Turn::Baton(to) => self.hand(state, own, to),
+                Turn::Nobody => {
+                    assert!(state.pass_time(), "all sleep, for ever: {number:?}");
+                    state
+                }
+            };
+            turns += 1;
+            assert!(turns < 10_000_000, "the root task starves in {number:?}");
+        }
+        i64::from_le_bytes(state.threads[own].x[0].to_le_bytes())
+    }
+
+    /// All that may run do, once each, the more important first.
+    fn give_way<'a>(&'a self, state: MutexGuard<'a, State>, own: usize) -> MutexGuard<'a, State> {
+        let mut state = state;
+        let floor = state.floor(own);
+        for _ in 0..state.threads.len() {
+            state = match state.turn(own, floor) {
+                Turn::Ran => state,
+                Turn::Baton(to) => self.hand(state, own, to),
+                Turn::Nobody => {
+                    // What others do with their time is no affair of the machine's.
+                    state.now_ns += NOBODY_NS;
+                    break;
+                }
+            };
+        }
+        state
+    }
+
+    /// Lets another thread of the root task run until the baton comes back.
+    fn hand<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        own: usize,
+        to: usize,
+    ) -> MutexGuard<'a, State> {
+        state.baton = to;
+        self.0.1.notify_all();
+        self.wait_for_baton(state, own)
+    }
+
+    fn wait_for_baton<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        own: usize,
+    ) -> MutexGuard<'a, State> {
+        while state.baton != own {
+            if state.is_over && own != 0 {
+                drop(state);
+                std::panic::resume_unwind(Box::new("the test is over"));
+            }
+            let waited = self.0.1.wait_timeout(state, Duration::from_millis(100));
+            state = waited.expect("a thread of the root task panicked").0;
+        }
+        state
+    }
+
+    /// Starts another thread of the root task; it runs when it is its turn.
+    fn bear(&self, thread: usize, pc: u64, argument: u64) {
+        let sim = self.clone();
+        let code = core::ptr::with_exposed_provenance::<()>(size(pc));
+        // SAFETY: the root task says that a function of this form begins there.
+        let entry: Entry = unsafe { core::mem::transmute::<*const (), Entry>(code) };
+        std::thread::spawn(move || {
+            OWN.set(thread);
+            drop(sim.wait_for_baton(sim.state(), thread));
+            entry(argument);
+        });
+    }
+}
+
+/// What giving way takes when nobody is there who runs.
+const NOBODY_NS: u64 = 100_000;
 
 impl Kernel for Sim {
     unsafe fn call(&self, number: Number, arguments: [u64; 6]) -> u64 {
-        let result = self.0.borrow_mut().root_call(number, arguments);
         // The kernel's handlers return an int: the upper half says nothing.
-        let low = i32::try_from(result).expect("an int").cast_unsigned();
-        u64::from(low) | 0xdead_0000_0000_0000
+        let low = i32::try_from(self.trap(number, arguments)).expect("an int");
+        u64::from(low.cast_unsigned()) | 0xdead_0000_0000_0000
     }
 
     fn counter(&self) -> u64 {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.state();
         state.now_ns += 160;
         state.now_ns / 16
     }

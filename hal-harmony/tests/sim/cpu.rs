@@ -1,7 +1,7 @@
 //! This file is the simulated processor: the few instructions of which the tests' programs are
 //! made. Any other is undefined, and of those the kernel dies.
 
-use super::machine::{Doing, State};
+use super::machine::{Doing, State, Thread, Twist};
 use hal_harmony::abi::number::Number;
 
 /// Time that an instruction takes: a slow machine, so that waiting costs the test little.
@@ -27,7 +27,7 @@ impl State {
             }
             self.now_ns += INSTRUCTION_NS;
             self.time_out();
-            if self.threads[0].doing == Doing::Runs && self.root_preempts(thread) {
+            if self.is_preempted(thread) {
                 return;
             }
             let group = self.threads[thread].group;
@@ -46,13 +46,12 @@ impl State {
         }
     }
 
-    /// The root task slept, has been woken meanwhile, and is the more important one.
-    fn root_preempts(&self, thread: usize) -> bool {
-        self.threads[0].priority > self.threads[thread].priority && !self.priority_is_ignored()
-    }
-
-    fn priority_is_ignored(&self) -> bool {
-        self.has(super::Twist::PriorityIgnored)
+    /// A thread of the root task has been woken meanwhile and is the more important one.
+    fn is_preempted(&self, thread: usize) -> bool {
+        let own = self.threads[thread].priority;
+        let is_woken = |one: &Thread| one.group == 0 && one.doing == Doing::Runs;
+        let mut woken = self.threads.iter().filter(|one| is_woken(one));
+        woken.any(|one| one.priority > own) && !self.has(Twist::PriorityIgnored)
     }
 
     /// `None`: a data fault.

@@ -142,8 +142,13 @@ pub struct State {
     /// Thread, number and result of every call.
     pub trace: Vec<(usize, Number, i64)>,
     /// Decides which call is refused for want of memory: given its count.
-    pub refuse: Option<Box<dyn Fn(u64, Number) -> bool>>,
+    pub refuse: Option<Box<dyn Fn(u64, Number) -> bool + Send>>,
     pub refused: usize,
+    /// Which of the root task's threads runs.
+    pub baton: usize,
+    pub is_over: bool,
+    /// A thread of the root task that was made: itself, its code, its argument.
+    pub newborn: Option<(usize, u64, u64)>,
     pub last_run: usize,
     /// When threads were started.
     pub starts: Vec<u64>,
@@ -162,8 +167,15 @@ pub const BAD_CAP: i64 = -200;
 /// Instructions until another thread has its turn.
 const SLICE: u32 = 1_000;
 
-/// What giving way takes when nobody is there who runs.
-const NOBODY_NS: u64 = 100_000;
+/// What came of letting another thread run.
+pub enum Turn {
+    /// There is none.
+    Nobody,
+    /// It ran, and is interrupted.
+    Ran,
+    /// It is one of the root task's, to be handed the baton.
+    Baton(usize),
+}
 
 impl State {
     pub fn new(priority: u32) -> Self {
@@ -198,6 +210,9 @@ impl State {
             trace: Vec::new(),
             refuse: None,
             refused: 0,
+            baton: 0,
+            is_over: false,
+            newborn: None,
             last_run: 0,
             starts: Vec::new(),
         };
@@ -229,24 +244,6 @@ impl State {
 
     pub fn has(&self, twist: Twist) -> bool {
         self.twist == Some(twist)
-    }
-
-    /// A call of the root task; returns when the kernel would.
-    pub fn root_call(&mut self, number: Number, words: [u64; 6]) -> i64 {
-        self.call(0, number, words);
-        if number == Number::YIELD {
-            self.give_way();
-        }
-        let mut idle = 0;
-        while self.threads[0].doing != Doing::Runs {
-            assert!(
-                self.turn(0) || self.pass_time(),
-                "all sleep, for ever: {number:?}"
-            );
-            idle += 1;
-            assert!(idle < 10_000_000, "the root task starves in {number:?}");
-        }
-        i64::from_le_bytes(self.threads[0].x[0].to_le_bytes())
     }
 
     /// A call of any thread. Its result is in its first register, now or when it wakes.
@@ -283,41 +280,33 @@ impl State {
         }
     }
 
-    /// The root task gives way: all that may run do, once each, the more important first.
-    fn give_way(&mut self) {
-        let own = self.threads[0].priority;
-        let turns = self.threads.len();
-        for _ in 0..turns {
-            let floor = if self.has(Twist::PriorityIgnored) {
-                0
-            } else {
-                own
-            };
-            if !self.turn(floor) {
-                // What others do with their time is no affair of the machine's.
-                self.now_ns += NOBODY_NS;
-                break;
-            }
+    /// Whom giving way lets run at least.
+    pub fn floor(&self, own: usize) -> u32 {
+        if self.has(Twist::PriorityIgnored) {
+            0
+        } else {
+            self.threads[own].priority
         }
     }
 
-    /// Lets one thread run a slice: the next of the most important ones.
-    fn turn(&mut self, floor: u32) -> bool {
+    /// Lets another thread run a slice: the next of the most important ones.
+    pub fn turn(&mut self, own: usize, floor: u32) -> Turn {
         self.bury();
         let count = self.threads.len();
         let order = (1..=count).map(|step| (self.last_run + step) % count);
-        let runs = |one: &usize| *one > 0 && self.threads[*one].doing == Doing::Runs;
-        let able = order
-            .filter(runs)
-            .filter(|one| self.threads[*one].priority >= floor);
-        // The first of the most important: max_by_key would take the last.
+        let runs = |one: &usize| *one != own && self.threads[*one].doing == Doing::Runs;
+        let able = order.filter(runs);
+        let able = able.filter(|one| self.threads[*one].priority >= floor);
         let Some(next) = able.rev_max(|one| self.threads[*one].priority) else {
-            return false;
+            return Turn::Nobody;
         };
         self.last_run = next;
+        if self.threads[next].group == 0 {
+            return Turn::Baton(next);
+        }
         self.run(next, SLICE);
         self.bury();
-        true
+        Turn::Ran
     }
 
     /// Threads of processes that ended go.
@@ -328,7 +317,7 @@ impl State {
     }
 
     /// Nobody runs: the next limit passes. `false` when there is none.
-    fn pass_time(&mut self) -> bool {
+    pub fn pass_time(&mut self) -> bool {
         if !self.has_clock {
             return false;
         }

@@ -17,34 +17,47 @@ pub use machine::Twist;
 
 use hal_harmony::abi::number::Number;
 use machine::State;
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// A machine; its clones are the same machine.
+/// A machine; its clones are the same machine. The root task's threads are threads of the test, of
+/// which one runs at a time: the one that has the baton.
 #[derive(Clone)]
-pub struct Sim(pub Rc<RefCell<State>>);
+pub struct Sim(Arc<(Mutex<State>, Condvar)>);
 
 impl Sim {
     /// A machine whose root task has this priority.
     pub fn new(priority: u32) -> Self {
-        Self(Rc::new(RefCell::new(State::new(priority))))
+        Self(Arc::new((Mutex::new(State::new(priority)), Condvar::new())))
+    }
+
+    /// All of it.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().expect("a thread of the root task panicked")
+    }
+
+    /// The test is over: the root task's other threads end.
+    pub fn end(&self) {
+        if let Ok(mut state) = self.0.0.lock() {
+            state.is_over = true;
+        }
+        self.0.1.notify_all();
     }
 
     /// What was printed.
     pub fn console(&self) -> String {
-        String::from_utf8_lossy(&self.0.borrow().console).into_owned()
+        String::from_utf8_lossy(&self.state().console).into_owned()
     }
 
     /// Processes that were made and not recycled.
     pub fn undisposed(&self) -> usize {
-        let state = self.0.borrow();
+        let state = self.state();
         let groups = state.groups.iter().skip(1);
         groups.filter(|group| !group.recycled).count()
     }
 
     /// Calls that the root task made of this kind.
     pub fn count(&self, number: Number) -> usize {
-        let state = self.0.borrow();
+        let state = self.state();
         let of_root = state.trace.iter().filter(|call| call.0 == 0);
         of_root.filter(|call| call.1 == number).count()
     }

@@ -200,7 +200,11 @@ impl State {
             doing: Doing::Runs,
             dying: false,
         });
-        self.give(group, Object::Thread(self.threads.len() - 1))
+        let new = self.threads.len() - 1;
+        if of == 0 {
+            self.newborn = Some((new, long(16), long(24)));
+        }
+        self.give(group, Object::Thread(new))
     }
 
     fn thread_exit(&mut self, thread: usize) -> Answer {

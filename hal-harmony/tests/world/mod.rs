@@ -101,7 +101,7 @@ impl World {
     }
 
     pub fn ms(&self) -> u64 {
-        self.sim.0.borrow().now_ns / 1_000_000
+        self.sim.state().now_ns / 1_000_000
     }
 
     /// Turns until this holds, or a minute has passed.
@@ -140,12 +140,18 @@ impl World {
     pub fn power_off(&mut self) {
         self.driver.platform().ask(MachineRequest::PowerOff);
         self.driver.run();
-        assert!(self.sim.0.borrow().powered_off, "{}", self.sim.console());
+        assert!(self.sim.state().powered_off, "{}", self.sim.console());
     }
 
     /// Lines of the log that have this in them.
     pub fn lines(&self, words: &str) -> usize {
         let console = self.sim.console();
         console.lines().filter(|line| line.contains(words)).count()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.sim.end();
     }
 }
