@@ -2,8 +2,6 @@
 
 #![allow(dead_code, reason = "not every test needs all of the machine")]
 
-#[path = "../../../init-core/tests/common/graph.rs"]
-pub mod graph;
 pub mod program;
 
 use crate::sim::Sim;
@@ -14,6 +12,7 @@ use init_core::event::{BootOptions, MachineRequest};
 use init_core::ident::UnitId;
 use init_core::status::{UnitState, UnitStatus};
 use init_core::unit::{Context, Exec, Limit, LimitValue, Program as Start, Resource};
+pub use init_core_sim::graph;
 use program::Program;
 use std::ffi::CString;
 

@@ -1,6 +1,5 @@
 //! This file runs a core on the fake platform and writes down what happens, in words.
 
-use super::graph::Graph;
 use super::mortal::Mortal;
 use super::witness::Witness;
 use init_core::Storage;
@@ -13,6 +12,7 @@ use init_core::status::{UnitState, UnitStatus};
 use init_core::supervisor::Core;
 use init_core::time::{Duration, Instant};
 use init_core::unit::{Manifest, Program, Readiness, UnitKind};
+use init_core_sim::graph::Graph;
 
 /// Places for units in a test's storage.
 const PLACES: usize = 512;

@@ -1,7 +1,6 @@
 //! This room holds what the scenarios share: manifests in a few words, and a machine to run them.
 #![allow(dead_code)]
 
-pub mod graph;
 pub mod machine;
 pub mod model;
 pub mod mortal;
@@ -10,5 +9,7 @@ pub mod witness;
 
 #[allow(unused_imports)]
 pub use graph::{Graph, RESTART, rule};
+#[allow(unused_imports)]
+pub use init_core_sim::graph;
 #[allow(unused_imports)]
 pub use machine::{Machine, ms, secs};

@@ -1,49 +1,15 @@
 //! This file makes random graphs, scripts and requests from a seed.
 
-use super::graph::{Graph, PROGRAM, RESTART, rule, rules, unit};
 use super::machine::{Machine, ms, secs};
 use init_core::event::{ControlRequest, Errno, Event, ExitStatus, MachineRequest};
 use init_core::hal::fake::Script;
 use init_core::ident::{Role, UnitId};
-use init_core::time::Duration;
 use init_core::unit::{
     EdgeKind, LimitAction, Probe, Program, Readiness, Restart, RestartPolicy, StartLimit,
     StopPolicy, UnitKind,
 };
-
-/// xorshift64*: small, and the same everywhere.
-pub struct Random(u64);
-
-impl Random {
-    /// A generator; neighbouring seeds give unrelated numbers.
-    pub fn new(seed: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        for _ in 0..4 {
-            random.number();
-        }
-        random
-    }
-
-    pub fn number(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.number() >> 33).unwrap() % limit
-    }
-
-    /// True once in `n` times.
-    pub fn once_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    pub fn span(&mut self, most: Duration) -> Duration {
-        Duration::from_us(self.number() % (most.as_us() + 1))
-    }
-}
+use init_core_sim::graph::{Graph, PROGRAM, RESTART, rule, rules, unit};
+pub use init_core_sim::random::Random;
 
 /// A graph whose order has no cycle: edges of order lead from later to earlier units only.
 pub fn graph(random: &mut Random, units: usize) -> Graph {

@@ -9,6 +9,7 @@ use init_core::unit::{
 };
 use std::collections::BTreeSet;
 
+/// What every unit runs.
 pub static PROGRAM: Exec = Exec {
     program: c"/bin/program",
     arguments: &[None],
@@ -78,10 +79,13 @@ impl Drop for NewRules<'_> {
 }
 
 /// A manifest in the making.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Graph {
+    /// The units, in their order.
     pub units: Vec<UnitDesc>,
+    /// From, how, to.
     pub edges: Vec<(usize, EdgeKind, usize)>,
+    /// How the machine goes down.
     pub shutdown: ShutdownDesc,
 }
 
@@ -142,6 +146,7 @@ impl Graph {
         self
     }
 
+    /// The index of a unit that there is.
     pub fn index(&self, name: &str) -> usize {
         let found = self.units.iter().position(|unit| unit.name == name);
         found.unwrap_or_else(|| panic!("no unit {name}"))
