@@ -14,6 +14,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// The handover's cause: the program died of a fault.
 pub(crate) const HANDOVER_FAULT: u32 = 1;
 
+/// The handover's cause: somebody asked for it.
+pub(crate) const HANDOVER_AGAIN: u32 = 2;
+
 /// The descriptor of the program's copy.
 pub(crate) const COPY: u16 = 4;
 
@@ -94,14 +97,29 @@ pub(crate) fn live_again(death: &Death) -> ! {
         if TRIED_COUNT.load(Ordering::Relaxed) == 0 {
             record(region, death);
         }
-        for number in region.descriptors() {
-            hand_over(number.wrapping_sub(1));
-        }
+        hand_over_all(region);
+    }
+    limits::restore();
+    by_all_means()
+}
+
+/// Executes the program again although nothing is wrong with it. All that the next life needs to
+/// know is in the region at any time.
+#[inline(never)]
+pub(crate) fn renew(region: &Region) -> ! {
+    region.set(at::HANDOVER, HANDOVER_AGAIN);
+    hand_over_all(region);
+    limits::restore();
+    by_all_means()
+}
+
+/// The next life gets all that the region names, the region itself and the program.
+fn hand_over_all(region: &Region) {
+    for number in region.descriptors() {
+        hand_over(number.wrapping_sub(1));
     }
     hand_over(shared::WORDS_FD.into());
     hand_over(COPY.into());
-    limits::restore();
-    by_all_means()
 }
 
 /// The next life gets the descriptor, where there is one of that number.

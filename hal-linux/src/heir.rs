@@ -27,9 +27,9 @@ const VAIN_SECONDS_MAX: u32 = 10;
 const FINISH_TIME: Duration = Duration::from_secs(5);
 
 impl Linux {
-    /// Takes over what the life before left.
+    /// Takes over what the life before left; says what it died of, if it did.
     #[inline(never)]
-    pub(crate) fn inherit(&mut self) {
+    pub(crate) fn inherit(&mut self, died: bool) {
         let region = self.region;
         let roles = [Role::Main, Role::Stop, Role::Probe];
         for (unit, _) in (0..=u16::MAX).zip(self.manifest.units) {
@@ -52,7 +52,9 @@ impl Linux {
             }
         }
         self.inherit_clients();
-        self.tell_death();
+        if died {
+            self.tell_death();
+        }
     }
 
     /// A unit that is starting says ready where it was told to.

@@ -24,6 +24,7 @@ use init_core::checkpoint::words::Words;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
+use init_core::renewal::{Handover, Image};
 use init_core::text::index;
 use init_core::time::Instant;
 use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Setup, SetupOp, Signal};
@@ -154,8 +155,11 @@ impl Linux {
             region,
         };
         if region::HEALS && is_heir {
-            linux.escalate();
-            linux.inherit();
+            let died = linux.handover() == Handover::Fault;
+            if died {
+                linux.escalate();
+            }
+            linux.inherit(died);
         } else {
             // /run may not be usable yet; each set-up step is followed by another attempt.
             let _ = linux.ensure_listening();
@@ -397,6 +401,21 @@ impl Platform for Linux {
 
     fn region(&self) -> Words<'static> {
         self.region.core()
+    }
+
+    fn handover(&self) -> Handover {
+        match self.region.get(at::HANDOVER) {
+            heal::HANDOVER_AGAIN => Handover::Again,
+            _ => Handover::Fault,
+        }
+    }
+
+    fn renew(&mut self, image: Image) {
+        if region::HEALS && self.region.is_kept() {
+            match image {
+                Image::Same => heal::renew(self.region),
+            }
+        }
     }
 
     fn settle(&mut self) {

@@ -28,7 +28,7 @@ pub(crate) mod at {
     pub(super) const MAGIC: usize = 0;
     /// Whether heirs will find them.
     pub(super) const KEPT: usize = 1;
-    /// Why the program is executed again: written right before that, cleared by the heir. 0: it was
+    /// Why the program is executed again: written right before that. 0: it was
     /// started like any program.
     pub(crate) const HANDOVER: usize = 2;
     /// What the program died of: signal, code, program counter and address, low half first.

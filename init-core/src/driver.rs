@@ -76,8 +76,9 @@ impl<'a, P: Platform> Driver<'a, P> {
             self.report.set_level(level);
         }
         let now = self.platform.now();
-        self.tell(Notice::Healed(life), now);
-        self.step(Event::Tick);
+        let why = self.platform.handover();
+        self.tell(Notice::Resumed(life, why), now);
+        self.step(Event::Resumed(why));
         true
     }
 
@@ -134,6 +135,7 @@ impl<'a, P: Platform> Driver<'a, P> {
             Effect::Reply { client, reply } => self.reply(client, reply),
             Effect::HangUp(client) => self.platform.close(client),
             Effect::Notice(notice) => self.tell(notice, now),
+            Effect::Renew(image) => self.platform.renew(image),
             Effect::Final(action) => {
                 let deadline = self.core.finish_deadline(now);
                 self.platform.finish(action, deadline);

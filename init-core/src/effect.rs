@@ -3,6 +3,7 @@
 
 use crate::event::{Errno, ExitStatus};
 use crate::ident::{Child, ClientId, UnitId};
+use crate::renewal::{Handover, Image};
 use crate::time::Duration;
 use crate::unit::{KillScope, Signal};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub enum Effect {
     HangUp(ClientId),
     /// Tell people what happened.
     Notice(Notice),
+    /// Execute this program in process 1. Alone: all that was asked for before it is done. Where it
+    /// succeeds the next life is told so by `Resumed`.
+    Renew(Image),
     /// End of everything: the machine's last act. Nothing is performed after it.
     Final(FinalAction),
 }
@@ -81,6 +85,10 @@ pub enum Refusal {
     NoSuchUnit,
     /// The manifest names no rescue target.
     NoRescueTarget,
+    /// Process 1 is about to replace its program.
+    Renewing,
+    /// Process 1 keeps nothing that another life could go on with.
+    NoHeirs,
 }
 
 /// Why a unit failed.
@@ -148,8 +156,8 @@ pub enum Notice {
     TargetRefused(UnitId, Refusal),
     /// A start limit's consequence or a signal moved the machine to the rescue target.
     Rescue,
-    /// Process 1 died and went on where it was; which incarnation it is now.
-    Healed(u32),
+    /// Another life of process 1 goes on where the one before was; which it is, and why.
+    Resumed(u32, Handover),
     /// Something was to be told when process 1 died, and is lost.
     Lost,
     /// A rule of the core itself was broken at this place; it went on.

@@ -2,6 +2,7 @@
 //! decision.
 
 use crate::ident::{Child, ClientId, UnitId};
+use crate::renewal::Handover;
 use crate::unit::{LogLevel, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ pub enum Event {
     },
     /// A control client is gone; no answer is owed.
     ClientGone(ClientId),
+    /// A new life found the core's state. Sent once, first.
+    Resumed(Handover),
     /// A deadline passed or nothing happened: look at the time.
     Tick,
 }
@@ -57,7 +60,9 @@ impl Event {
     /// Whether it comes from outside, and not as the outcome of an effect or from the clock.
     pub const fn is_from_outside(self) -> bool {
         match self {
-            Self::Spawned { .. } | Self::SpawnFailed { .. } | Self::Tick => false,
+            Self::Spawned { .. } | Self::SpawnFailed { .. } | Self::Resumed(_) | Self::Tick => {
+                false
+            }
             Self::Boot(_)
             | Self::Ready(_)
             | Self::Exited { .. }
@@ -203,6 +208,8 @@ pub enum ControlRequest {
     ResetFailed(UnitId),
     /// The machine as a whole; answered at once.
     Machine(MachineRequest),
+    /// Execute the program of process 1 again; answered by its next life.
+    Reexec,
 }
 
 /// A signal that a HAL received, as asked of the machine by long custom: busybox init (USR1 halt,

@@ -4,10 +4,11 @@
 //! final action; the manifest's total deadline bounds it. A further request while going down may
 //! change what the final action is, never whether it comes.
 
-use crate::effect::{Effect, FinalAction, Notice, Refusal};
+use crate::effect::{Effect, FinalAction, Notice, Refusal, Reply};
 use crate::event::{BootOptions, MachineRequest};
-use crate::ident::UnitId;
+use crate::ident::{ClientId, UnitId};
 use crate::job::Job;
+use crate::renewal::Renewal;
 use crate::supervisor::Core;
 use crate::supervisor::unit::Unit;
 use crate::time::{Duration, Instant};
@@ -54,6 +55,9 @@ pub(crate) struct System {
     /// When the present phase's patience ends; [`Instant::MAX`]: it has no limit of its own.
     pub(crate) patience: Instant,
     pub(crate) killed: bool,
+    pub(crate) renewal: Renewal,
+    /// Who waits for the end of that.
+    pub(crate) renewer: Option<ClientId>,
 }
 
 impl System {
@@ -70,6 +74,8 @@ impl System {
             total: Instant::MAX,
             patience: Instant::MAX,
             killed: false,
+            renewal: Renewal::None,
+            renewer: None,
         }
     }
 
@@ -157,6 +163,7 @@ impl Core<'_> {
         self.system.begun = now;
         self.system.total = now.after(self.manifest.shutdown.timeout);
         self.tell(Notice::ShutdownBegun(action));
+        self.end_renewal(Reply::Refused(Refusal::ShuttingDown));
         self.stop_all(now);
     }
 
@@ -164,8 +171,12 @@ impl Core<'_> {
     pub(crate) fn system_turn(&mut self, now: Instant) -> bool {
         let overdue = now >= self.system.total;
         match self.system.phase {
-            Phase::Off | Phase::Up | Phase::Final => false,
-            Phase::Booting => !self.units.iter().any(Unit::is_moving) && self.report_boot(now),
+            Phase::Off | Phase::Final => false,
+            Phase::Up => self.renewal_turn(),
+            Phase::Booting => {
+                (!self.units.iter().any(Unit::is_moving) && self.report_boot(now))
+                    || self.renewal_turn()
+            }
             Phase::Stopping if overdue => self.enter_leftovers(true, now),
             Phase::Stopping => {
                 self.units.iter().all(Unit::is_idle) && self.enter_leftovers(false, now)

@@ -11,6 +11,7 @@ mod kernels;
 mod machine;
 mod missing;
 mod patience;
+mod renewal;
 mod restless;
 mod scarce;
 mod signals;

@@ -26,7 +26,7 @@ use records::{RECORD_BYTES, Records};
 use words::Words;
 
 /// "This region is of sysMaster, in this layout." Raised whenever the meaning of a word changes.
-const MAGIC: u32 = 0x534d_0002;
+const MAGIC: u32 = 0x534d_0003;
 
 /// Where a word lies that is written alone.
 mod at {
@@ -90,6 +90,11 @@ impl<'a> Checkpoint<'a> {
         }
     }
 
+    /// Whether nothing is kept.
+    pub(crate) const fn is_nowhere(&self) -> bool {
+        self.words.is_empty()
+    }
+
     /// The first word of an effect by its number.
     fn effect(number: u32) -> usize {
         const _: () = assert!(EFFECT_PLACES.is_power_of_two() && EFFECT_PLACES <= 256);
@@ -140,6 +145,7 @@ impl<'a> Core<'a> {
     /// were pending wait in [`Core::next_effect`]:
     /// - a spawn: the platform gives the process that there is for this child, if there is one;
     /// - a signal that was begun: not again; a reply: the client is hung up on instead;
+    /// - the execution of the program: not again, this is its next life;
     /// - a signal to all, or the machine's last act: again;
     /// - a notice: told as lost, its text is not kept.
     ///
@@ -260,9 +266,10 @@ impl<'a> Core<'a> {
         while number != emitted {
             number = number.wrapping_add(1);
             let mut effect = self.checkpoint.read_effect(number);
-            // What was begun may have been performed, and some must not be twice.
-            if number == begun {
-                if let Effect::Signal { .. } = effect {
+            // What was begun may have been performed, and some must not be twice. An execution was
+            // performed, or is given up: this is another life either way.
+            if number == begun || matches!(effect, Effect::Renew(_)) {
+                if let Effect::Signal { .. } | Effect::Renew(_) = effect {
                     self.checkpoint.taken = number;
                     self.checkpoint.all_done();
                     continue;

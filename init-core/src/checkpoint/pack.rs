@@ -4,6 +4,7 @@
 use crate::effect::{Effect, FinalAction, Notice, Reply};
 use crate::ident::{Child, ClientId, Generation, Role};
 use crate::job::Job;
+use crate::renewal::{Image, Renewal};
 use crate::supervisor::unit::{Alive, Rung, State, Then, Unit};
 use crate::supervisor::{Goal, Waiter};
 use crate::system::{Phase, System};
@@ -15,9 +16,11 @@ use crate::wire::{Value, Wire};
 words!(FinalAction { PowerOff = 0, Reboot = 1, Halt = 2, Kexec = 3 });
 words!(Goal { Up = 0, Down = 1 });
 words!(Job { None = 0, Start = 1, Stop = 2, Restart = 3 });
+words!(Image { Same = 0 });
 words!(KillScope { Process = 0, Group = 1 });
 words!(LogLevel { Quiet = 0, Normal = 1, Debug = 2 });
 words!(Phase { Off = 0, Booting = 1, Up = 2, Stopping = 3, Leftovers = 4, Final = 5 });
+words!(Renewal { None = 0, Again = 1, Executing = 2 });
 words!(Role { Main = 0, Stop = 1, Probe = 2 });
 words!(Rung { Program = 0, Signal = 1, Kill = 2 });
 
@@ -39,7 +42,9 @@ fields!(System {
     begun,
     total,
     patience,
-    killed
+    killed,
+    renewal,
+    renewer
 });
 fields!(Waiter { client, unit, goal });
 
@@ -51,6 +56,7 @@ variants!(Effect, Self::Notice(Value::EMPTY) => {
     4 => Reply { client, reply },
     5 => HangUp(client),
     6 => Final(action),
+    7 => Renew(image),
 });
 variants!(Reply, Self::Done => {
     0 => Done,
@@ -259,6 +265,8 @@ mod tests {
             total: LATE,
             patience: LATE,
             killed: true,
+            renewal: Renewal::Executing,
+            renewer: Some(CLIENT),
         };
         let mut waiters = [Some(Waiter {
             client: CLIENT,
@@ -308,6 +316,7 @@ mod tests {
             },
             Effect::KillAll(Signal::TERM),
             Effect::HangUp(CLIENT),
+            Effect::Renew(Image::Same),
             Effect::Final(FinalAction::Halt),
         ];
         let client = CLIENT;
@@ -324,7 +333,7 @@ mod tests {
 
     #[test]
     fn what_was_never_written_is_refused() {
-        for bytes in [&[0, 1][..], &[3, 0], &[3, 65], &[6, 4], &[7], &[]] {
+        for bytes in [&[0, 1][..], &[3, 0], &[3, 65], &[6, 4], &[7, 9], &[8], &[]] {
             assert_eq!(read::<Effect>(bytes), None, "{bytes:?}");
         }
         assert_eq!(read::<Alive>(&[8]), None);

@@ -7,7 +7,7 @@
 use super::words::Words;
 
 /// Words of a record: the largest is the machine's own, see `pack`.
-const RECORD_WORDS: usize = 27;
+const RECORD_WORDS: usize = 28;
 
 /// Bytes of a record.
 pub const RECORD_BYTES: usize = RECORD_WORDS * 4;

@@ -18,6 +18,7 @@ pub use power::Power;
 pub use process::Process;
 
 use crate::checkpoint::words::Words;
+use crate::renewal::{Handover, Image};
 use crate::time::Instant;
 
 /// Everything that a driver needs of a system. Console and log are byte streams
@@ -33,6 +34,17 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
     /// call.
     fn region(&self) -> Words<'static> {
         Words::new(&[])
+    }
+
+    /// Why this life of the program began, where it goes on with another's state.
+    fn handover(&self) -> Handover {
+        Handover::Fault
+    }
+
+    /// Executes the program in its own place; the next life finds the region, all processes and all
+    /// connections. Returns only where there is no region.
+    fn renew(&mut self, image: Image) {
+        let _ = image;
     }
 
     /// Feeds the machine's watchdog if its time has come, unless `sick` names a unit for which the

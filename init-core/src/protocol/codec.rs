@@ -49,6 +49,7 @@ variants!(Request<'f>, Self::Machine => {
     2 => Unit { name },
     3 => Change { change, name, wait },
     4 => Act(request),
+    5 => Reexec,
 });
 variants!(Response<'f>, Self::Done => {
     0 => Machine(machine),

@@ -38,6 +38,8 @@ pub enum Request<'a> {
     },
     /// Ask something of the machine as a whole; answered at once.
     Act(MachineRequest),
+    /// Execute the program of process 1 again. Its next life answers.
+    Reexec,
 }
 
 /// What can be asked of a unit.

@@ -76,6 +76,10 @@ pub fn receive(frame: &[u8], view: &View<'_>, buffer: &mut Buffer) -> Intake {
             request: ControlRequest::Machine(request),
             wait: true,
         },
+        Request::Reexec => Intake::Control {
+            request: ControlRequest::Reexec,
+            wait: true,
+        },
     }
 }
 
@@ -88,9 +92,11 @@ pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) ->
         Reply::Refused(refusal) => {
             let (first, second) = match refusal {
                 Refusal::Conflict(first, second) => (name(first), name(second)),
-                Refusal::ShuttingDown | Refusal::NoSuchUnit | Refusal::NoRescueTarget => {
-                    Default::default()
-                }
+                Refusal::ShuttingDown
+                | Refusal::NoSuchUnit
+                | Refusal::NoRescueTarget
+                | Refusal::Renewing
+                | Refusal::NoHeirs => Default::default(),
             };
             Response::Refused {
                 refusal,

@@ -19,6 +19,7 @@ pub use words::Operands;
 use crate::cmdline::Warning;
 use crate::effect::{Failure, Fault, FinalAction, Next, Notice, Refusal};
 use crate::ident::UnitId;
+use crate::renewal::Handover;
 use crate::status::{UnitState, UnitStatus};
 use crate::text::texts;
 use crate::time::{Duration, Instant};
@@ -177,8 +178,9 @@ impl Report {
             Notice::ShutdownOverdue => line.text("shutdown took too long; going down regardless"),
             Notice::TargetRefused(target, refusal) => self.refused(line, target, refusal),
             Notice::Rescue => line.text("going to the rescue target"),
-            Notice::Healed(life) => line
-                .text("process 1 died and goes on where it was: incarnation ")
+            Notice::Resumed(life, why) => line
+                .text(handover_word(why))
+                .text(" and goes on where it was: incarnation ")
                 .number(life),
             Notice::Lost => line.text("a line may be missing: process 1 died while it wrote"),
             Notice::Fault(fault) => self.fault(line, fault),
@@ -225,6 +227,8 @@ impl Report {
                 .text(" and conflicts with it"),
             Refusal::ShuttingDown => self.unit(line, target, "the machine is going down"),
             Refusal::NoSuchUnit => self.unit(line, target, "there is no such unit"),
+            // Nobody refuses a target so.
+            Refusal::Renewing | Refusal::NoHeirs => self.unit(line, target, "refused"),
             Refusal::NoRescueTarget => {
                 line.text("the manifest names no rescue-target; staying as it is")
             }
@@ -265,7 +269,7 @@ fn level(notice: &Notice) -> LogLevel {
         | Notice::ShutdownOverdue
         | Notice::Rescue
         | Notice::TargetRefused(..)
-        | Notice::Healed(_)
+        | Notice::Resumed(_, Handover::Fault)
         | Notice::Lost
         | Notice::Fault(_) => LogLevel::Quiet,
         Notice::BootDone { failed, .. } if *failed > 0 => LogLevel::Quiet,
@@ -278,9 +282,17 @@ fn level(notice: &Notice) -> LogLevel {
         | Notice::ShutdownBegun(_)
         | Notice::LeftoversAsked
         | Notice::LeftoversKilled
+        | Notice::Resumed(_, Handover::Again)
         | Notice::ShutdownFinal(..) => LogLevel::Normal,
         Notice::Starting(_) | Notice::Stopping(_) => LogLevel::Debug,
     }
+}
+
+fn handover_word(why: Handover) -> &'static [u8] {
+    texts!(why, Handover {
+        Fault => "process 1 died",
+        Again => "process 1 was executed again",
+    })
 }
 
 fn action_word(action: FinalAction) -> &'static [u8] {

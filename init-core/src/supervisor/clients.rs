@@ -39,6 +39,7 @@ impl Core<'_> {
             ControlRequest::Stop(id) => self.unit_request(id, Job::Stop, now),
             ControlRequest::Restart(id) => self.unit_request(id, Job::Restart, now),
             ControlRequest::ResetFailed(id) => self.reset_failed(id, now),
+            ControlRequest::Reexec => return self.reexec_asked(client),
         };
         match outcome {
             Err(refusal) => self.reply(client, Reply::Refused(refusal)),
@@ -101,6 +102,9 @@ impl Core<'_> {
     }
 
     pub(super) fn forget_client(&mut self, client: ClientId) {
+        if self.system.renewer == Some(client) {
+            self.system.renewer = None;
+        }
         for place in &mut self.waiters {
             if place.is_some_and(|waiter| waiter.client == client) {
                 *place = None;

@@ -142,6 +142,7 @@ impl<'a> Core<'a> {
             Event::Machine(request) => self.machine_asked(request, now),
             Event::Control { client, request } => self.client_asked(client, request, now),
             Event::ClientGone(client) => self.forget_client(client),
+            Event::Resumed(why) => self.resumed(why),
             // Nothing changes by itself; deadlines are taken below, each with its own commit.
             Event::Tick => return,
         }

@@ -15,6 +15,8 @@ pub enum Command {
     Change(Change),
     /// Ask something of the machine.
     Act(MachineRequest),
+    /// Execute the program of process 1 again.
+    Reexec,
     /// Say which program this is, and which process 1 is.
     Version,
     /// Explain.
@@ -23,10 +25,10 @@ pub enum Command {
 
 /// The commands' words, in the order of the help.
 pub const COMMANDS: &str = "list status start stop restart reset-failed poweroff reboot halt kexec \
-rescue version help ";
+rescue reexec version help ";
 
 /// What each of these words says, in the same order.
-const MEANINGS: [Command; 13] = [
+const MEANINGS: [Command; 14] = [
     Command::List,
     Command::Status,
     Command::Change(Change::Start),
@@ -38,6 +40,7 @@ const MEANINGS: [Command; 13] = [
     Command::Act(MachineRequest::Halt),
     Command::Act(MachineRequest::Kexec),
     Command::Act(MachineRequest::Rescue),
+    Command::Reexec,
     Command::Version,
     Command::Help,
 ];
@@ -126,11 +129,11 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
     let command = find(word).ok_or(Usage::UnknownCommand(word))?;
     match (command, rest.next()) {
         (Command::Change(_), None) => Err(Usage::NeedsUnit(word)),
-        (Command::List | Command::Act(_) | Command::Version, Some(extra)) => {
+        (Command::List | Command::Act(_) | Command::Reexec | Command::Version, Some(extra)) => {
             Err(Usage::TooMany(extra))
         }
         (Command::Change(_) | Command::Status | Command::Help, _)
-        | (Command::List | Command::Act(_) | Command::Version, None) => {
+        | (Command::List | Command::Act(_) | Command::Reexec | Command::Version, None) => {
             Ok(Parsed { command, wait })
         }
     }

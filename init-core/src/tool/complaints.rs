@@ -103,6 +103,10 @@ impl<C: Client> Tool<'_, '_, C> {
                 Refusal::NoRescueTarget => {
                     line.text("refused: the manifest names no rescue target")
                 }
+                Refusal::Renewing => line.text("refused: process 1 is replacing its program"),
+                Refusal::NoHeirs => {
+                    line.text("refused: this process 1 keeps nothing over an execution")
+                }
             },
             Response::Failed {
                 unit,

@@ -15,7 +15,6 @@ mod tests;
 pub use arguments::Words;
 pub use conversation::{Client, Received, Stream};
 
-use crate::event::MachineRequest;
 use crate::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX};
 use crate::protocol::{Buffer, Change, Request, Response, Sender, Text};
 use crate::status::{MachinePhase, UnitState};
@@ -62,7 +61,8 @@ impl<C: Client> Tool<'_, '_, C> {
             Command::Status if units(words).next().is_none() => self.machine(buffer),
             Command::Status => self.each(words, None, buffer),
             Command::Change(change) => self.each(words, Some((change, wait)), buffer),
-            Command::Act(request) => self.act(request, buffer),
+            Command::Act(request) => self.act(&Request::Act(request), buffer),
+            Command::Reexec => self.act(&Request::Reexec, buffer),
         };
         result.unwrap_or_else(|code| code)
     }
@@ -91,9 +91,9 @@ impl<C: Client> Tool<'_, '_, C> {
         Ok(result)
     }
 
-    fn act(&mut self, request: MachineRequest, buffer: &mut Buffer) -> Outcome<u8> {
+    fn act(&mut self, request: &Request<'_>, buffer: &mut Buffer) -> Outcome<u8> {
         self.open(buffer, &mut Response::Done)?;
-        self.one(&[], &Request::Act(request), buffer)
+        self.one(&[], request, buffer)
     }
 
     /// Asks one thing and shows what comes of it.

@@ -43,4 +43,6 @@ variants!(Refusal, Self::NoSuchUnit => {
     1 => ShuttingDown,
     2 => NoSuchUnit,
     3 => NoRescueTarget,
+    4 => Renewing,
+    5 => NoHeirs,
 });

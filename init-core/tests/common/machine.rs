@@ -8,6 +8,7 @@ use init_core::event::{BootOptions, ControlRequest, Event, ExitStatus, MachineRe
 use init_core::hal::fake::{Fake, Script};
 use init_core::hal::{Clock, EventSource, Process, Wake};
 use init_core::ident::{Child, ClientId, Role, UnitId};
+use init_core::renewal::{Handover, Image};
 use init_core::status::{UnitState, UnitStatus};
 use init_core::supervisor::Core;
 use init_core::time::{Duration, Instant};
@@ -192,11 +193,20 @@ impl Machine {
 
     /// A new core finds what the dead one left.
     fn revive(&mut self) {
+        self.live_on(Handover::Fault);
+    }
+
+    /// A new core finds what another left, and is told why.
+    fn live_on(&mut self, why: Handover) {
         let Some(mortal) = &mut self.mortal else {
             return;
         };
         self.core.forget_all();
+        if why == Handover::Fault {
+            mortal.deaths += 1;
+        }
         mortal.revive(&mut self.core);
+        self.core.step(Event::Resumed(why), self.fake.now());
     }
 
     /// Runs what happens at this very moment.
@@ -269,6 +279,10 @@ impl Machine {
             Effect::HangUp(client) => {
                 self.witness.hung_up(client);
                 self.note(now, format!("hang-up {}", client.generation));
+            }
+            Effect::Renew(Image::Same) => {
+                self.note(now, "renew".into());
+                self.live_on(Handover::Again);
             }
             Effect::Final(action) => {
                 self.note(now, format!("final {action:?}"));
@@ -362,7 +376,7 @@ impl Machine {
             Notice::ShutdownOverdue => "overdue".into(),
             Notice::TargetRefused(id, refusal) => format!("refused {} {refusal:?}", name(id)),
             Notice::Rescue => "rescue".into(),
-            Notice::Healed(life) => format!("healed {life}"),
+            Notice::Resumed(life, why) => format!("resumed {life} {why:?}"),
             Notice::Lost => "lost".into(),
             Notice::Fault(fault) => panic!("the core reports {fault:?}"),
         }

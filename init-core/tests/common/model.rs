@@ -253,6 +253,7 @@ impl<'a> Model<'a> {
             Effect::Reply { client, .. } | Effect::HangUp(client) => self.witness.answered(client),
             Effect::Notice(Notice::Fault(fault)) => panic!("the core reports {fault:?}"),
             Effect::Notice(notice) => self.witness.noticed(notice),
+            Effect::Renew(_) => panic!("there is no region"),
             Effect::Final(action) => self.finished = Some(action),
         }
     }

@@ -148,6 +148,7 @@ pub fn disturb(random: &mut Random, machine: &mut Machine) {
             }
         }
         10 if random.once_in(10) => drop(machine.machine(MachineRequest::Rescue)),
+        11 if random.once_in(3) => drop(machine.ask(ControlRequest::Reexec)),
         _ => drop(machine.run_for(random.span(ms(300)))),
     }
 }

@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..HOSTILE
     },
     Scenario {
-        name: "process 1 faults twenty times and nobody notices",
+        name: "process 1 faults and is executed again, twenty times each, and nobody notices",
         product: "minimal",
         boards: Boards::All,
         // Younger kernels let nobody but a debugger write to a program's code.
@@ -90,6 +90,9 @@ fn faults(guest: &mut Guest) -> Result<()> {
         shell.success(INJURE)?;
         shell.success("sctl list > /dev/null")?;
     }
+    for _ in 0..FAULT_COUNT {
+        shell.success("sctl reexec")?;
+    }
     shell.success(&format!("{WHO} > /run/after; cmp /run/before /run/after"))?;
     // Exits are told as before.
     shell.last_command("exit 7")?;
@@ -101,7 +104,9 @@ fn faults(guest: &mut Guest) -> Result<()> {
     guest.powered_off()?;
     let lines = guest.machine.console().lines();
     let count = |text: &str| lines.iter().filter(|(_, line)| line.contains(text)).count();
-    let healed = count("goes on where it was");
+    let renewed = count("was executed again and goes on where it was");
+    ensure!(renewed == FAULT_COUNT, "executed again {renewed} times");
+    let healed = count("died and goes on where it was");
     ensure!(
         healed == FAULT_COUNT,
         "{FAULT_COUNT} faults, healed {healed} times"

@@ -78,11 +78,13 @@ const PROBLEMS: [Problem; 5] = [
     Problem::BadValue,
 ];
 
-const REFUSALS: [Refusal; 4] = [
+const REFUSALS: [Refusal; 6] = [
     Refusal::Conflict(UnitId(300), UnitId(4)),
     Refusal::ShuttingDown,
     Refusal::NoSuchUnit,
     Refusal::NoRescueTarget,
+    Refusal::Renewing,
+    Refusal::NoHeirs,
 ];
 
 const FAILURES: [Failure; 7] = [
@@ -149,6 +151,7 @@ pub fn requests() -> Vec<Request<'static>> {
         wait: true,
     }));
     all.extend(ACTS.map(Request::Act));
+    all.push(Request::Reexec);
     all
 }
 
@@ -197,7 +200,8 @@ fn is_listed(request: &Request<'_>, response: &Response<'_>) {
         | Request::Units { .. }
         | Request::Unit { .. }
         | Request::Change { .. }
-        | Request::Act(_) => {}
+        | Request::Act(_)
+        | Request::Reexec => {}
     }
     match response {
         Response::Machine(_)
