@@ -3,6 +3,7 @@
 //!
 //! How far it is, is part of the machine's state, so a life that finds it goes on with it.
 
+use crate::checkpoint::words::KEEPS;
 use crate::effect::{Effect, Refusal, Reply};
 use crate::ident::ClientId;
 use crate::supervisor::Core;
@@ -54,6 +55,9 @@ impl Core<'_> {
 
     /// Goes on with it, when nothing else is to be done; whether there was anything to do.
     pub(crate) fn renewal_turn(&mut self) -> bool {
+        if !KEEPS {
+            return false;
+        }
         match self.system.renewal {
             Renewal::None | Renewal::Executing => false,
             Renewal::Again => {
@@ -67,7 +71,7 @@ impl Core<'_> {
 
     /// A new life found this state: whoever asked for it is answered.
     pub(crate) fn resumed(&mut self, _why: Handover) {
-        if self.system.renewal == Renewal::Executing {
+        if KEEPS && self.system.renewal == Renewal::Executing {
             // Also after a fault on the way: the same program has begun a new life.
             self.end_renewal(Reply::Done);
         }
@@ -75,6 +79,9 @@ impl Core<'_> {
 
     /// It is over, and whoever asked for it is told so.
     pub(crate) fn end_renewal(&mut self, reply: Reply) {
+        if !KEEPS {
+            return;
+        }
         self.system.renewal = Renewal::None;
         if let Some(client) = self.system.renewer.take() {
             self.emit(Effect::Reply { client, reply });
