@@ -31,6 +31,7 @@ mod intake;
 mod keeper;
 mod lines;
 mod linux;
+mod platform;
 mod power;
 mod probe;
 mod ready;

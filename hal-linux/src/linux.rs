@@ -1,14 +1,12 @@
 //! This file is the Linux platform: all that process 1 holds, and how it starts and signals
 //! processes.
 
-use crate::bytes::{Fields, number};
 use crate::child::{self, Job, Standard};
 use crate::children::{self, Children};
 use crate::console::{self, Console};
 use crate::control::{self, Control};
 use crate::events::{Source, Waiting};
 use crate::intake::Intake;
-use crate::lines::Lines;
 use crate::ready::{ReadySlot, ReadyTable};
 use crate::region::{self, Region, at};
 use crate::sys::fd::{self, Fd};
@@ -20,12 +18,10 @@ use crate::{errno, heal, power, probe, setup};
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
-use init_core::checkpoint::words::Words;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
-use init_core::renewal::{Handover, Image};
-use init_core::text::index;
+use init_core::renewal::Handover;
 use init_core::time::Instant;
 use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Setup, SetupOp, Signal};
 use rustix::fd::AsFd;
@@ -392,61 +388,6 @@ impl Clock for Linux {
     }
 }
 
-impl Platform for Linux {
-    type Console = Console;
-
-    fn console(&mut self) -> &mut Console {
-        &mut self.console
-    }
-
-    fn region(&self) -> Words<'static> {
-        self.region.core()
-    }
-
-    fn handover(&self) -> Handover {
-        match self.region.get(at::HANDOVER) {
-            heal::HANDOVER_AGAIN => Handover::Again,
-            _ => Handover::Fault,
-        }
-    }
-
-    fn renew(&mut self, image: Image) {
-        if region::HEALS && self.region.is_kept() {
-            match image {
-                Image::Same => heal::renew(self.region),
-            }
-        }
-    }
-
-    fn settle(&mut self) {
-        if self.awaits_watchdog() {
-            self.tell_no_watchdog();
-        }
-        #[cfg(feature = "freestanding")]
-        crate::sys::seldom::give_back();
-    }
-
-    fn feed(&mut self, sick: &dyn Fn() -> Option<&'static str>) -> Option<Instant> {
-        if self.has_watchdog() {
-            self.feed_watchdog(sick)
-        } else {
-            None
-        }
-    }
-
-    fn memory_kib(&mut self) -> Option<u32> {
-        // The sums in /proc/self/status lag behind by up to 64 pages on many kernels; these do not.
-        let mut lines = Lines::of(c"/proc/self/smaps_rollup");
-        let mut sum = None;
-        while let Some(line) = lines.next() {
-            if let Some(kib) = resident(line) {
-                sum = Some(sum.unwrap_or(0_u32).saturating_add(kib));
-            }
-        }
-        sum
-    }
-}
-
 /// Descriptors that process 1 has besides one for each unit that is starting: standard ones, what
 /// it waits with, the console, the control socket and its clients, a new pipe.
 const DESCRIPTOR_COUNT_MIN: u64 = 32;
@@ -476,26 +417,5 @@ fn fill_standard_descriptors() {
             return;
         }
         file.leak();
-    }
-}
-
-/// The number of a line like `Anonymous: 40 kB`: memory that only this program has.
-fn resident(line: &[u8]) -> Option<u32> {
-    let mut fields = Fields::aligned(line);
-    index("Anonymous: ", fields.behind(0))?;
-    number(fields.behind(0), 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_memory_of_our_own_counts() {
-        assert_eq!(resident(b"Anonymous:            40 kB"), Some(40));
-        assert_eq!(resident(b"LazyFree:              4 kB"), None);
-        assert_eq!(resident(b"Rss:                  76 kB"), None);
-        assert_eq!(resident(b"Anonymous:            kB"), None);
-        assert_eq!(resident(b""), None);
     }
 }
