@@ -4,13 +4,12 @@ use crate::checkpoint::Past;
 use crate::effect::{Effect, Notice, Reply};
 use crate::event::{BootOptions, Event};
 use crate::hal::{Platform, Wake};
-use crate::ident::{Child, ClientId, Role};
+use crate::ident::{Child, ClientId};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::protocol::{self, Buffer, Intake, View};
 use crate::report::Report;
 use crate::supervisor::Core;
 use crate::time::Instant;
-use crate::unit::{Program, Readiness};
 
 /// Effects performed in one turn, about: creating a process is the dearest and takes 0.1 ms, so the
 /// next exit or request is seen within 10 ms however many units there are.
@@ -208,24 +207,11 @@ impl<'a, P: Platform> Driver<'a, P> {
 
     fn spawn(&mut self, child: Child, now: Instant) {
         let desc = self.core.desc(child.unit);
-        let (program, ready) = match child.role {
-            Role::Main => (desc.start, newline_only(desc.ready)),
-            Role::Stop => (desc.rules.stop, Readiness::Exit),
-            Role::Probe => (Program::None, desc.ready),
-        };
-        let confirm = child.role == Role::Main && desc.confirms_exec();
+        let (program, ready, confirm) = desc.errand(child.role);
         let event = match self.platform.spawn(child, program, ready, confirm) {
             Ok(pid) => Event::Spawned { child, pid },
             Err(error) => Event::SpawnFailed { child, error },
         };
         self.core.step(event, now);
-    }
-}
-
-/// What a main process itself is given of its unit's readiness: the descriptor for its newline.
-fn newline_only(ready: Readiness) -> Readiness {
-    match ready {
-        Readiness::Newline(fd) => Readiness::Newline(fd),
-        Readiness::Exec | Readiness::Exit | Readiness::Probe(_) => Readiness::Exec,
     }
 }

@@ -39,6 +39,7 @@ pub mod job;
 pub mod keeper;
 pub mod limits;
 pub mod protocol;
+pub mod relay;
 pub mod renewal;
 pub mod report;
 pub mod ring;

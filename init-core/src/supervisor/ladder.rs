@@ -8,7 +8,7 @@ use super::unit::{Rung, State, Then};
 use crate::effect::{Effect, Failure, Notice};
 use crate::ident::{Role, UnitId};
 use crate::time::Instant;
-use crate::unit::{KillScope, Program, Readiness, Signal};
+use crate::unit::{Program, Readiness, Signal};
 
 impl Core<'_> {
     /// Begins to stop a unit that is starting or up.
@@ -121,10 +121,7 @@ impl Core<'_> {
         if !self.units.get(id).alive.has(role) {
             return;
         }
-        let scope = match role {
-            Role::Main => self.desc(id).rules.stopping.scope,
-            Role::Stop | Role::Probe => KillScope::Group,
-        };
+        let scope = self.desc(id).scope(role);
         let child = self.child(id, role);
         self.emit(Effect::Signal {
             child,

@@ -3,8 +3,8 @@
 //!
 //! Edges lie in one table, grouped by unit and kind, so that a unit's event touches only its own.
 
-use super::{Program, Readiness, RestartPolicy, StopPolicy, Success};
-use crate::ident::UnitId;
+use super::{KillScope, Program, Readiness, RestartPolicy, StopPolicy, Success};
+use crate::ident::{Role, UnitId};
 use crate::time::Duration;
 use core::ffi::CStr;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,34 @@ impl UnitDesc {
     /// Whether the HAL is to tell when the main program was executed.
     pub fn confirms_exec(&self) -> bool {
         self.awaited && matches!(self.ready, Readiness::Exec)
+    }
+
+    /// What a process in this role runs, what it is given of the unit's readiness, and whether its
+    /// execution is to be told.
+    pub fn errand(&self, role: Role) -> (Program, Readiness, bool) {
+        let (program, ready) = match role {
+            Role::Main => (self.start, newline_only(self.ready)),
+            Role::Stop => (self.rules.stop, Readiness::Exit),
+            Role::Probe => (Program::None, self.ready),
+        };
+        let confirm = role == Role::Main && self.confirms_exec();
+        (program, ready, confirm)
+    }
+
+    /// Whom a signal to the process in this role reaches.
+    pub fn scope(&self, role: Role) -> KillScope {
+        match role {
+            Role::Main => self.rules.stopping.scope,
+            Role::Stop | Role::Probe => KillScope::Group,
+        }
+    }
+}
+
+/// What a main process itself is given of its unit's readiness: the descriptor for its newline.
+fn newline_only(ready: Readiness) -> Readiness {
+    match ready {
+        Readiness::Newline(fd) => Readiness::Newline(fd),
+        Readiness::Exec | Readiness::Exit | Readiness::Probe(_) => Readiness::Exec,
     }
 }
 

@@ -1,6 +1,7 @@
 //! This room holds what the scenarios share: manifests in a few words, and a machine to run them.
 #![allow(dead_code)]
 
+pub mod distance;
 pub mod machine;
 pub mod model;
 pub mod mortal;

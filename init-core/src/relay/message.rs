@@ -1,0 +1,147 @@
+//! This file says what the core can ask of the keeper, and what the keeper answers.
+
+use crate::effect::FinalAction;
+use crate::event::{Errno, Event, ExitStatus, MachineRequest};
+use crate::ident::{Child, ClientId, UnitId};
+use crate::renewal::Image;
+use crate::time::Instant;
+use crate::unit::Signal;
+use crate::wire::Text;
+use crate::wire::describe::variants;
+
+/// What the core asks for. Nothing in it names a process, a path or an argument: the keeper knows
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request<'f> {
+    /// All is done: the next event, or a tick at this time ([`Instant::MAX`]: never). Answered.
+    Wait {
+        until: Instant,
+        /// Events taken in, see [`crate::hal::EventSource::wait`].
+        taken_in: u32,
+        /// A unit for which the machine had better be reset, or [`UnitId::SYSTEM`].
+        sick: UnitId,
+    },
+    /// A process. Answered.
+    Spawn(Child),
+    /// A signal to a process, or to its group where the manifest says so.
+    Signal { child: Child, signal: Signal },
+    /// A signal to all.
+    KillAll(Signal),
+    /// A client's answer.
+    Reply { client: ClientId, frame: Text<'f> },
+    /// The end of a client's connection.
+    Close(ClientId),
+    /// A line of the console.
+    Say(Text<'f>),
+    /// The boot is over.
+    Settle,
+    /// How much memory process 1 costs. Answered.
+    Memory,
+    /// Room in the ring. Answered.
+    Flush,
+    /// The execution of the program; the next life answers whoever asked for it.
+    Renew(Image),
+    /// The machine's last act.
+    Finish {
+        action: FinalAction,
+        deadline: Instant,
+    },
+}
+
+variants!(Request<'f>, Self::Flush => {
+    0 => Flush,
+    1 => Wait { until, taken_in, sick },
+    2 => Spawn(child),
+    3 => Signal { child, signal },
+    4 => KillAll(signal),
+    5 => Reply { client, frame },
+    6 => Close(client),
+    7 => Say(line),
+    8 => Settle,
+    9 => Memory,
+    10 => Finish { action, deadline },
+    11 => Renew(image),
+});
+
+/// What the keeper answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'f> {
+    /// It is done.
+    Done,
+    /// The process has this number.
+    Spawned(u32),
+    /// There is no process.
+    Refused(Errno),
+    /// So much memory, in KiB, if anybody knows.
+    Memory(Option<u32>),
+    /// A client's frame.
+    Frame {
+        client: ClientId,
+        frame: Text<'f>,
+    },
+    /// Events of the same names.
+    Tick,
+    Ready(Child),
+    Exited {
+        child: Child,
+        status: ExitStatus,
+    },
+    OrphanExited,
+    NoChildLeft,
+    Machine(MachineRequest),
+    ClientGone(ClientId),
+}
+
+variants!(Answer<'f>, Self::Tick => {
+    0 => Done,
+    1 => Spawned(pid),
+    2 => Refused(error),
+    3 => Memory(kib),
+    4 => Frame { client, frame },
+    5 => Tick,
+    6 => Ready(child),
+    7 => Exited { child, status },
+    8 => OrphanExited,
+    9 => NoChildLeft,
+    10 => Machine(request),
+    11 => ClientGone(client),
+});
+
+impl Answer<'_> {
+    /// An event as it is answered. What comes of an effect, or is decoded by the core itself, does
+    /// not come from outside; it would be a moment in which nothing happened.
+    pub fn of(event: Event) -> Self {
+        match event {
+            Event::Ready(child) => Self::Ready(child),
+            Event::Exited { child, status } => Self::Exited { child, status },
+            Event::OrphanExited => Self::OrphanExited,
+            Event::NoChildLeft => Self::NoChildLeft,
+            Event::Machine(request) => Self::Machine(request),
+            Event::ClientGone(client) => Self::ClientGone(client),
+            Event::Tick
+            | Event::Boot(_)
+            | Event::Spawned { .. }
+            | Event::SpawnFailed { .. }
+            | Event::Resumed(_)
+            | Event::Control { .. } => Self::Tick,
+        }
+    }
+
+    /// The event that it stands for; a tick for what is none.
+    pub fn event(self) -> Event {
+        match self {
+            Self::Ready(child) => Event::Ready(child),
+            Self::Exited { child, status } => Event::Exited { child, status },
+            Self::OrphanExited => Event::OrphanExited,
+            Self::NoChildLeft => Event::NoChildLeft,
+            Self::Machine(request) => Event::Machine(request),
+            Self::ClientGone(client) => Event::ClientGone(client),
+            Self::Tick
+            | Self::Done
+            | Self::Spawned(_)
+            | Self::Refused(_)
+            | Self::Memory(_)
+            | Self::Frame { .. } => Event::Tick,
+        }
+    }
+}

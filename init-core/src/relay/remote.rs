@@ -1,0 +1,270 @@
+//! This file is the keeper as the core sees it: a platform that is somewhere else.
+//!
+//! What has no answer is only written down; the keeper is woken when the core needs an answer or
+//! has nothing left to do.
+
+use super::message::{Answer, Request};
+use super::ring::{Letter, Writer};
+use super::{LETTER_BYTES_MAX, at};
+use crate::checkpoint::words::Words;
+use crate::effect::FinalAction;
+use crate::event::Errno;
+use crate::hal::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
+use crate::ident::{Child, ClientId, UnitId};
+use crate::renewal::{Handover, Image};
+use crate::time::Instant;
+use crate::unit::{KillScope, Manifest, Program, Readiness, Signal};
+use crate::wire::{Text, Value, Wire};
+
+/// Words that only [`Request::Flush`] may use, so that room can always be asked for.
+const FLUSH_WORDS: u32 = 4;
+
+/// What a spawn that was not answered came to.
+const NO_ANSWER: Errno = Errno(u16::MAX);
+
+/// How the core wakes the keeper, and is woken.
+pub trait Bell {
+    /// Wakes the keeper.
+    fn ring(&mut self);
+
+    /// Sleeps until the keeper has rung. May return early.
+    fn sleep(&mut self);
+}
+
+/// What the core writes to: lines of the console are requests like others.
+#[derive(Debug)]
+pub struct Outbox<B> {
+    words: Words<'static>,
+    writer: Writer<'static>,
+    bell: B,
+    /// Answers taken.
+    answered: u32,
+    /// The last answer, and how long it is.
+    letter: Letter,
+    length: usize,
+}
+
+/// The keeper, as a platform.
+#[derive(Debug)]
+pub struct Remote<B> {
+    out: Outbox<B>,
+    checkpoint: Words<'static>,
+    manifest: &'static Manifest,
+    why: Handover,
+    /// As the keeper told with its last answer.
+    now: Instant,
+    sick: UnitId,
+    /// Whose frame ends the letter, and how long it is.
+    client: ClientId,
+    frame_length: usize,
+}
+
+impl<B: Bell> Outbox<B> {
+    /// Writes a request down, where need be after the keeper has made room.
+    fn send(&mut self, request: Request<'_>) {
+        let mut bytes = [0; LETTER_BYTES_MAX];
+        let (mut request, mut wire) = (request, Wire::writing(&mut bytes));
+        request.pass(&mut wire);
+        let (_, left, _) = wire.end();
+        let length = LETTER_BYTES_MAX.saturating_sub(left);
+        let bytes = bytes.get(..length).unwrap_or_default();
+        if !self.writer.push(bytes, FLUSH_WORDS) {
+            let flush = [0];
+            let _room_is_kept = self.writer.push(&flush, 0);
+            self.receive();
+            let _all_is_free = self.writer.push(bytes, FLUSH_WORDS);
+        }
+    }
+
+    /// Sleeps until there is an answer.
+    fn receive(&mut self) {
+        loop {
+            self.bell.ring();
+            self.bell.sleep();
+            let count = self.words.get(at::ANSWERED);
+            if count != self.answered {
+                self.answered = count;
+                break;
+            }
+        }
+        let length = usize::try_from(self.words.get(at::LENGTH)).unwrap_or(0);
+        self.length = length.min(LETTER_BYTES_MAX);
+        self.words.read(at::ANSWER, &mut self.letter);
+    }
+}
+
+impl<B: Bell> Remote<B> {
+    /// A platform behind these words, as many as [`super::WORDS`], with these words for what
+    /// outlives the core. `why` and when it begins, should there have been another before.
+    pub fn new(
+        words: Words<'static>,
+        checkpoint: Words<'static>,
+        manifest: &'static Manifest,
+        bell: B,
+        (why, now): (Handover, Instant),
+    ) -> Self {
+        Self {
+            out: Outbox {
+                words,
+                writer: Writer::new(words),
+                bell,
+                answered: words.get(at::ANSWERED),
+                letter: [0; LETTER_BYTES_MAX],
+                length: 0,
+            },
+            checkpoint,
+            manifest,
+            why,
+            now,
+            sick: UnitId::SYSTEM,
+            client: ClientId {
+                slot: 0,
+                generation: 0,
+            },
+            frame_length: 0,
+        }
+    }
+
+    /// Tells the keeper what could not be given up, as a set of bits that the HAL knows.
+    pub fn tell_kept(&self, bits: u32) {
+        self.out.words.set(at::KEEPS, bits);
+    }
+
+    /// Asks for something that has an answer.
+    fn ask(&mut self, request: Request<'_>) -> Answer<'_> {
+        self.out.send(request);
+        self.out.receive();
+        let letter = self.out.letter.get(..self.out.length).unwrap_or_default();
+        let mut wire = Wire::reading(letter);
+        let mut answer = Answer::EMPTY;
+        self.now.pass(&mut wire);
+        answer.pass(&mut wire);
+        self.frame_length = 0;
+        answer
+    }
+}
+
+impl<B: Bell> Clock for Remote<B> {
+    fn now(&self) -> Instant {
+        self.now
+    }
+}
+
+impl<B: Bell> EventSource for Remote<B> {
+    fn wait(&mut self, until: Option<Instant>, taken_in: u32) -> Wake {
+        let request = Request::Wait {
+            until: until.unwrap_or(Instant::MAX),
+            taken_in,
+            sick: self.sick,
+        };
+        let answer = self.ask(request);
+        if let Answer::Frame { client, frame } = answer {
+            let length = frame.0.len();
+            (self.client, self.frame_length) = (client, length);
+            return Wake::Frame(client);
+        }
+        Wake::Event(answer.event())
+    }
+}
+
+impl<B: Bell> Process for Remote<B> {
+    fn spawn(&mut self, child: Child, _: Program, _: Readiness, _: bool) -> Result<u32, Errno> {
+        let answer = self.ask(Request::Spawn(child));
+        if let Answer::Spawned(pid) = answer {
+            return Ok(pid);
+        }
+        let Answer::Refused(error) = answer else {
+            return Err(NO_ANSWER);
+        };
+        Err(error)
+    }
+
+    fn signal(&mut self, child: Child, signal: Signal, _: KillScope) {
+        self.out.send(Request::Signal { child, signal });
+    }
+
+    fn signal_all(&mut self, signal: Signal) {
+        self.out.send(Request::KillAll(signal));
+    }
+}
+
+impl<B: Bell> ControlPort for Remote<B> {
+    fn frame(&self, client: ClientId) -> &[u8] {
+        if client != self.client {
+            return &[];
+        }
+        let begin = self.out.length.saturating_sub(self.frame_length);
+        let frame = self.out.letter.get(begin..self.out.length);
+        frame.unwrap_or_default()
+    }
+
+    fn reply(&mut self, client: ClientId, frame: &[u8]) {
+        let frame = Text(frame);
+        self.out.send(Request::Reply { client, frame });
+    }
+
+    fn close(&mut self, client: ClientId) {
+        self.out.send(Request::Close(client));
+    }
+}
+
+impl<B: Bell> Power for Remote<B> {
+    fn finish(&mut self, action: FinalAction, deadline: Instant) {
+        let _over = self.ask(Request::Finish { action, deadline });
+    }
+}
+
+impl<B: Bell> Platform for Remote<B> {
+    type Console = Outbox<B>;
+
+    fn console(&mut self) -> &mut Outbox<B> {
+        &mut self.out
+    }
+
+    fn region(&self) -> Words<'static> {
+        self.checkpoint
+    }
+
+    fn handover(&self) -> Handover {
+        self.why
+    }
+
+    fn renew(&mut self, image: Image) {
+        let _done_by_the_next = self.ask(Request::Renew(image));
+    }
+
+    /// Whoever waits to be fed is with the keeper, which does so as long as it is asked to wait.
+    fn feed(&mut self, sick: &dyn Fn() -> Option<&'static str>) -> Option<Instant> {
+        if self.manifest.watchdog.is_some() {
+            let unit = sick().and_then(|name| self.manifest.find(name.as_bytes()));
+            self.sick = unit.unwrap_or(UnitId::SYSTEM);
+        }
+        None
+    }
+
+    fn settle(&mut self) {
+        self.out.send(Request::Settle);
+    }
+
+    fn memory_kib(&mut self) -> Option<u32> {
+        let Answer::Memory(kib) = self.ask(Request::Memory) else {
+            return None;
+        };
+        kib
+    }
+}
+
+impl<B: Bell> embedded_io::ErrorType for Outbox<B> {
+    type Error = core::convert::Infallible;
+}
+
+impl<B: Bell> embedded_io::Write for Outbox<B> {
+    fn write(&mut self, line: &[u8]) -> Result<usize, Self::Error> {
+        self.send(Request::Say(Text(line)));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}

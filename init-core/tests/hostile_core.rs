@@ -1,0 +1,227 @@
+//! This file writes to the relay what no core writes, and looks that nothing comes of it.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::Graph;
+use common::distance::memory;
+use common::random::Random;
+use init_core::checkpoint::words::Words;
+use init_core::event::Event;
+use init_core::hal::fake::{Act, Fake};
+use init_core::hal::{Platform, Process, Wake};
+use init_core::ident::{Child, ClientId, Generation, Role, UnitId};
+use init_core::relay::{self, Bell, Breach, Desk, Remote, Step};
+use init_core::renewal::Handover;
+use init_core::time::Instant;
+use init_core::unit::{KillScope, Program, Readiness, Signal};
+use std::sync::atomic::Ordering;
+
+/// A bell that nobody hears: what is sent stays in the ring.
+struct Silent;
+
+impl Bell for Silent {
+    fn ring(&mut self) {}
+    fn sleep(&mut self) {
+        panic!("nobody answers");
+    }
+}
+
+struct Asking {
+    remote: Remote<Silent>,
+    desk: Desk,
+    ring: common::distance::Memory,
+    fake: Fake,
+}
+
+/// A core that asks for one thing or another, and what runs: unit 1, generation 1.
+fn asking() -> Asking {
+    let manifest = Graph::new("target main wants a b\n service a\n service b").manifest();
+    let ring = memory(relay::WORDS);
+    let [read] = memory(1) else { unreachable!() };
+    let mut desk = Desk::new(Words::new(ring), manifest, read);
+    desk.open();
+    let mut fake = Fake::default();
+    let (program, ready, confirm) = manifest.unit(UnitId(1)).unwrap().errand(Role::Main);
+    fake.spawn(child(1, 1), program, ready, confirm).unwrap();
+    fake.acts.clear();
+    let remote = Remote::new(
+        Words::new(ring),
+        Words::new(&[]),
+        manifest,
+        Silent,
+        (Handover::Fault, Instant::ZERO),
+    );
+    Asking {
+        remote,
+        desk,
+        ring,
+        fake,
+    }
+}
+
+fn child(unit: u16, generation: u16) -> Child {
+    Child {
+        unit: UnitId(unit),
+        generation: Generation(generation),
+        role: Role::Main,
+    }
+}
+
+/// Asks for a process without waiting for the answer that nobody gives.
+fn ask_to_start(remote: &mut Remote<Silent>, child: Child) {
+    let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        remote.spawn(child, Program::None, Readiness::Exec, false)
+    }));
+    assert!(asked.is_err(), "it waits");
+}
+
+#[test]
+fn what_the_manifest_does_not_allow_is_a_breach_and_changes_nothing() {
+    type Ask = fn(&mut Remote<Silent>);
+    let table: [(&str, Ask); 9] = [
+        ("no such unit", |r| ask_to_start(r, child(9, 1))),
+        ("a target has no program", |r| ask_to_start(r, child(0, 1))),
+        ("never started", |r| ask_to_start(r, child(1, 0))),
+        ("no stop program", |r| {
+            let role = Role::Stop;
+            ask_to_start(
+                r,
+                Child {
+                    role,
+                    ..child(1, 1)
+                },
+            );
+        }),
+        ("no probe", |r| {
+            let role = Role::Probe;
+            ask_to_start(
+                r,
+                Child {
+                    role,
+                    ..child(1, 1)
+                },
+            );
+        }),
+        ("another signal", |r| {
+            r.signal(child(1, 1), Signal(1), KillScope::Process)
+        }),
+        ("a signal to nobody's unit", |r| {
+            r.signal(child(9, 1), Signal::KILL, KillScope::Process)
+        }),
+        ("another signal to all", |r| r.signal_all(Signal(19))),
+        ("what steers a terminal", |r| {
+            let _ = embedded_io::Write::write(r.console(), b"\x1b[2J\n");
+        }),
+    ];
+    for (what, ask) in table {
+        let mut it = asking();
+        ask(&mut it.remote);
+        let said = it.desk.serve(&mut it.fake);
+        assert_eq!(said, Err(Breach::Forbidden), "{what}");
+        assert!(
+            it.fake.acts.is_empty() && it.fake.console.0.is_empty(),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_told_what_it_did_not_ask_and_no_other_generation_is_reached() {
+    let mut it = asking();
+    let client = ClientId {
+        slot: 0,
+        generation: 1,
+    };
+    init_core::hal::ControlPort::reply(&mut it.remote, client, b"what");
+    it.remote
+        .signal(child(1, 2), Signal::KILL, KillScope::Process);
+    for _ in 0..2 {
+        assert_eq!(it.desk.serve(&mut it.fake), Ok(Step::Done));
+    }
+    assert!(it.fake.replies.is_empty());
+    assert!(it.fake.exists(child(1, 1)));
+}
+
+#[test]
+fn everybody_is_killed_once() {
+    let mut it = asking();
+    for _ in 0..3 {
+        it.remote.signal_all(Signal::KILL);
+        assert_eq!(it.desk.serve(&mut it.fake), Ok(Step::Done));
+    }
+    let sent: Vec<_> = it.fake.acts.iter().map(|(_, act)| *act).collect();
+    let again = Act::SignalAll(Signal::CONT);
+    assert_eq!(sent, [Act::SignalAll(Signal::KILL), again, again]);
+}
+
+#[test]
+fn a_core_that_asks_without_an_event_is_stopped() {
+    let mut it = asking();
+    let mut count = 0;
+    loop {
+        it.remote.signal_all(Signal::TERM);
+        match it.desk.serve(&mut it.fake) {
+            Ok(Step::Done) => count += 1,
+            other => {
+                assert_eq!(other, Err(Breach::TooOften));
+                break;
+            }
+        }
+        assert!(count < 100_000, "it is never stopped");
+    }
+    let wake = Wake::Event(Event::OrphanExited);
+    it.desk.deliver(wake, &mut it.fake);
+    assert_eq!(
+        it.desk.serve(&mut it.fake),
+        Ok(Step::Done),
+        "an event is worth some"
+    );
+}
+
+/// Everything that the core can write is what it is not: no process is touched by it, started or
+/// told of.
+#[test]
+fn random_words_change_nothing_that_runs() {
+    let mut damaged = 0_u32;
+    for seed in 0..20_000 {
+        let mut random = Random::new(seed);
+        let mut it = asking();
+        let honest = random.below(4);
+        for _ in 0..honest {
+            it.remote
+                .signal(child(1, 1), Signal::TERM, KillScope::Group);
+        }
+        // All words, some, or one bit of what is there.
+        let spare = [1, 3, 50, 0][random.below(4)];
+        for word in it.ring {
+            if spare > 0 && random.once_in(spare) {
+                let noise = random.number().to_le_bytes();
+                let [a, b, c, d, ..] = noise;
+                word.store(u32::from_le_bytes([a, b, c, d]), Ordering::Relaxed);
+            }
+        }
+        if spare == 0 {
+            let place = &it.ring[random.below(relay::WORDS)];
+            place.fetch_xor(1 << random.below(32), Ordering::Relaxed);
+        }
+        for _ in 0..10 {
+            match it.desk.serve(&mut it.fake) {
+                Ok(Step::Nothing) => break,
+                Ok(_) => {}
+                Err(_) => {
+                    damaged += 1;
+                    break;
+                }
+            }
+        }
+        let done = it.fake.acts.len();
+        assert!(done <= honest, "seed {seed}: {:?}", it.fake.acts);
+        let asked = |act: &Act| *act == Act::Signal(child(1, 1), Signal::TERM);
+        assert!(
+            it.fake.acts.iter().all(|(_, act)| asked(act)),
+            "seed {seed}"
+        );
+    }
+    assert!(damaged > 5_000, "{damaged} rings were damaged");
+}
