@@ -27,9 +27,45 @@ mod harmony;
 mod image;
 mod power;
 pub mod probe;
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+mod root;
 mod start;
 
 pub use clock::Mode;
 pub use console::Console;
 pub use harmony::{Config, Harmony, Storage};
 pub use image::{Image, Malformed};
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+pub use root::{WINDOW, probe as walk, run};
+
+/// Names the board's main function: `fn() -> !`.
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[unsafe(export_name = "sysmaster_root")]
+        fn __sysmaster_root() -> ! {
+            let main: fn() -> ! = $main;
+            main()
+        }
+    };
+}
+
+/// Makes the root task of a board from the tables in the module `product`, which has them from
+/// `init_core::include_manifest!()`, and a [`Config`].
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[macro_export]
+macro_rules! init {
+    ($product:ident, $config:expr) => {
+        static CORE: $crate::abi::start::Once<::init_core::Storage<{ $product::UNIT_COUNT }>> =
+            $crate::abi::start::Once::new(::init_core::Storage::new());
+        static SYSTEM: $crate::abi::start::Once<$crate::Storage<{ 2 * $product::UNIT_COUNT }>> =
+            $crate::abi::start::Once::new($crate::Storage::new());
+
+        fn run() -> ! {
+            $crate::run(&$product::MANIFEST, $config, &CORE, &SYSTEM)
+        }
+
+        $crate::entry!(run);
+    };
+}

@@ -22,9 +22,11 @@ pub struct Board {
     pub folder: PathBuf,
     /// Name of the board; always the name of its folder.
     pub name: String,
+    /// What its kernel offers to programs.
+    pub abi: Abi,
     /// Rust's target triple.
     pub triple: String,
-    /// Debian's name of the architecture (`arm64`, `armhf`, `amd64`, ..).
+    /// Debian's name of the architecture (`arm64`, `armhf`, `amd64`, ..); empty without Linux.
     pub debian_arch: String,
     /// The release of Debian that brings the architecture, if this machine's own does not.
     pub debian_suite: Option<String>,
@@ -32,11 +34,11 @@ pub struct Board {
     pub page_bytes: u32,
     /// Further compiler options that suit the machine's CPU.
     pub rustflags: Vec<String>,
-    /// The console's device name below `/dev` (`ttyAMA0`).
+    /// The console's device name below `/dev` (`ttyAMA0`); empty without Linux.
     pub console: String,
     /// What the machine and its kernel can do; sorted, each once.
     pub capabilities: Vec<Capability>,
-    /// Which kernel it boots.
+    /// Which kernel it boots; no packages without Linux.
     pub kernel: Kernel,
     /// How QEMU imitates it.
     pub qemu: Qemu,
@@ -44,6 +46,17 @@ pub struct Board {
     pub disk: Option<Disk>,
     /// What process 1 may cost on it.
     pub budget: Budget,
+}
+
+/// What a kernel offers to programs, and which composition runs on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Abi {
+    /// Linux's system calls: board/linux, hal-linux.
+    #[default]
+    Linux,
+    /// The public ABI of OpenHarmony's own microkernel: board/oh-tee, hal-harmony.
+    OhTee,
 }
 
 /// Something that a manifest may ask for and a machine may lack.
@@ -67,7 +80,7 @@ pub enum Capability {
 }
 
 /// The kernel of a board.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Kernel {
     /// Debian packages that bring it; apt resolves metapackages.
@@ -145,15 +158,17 @@ pub struct Budget {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct File {
     name: Spanned<String>,
+    #[serde(default)]
+    abi: Abi,
     triple: Spanned<String>,
-    debian_arch: String,
+    debian_arch: Option<Spanned<String>>,
     debian_suite: Option<String>,
     page_size: Spanned<u32>,
     #[serde(default)]
     rustflags: Vec<String>,
-    console: Spanned<String>,
+    console: Option<Spanned<String>>,
     capabilities: Spanned<Vec<Capability>>,
-    kernel: Spanned<Kernel>,
+    kernel: Option<Spanned<Kernel>>,
     qemu: Qemu,
     disk: Option<Disk>,
     budget: Budget,
@@ -207,14 +222,15 @@ impl Board {
         Ok(Self {
             folder: folder.to_path_buf(),
             name: file.name.into_inner(),
+            abi: file.abi,
             triple: file.triple.into_inner(),
-            debian_arch: file.debian_arch,
+            debian_arch: inner(file.debian_arch),
             debian_suite: file.debian_suite,
             page_bytes: file.page_size.into_inner(),
             rustflags: file.rustflags,
-            console: file.console.into_inner(),
+            console: inner(file.console),
             capabilities,
-            kernel: file.kernel.into_inner(),
+            kernel: inner(file.kernel),
             qemu: file.qemu,
             disk: file.disk,
             budget: file.budget,
@@ -256,20 +272,15 @@ fn check(folder: &Path, file: &File) -> Result<(), Problem> {
         );
         return Err(Problem::new(file.name.span(), cause));
     }
-    if !file.triple.get_ref().contains("-linux-") {
-        let cause = "a board below board/linux needs a Linux target triple, \
-                     such as aarch64-unknown-linux-musl";
-        return Err(Problem::new(file.triple.span(), cause));
+    match file.abi {
+        Abi::Linux => check_linux(file)?,
+        Abi::OhTee => check_oh_tee(file)?,
     }
     let page_bytes = *file.page_size.get_ref();
     if !page_bytes.is_power_of_two() || !(PAGE_BYTES_MIN..=PAGE_BYTES_MAX).contains(&page_bytes) {
         let cause =
             format!("page-size is a power of two from {PAGE_BYTES_MIN} to {PAGE_BYTES_MAX} bytes");
         return Err(Problem::new(file.page_size.span(), cause));
-    }
-    if file.console.get_ref().is_empty() || file.console.get_ref().contains('/') {
-        let cause = "console is a device name without /dev/, such as ttyAMA0";
-        return Err(Problem::new(file.console.span(), cause));
     }
     let words = file.capabilities.get_ref();
     if let Some(twice) = words
@@ -280,9 +291,59 @@ fn check(folder: &Path, file: &File) -> Result<(), Problem> {
         let cause = format!("{:?} is listed twice", twice.1.word());
         return Err(Problem::new(file.capabilities.span(), cause));
     }
-    if file.kernel.get_ref().packages.is_empty() {
+    Ok(())
+}
+
+/// A key's value; that of a key which this kind of board has not.
+fn inner<T: Default>(value: Option<Spanned<T>>) -> T {
+    value.map(Spanned::into_inner).unwrap_or_default()
+}
+
+/// What a board with Linux must have.
+fn check_linux(file: &File) -> Result<(), Problem> {
+    let triple = &file.triple;
+    if !triple.get_ref().contains("-linux-") {
+        let cause = "a board below board/linux needs a Linux target triple, \
+                     such as aarch64-unknown-linux-musl";
+        return Err(Problem::new(triple.span(), cause));
+    }
+    let needs = |key: &str| Problem::new(file.name.span(), format!("missing field `{key}`"));
+    if file.debian_arch.is_none() {
+        return Err(needs("debian-arch"));
+    }
+    let console = file.console.as_ref().ok_or_else(|| needs("console"))?;
+    if console.get_ref().is_empty() || console.get_ref().contains('/') {
+        let cause = "console is a device name without /dev/, such as ttyAMA0";
+        return Err(Problem::new(console.span(), cause));
+    }
+    let kernel = file.kernel.as_ref().ok_or_else(|| needs("kernel"))?;
+    if kernel.get_ref().packages.is_empty() {
         let cause = "kernel.packages is empty: name the Debian package that brings the kernel";
-        return Err(Problem::new(file.kernel.span(), cause));
+        return Err(Problem::new(kernel.span(), cause));
+    }
+    Ok(())
+}
+
+/// What a board without Linux must not have, so that nothing is written in vain.
+fn check_oh_tee(file: &File) -> Result<(), Problem> {
+    if !file.triple.get_ref().starts_with("aarch64-unknown-none") {
+        let cause = "an oh-tee kernel runs programs for aarch64-unknown-none";
+        return Err(Problem::new(file.triple.span(), cause));
+    }
+    let page_bytes = &file.page_size;
+    if *page_bytes.get_ref() != PAGE_BYTES_MIN {
+        let cause = format!("an oh-tee kernel has pages of {PAGE_BYTES_MIN} bytes");
+        return Err(Problem::new(page_bytes.span(), cause));
+    }
+    let spans = [
+        ("debian-arch", file.debian_arch.as_ref().map(Spanned::span)),
+        ("console", file.console.as_ref().map(Spanned::span)),
+        ("kernel", file.kernel.as_ref().map(Spanned::span)),
+    ];
+    let written = spans.into_iter().find_map(|(key, span)| Some((key, span?)));
+    if let Some((key, span)) = written {
+        let cause = format!("`{key}` is for boards with Linux: this one has abi = \"oh-tee\"");
+        return Err(Problem::new(span, cause));
     }
     Ok(())
 }
@@ -368,132 +429,4 @@ impl fmt::Display for BoardError {
 impl std::error::Error for BoardError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"name = "toy"
-triple = "aarch64-unknown-linux-musl"
-debian-arch = "arm64"
-page-size = 4096
-console = "ttyAMA0"
-capabilities = ["reboot", "power-off"]
-[kernel]
-packages = ["linux-image-cloud-arm64"]
-append = "console=ttyAMA0"
-[qemu]
-program = "qemu-system-aarch64"
-package = "qemu-system-arm"
-args = ["-M", "virt"]
-[budget]
-file-kib = 72
-"#;
-
-    fn parse(text: &str) -> Result<Board, BoardError> {
-        let folder = Path::new("board/linux/toy");
-        Board::parse(folder, text).map_err(|problem| problem.locate("board.toml".into(), text))
-    }
-
-    #[test]
-    fn every_board_of_the_house_is_read() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../board/linux");
-        let boards = Board::load_all(&root).unwrap_or_else(|error| panic!("{error}"));
-        let names: Vec<&str> = boards.iter().map(|board| board.name.as_str()).collect();
-        for wanted in ["pc-x86_64", "virt-aarch64", "virt-armv7"] {
-            assert!(names.contains(&wanted), "{wanted} is missing in {names:?}");
-        }
-        for board in &boards {
-            let console = format!("console={}", board.console);
-            assert!(
-                board.kernel.append.contains(&console),
-                "{}: no {console}",
-                board.name
-            );
-            assert!(
-                board.has(Capability::PowerOff),
-                "{}: --once could not end",
-                board.name
-            );
-        }
-    }
-
-    #[test]
-    fn a_good_board_is_read_as_written() {
-        let board = parse(GOOD).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(board.page_bytes, 4096);
-        assert_eq!(
-            board.capabilities,
-            [Capability::PowerOff, Capability::Reboot]
-        );
-        assert_eq!(board.qemu.args, ["-M", "virt"]);
-        assert_eq!(board.budget.file_kib, 72);
-        assert_eq!(board.budget.text_kib, None);
-    }
-
-    #[test]
-    fn a_bad_board_is_refused_with_its_place() {
-        let cases = [
-            (
-                "name = \"toy\"",
-                "name = \"pc\"",
-                "board.toml:1:8",
-                "name = \"toy\"",
-            ),
-            (
-                "aarch64-unknown-linux-musl",
-                "thumbv7m-none-eabi",
-                ":2:10",
-                "Linux target triple",
-            ),
-            ("4096", "5000", ":4:13", "power of two"),
-            ("4096", "131072", ":4:13", "power of two"),
-            ("page-size", "pagesize", ":4:1", "unknown field `pagesize`"),
-            (
-                "\"ttyAMA0\"\n",
-                "\"/dev/ttyAMA0\"\n",
-                ":5:11",
-                "without /dev/",
-            ),
-            (
-                "\"reboot\"",
-                "\"rebot\"",
-                ":6:17",
-                "unknown variant `rebot`",
-            ),
-            (
-                "\"reboot\"",
-                "\"power-off\"",
-                ":6:16",
-                "\"power-off\" is listed twice",
-            ),
-            (
-                "[\"linux-image-cloud-arm64\"]",
-                "[]",
-                ":7:1",
-                "kernel.packages is empty",
-            ),
-            ("file-kib = 72", "", ":14:1", "missing field `file-kib`"),
-            ("[qemu]", "[qemu", ":10:6", "unclosed table"),
-        ];
-        for (good, bad, place, cause) in cases {
-            let text = GOOD.replacen(good, bad, 1);
-            let error = parse(&text).expect_err(&text).to_string();
-            assert!(error.contains(place), "wanted {place} in:\n{error}");
-            assert!(error.contains(cause), "wanted {cause:?} in:\n{error}");
-        }
-    }
-
-    #[test]
-    fn an_error_underlines_its_source() {
-        let error = parse(&GOOD.replacen("4096", "5000", 1)).expect_err("5000 is no page size");
-        let wanted = "page-size is a power of two from 4096 to 65536 bytes\n \
-                      --> board.toml:4:13\n  |\n4 | page-size = 5000\n  |             ^^^^";
-        assert_eq!(error.to_string(), wanted);
-    }
-
-    #[test]
-    fn a_missing_file_names_its_path() {
-        let error = Board::load(Path::new("no/such/board")).expect_err("there is no such board");
-        let error = error.to_string();
-        assert!(error.contains("no/such/board/board.toml"), "{error}");
-    }
-}
+mod tests;

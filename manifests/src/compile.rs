@@ -2,7 +2,7 @@
 //!
 //! It changes nothing on disk. The same files give the same product and the same diagnostics.
 
-use crate::board::{Board, Capability};
+use crate::board::{Abi, Board, Capability};
 use crate::diagnostic::{Diagnostic, Id, Span, did_you_mean};
 use crate::fields::{Fields, Located};
 use crate::graph;
@@ -326,7 +326,9 @@ impl Compiler<'_> {
             }
             linked.push((named, own));
         }
-        if product.boolean("standard-mounts") {
+        // There are neither file systems nor kernel parameters without Linux.
+        let has_linux = self.request.board.abi == Abi::Linux;
+        if has_linux && product.boolean("standard-mounts") {
             mounts::standard(&mut mounts, &known, &mut self.problems);
         }
         mounts::arrange(&mut mounts, &mut self.problems);
@@ -340,15 +342,19 @@ impl Compiler<'_> {
             names.add(&unit.name, at);
         }
         let setup_at = all.len();
-        names.add(&setup.name, setup_at);
-        all.push(setup);
+        if has_linux {
+            names.add(&setup.name, setup_at);
+            all.push(setup);
+        }
         for (named, own) in &mut linked {
             if named.fields.section == Section::Mount {
                 *own = names.get(&named.name.value).unwrap_or_default().to_vec();
             }
             links::link(&named.fields, own, names, &mut all, &mut self.problems);
         }
-        links::imply(&mut all, setup_at, &early);
+        if has_linux {
+            links::imply(&mut all, setup_at, &early);
+        }
         let default_target = self.target(product, "default-target", names, &all);
         let rescue_target = self.target(product, "rescue-target", names, &all);
         links::mark_awaited(&mut all, default_target.unwrap_or(usize::MAX));

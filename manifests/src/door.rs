@@ -4,7 +4,7 @@
 //! `SYSMASTER_BOARD` (a board of the house, or the folder of one) and `SYSMASTER_ROOTFS`. Without a
 //! path it takes the `product.toml` beside the package's own `Cargo.toml`.
 
-use crate::board::Board;
+use crate::board::{Abi, Board};
 use crate::compile::{Outcome, Request, compile};
 use crate::emit;
 use std::env;
@@ -24,6 +24,12 @@ const LINK_ARGS: [&str; 5] = [
     // Constants lie in the code's mapping: a page less in memory.
     "--no-rosegment",
 ];
+
+/// The same where the script lays everything out.
+const BARE_LINK_ARGS: [&str; 3] = ["--gc-sections", "--build-id=none", "--no-eh-frame-hdr"];
+
+/// The folders of boards, by composition.
+const COMPOSITIONS: [&str; 2] = ["board/linux", "board/oh-tee"];
 
 /// Where this package lies: the house's products and boards are found from here.
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
@@ -112,9 +118,16 @@ fn link(board: &Board) {
     if env::var("TARGET").ok().as_ref() != Some(&board.triple) {
         return;
     }
-    let script = house().join("board/linux/firmware.ld");
+    let script = match board.abi {
+        Abi::Linux => house().join("board/linux/firmware.ld"),
+        Abi::OhTee => board.folder.join("link.x"),
+    };
     println!("cargo:rerun-if-changed={}", script.display());
-    for arg in LINK_ARGS {
+    let args = match board.abi {
+        Abi::Linux => &LINK_ARGS[..],
+        Abi::OhTee => &BARE_LINK_ARGS,
+    };
+    for arg in args {
         println!("cargo:rustc-link-arg-bins={arg}");
     }
     println!(
@@ -155,7 +168,11 @@ pub fn choose_board(name: Option<&str>) -> Result<Board, Failure> {
     {
         return Board::load(Path::new(name)).map_err(fail);
     }
-    let boards = Board::load_all(&house().join("board/linux")).map_err(fail)?;
+    let mut boards = Vec::new();
+    for composition in COMPOSITIONS {
+        let folder = house().join(composition);
+        boards.extend(Board::load_all(&folder).map_err(fail)?);
+    }
     let target = env::var("TARGET").unwrap_or_default();
     let architecture = |triple: &str| triple.split('-').next().unwrap_or_default().to_string();
     let found = match name {

@@ -19,7 +19,10 @@ fn products() -> Vec<PathBuf> {
 }
 
 fn boards() -> Vec<Board> {
-    Board::load_all(&manifests::house().join("board/linux")).expect("the boards are good")
+    let compositions = ["board/linux", "board/oh-tee"];
+    let boards = compositions.map(|folder| Board::load_all(&manifests::house().join(folder)));
+    let boards = boards.map(|boards| boards.expect("the boards are good"));
+    boards.into_iter().flatten().collect()
 }
 
 #[test]

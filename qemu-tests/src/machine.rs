@@ -56,6 +56,21 @@ impl Machine {
     /// QEMU is not installed or does not start, or the log cannot be written.
     pub fn boot(board: &Board, image: &Image, options: &Options, log: &Path) -> Result<Self> {
         let words = qemu_words(board, &image.kernel, &image.initramfs, options);
+        Self::spawn(board, &words, log)
+    }
+
+    /// Starts a kernel that needs nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::boot`].
+    pub fn start(board: &Board, kernel: &Path, log: &Path) -> Result<Self> {
+        let mut words = vec![board.qemu.program.clone()];
+        words.extend(board.qemu.args.iter().cloned());
+        words.extend(["-kernel".to_string(), kernel.display().to_string()]);
+        Self::spawn(board, &words, log)
+    }
+
+    fn spawn(board: &Board, words: &[String], log: &Path) -> Result<Self> {
         let (program, arguments) = words
             .split_first()
             .ok_or_else(|| anyhow!("{} has no QEMU program", board.name))?;

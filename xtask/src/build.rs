@@ -9,15 +9,19 @@
 use crate::setup::{self, Core, Toolchain};
 use crate::{house, panics, process};
 use anyhow::{Context, Result, bail};
-use manifests::board::Board;
+use manifests::board::{Abi, Board};
 use qemu_tests::progress::say;
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What the panic handler calls, and nobody defines.
 const PANIC_SYMBOL: &str = "a_panic_is_reachable";
+
+/// The stub kernel is small; with it the library `alloc` may have to be compiled.
+const STUB_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The beginning of a warning, up to an empty line, about an option that a board chose on purpose.
 const CHOSEN_WARNING: &str = "warning: unstable feature specified for `-Ctarget-feature`";
@@ -97,6 +101,50 @@ pub fn early(board: &Board) -> Result<PathBuf> {
 /// No toolchain can be had, or the program does not compile or link.
 pub fn keeper(board: &Board) -> Result<Firmware> {
     without_product("keeper", board)
+}
+
+/// Builds the root task of a product, or another program of a board without Linux; the file with
+/// symbols, as it is linked.
+///
+/// # Errors
+/// No toolchain can be had, the manifest is refused, or the program does not compile or link.
+pub fn root_task(program: &str, request: &Request<'_>) -> Result<PathBuf> {
+    let toolchain = setup::toolchain(&request.board.triple, false)?;
+    let product = house::stem(request.product);
+    let board = &request.board.name;
+    say(&format!("building {program} of {product} for {board}"));
+    compile(program, request, &toolchain)?;
+    Ok(linked(program, request, &toolchain))
+}
+
+/// Builds the stub kernel for `board`'s processor; the library that a root image is linked with.
+///
+/// # Errors
+/// No toolchain can be had, or it does not compile.
+pub fn stub_kernel(board: &Board) -> Result<(PathBuf, Toolchain)> {
+    let toolchain = setup::toolchain(&board.triple, false)?;
+    say("building the stub kernel");
+    let mut cargo = toolchain.cargo();
+    cargo
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "stub-kernel",
+            "--profile",
+            "firmware",
+        ])
+        .args(["--target", &toolchain.triple])
+        .arg("--target-dir")
+        .arg(toolchain.objects())
+        .env("RUSTC_BOOTSTRAP", "1");
+    if toolchain.core == Core::FromSource {
+        cargo.arg("-Zbuild-std=core,alloc");
+        cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
+    }
+    process::run_shown(&mut cargo, STUB_LIMIT)?;
+    let folder = toolchain.objects().join(&toolchain.triple);
+    Ok((folder.join("firmware/libstub_kernel.a"), toolchain))
 }
 
 fn without_product(program: &str, board: &Board) -> Result<Firmware> {
@@ -219,6 +267,14 @@ fn objects(request: &Request<'_>, toolchain: &Toolchain) -> PathBuf {
     }
 }
 
+/// The composition that runs on the board.
+fn package(board: &Board) -> &'static str {
+    match board.abi {
+        Abi::Linux => "board-linux",
+        Abi::OhTee => "board-oh-tee",
+    }
+}
+
 fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Command {
     let mut cargo = toolchain.cargo();
     cargo.arg(verb);
@@ -229,7 +285,7 @@ fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain
             .current_dir(folder)
             .env("CARGO_PROFILE_RELEASE_STRIP", "none")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"),
-        None => cargo.args(["--package", "board-linux", "--profile", "firmware"]),
+        None => cargo.args(["--package", package(request.board), "--profile", "firmware"]),
     };
     cargo
         .args(["--bin", program, "--target", &toolchain.triple])
@@ -256,6 +312,10 @@ fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain
     }
     if toolchain.core == Core::FromSource {
         cargo.arg("-Zbuild-std=core");
+        // Where there is no libc, nobody else brings memcpy and its like.
+        if request.board.abi == Abi::OhTee {
+            cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
+        }
     }
     cargo
 }
@@ -266,11 +326,13 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
         format!("-Clinker={}", toolchain.linker.display()),
         "-Clinker-flavor=ld.lld".to_string(),
         "-Crelocation-model=static".to_string(),
-        "-Clink-self-contained=no".to_string(),
         "-Crelro-level=off".to_string(),
         "-Cforce-unwind-tables=no".to_string(),
         "-Zemit-stack-sizes".to_string(),
     ];
+    if board.abi == Abi::Linux {
+        flags.push("-Clink-self-contained=no".to_string());
+    }
     flags.extend(board.rustflags.iter().cloned());
     // Calls stay visible in the file that is looked at. What each link needs, `manifests::build`
     // says.

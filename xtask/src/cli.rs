@@ -42,6 +42,8 @@ pub enum Task {
     Tidy,
     /// Perform every check and test, the quick ones first
     Test(Test),
+    /// Walk Harmony's conformance table on the stub kernel and print the transcript
+    Probe,
     /// Boot products and do things at their consoles: crash, stop, reboot, rescue
     Scenarios(Scenarios),
 }
@@ -117,10 +119,10 @@ pub struct Choice {
 /// What to boot, and how it goes on.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// A manifest, or the name of one in manifests/products
-    #[arg(long, default_value = "gateway")]
-    pub product: String,
-    /// A folder of board/linux
+    /// A manifest, or the name of one in manifests/products; the board's usual one by default
+    #[arg(long)]
+    pub product: Option<String>,
+    /// A folder of board/linux or board/oh-tee
     #[arg(long, default_value = "virt-aarch64")]
     pub board: String,
     /// Judge the product, power it off and end: exit code 0 if all of it works
@@ -137,10 +139,10 @@ pub struct Run {
 /// What to write.
 #[derive(Debug, Args)]
 pub struct Image {
-    /// A manifest, or the name of one in manifests/products
-    #[arg(long, default_value = "gateway")]
-    pub product: String,
-    /// A folder of board/linux
+    /// A manifest, or the name of one in manifests/products; the board's usual one by default
+    #[arg(long)]
+    pub product: Option<String>,
+    /// A folder of board/linux or board/oh-tee
     #[arg(long, default_value = "virt-aarch64")]
     pub board: String,
     /// Where to; target/images/BOARD/PRODUCT by default

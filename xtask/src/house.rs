@@ -21,9 +21,14 @@ pub fn target() -> PathBuf {
     root().join("target")
 }
 
-/// All boards, sorted by name.
+/// All boards with Linux, sorted by name.
 pub fn boards() -> Result<Vec<Board>> {
     Ok(Board::load_all(&root().join("board/linux"))?)
+}
+
+/// All boards of Harmony's microkernel, sorted by name.
+pub fn harmony_boards() -> Result<Vec<Board>> {
+    Ok(Board::load_all(&root().join("board/oh-tee"))?)
 }
 
 /// The board called `name`, or the one in the folder of that path.
@@ -31,7 +36,8 @@ pub fn board(name: &str) -> Result<Board> {
     if name.contains('/') {
         return Ok(Board::load(&std::path::absolute(name)?)?);
     }
-    let boards = boards()?;
+    let mut boards = boards()?;
+    boards.extend(harmony_boards()?);
     let names: Vec<&str> = boards.iter().map(|board| board.name.as_str()).collect();
     let choice = names.join(", ");
     let Some(board) = boards.iter().find(|board| board.name == name) else {

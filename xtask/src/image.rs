@@ -1,9 +1,9 @@
 //! This file is `cargo xtask image` and `cargo xtask run`: it joins set-up, build and test bench.
 
 use crate::cli::{Image, Run, Scenarios};
-use crate::{build, house, product, setup};
+use crate::{build, harmony, house, product, setup};
 use anyhow::Result;
-use manifests::board::Board;
+use manifests::board::{Abi, Board};
 use qemu_tests::image::Disk;
 use qemu_tests::progress::say;
 use qemu_tests::run::{self, Manner, Medium, Request};
@@ -16,11 +16,14 @@ use std::path::{Path, PathBuf};
 /// It cannot be built.
 pub fn write(image: &Image) -> Result<()> {
     let board = house::board(&image.board)?;
-    let product = house::product(&image.product)?;
+    let product = product_for(&board, image.product.as_deref())?;
     let out = match &image.out {
         Some(out) => std::path::absolute(out)?,
         None => default_out(&product, &board),
     };
+    if board.abi == Abi::OhTee {
+        return harmony::write(&board, &product, &out);
+    }
     if board.disk.is_none() {
         let built = with_request(&board, &product, &out, run::build_image)?;
         say(&format!("image: {}", built.summary));
@@ -79,19 +82,32 @@ fn how_to_write(disk: &Disk) {
     );
 }
 
+/// The product that the user chose, or the board's usual one.
+fn product_for(board: &Board, product: Option<&str>) -> Result<PathBuf> {
+    let usual = match board.abi {
+        Abi::Linux => "gateway",
+        Abi::OhTee => "bare",
+    };
+    house::product(product.unwrap_or(usual))
+}
+
 /// Boots a product and judges it.
 ///
 /// # Errors
 /// It cannot be built or does not work.
 pub fn run(choice: &Run) -> Result<()> {
     let board = house::board(&choice.board)?;
-    let product = house::product(&choice.product)?;
+    let product = product_for(&board, choice.product.as_deref())?;
     let manner = match (choice.once, choice.interactive) {
         (true, _) => Manner::Once,
         (false, true) => Manner::Interactive,
         (false, false) => Manner::HandOver,
     };
     setup::ensure(&[setup::qemu(&board)])?;
+    if board.abi == Abi::OhTee {
+        let out = default_out(&product, &board);
+        return harmony::run(&board, &product, &out);
+    }
     let medium = if choice.disk {
         setup::ensure(&[setup::file_system()])?;
         Medium::Disk

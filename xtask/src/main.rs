@@ -7,6 +7,7 @@ mod cli;
 mod elf;
 mod fuzz;
 mod graph;
+mod harmony;
 mod heal;
 mod house;
 mod image;
@@ -55,6 +56,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Witness(_) => Ok(()),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),
+        Task::Probe => harmony::print(),
         Task::Scenarios(choice) => image::scenarios(choice),
     }
 }

@@ -6,6 +6,8 @@ pub mod layout;
 pub mod number;
 pub(crate) mod raw;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+pub mod start;
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
 mod svc;
 
 pub use calls::{

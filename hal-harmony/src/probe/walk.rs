@@ -135,8 +135,10 @@ impl<'k, K: Kernel> Hands<'k, K> {
 
     /// How many of the first calls have returned.
     pub fn done(&self, memory: i64, offsets: &[i64]) -> i64 {
-        let is_done = |at: &&i64| self.result(memory, **at) != NOT_YET;
-        i64::try_from(offsets.iter().filter(is_done).count()).unwrap_or(0)
+        let is_done = |at: &i64| i64::from(self.result(memory, *at) != NOT_YET);
+        let done = offsets.iter().map(is_done);
+        // `sum` would check for an overflow that cannot be.
+        done.fold(0, i64::saturating_add)
     }
 
     pub fn give_way(&self, turns: u32) {

@@ -49,6 +49,10 @@ pub fn all() -> Result<Vec<Step>> {
             succeeds(&["budget", "--board", &board.name])
         }));
     }
+    steps.push(Step::slow("harmony: the probe on the stub kernel", || {
+        crate::harmony::compare()?;
+        Ok(Outcome::Passed(String::new()))
+    }));
     steps.extend(boots()?);
     steps.push(Step::slow(
         "refusal: a gateway whose broker is broken",
@@ -179,18 +183,27 @@ fn lint_firmware() -> Result<Outcome> {
             triples.push(toolchain.triple);
         }
     }
-    let lint = |triple: Option<&str>| {
-        let mut args = vec!["clippy", "--quiet", "--package", "board-linux"];
+    let lint = |package: &str, triple: Option<&str>| {
+        let mut args = vec!["clippy", "--quiet", "--package", package];
         args.extend(["--profile", "firmware"]);
         args.extend(triple.into_iter().flat_map(|triple| ["--target", triple]));
         cargo(&[&args[..], &["--", "-D", "warnings"]].concat())
     };
     if triples.is_empty() {
-        lint(None)?;
+        lint("board-linux", None)?;
         return Ok(Outcome::Passed("as a program of the host".to_string()));
     }
     for triple in &triples {
-        lint(Some(triple))?;
+        lint("board-linux", Some(triple))?;
+    }
+    for board in house::harmony_boards()? {
+        let toolchain = setup::toolchain(&board.triple, false)?;
+        if toolchain.core == Core::Prebuilt {
+            for package in ["board-oh-tee", "stub-kernel"] {
+                lint(package, Some(&toolchain.triple))?;
+            }
+            triples.push(toolchain.triple);
+        }
     }
     Ok(Outcome::Passed(triples.join(", ")))
 }

@@ -13,7 +13,13 @@ const FILE_LINES_MAX: usize = 500;
 const MACHINE_PATHS: [&str; 3] = [concat!("/ho", "me/"), concat!("/ro", "ot/."), "/Users/"];
 
 /// Sources of what runs on a device.
-const FIRMWARE: [&str; 3] = ["init-core/src/", "hal-linux/src/", "board/linux/src/"];
+const FIRMWARE: [&str; 5] = [
+    "init-core/src/",
+    "hal-linux/src/",
+    "hal-harmony/src/",
+    "board/linux/src/",
+    "board/oh-tee/src/",
+];
 
 /// Calls that only let time pass. What waits for something waits for that, with a deadline.
 const SLEEPS: [&str; 3] = ["nanosleep", "thread::sleep", "__NR_pause"];

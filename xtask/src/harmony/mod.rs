@@ -1,0 +1,127 @@
+//! This room makes root images for boards of Harmony's microkernel, and runs them on the stub.
+
+mod elf_file;
+mod object_file;
+mod probe;
+mod root_image;
+mod stub;
+
+pub use probe::{compare, print};
+
+use crate::{build, house};
+use anyhow::{Context, Result, bail};
+use manifests::board::Board;
+use qemu_tests::progress::say;
+use qemu_tests::report::BootReport;
+use std::path::{Path, PathBuf};
+
+/// The product without services: what it costs, the core and the HAL cost.
+const BARE: &str = "bare";
+
+/// A root image and what was made beside it.
+#[derive(Debug)]
+pub struct Files {
+    /// What the kernel's make variable `PROCMGR` names.
+    pub image: PathBuf,
+    /// The same for a linker.
+    pub object: PathBuf,
+    /// The program with its symbols.
+    pub symbols: PathBuf,
+}
+
+/// Builds a program of a board and writes its root image, in every form, into `out`.
+///
+/// # Errors
+/// It cannot be built, is over budget, or the kernel would choke on it.
+pub fn build(program: &str, board: &Board, product: &Path, out: &Path) -> Result<Files> {
+    let request = build::Request {
+        board,
+        product,
+        rootfs: None,
+        features: &[],
+        heals: true,
+    };
+    let linked = build::root_task(program, &request)?;
+    let elf =
+        std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+    let (image, read) = root_image::write(&elf)?;
+    let object = object_file::write(&image)?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let files = Files {
+        image: out.join(format!("{program}.img")),
+        object: out.join(format!("{program}.o")),
+        symbols: out.join(format!("{program}.elf")),
+    };
+    for (file, bytes) in [
+        (&files.image, &image),
+        (&files.object, &object),
+        (&files.symbols, &elf),
+    ] {
+        std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let sizes = crate::elf::sizes(&object::File::parse(&*elf)?);
+    let costs = sizes.text + sizes.data + sizes.bss;
+    let budget = u64::from(board.budget.file_kib) << 10;
+    let is_bare = house::stem(product) == BARE;
+    if is_bare && costs > budget {
+        bail!(
+            "over budget: {} has {costs} bytes of code and data without services, of {budget} at \
+             most (file-kib in its board.toml)",
+            board.name
+        );
+    }
+    say(&format!(
+        "  {} ({} bytes: {} segments, layout of {}; text {} + data {} + bss {})",
+        house::shown(&files.image),
+        image.len(),
+        read.segments.len(),
+        root_image::LAYOUT,
+        sizes.text,
+        sizes.data,
+        sizes.bss
+    ));
+    Ok(files)
+}
+
+/// Writes the root image of a product into the folder that the user chose, in every form.
+///
+/// # Errors
+/// It cannot be built, or the kernel would choke on it.
+pub fn write(board: &Board, product: &Path, out: &Path) -> Result<()> {
+    let files = build("init", board, product, out)?;
+    let what = [
+        (
+            &files.image,
+            "the root image: the kernel's make variable PROCMGR",
+        ),
+        (
+            &files.object,
+            "the same for a linker: section .incbin-procmgr_bin",
+        ),
+        (&files.symbols, "the program with its symbols"),
+    ];
+    say(&format!("{} has", house::shown(out)));
+    for (file, what) in what {
+        let bytes = std::fs::metadata(file)?.len();
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        say(&format!("  {name:<20} {bytes:>11} bytes  {what}"));
+    }
+    Ok(())
+}
+
+/// Boots a product on the stub kernel, shows its console, and judges its boot.
+///
+/// # Errors
+/// It cannot be built, or a unit of it does not come up.
+pub fn run(board: &Board, product: &Path, out: &Path) -> Result<()> {
+    let files = build("init", board, product, out)?;
+    let kernel = stub::link(board, &files, stub::Variant::Normal)?;
+    let console = stub::run(board, &kernel)?;
+    print!("{console}");
+    let report = BootReport::read(console.lines());
+    println!("\n{report}");
+    match report.problem() {
+        None => Ok(()),
+        Some(problem) => bail!("the product does not work: {problem}"),
+    }
+}
