@@ -46,7 +46,9 @@ pub fn run(ready: Readiness) -> u8 {
                 is_unix_listener(line, path.to_bytes())
             })
         }),
-        Readiness::Exec | Readiness::Exit | Readiness::Newline(_) => Err(Cause::INVALID),
+        Readiness::Exec | Readiness::Exit | Readiness::Newline(_) | Readiness::Letter => {
+            Err(Cause::INVALID)
+        }
     };
     u8::from(result.is_err())
 }

@@ -106,6 +106,8 @@ pub enum Failure {
     StartLimit,
     /// It did not even die of SIGKILL in time (a process in an uninterruptible sleep).
     Unkillable,
+    /// Its watchdog heard nothing of it in time.
+    Watchdog,
 }
 
 /// What people are told. A HAL's log adds time and renders it (`crate::report`).

@@ -26,8 +26,10 @@ pub enum Event {
         /// Why.
         error: Errno,
     },
-    /// The process signals readiness: its program was executed, or it wrote its newline.
+    /// The process signals readiness: its program was executed, or it wrote its newline or letter.
     Ready(Child),
+    /// The process says that it gets on.
+    Heartbeat(Child),
     /// The process is gone and has been reaped.
     Exited {
         /// Which one.
@@ -65,6 +67,7 @@ impl Event {
             }
             Self::Boot(_)
             | Self::Ready(_)
+            | Self::Heartbeat(_)
             | Self::Exited { .. }
             | Self::OrphanExited
             | Self::NoChildLeft

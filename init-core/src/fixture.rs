@@ -61,6 +61,7 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
             ..Rules::USUAL
         },
         critical: false,
+        controls: false,
     }
 }
 

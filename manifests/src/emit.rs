@@ -113,19 +113,22 @@ fn duration(us: u64) -> String {
     format!("::init_core::time::Duration::from_us({us})")
 }
 
+/// A duration that may be none.
+fn limit(us: Option<u64>) -> String {
+    us.map_or_else(
+        || String::from("::init_core::time::Duration::MAX"),
+        duration,
+    )
+}
+
 /// The fields of how a unit is kept.
 fn rules(at: usize, unit: &Unit) -> String {
     let mut text = String::new();
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "    {name}: {value},");
     };
-    field(
-        "start_timeout",
-        match unit.start_timeout {
-            Some(us) => duration(us),
-            None => String::from("::init_core::time::Duration::MAX"),
-        },
-    );
+    field("start_timeout", limit(unit.start_timeout));
+    field("watchdog", limit(unit.watchdog));
     field("restart", format!("&{}", restart(unit.restart.as_ref())));
     field(
         "stopping",
@@ -189,6 +192,7 @@ fn emit_unit(out: &mut String, at: usize, rules: usize, product: &Product, edges
     field("awaited", unit.awaited.to_string());
     field("rules", format!("&RULES_{rules}"));
     field("critical", unit.critical.to_string());
+    field("controls", unit.controls.to_string());
     line(out, "    },");
 }
 
@@ -198,6 +202,7 @@ fn readiness(ready: &Ready) -> String {
         Ready::Exec => String::from("Exec"),
         Ready::Exit => String::from("Exit"),
         Ready::Newline(fd) => format!("Newline({fd})"),
+        Ready::Letter => String::from("Letter"),
         Ready::Tcp(port) => probe(format!("Tcp({port})")),
         Ready::Unix(path) => probe(format!("Unix({})", program::c_text(path))),
         Ready::Path(path) => probe(format!("Path({})", program::c_text(path))),

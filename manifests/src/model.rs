@@ -130,6 +130,8 @@ pub struct Unit {
     pub awaited: bool,
     /// Microseconds; `None`: no limit.
     pub start_timeout: Option<u64>,
+    /// Microseconds for each heartbeat; `None`: nobody listens.
+    pub watchdog: Option<u64>,
     /// What happens when it ends; `None`: nothing.
     pub restart: Option<Restart>,
     /// How it is stopped.
@@ -140,6 +142,8 @@ pub struct Unit {
     pub success_signals: Vec<u8>,
     /// Whether the device is unhealthy without it.
     pub critical: bool,
+    /// Whether its program may control units and machine by letters.
+    pub controls: bool,
     /// References to others.
     pub relations: Vec<Relation>,
 }
@@ -216,6 +220,8 @@ pub enum Ready {
     Exit,
     /// A newline came.
     Newline(u8),
+    /// A letter came.
+    Letter,
     /// A TCP port listens.
     Tcp(u16),
     /// A Unix socket listens.
@@ -304,6 +310,7 @@ impl Unit {
             ready,
             awaited: false,
             start_timeout: None,
+            watchdog: None,
             restart: None,
             stopping: Stopping {
                 signal: 15,
@@ -313,6 +320,7 @@ impl Unit {
             success_codes: Vec::new(),
             success_signals: Vec::new(),
             critical: false,
+            controls: false,
             relations: Vec::new(),
         }
     }

@@ -65,13 +65,33 @@ pub struct Notification(i32);
 #[derive(Debug)]
 pub struct Memory(i32);
 
-/// A process.
+/// A process that the kernel has not freed.
 #[derive(Debug)]
-pub struct Group(i32);
+pub struct Group {
+    capability: i32,
+    badge: i32,
+}
+
+impl Group {
+    pub(super) fn capability(&self) -> i32 {
+        self.capability
+    }
+
+    /// What the kernel marks its messages with: its badge.
+    pub fn pid(&self) -> i32 {
+        self.badge
+    }
+}
+
+impl Notification {
+    pub(super) fn capability(&self) -> i32 {
+        self.0
+    }
+}
 
 /// A thread of another process; nothing can be asked of it.
 #[derive(Debug)]
-pub struct Thread(());
+pub struct Thread(pub(super) ());
 
 /// What the kernel answered, or what it was not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +149,7 @@ pub struct Calls<K> {
 }
 
 /// The low half of a result is C's `int`; negative is an error number.
-fn judge(result: u64) -> Result<i32, Error> {
+pub(super) fn judge(result: u64) -> Result<i32, Error> {
     let [a, b, c, d, ..] = result.to_le_bytes();
     let value = i32::from_le_bytes([a, b, c, d]);
     if value >= 0 {
@@ -139,16 +159,16 @@ fn judge(result: u64) -> Result<i32, Error> {
     Err(Error::Kernel(Errno(number)))
 }
 
-fn word(capability: i32) -> u64 {
+pub(super) fn word(capability: i32) -> u64 {
     // Capabilities are never negative; a word that is no capability is refused by the kernel.
     u64::try_from(capability).unwrap_or(u64::MAX)
 }
 
-fn bytes(length: usize) -> u64 {
+pub(super) fn bytes(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-fn address<T: ?Sized>(of: &T) -> u64 {
+pub(super) fn address<T: ?Sized>(of: &T) -> u64 {
     bytes(core::ptr::from_ref(of).addr())
 }
 
@@ -167,7 +187,7 @@ impl<K: Kernel> Calls<K> {
         &self.kernel
     }
 
-    fn plain(&self, number: Number, arguments: [u64; 6]) -> Result<i32, Error> {
+    pub(super) fn plain(&self, number: Number, arguments: [u64; 6]) -> Result<i32, Error> {
         // SAFETY: only calls without addresses, or with addresses of memory that the public
         // function borrows until the call has returned, come here; the kernel keeps none of them.
         judge(unsafe { self.kernel.call(number, arguments) })
@@ -266,7 +286,7 @@ impl<K: Kernel> Calls<K> {
     /// [`Error::Unaligned`] (the kernel would say that it had worked), [`Error::Permissions`], or
     /// the kernel's.
     pub fn map(&self, group: &Group, memory: &Memory, at: u64, may: u64) -> Result<(), Error> {
-        self.map_into(group.0, memory, at, may)
+        self.map_into(group.capability, memory, at, may)
     }
 
     fn map_into(&self, group: i32, memory: &Memory, at: u64, may: u64) -> Result<(), Error> {
@@ -299,7 +319,7 @@ impl<K: Kernel> Calls<K> {
     /// # Errors
     /// The kernel's; -12 when that is more than the quota.
     pub fn charge(&self, memory: &Memory, group: &Group) -> Result<(), Error> {
-        let arguments = [word(memory.0), word(group.0), 0, 0, 0, 0];
+        let arguments = [word(memory.0), word(group.capability), 0, 0, 0, 0];
         self.plain(Number::TRANSFER_PMO_OWNER, arguments).map(drop)
     }
 
@@ -326,7 +346,8 @@ impl<K: Kernel> Calls<K> {
             heap_bytes,
         };
         let arguments = [address(&args), 0, 0, 0, 0, 0];
-        self.plain(Number::CREATE_CAP_GROUP, arguments).map(Group)
+        self.plain(Number::CREATE_CAP_GROUP, arguments)
+            .map(|capability| Group { capability, badge })
     }
 
     /// Starts the process: one thread, of its own memory and nothing of ours.
@@ -338,7 +359,7 @@ impl<K: Kernel> Calls<K> {
             return Err(Error::Range);
         }
         let args = ThreadArgs {
-            cap_group: group.0,
+            cap_group: group.capability,
             stack: entry.stack,
             pc: entry.pc,
             argument: entry.argument,
@@ -353,7 +374,7 @@ impl<K: Kernel> Calls<K> {
 
     /// Ends a process. Its exit is told later, with a code that hides who ended it.
     pub fn kill(&self, group: &Group) {
-        let _ = self.plain(Number::KILL_GROUP, [word(group.0), 0, 0, 0, 0, 0]);
+        let _ = self.plain(Number::KILL_GROUP, [word(group.capability), 0, 0, 0, 0, 0]);
     }
 
     /// Frees what an ended process held.
@@ -361,7 +382,7 @@ impl<K: Kernel> Calls<K> {
     /// # Errors
     /// The process, when its threads are not gone yet: to be tried again.
     pub fn free(&self, group: Group) -> Result<(), Group> {
-        match self.plain(Number::CAP_GROUP_RECYCLE, [word(group.0), 0, 0, 0, 0, 0]) {
+        match self.plain(Number::CAP_GROUP_RECYCLE, [word(group.capability), 0, 0, 0, 0, 0]) {
             Err(Error::Kernel(Errno(AGAIN))) => Err(group),
             Ok(_) | Err(_) => Ok(()),
         }

@@ -2,6 +2,7 @@
 //! types. Nothing outside of it is unsafe, and nothing outside of it sees a bare capability.
 
 mod calls;
+mod channel;
 pub mod layout;
 pub mod number;
 pub(crate) mod raw;
@@ -13,6 +14,7 @@ mod svc;
 pub use calls::{
     Calls, Entry, Error, FIRST_BADGE, Group, Memory, Notification, Patience, Thread, Waited,
 };
+pub use channel::{Asked, Channel, Handle, Lent, MESSAGE_BYTES, Received, Stack};
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub use svc::Svc;
 

@@ -247,5 +247,6 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
             ..Rules::USUAL
         }),
         critical: false,
+        controls: false,
     }
 }

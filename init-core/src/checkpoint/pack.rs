@@ -77,6 +77,7 @@ variants!(Then, Self::Rest => {
     0 => Rest,
     1 => Retry(failure),
     2 => Ended(status),
+    3 => Silent,
 });
 
 /// That something was to be told is kept, and not what.

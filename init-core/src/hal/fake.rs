@@ -282,7 +282,7 @@ impl Process for Fake {
         self.last_pid = self.last_pid.saturating_add(1);
         let pid = self.last_pid;
         self.running.push(Running { child, pid, script });
-        let says_ready = confirm || matches!(ready, Readiness::Newline(_));
+        let says_ready = confirm || matches!(ready, Readiness::Newline(_) | Readiness::Letter);
         if let (true, Some(after)) = (says_ready, script.ready_after) {
             self.arrange(after, Wake::Event(Event::Ready(child)));
         }

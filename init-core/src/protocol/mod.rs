@@ -1,10 +1,12 @@
 //! This room is the control protocol: messages, frames, and process 1's end of a connection.
 //!
 //! On a transport that keeps messages apart (Linux: a SEQPACKET socket) one message is one frame;
-//! on a byte stream `stream` puts lengths between them. See `docs/sctl.md`.
+//! on a byte stream `stream` puts lengths between them; where only messages of one size go,
+//! `letter` takes it to pieces. See `docs/sctl.md`.
 
 mod codec;
 mod frame;
+pub mod letter;
 mod message;
 mod session;
 mod stream;

@@ -160,6 +160,7 @@ fn a_failure_names_step_operand_and_cause() {
         (Failure::Exited(CODE_3), "exit code 3"),
         (Failure::StartTimeout, "not ready in time"),
         (Failure::Dependency(DATA), "needs data, which is not active"),
+        (Failure::Watchdog, "no heartbeat in time"),
         (Failure::StartLimit, "ended too often, start limit reached"),
         (
             Failure::Unkillable,

@@ -89,6 +89,7 @@ impl Line<'_> {
             Failure::Dependency(_) => self.text("needs ").text(unit).text(", which is not active"),
             Failure::StartLimit => self.text("ended too often, start limit reached"),
             Failure::Unkillable => self.text("does not die of SIGKILL (stuck in the kernel)"),
+            Failure::Watchdog => self.text("no heartbeat in time"),
         }
     }
 }
@@ -131,7 +132,8 @@ impl Operands<'static> {
             | Failure::Exited(_)
             | Failure::StartTimeout
             | Failure::StartLimit
-            | Failure::Unkillable => {}
+            | Failure::Unkillable
+            | Failure::Watchdog => {}
         }
         operands
     }

@@ -3,8 +3,8 @@
 //! A unit that is given up frees whoever waited for its stop; a second instance is never started
 //! while the first may live.
 
-use super::Core;
 use super::unit::{Rung, State, Then};
+use super::{Core, HEARS};
 use crate::effect::{Effect, Failure, Notice};
 use crate::ident::{Role, UnitId};
 use crate::time::Instant;
@@ -145,6 +145,8 @@ impl Core<'_> {
             }
             Then::Retry(failure) => self.decide_after_failure(id, failure, now),
             Then::Ended(status) => self.decide_after_end(id, status, now),
+            Then::Silent if HEARS => self.decide_after_silence(id, now),
+            Then::Silent => self.decide_after_failure(id, Failure::Watchdog, now),
         }
     }
 }

@@ -33,6 +33,9 @@ pub(crate) const EFFECT_COUNT_MAX: usize = 32;
 
 const _: () = assert!(EFFECT_COUNT_MAX >= 4 * CLIENT_COUNT_MAX);
 
+/// Whether services can tell that they get on; if not, nobody listens and it costs nothing.
+const HEARS: bool = cfg!(any(feature = "letters", feature = "fake"));
+
 /// The decisions of an init. It has no clock and does no input or output.
 #[derive(Debug)]
 pub struct Core<'a> {
@@ -133,6 +136,8 @@ impl<'a> Core<'a> {
             Event::Ready(child) if child.role == Role::Main => {
                 self.child_event(child, UnitEvent::Ready, now);
             }
+            Event::Heartbeat(_) if !HEARS => {}
+            Event::Heartbeat(child) => self.child_event(child, UnitEvent::Heartbeat, now),
             Event::Ready(child) => self.fault(Fault::UnexpectedEvent(child.unit)),
             Event::Exited { child, status } => {
                 self.child_event(child, UnitEvent::Exited(child.role, status), now);

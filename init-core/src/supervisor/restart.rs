@@ -9,7 +9,7 @@
 //! it stay, as with systemd.
 
 use super::Core;
-use super::unit::State;
+use super::unit::{State, Then};
 use crate::effect::{Failure, Next, Notice};
 use crate::event::{ExitStatus, MachineRequest};
 use crate::ident::UnitId;
@@ -51,11 +51,24 @@ impl Core<'_> {
             restart,
             now,
         );
-        let job = if restart.is_some() {
-            Job::Restart
-        } else {
-            Job::Stop
-        };
+        self.take_bound_along(id, restart.is_some(), now);
+    }
+
+    /// A unit that had been up gave no sign of life, and is gone now.
+    pub(super) fn decide_after_silence(&mut self, id: UnitId, now: Instant) {
+        let restart = self.wait_before_restart(id, false, now);
+        let failure = Failure::Watchdog;
+        self.tell(Notice::Failed(id, failure));
+        if let Some((wait, nth)) = restart {
+            self.tell(Notice::Retry(id, wait, nth));
+        }
+        self.come_to_rest(id, Some(failure), restart, now);
+        self.take_bound_along(id, restart.is_some(), now);
+    }
+
+    /// What is bound to a unit that left readiness goes with it, and comes back with it.
+    fn take_bound_along(&mut self, id: UnitId, comes_back: bool, now: Instant) {
+        let job = if comes_back { Job::Restart } else { Job::Stop };
         for bound in self.manifest.edges(id, EdgeKind::BoundBy) {
             if self.units.get(*bound).is_wanted() {
                 self.plan_stop(*bound);
@@ -155,6 +168,9 @@ impl Core<'_> {
         let unit = self.units.get_mut(id);
         let ready_for = match unit.state {
             State::Up => now.since(unit.since),
+            State::Stopping {
+                then: Then::Silent, ..
+            } => now.since(unit.started.after(unit.took.unwrap_or_default())),
             State::Inactive
             | State::Starting
             | State::Stopping { .. }

@@ -3,8 +3,8 @@
 //! Every pair is written down. A pair that cannot happen is named as such, reported as a fault of
 //! ours, and changes nothing.
 
-use super::Core;
 use super::unit::{Rung, State, Then};
+use super::{Core, HEARS};
 use crate::effect::{Failure, Fault, Notice};
 use crate::event::{Errno, ExitStatus};
 use crate::ident::{Role, UnitId};
@@ -24,6 +24,8 @@ pub(crate) enum UnitEvent {
     SpawnFailed(Role, Errno),
     /// It says that it is ready, or its program was executed.
     Ready,
+    /// Its main process says that it gets on.
+    Heartbeat,
     /// A process of it is gone.
     Exited(Role, ExitStatus),
     /// Its deadline has come.
@@ -50,6 +52,7 @@ impl Core<'_> {
             UnitEvent::Spawned(..)
             | UnitEvent::SpawnFailed(..)
             | UnitEvent::Ready
+            | UnitEvent::Heartbeat
             | UnitEvent::Exited(..)
             | UnitEvent::Deadline => self.unexpected(id),
         }
@@ -65,7 +68,10 @@ impl Core<'_> {
                 match desc.ready {
                     Readiness::Exec if !desc.awaited => self.become_up(id, now),
                     Readiness::Probe(_) => self.spawn(id, Role::Probe),
-                    Readiness::Exec | Readiness::Exit | Readiness::Newline(_) => {}
+                    Readiness::Exec
+                    | Readiness::Exit
+                    | Readiness::Newline(_)
+                    | Readiness::Letter => {}
                 }
             }
             UnitEvent::Spawned(Role::Probe, _) => {}
@@ -76,9 +82,13 @@ impl Core<'_> {
                 self.climb_down(id, Then::Retry(Failure::Spawn(error)), now);
             }
             UnitEvent::Ready => match desc.ready {
-                Readiness::Exec | Readiness::Newline(_) => self.become_up(id, now),
+                Readiness::Exec | Readiness::Newline(_) | Readiness::Letter => {
+                    self.become_up(id, now);
+                }
                 Readiness::Exit | Readiness::Probe(_) => self.unexpected(id),
             },
+            // That it gets on does not say that it is there.
+            UnitEvent::Heartbeat => {}
             UnitEvent::Exited(Role::Main, status) => self.ended_starting(id, status, now),
             UnitEvent::Exited(Role::Probe, ExitStatus::Code(0)) => self.become_up(id, now),
             UnitEvent::Exited(Role::Probe, status) => {
@@ -102,6 +112,8 @@ impl Core<'_> {
             // A descriptor's second newline, or an exec confirmed after a quick exit, says
             // nothing new.
             UnitEvent::Ready => {}
+            UnitEvent::Heartbeat => self.wind_watchdog(id, now),
+            UnitEvent::Deadline if self.is_watched(id) => self.climb_down(id, Then::Silent, now),
             UnitEvent::Spawned(..)
             | UnitEvent::SpawnFailed(..)
             | UnitEvent::Exited(Role::Stop | Role::Probe, _)
@@ -119,7 +131,7 @@ impl Core<'_> {
     ) {
         match event {
             // A start waits in the job until the unit is at rest.
-            UnitEvent::Start | UnitEvent::Ready => {}
+            UnitEvent::Start | UnitEvent::Ready | UnitEvent::Heartbeat => {}
             UnitEvent::Stop => {
                 // What was to be tried again is now to rest; the ladder goes on.
                 self.units.get_mut(id).state = State::Stopping {
@@ -158,6 +170,7 @@ impl Core<'_> {
             UnitEvent::Spawned(..)
             | UnitEvent::SpawnFailed(..)
             | UnitEvent::Ready
+            | UnitEvent::Heartbeat
             | UnitEvent::Exited(..) => self.unexpected(id),
         }
     }
@@ -175,7 +188,7 @@ impl Core<'_> {
             UnitEvent::Exited(Role::Stop | Role::Probe, _) | UnitEvent::SpawnFailed(..) => {
                 self.rest_if_all_gone(id, then, now);
             }
-            UnitEvent::Ready => {}
+            UnitEvent::Ready | UnitEvent::Heartbeat => {}
             UnitEvent::Start | UnitEvent::Deadline => self.unexpected(id),
         }
     }
@@ -205,8 +218,21 @@ impl Core<'_> {
         unit.attempted = false;
         unit.failure = None;
         self.set_state(id, State::Up, now);
+        self.wind_watchdog(id, now);
         self.tell(Notice::Ready(id, took));
         self.start_reached(id);
+    }
+
+    fn is_watched(&self, id: UnitId) -> bool {
+        HEARS && self.desc(id).rules.watchdog != Duration::MAX
+    }
+
+    /// From now on it has its watchdog's time again.
+    fn wind_watchdog(&mut self, id: UnitId, now: Instant) {
+        if self.is_watched(id) {
+            let watchdog = self.desc(id).rules.watchdog;
+            self.units.set_due(id, now.after(watchdog));
+        }
     }
 
     /// The main program ended before the unit was ready.
@@ -221,9 +247,11 @@ impl Core<'_> {
                 self.become_up(id, now);
                 self.finish_ending(id, Then::Ended(status), now);
             }
-            Readiness::Exec | Readiness::Exit | Readiness::Newline(_) | Readiness::Probe(_) => {
-                self.start_failed(id, Failure::Exited(status), now)
-            }
+            Readiness::Exec
+            | Readiness::Exit
+            | Readiness::Newline(_)
+            | Readiness::Letter
+            | Readiness::Probe(_) => self.start_failed(id, Failure::Exited(status), now),
         }
     }
 

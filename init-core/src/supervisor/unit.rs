@@ -51,6 +51,8 @@ pub enum Then {
     Retry(Failure),
     /// The restart policy decides: it had been up and ended so.
     Ended(ExitStatus),
+    /// The restart policy decides: it had been up and its watchdog heard nothing of it.
+    Silent,
 }
 
 /// Which of a unit's processes exist.
@@ -205,7 +207,7 @@ impl Unit {
             Job::None => match self.state {
                 State::Inactive | State::Failed(_) | State::GivenUp(Then::Rest) => false,
                 State::Starting | State::Up | State::Stopping { .. } | State::Backoff => true,
-                State::GivenUp(Then::Retry(_) | Then::Ended(_)) => true,
+                State::GivenUp(Then::Retry(_) | Then::Ended(_) | Then::Silent) => true,
             },
         }
     }

@@ -76,6 +76,7 @@ impl UnitDesc {
         awaited: false,
         rules: &Rules::USUAL,
         critical: false,
+        controls: false,
     };
 
     /// Whether the HAL is to tell when the main program was executed.
@@ -108,6 +109,7 @@ impl UnitDesc {
 fn newline_only(ready: Readiness) -> Readiness {
     match ready {
         Readiness::Newline(fd) => Readiness::Newline(fd),
+        Readiness::Letter => Readiness::Letter,
         Readiness::Exec | Readiness::Exit | Readiness::Probe(_) => Readiness::Exec,
     }
 }
@@ -144,6 +146,8 @@ pub struct UnitDesc {
     pub rules: &'static Rules,
     /// Without it the device is not healthy: shown in reports, later fed to the hardware watchdog.
     pub critical: bool,
+    /// Whether its program may control units and machine, where that is asked by letters.
+    pub controls: bool,
 }
 
 /// How a unit is kept. Units that are kept alike refer to the same.
@@ -152,6 +156,9 @@ pub struct Rules {
     /// Longest time from the start to ready; [`Duration::MAX`]: no limit. Exceeding it fails the
     /// start.
     pub start_timeout: Duration,
+    /// Longest time from ready to the first heartbeat, and between two; [`Duration::MAX`]: nobody
+    /// listens. Exceeding it stops the unit, which then has failed.
+    pub watchdog: Duration,
     /// What happens when it ends.
     pub restart: &'static RestartPolicy,
     /// How it is stopped.
@@ -166,6 +173,7 @@ impl Rules {
     /// No time limit to start, never restarted, stopped by SIGTERM.
     pub const USUAL: Self = Self {
         start_timeout: Duration::MAX,
+        watchdog: Duration::MAX,
         restart: &RestartPolicy::NEVER,
         stopping: &StopPolicy::USUAL,
         success: &Success::USUAL,

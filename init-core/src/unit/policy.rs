@@ -31,6 +31,8 @@ pub enum Readiness {
     Exit,
     /// It writes a newline to this descriptor.
     Newline(u8),
+    /// It sends a letter that says so.
+    Letter,
     /// This is there: somebody looks for it until it is.
     Probe(&'static Probe),
 }

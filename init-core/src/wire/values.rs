@@ -37,6 +37,7 @@ variants!(Failure, Self::StartTimeout => {
     3 => Dependency(unit),
     4 => StartLimit,
     5 => Unkillable,
+    6 => Watchdog,
 });
 variants!(Refusal, Self::NoSuchUnit => {
     0 => Conflict(first, second),

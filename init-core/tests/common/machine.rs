@@ -303,8 +303,8 @@ impl Machine {
             let role = role_words(child.role);
             self.note(now, format!("spawn{role} {}", desc.name));
         }
-        let newline = matches!(desc.ready, Readiness::Newline(_));
-        let ready = if child.role == Role::Main && newline {
+        let tells = matches!(desc.ready, Readiness::Newline(_) | Readiness::Letter);
+        let ready = if child.role == Role::Main && tells {
             desc.ready
         } else {
             Readiness::Exec
@@ -332,6 +332,7 @@ impl Machine {
             Failure::Dependency(unit) => format!("needs {}", self.name(unit)),
             Failure::StartLimit => "limit".into(),
             Failure::Unkillable => "unkillable".into(),
+            Failure::Watchdog => "watchdog".into(),
         }
     }
 

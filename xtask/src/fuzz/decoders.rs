@@ -5,6 +5,7 @@ use init_core::cmdline;
 use init_core::event::{BootOptions, MachineRequest};
 use init_core::ident::UnitId;
 use init_core::limits::FRAME_BYTES_MAX;
+use init_core::protocol::letter::{LETTER_BYTES, Letter, Piece, Sheet};
 use init_core::protocol::{
     Assembler, Change, Reader, Request, Response, Text, UnitRecord, Value, Writer, decode, prefix,
 };
@@ -50,6 +51,13 @@ pub const DECODERS: &[Decoder] = &[
         cost: 1,
         corpus: streams,
         read: stream,
+    },
+    Decoder {
+        name: "letter",
+        what: "the reader of letters between services and init",
+        cost: 1,
+        corpus: letters,
+        read: letter,
     },
     Decoder {
         name: "cmdline",
@@ -206,6 +214,35 @@ fn stream(bytes: &[u8]) -> Result<bool, String> {
         }
     }
     Ok(frames > 0)
+}
+
+fn letters() -> Result<Vec<Vec<u8>>> {
+    let piece = Piece {
+        whole: 300,
+        begin: 56,
+        content: b"a frame's middle",
+    };
+    let all = [
+        Letter::Ready,
+        Letter::Heartbeat,
+        Letter::Log(b"listening"),
+        Letter::Request(piece),
+        Letter::Response(piece),
+        Letter::Fetch(112),
+    ];
+    Ok(all.iter().map(|each| each.sheet().to_vec()).collect())
+}
+
+/// What was received may be shorter than a letter: the rest is zeros then.
+fn letter(bytes: &[u8]) -> Result<bool, String> {
+    let mut sheet: Sheet = [0; LETTER_BYTES];
+    for (to, from) in sheet.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    match Letter::read(&sheet) {
+        Ok(letter) if letter.sheet() != sheet => Err(format!("not as it was written: {letter:?}")),
+        read => Ok(read.is_ok()),
+    }
 }
 
 fn lines() -> Result<Vec<Vec<u8>>> {

@@ -1,6 +1,7 @@
 //! This room tests the protocol: its bytes, its decoders under attack, and a session's answers.
 
 mod hostile;
+mod letter;
 mod schema;
 mod session;
 mod stream;

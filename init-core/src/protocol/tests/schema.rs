@@ -87,7 +87,7 @@ const REFUSALS: [Refusal; 6] = [
     Refusal::NoHeirs,
 ];
 
-const FAILURES: [Failure; 7] = [
+const FAILURES: [Failure; 8] = [
     Failure::Spawn(Errno(12)),
     Failure::Exited(ExitStatus::Code(3)),
     Failure::Exited(ExitStatus::Signal {
@@ -98,6 +98,7 @@ const FAILURES: [Failure; 7] = [
     Failure::Dependency(UnitId(300)),
     Failure::StartLimit,
     Failure::Unkillable,
+    Failure::Watchdog,
 ];
 
 const ABOUT: Operands<'_> = Operands {

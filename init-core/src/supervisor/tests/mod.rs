@@ -8,7 +8,7 @@ use crate::event::{Errno, ExitStatus};
 use crate::fixture;
 use crate::ident::{Role, UnitId};
 use crate::storage::Storage;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::unit::{Manifest, Program, Readiness, Rules, Setup, SetupOp, UnitDesc, UnitKind};
 use std::format;
 use std::string::String;
@@ -22,6 +22,7 @@ static UNITS: [UnitDesc; 2] = [
         kind: UnitKind::Service,
         ready: Readiness::Newline(3),
         rules: &Rules {
+            watchdog: Duration::from_secs(1),
             stop: Program::Setup(&UNMOUNT),
             ..*fixture::UNITS[0].rules
         },
@@ -53,6 +54,7 @@ fn states() -> Vec<State> {
         Then::Rest,
         Then::Retry(Failure::StartTimeout),
         Then::Ended(BAD),
+        Then::Silent,
     ];
     for rung in [Rung::Program, Rung::Signal, Rung::Kill] {
         states.extend(thens.map(|then| State::Stopping { rung, then }));
@@ -82,6 +84,7 @@ fn events() -> Vec<(&'static str, UnitEvent)> {
             UnitEvent::SpawnFailed(Role::Probe, Errno(11)),
         ),
         ("ready", UnitEvent::Ready),
+        ("heartbeat", UnitEvent::Heartbeat),
         ("main-good", UnitEvent::Exited(Role::Main, GOOD)),
         ("main-bad", UnitEvent::Exited(Role::Main, BAD)),
         ("stop-good", UnitEvent::Exited(Role::Stop, GOOD)),
@@ -93,23 +96,43 @@ fn events() -> Vec<(&'static str, UnitEvent)> {
 }
 
 fn word(state: State) -> &'static str {
-    let then = |then, words: [&'static str; 3]| match then {
+    let then = |then, words: [&'static str; 4]| match then {
         Then::Rest => words[0],
         Then::Retry(_) => words[1],
         Then::Ended(_) => words[2],
+        Then::Silent => words[3],
     };
     match state {
         State::Inactive => "off",
         State::Starting => "starting",
         State::Up => "up",
         State::Stopping { rung, then: next } => match rung {
-            Rung::Program => then(next, ["program", "program+retry", "program+ended"]),
-            Rung::Signal => then(next, ["signal", "signal+retry", "signal+ended"]),
-            Rung::Kill => then(next, ["kill", "kill+retry", "kill+ended"]),
+            Rung::Program => then(
+                next,
+                [
+                    "program",
+                    "program+retry",
+                    "program+ended",
+                    "program+silent",
+                ],
+            ),
+            Rung::Signal => then(
+                next,
+                ["signal", "signal+retry", "signal+ended", "signal+silent"],
+            ),
+            Rung::Kill => then(next, ["kill", "kill+retry", "kill+ended", "kill+silent"]),
         },
         State::Backoff => "backoff",
         State::Failed(_) => "failed",
-        State::GivenUp(next) => then(next, ["given-up", "given-up+retry", "given-up+ended"]),
+        State::GivenUp(next) => then(
+            next,
+            [
+                "given-up",
+                "given-up+retry",
+                "given-up+ended",
+                "given-up+silent",
+            ],
+        ),
     }
 }
 

@@ -1,0 +1,241 @@
+//! This file is where received messages wait until the root task looks at them: a queue that one
+//! thread fills and another empties, without a lock.
+//!
+//! What is only told is dropped and counted when two thirds of the queue are full; the last third
+//! is kept for calls, which cannot be more than there are handles, and for the one mark that may be
+//! on its way. So these are never dropped.
+
+use crate::abi::{Asked, Handle, MESSAGE_BYTES};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+/// Handles: calls that can wait for their answer at once, and one to receive by. Services call one
+/// at a time, and each call is answered in the turn that takes it out.
+pub const HANDLE_COUNT: usize = 16;
+
+/// Messages that can wait. A service that says more in one turn of init is talking too much.
+const LETTER_COUNT_MAX: u32 = 48;
+
+/// Of them, those that are only told.
+const TOLD_COUNT_MAX: u32 = 31;
+
+const PLACES: usize = 48;
+const _: () = assert!(PLACES == 32 + HANDLE_COUNT);
+
+const LONGS: usize = MESSAGE_BYTES / 8;
+const _: () = assert!(MESSAGE_BYTES.is_multiple_of(8));
+
+/// A message as it came.
+#[derive(Debug)]
+pub struct Letter {
+    /// Who sent it, as the kernel says.
+    pub pid: i32,
+    /// The call that waits for an answer, if it is one.
+    pub asked: Option<Asked>,
+    /// What was sent, zeros behind it.
+    pub sheet: [u8; MESSAGE_BYTES],
+}
+
+/// A place of the queue.
+#[derive(Debug)]
+struct Place {
+    pid: AtomicI32,
+    /// The handle of a call; [`NO_HANDLE`] for what is only told.
+    handle: AtomicI32,
+    longs: [AtomicU64; LONGS],
+}
+
+const NO_HANDLE: i32 = -1;
+
+/// The queue, and the handles that are free.
+#[derive(Debug)]
+pub struct Post {
+    places: [Place; PLACES],
+    /// Letters ever put in, and ever taken out; they wrap together.
+    put: AtomicU32,
+    taken: AtomicU32,
+    dropped: AtomicU32,
+    /// Handles by which nobody is waited for; [`NO_HANDLE`]: none in this place.
+    handles: [AtomicI32; HANDLE_COUNT],
+}
+
+impl Place {
+    const NEW: Self = Self {
+        pid: AtomicI32::new(0),
+        handle: AtomicI32::new(NO_HANDLE),
+        longs: [const { AtomicU64::new(0) }; LONGS],
+    };
+}
+
+impl Post {
+    /// Nothing waits, and there are no handles yet.
+    pub const NEW: Self = Self {
+        places: [Place::NEW; PLACES],
+        put: AtomicU32::new(0),
+        taken: AtomicU32::new(0),
+        dropped: AtomicU32::new(0),
+        handles: [const { AtomicI32::new(NO_HANDLE) }; HANDLE_COUNT],
+    };
+
+    /// Puts a handle back that nobody waits by.
+    pub fn give(&self, handle: Handle) {
+        let number = handle.into_number();
+        for place in &self.handles {
+            let free = place.compare_exchange(
+                NO_HANDLE,
+                number,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if free.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Takes a handle; `None`: by all of them somebody waits.
+    pub fn take_handle(&self) -> Option<Handle> {
+        self.handles.iter().find_map(|place| {
+            let number = place.swap(NO_HANDLE, Ordering::Acquire);
+            (number != NO_HANDLE).then(|| Handle::from_number(number))
+        })
+    }
+
+    fn waiting(&self) -> u32 {
+        let put = self.put.load(Ordering::Acquire);
+        put.wrapping_sub(self.taken.load(Ordering::Acquire))
+    }
+
+    fn place(&self, count: u32) -> Option<&Place> {
+        let index = count.checked_rem(LETTER_COUNT_MAX)?;
+        self.places.get(usize::try_from(index).ok()?)
+    }
+
+    /// Puts in what was told; `false`: it was dropped.
+    pub fn put_told(&self, pid: i32, sheet: &[u8; MESSAGE_BYTES]) -> bool {
+        if self.waiting() >= TOLD_COUNT_MAX {
+            self.count_dropped();
+            return false;
+        }
+        self.put(pid, NO_HANDLE, sheet);
+        true
+    }
+
+    /// Puts in a mark, of which no other is on its way.
+    pub fn put_mark(&self, pid: i32, sheet: &[u8; MESSAGE_BYTES]) {
+        self.put(pid, NO_HANDLE, sheet);
+    }
+
+    /// Puts in a call.
+    pub fn put_asked(&self, asked: Asked, sheet: &[u8; MESSAGE_BYTES]) {
+        let (handle, pid) = asked.into_numbers();
+        self.put(pid, handle, sheet);
+    }
+
+    /// Counts one that was not put in.
+    pub fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were dropped since this was last asked.
+    pub fn take_dropped(&self) -> u32 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+
+    /// There is room: see the head of the file.
+    fn put(&self, pid: i32, handle: i32, sheet: &[u8; MESSAGE_BYTES]) {
+        let count = self.put.load(Ordering::Relaxed);
+        let Some(place) = self.place(count) else {
+            return;
+        };
+        place.pid.store(pid, Ordering::Relaxed);
+        place.handle.store(handle, Ordering::Relaxed);
+        for (long, bytes) in place.longs.iter().zip(sheet.as_chunks::<8>().0) {
+            long.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+        }
+        self.put.store(count.wrapping_add(1), Ordering::Release);
+    }
+
+    /// Takes the oldest out.
+    pub fn take(&self) -> Option<Letter> {
+        if self.waiting() == 0 {
+            return None;
+        }
+        let count = self.taken.load(Ordering::Relaxed);
+        let place = self.place(count)?;
+        let mut sheet = [0; MESSAGE_BYTES];
+        for (bytes, long) in sheet.as_chunks_mut::<8>().0.iter_mut().zip(&place.longs) {
+            *bytes = long.load(Ordering::Relaxed).to_le_bytes();
+        }
+        let pid = place.pid.load(Ordering::Relaxed);
+        let handle = place.handle.load(Ordering::Relaxed);
+        self.taken.store(count.wrapping_add(1), Ordering::Release);
+        Some(Letter {
+            pid,
+            asked: (handle != NO_HANDLE).then(|| Asked::from_numbers(handle, pid)),
+            sheet,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet(number: u8) -> [u8; MESSAGE_BYTES] {
+        let mut sheet = [number; MESSAGE_BYTES];
+        sheet[63] = 1;
+        sheet
+    }
+
+    #[test]
+    fn letters_come_out_as_they_went_in_whatever_was_before() {
+        let post = Post::NEW;
+        let mut number = 0_u8;
+        for length in 0..200_u32 {
+            for step in 0..length % TOLD_COUNT_MAX {
+                let letter = number.wrapping_add(u8::try_from(step).unwrap());
+                assert!(post.put_told(i32::from(letter), &sheet(letter)));
+            }
+            for _ in 0..length % TOLD_COUNT_MAX {
+                let letter = post.take().unwrap();
+                assert_eq!((letter.pid, letter.sheet), (number.into(), sheet(number)));
+                assert!(letter.asked.is_none());
+                number = number.wrapping_add(1);
+            }
+            assert!(post.take().is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_dropped_and_counted_before_calls_lack_room() {
+        let post = Post::NEW;
+        for number in 0..100 {
+            let is_put = post.put_told(number, &sheet(0));
+            assert_eq!(is_put, number < 31, "{number}");
+        }
+        assert_eq!((post.take_dropped(), post.take_dropped()), (69, 0));
+        post.put_mark(1, &sheet(1));
+        for handle in 0..16 {
+            post.put_asked(Asked::from_numbers(handle, 200), &sheet(2));
+        }
+        let letters = core::iter::from_fn(|| post.take());
+        let asked = letters.filter_map(|letter| letter.asked);
+        let numbers = asked.map(Asked::into_numbers);
+        assert!(numbers.eq((0..16).map(|handle| (handle, 200))));
+    }
+
+    #[test]
+    fn a_handle_is_taken_once() {
+        let post = Post::NEW;
+        assert!(post.take_handle().is_none());
+        for number in 0..16 {
+            post.give(Handle::from_number(number));
+        }
+        let mut taken = [false; 16];
+        while let Some(handle) = post.take_handle() {
+            let index = usize::try_from(handle.into_number()).unwrap();
+            assert!(!core::mem::replace(&mut taken[index], true));
+        }
+        assert_eq!(taken, [true; 16]);
+    }
+}
