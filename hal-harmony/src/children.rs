@@ -20,13 +20,30 @@ enum State {
     /// It runs, as far as we know.
     Running(Running),
     /// It ended; the kernel has to free it before that is told.
-    Ended {
-        child: Child,
-        group: Group,
-        status: ExitStatus,
-    },
+    Ended(Ended),
     /// It never ran and was told as such; the kernel has to free it.
     Stillborn(Group),
+}
+
+/// A process that ended.
+#[derive(Debug)]
+struct Ended {
+    child: Child,
+    group: Group,
+    status: ExitStatus,
+    said: Said,
+}
+
+/// Whether all that an ended process had said has been heard. Only then is it freed: what a process
+/// has said is told before its end, and the kernel does not free one whose messages it still has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// A mark is to be sent after it.
+    Unmarked,
+    /// The mark is on its way.
+    Marked,
+    /// The mark has come.
+    Heard,
 }
 
 /// A process that was started.
@@ -34,11 +51,14 @@ enum State {
 struct Running {
     child: Child,
     group: Group,
-    badge: i32,
     /// We killed it: the kernel shows that as the code of a good end.
     killed: bool,
     /// Its start is to be told.
     owes_ready: bool,
+    /// It has asked whether it is to go on, and will ask again.
+    listens: bool,
+    /// It is to stop, and is told so when it asks.
+    is_to_stop: bool,
 }
 
 impl Slot {
@@ -92,7 +112,10 @@ impl Children {
         // One more try than there are processes finds a badge.
         for _ in 0..=self.slots.len() {
             self.last_badge = self.last_badge.checked_add(1).unwrap_or(FIRST_BADGE);
-            if self.running(|one| one.badge == self.last_badge).is_none() {
+            if self
+                .running(|one| one.group.pid() == self.last_badge)
+                .is_none()
+            {
                 return Some(self.last_badge);
             }
         }
@@ -100,13 +123,14 @@ impl Children {
     }
 
     /// A process was started; its start is to be told, or not.
-    pub fn insert(&mut self, child: Child, group: Group, badge: i32, owes_ready: bool) {
+    pub fn insert(&mut self, child: Child, group: Group, owes_ready: bool) {
         self.put(State::Running(Running {
             child,
             group,
-            badge,
             killed: false,
             owes_ready,
+            listens: false,
+            is_to_stop: false,
         }));
     }
 
@@ -125,19 +149,67 @@ impl Children {
     fn running(&self, is_wanted: impl Fn(&Running) -> bool) -> Option<&Running> {
         self.slots.iter().find_map(|slot| match &slot.0 {
             State::Running(one) if is_wanted(one) => Some(one),
-            State::Running(_) | State::Free | State::Ended { .. } | State::Stillborn(_) => None,
+            State::Running(_) | State::Free | State::Ended(_) | State::Stillborn(_) => None,
+        })
+    }
+
+    fn running_mut(&mut self, is_wanted: impl Fn(&Running) -> bool) -> Option<&mut Running> {
+        self.slots.iter_mut().find_map(|slot| match &mut slot.0 {
+            State::Running(one) if is_wanted(one) => Some(one),
+            State::Running(_) | State::Free | State::Ended(_) | State::Stillborn(_) => None,
+        })
+    }
+
+    /// The child that a process serves or served; `None`: the kernel has freed it.
+    pub fn sender(&self, pid: i32) -> Option<Child> {
+        self.slots.iter().find_map(|slot| match &slot.0 {
+            State::Running(one) if one.group.pid() == pid => Some(one.child),
+            State::Ended(one) if one.group.pid() == pid => Some(one.child),
+            State::Running(_) | State::Ended(_) | State::Free | State::Stillborn(_) => None,
+        })
+    }
+
+    /// A process that runs as far as we know, to be answered.
+    pub fn group_of(&self, pid: i32) -> Option<&Group> {
+        let one = self.running(|one| one.group.pid() == pid)?;
+        Some(&one.group)
+    }
+
+    /// A process asks whether it is to go on; whether it is not.
+    pub fn asks(&mut self, pid: i32) -> bool {
+        let one = self.running_mut(|one| one.group.pid() == pid);
+        one.is_some_and(|one| {
+            one.listens = true;
+            one.is_to_stop
+        })
+    }
+
+    /// The child is to stop. One that listens will hear of it; another is given back, from now on
+    /// known as killed by us.
+    pub fn ask_to_stop(&mut self, child: Child) -> Option<&Group> {
+        let one = self.running_mut(|one| one.child == child)?;
+        one.is_to_stop = true;
+        one.killed |= !one.listens;
+        (!one.listens).then_some(&one.group)
+    }
+
+    /// All are to stop; those that do not listen, from now on known as killed by us.
+    pub fn ask_all_to_stop(&mut self) -> impl Iterator<Item = &Group> {
+        self.slots.iter_mut().filter_map(|slot| match &mut slot.0 {
+            State::Running(one) => {
+                one.is_to_stop = true;
+                one.killed |= !one.listens;
+                (!one.listens).then_some(&one.group)
+            }
+            State::Free | State::Ended(_) | State::Stillborn(_) => None,
         })
     }
 
     /// The process of a child, from now on known as killed by us.
     pub fn group_to_kill(&mut self, child: Child) -> Option<&Group> {
-        self.slots.iter_mut().find_map(|slot| match &mut slot.0 {
-            State::Running(one) if one.child == child => {
-                one.killed = true;
-                Some(&one.group)
-            }
-            State::Running(_) | State::Free | State::Ended { .. } | State::Stillborn(_) => None,
-        })
+        let one = self.running_mut(|one| one.child == child)?;
+        one.killed = true;
+        Some(&one.group)
     }
 
     /// All processes, from now on known as killed by us.
@@ -147,7 +219,7 @@ impl Children {
                 one.killed = true;
                 Some(&one.group)
             }
-            State::Free | State::Ended { .. } | State::Stillborn(_) => None,
+            State::Free | State::Ended(_) | State::Stillborn(_) => None,
         })
     }
 
@@ -155,14 +227,42 @@ impl Children {
     pub fn ended(&mut self, badge: i32, code: i32) {
         for slot in self.slots.iter_mut() {
             match core::mem::take(&mut slot.0) {
-                State::Running(one) if one.badge == badge => {
-                    slot.0 = State::Ended {
+                State::Running(one) if one.group.pid() == badge => {
+                    slot.0 = State::Ended(Ended {
                         child: one.child,
                         group: one.group,
                         status: status(code, one.killed),
-                    };
+                        said: Said::Unmarked,
+                    });
                 }
                 other => slot.0 = other,
+            }
+        }
+    }
+
+    /// Whether a mark is to be sent: somebody ended, and no mark is on its way.
+    pub fn wants_mark(&self) -> bool {
+        let said =
+            |wanted| move |slot: &Slot| matches!(&slot.0, State::Ended(one) if one.said == wanted);
+        self.slots.iter().any(said(Said::Unmarked)) && !self.slots.iter().any(said(Said::Marked))
+    }
+
+    /// A mark was sent after all that have ended had said.
+    pub fn marked(&mut self) {
+        self.pass(Said::Unmarked, Said::Marked);
+    }
+
+    /// That mark has come.
+    pub fn heard(&mut self) {
+        self.pass(Said::Marked, Said::Heard);
+    }
+
+    fn pass(&mut self, from: Said, to: Said) {
+        for slot in self.slots.iter_mut() {
+            if let State::Ended(one) = &mut slot.0
+                && one.said == from
+            {
+                one.said = to;
             }
         }
     }
@@ -171,30 +271,20 @@ impl Children {
     pub fn take_ready(&mut self) -> Option<Child> {
         self.slots.iter_mut().find_map(|slot| match &mut slot.0 {
             State::Running(one) => core::mem::take(&mut one.owes_ready).then_some(one.child),
-            State::Free | State::Ended { .. } | State::Stillborn(_) => None,
+            State::Free | State::Ended(_) | State::Stillborn(_) => None,
         })
     }
 
-    /// Lets `free` free what has ended; the first child that it frees, and how that had ended.
+    /// Lets `free` free what has ended and was heard; the first child that it frees, and how that had ended.
     pub fn take_ended(
         &mut self,
         free: impl Fn(Group) -> Result<(), Group>,
     ) -> Option<(Child, ExitStatus)> {
         for slot in self.slots.iter_mut() {
             match core::mem::take(&mut slot.0) {
-                State::Ended {
-                    child,
-                    group,
-                    status,
-                } => match free(group) {
-                    Ok(()) => return Some((child, status)),
-                    Err(group) => {
-                        slot.0 = State::Ended {
-                            child,
-                            group,
-                            status,
-                        };
-                    }
+                State::Ended(one) if one.said == Said::Heard => match free(one.group) {
+                    Ok(()) => return Some((one.child, one.status)),
+                    Err(group) => slot.0 = State::Ended(Ended { group, ..one }),
                 },
                 State::Stillborn(group) => {
                     if let Err(group) = free(group) {

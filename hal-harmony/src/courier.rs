@@ -34,7 +34,7 @@ impl<K: Kernel + Clone + Sync> Courier<K> {
     /// # Errors
     /// The kernel's.
     pub fn new(calls: &Calls<K>, bell: Notification) -> Result<Self, Error> {
-        let post = Post::NEW;
+        let post = Post::new();
         for _ in 0..HANDLE_COUNT {
             post.give(calls.handle()?);
         }

@@ -7,11 +7,18 @@ use init_core::event::Event;
 use init_core::hal::{Clock, EventSource, Wake};
 use init_core::time::Instant;
 
-impl<K: Kernel> EventSource for Harmony<K> {
+/// Letters that are looked at before the time is: a service that says much without an end has the
+/// others wait no longer than that.
+const LETTERS_PER_TURN_MAX: u32 = 32;
+
+impl<K: Kernel + 'static> EventSource for Harmony<K> {
     fn wait(&mut self, until: Option<Instant>, _taken_in: u32) -> Wake {
         loop {
-            if let Some(event) = self.next_event() {
-                return Wake::Event(event);
+            if let Some(wake) = self.next_event().map(Wake::Event) {
+                return wake;
+            }
+            if let Some(wake) = self.next_letter() {
+                return wake;
             }
             let now = self.now();
             if until.is_some_and(|until| until <= now) {
@@ -22,7 +29,7 @@ impl<K: Kernel> EventSource for Harmony<K> {
     }
 }
 
-impl<K: Kernel> Harmony<K> {
+impl<K: Kernel + 'static> Harmony<K> {
     fn next_event(&mut self) -> Option<Event> {
         if let Some(request) = self.asked.take() {
             return Some(Event::Machine(request));
@@ -31,6 +38,10 @@ impl<K: Kernel> Harmony<K> {
             return Some(Event::Ready(child));
         }
         self.take_exits();
+        self.send_mark();
+        if let Some(client) = self.sessions.take_gone() {
+            return Some(Event::ClientGone(client));
+        }
         let free = |group| self.calls.free(group);
         if let Some((child, status)) = self.children.take_ended(free) {
             return Some(Event::Exited { child, status });
@@ -42,7 +53,20 @@ impl<K: Kernel> Harmony<K> {
         None
     }
 
-    /// Until an exit is told, or a while; too short is no harm.
+    fn next_letter(&mut self) -> Option<Wake> {
+        for _ in 0..LETTERS_PER_TURN_MAX {
+            let Some(letter) = self.courier.post.take() else {
+                self.tell_lost();
+                return None;
+            };
+            if let Some(wake) = self.open(letter) {
+                return Some(wake);
+            }
+        }
+        Some(Wake::Event(Event::Tick))
+    }
+
+    /// Until an exit is told or a letter comes, or a while; too short is no harm.
     fn sleep(&self, until: Option<Instant>, now: Instant) {
         // A process whose threads are not gone yet is not told again: it is looked at again.
         let looks_again = self.children.has_ended() || self.time.mode == Mode::CounterPoll;
@@ -51,7 +75,7 @@ impl<K: Kernel> Harmony<K> {
             Some(until) => Patience::Us(until.since(now).as_us()),
             None => Patience::Endless,
         };
-        let _ = self.calls.wait(&self.bell, patience);
+        let _ = self.calls.wait(&self.courier.bell, patience);
         if looks_again {
             self.calls.give_way();
         }

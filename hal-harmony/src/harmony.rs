@@ -2,12 +2,14 @@
 //! processes.
 
 use crate::abi::layout::RingPage;
-use crate::abi::{Calls, Error, Kernel, Notification};
+use crate::abi::{Calls, Error, Group, Kernel, Stack};
 use crate::children::{Children, Slot};
 use crate::clock::{Mode, Time};
 use crate::console::Console;
+use crate::control::Sessions;
+use crate::courier::Courier;
 use crate::exits::{self, Exits};
-use crate::image::Image;
+use crate::image::{Image, Loadable};
 use crate::start;
 use init_core::event::{Errno, MachineRequest};
 use init_core::hal::{Clock, Platform, Process};
@@ -35,31 +37,37 @@ pub struct Config {
 /// Memory for so many processes at once; two for each unit, one that runs it and one that stops
 /// it, are always enough. A board keeps one in a static.
 #[derive(Debug)]
-pub struct Storage<const CHILDREN: usize> {
+pub struct Storage<K, const CHILDREN: usize> {
     slots: [Slot; CHILDREN],
     ring: RingPage,
+    sessions: Sessions,
+    courier: Option<Courier<K>>,
+    stack: Stack,
 }
 
-impl<const CHILDREN: usize> Storage<CHILDREN> {
+impl<K, const CHILDREN: usize> Storage<K, CHILDREN> {
     /// Memory in which nothing has happened. Does not compile for more processes than the
     /// kernel's one page of exits has room for.
     ///
     /// ```compile_fail,E0080
-    /// let _ = hal_harmony::Storage::<338>::new();
+    /// let _ = hal_harmony::Storage::<(), 338>::new();
     /// ```
     ///
     /// ```
-    /// let _ = hal_harmony::Storage::<337>::new();
+    /// let _ = hal_harmony::Storage::<(), 337>::new();
     /// ```
     pub const fn new() -> Self {
         Self {
             slots: [const { Slot::EMPTY }; CHILDREN],
             ring: exits::page::<CHILDREN>(),
+            sessions: Sessions::NEW,
+            courier: None,
+            stack: Stack::new(),
         }
     }
 }
 
-impl<const CHILDREN: usize> Default for Storage<CHILDREN> {
+impl<K, const CHILDREN: usize> Default for Storage<K, CHILDREN> {
     fn default() -> Self {
         Self::new()
     }
@@ -67,7 +75,7 @@ impl<const CHILDREN: usize> Default for Storage<CHILDREN> {
 
 /// The root task's hands and ears.
 #[derive(Debug)]
-pub struct Harmony<K> {
+pub struct Harmony<K: 'static> {
     pub(crate) manifest: &'static Manifest,
     pub(crate) config: Config,
     pub(crate) calls: Calls<K>,
@@ -75,8 +83,11 @@ pub struct Harmony<K> {
     pub(crate) console: Console<K>,
     pub(crate) children: Children,
     pub(crate) exits: Exits,
-    /// What exits are told by. Nobody else ever holds it.
-    pub(crate) bell: Notification,
+    /// What came from services, and what wakes us for that and for exits.
+    pub(crate) courier: &'static Courier<K>,
+    pub(crate) sessions: &'static mut Sessions,
+    /// Nothing comes from services any more.
+    pub(crate) is_deaf: bool,
     /// Somebody waits until nobody is left.
     pub(crate) owes_alone: bool,
     pub(crate) asked: Option<MachineRequest>,
@@ -88,8 +99,8 @@ const NO_PROGRAM: Errno = Errno(8);
 const TRY_AGAIN: Errno = Errno(11);
 const NOT_SUPPORTED: Errno = Errno(38);
 
-impl<K: Kernel + Clone> Harmony<K> {
-    /// Takes the machine over: exits first, then the clock.
+impl<K: Kernel + Clone + Sync + 'static> Harmony<K> {
+    /// Takes the machine over: exits first, then messages, then the clock.
     ///
     /// # Errors
     /// What the kernel answers; then this is not the root task, or not this kernel.
@@ -97,13 +108,22 @@ impl<K: Kernel + Clone> Harmony<K> {
         kernel: K,
         manifest: &'static Manifest,
         config: Config,
-        storage: &'static mut Storage<CHILDREN>,
+        storage: &'static mut Storage<K, CHILDREN>,
     ) -> Result<Self, Error> {
         let calls = Calls::new(kernel);
-        let Storage { slots, ring } = storage;
+        let Storage {
+            slots,
+            ring,
+            sessions,
+            courier,
+            stack,
+        } = storage;
         let exits = Exits::new(ring);
         let bell = calls.notification()?;
         calls.tell_exits(&bell, exits.page())?;
+        let courier: &'static Courier<K> = courier.insert(Courier::new(&calls, bell)?);
+        // Above ourselves and so above all who send: see there.
+        courier.start(stack, config.own_priority.saturating_add(1))?;
         Ok(Self {
             manifest,
             config,
@@ -111,7 +131,9 @@ impl<K: Kernel + Clone> Harmony<K> {
             console: Console::new(calls.clone()),
             children: Children::new(slots),
             exits,
-            bell,
+            courier,
+            sessions,
+            is_deaf: false,
             owes_alone: false,
             asked: None,
             calls,
@@ -119,7 +141,7 @@ impl<K: Kernel + Clone> Harmony<K> {
     }
 }
 
-impl<K: Kernel> Harmony<K> {
+impl<K: Kernel + 'static> Harmony<K> {
     /// How time is told here.
     pub fn mode(&self) -> Mode {
         self.time.mode
@@ -149,26 +171,37 @@ impl<K: Kernel> Harmony<K> {
         let quota = start::quota(exec);
         let group = self.calls.group(badge, name.as_bytes(), quota);
         let group = group.map_err(Error::errno)?;
-        let priority = self.priority();
-        let started = start::start(&self.calls, &self.config, &group, &program, priority);
-        if let Err(error) = started {
+        if let Err(error) = self.fill(&group, &program, exec) {
             self.calls.kill(&group);
             self.children.insert_stillborn(group);
             return Err(error.errno());
         }
-        self.children.insert(child, group, badge, confirm);
+        self.children.insert(child, group, confirm);
         Ok(badge.unsigned_abs())
+    }
+
+    /// Gives a process what it starts with: the channel, memory, a thread.
+    fn fill(&self, group: &Group, program: &Loadable, exec: &Exec) -> Result<(), Error> {
+        let channel = self.calls.lend(&self.courier.channel, group)?;
+        let given = start::Given {
+            program,
+            arguments: exec.arguments,
+            channel,
+            priority: self.priority(),
+        };
+        start::start(&self.calls, &self.config, group, &given)
     }
 
     /// What the kernel has told of exits so far is known.
     pub(crate) fn take_exits(&mut self) {
         while let Some(exit) = self.exits.take() {
+            self.sessions.leave(exit.badge);
             self.children.ended(exit.badge, exit.code);
         }
     }
 }
 
-impl<K: Kernel> Process for Harmony<K> {
+impl<K: Kernel + 'static> Process for Harmony<K> {
     fn spawn(
         &mut self,
         child: Child,
@@ -178,36 +211,51 @@ impl<K: Kernel> Process for Harmony<K> {
     ) -> Result<u32, Errno> {
         // There are no descriptors, sockets or paths on which readiness could be seen.
         match (child.role, program, ready) {
-            (Role::Main, Program::Exec(exec), Readiness::Exec | Readiness::Exit)
+            (
+                Role::Main,
+                Program::Exec(exec),
+                Readiness::Exec | Readiness::Exit | Readiness::Letter,
+            )
             | (Role::Stop, Program::Exec(exec), _) => self.start(child, exec, confirm),
             _ => Err(NOT_SUPPORTED),
         }
     }
 
-    /// Every signal ends the process at once: there is no way yet to ask it.
-    fn signal(&mut self, child: Child, _signal: Signal, _scope: KillScope) {
+    /// A process that listens is told to stop when it next asks whether to go on; every other one,
+    /// and one that is to be killed, ends at once.
+    fn signal(&mut self, child: Child, signal: Signal, _scope: KillScope) {
         self.take_exits();
-        if let Some(group) = self.children.group_to_kill(child) {
+        let group = match signal {
+            Signal::KILL => self.children.group_to_kill(child),
+            _ => self.children.ask_to_stop(child),
+        };
+        if let Some(group) = group {
             self.calls.kill(group);
         }
     }
 
-    fn signal_all(&mut self, _signal: Signal) {
+    fn signal_all(&mut self, signal: Signal) {
         self.take_exits();
-        for group in self.children.all_to_kill() {
-            self.calls.kill(group);
+        if signal == Signal::KILL {
+            for group in self.children.all_to_kill() {
+                self.calls.kill(group);
+            }
+        } else {
+            for group in self.children.ask_all_to_stop() {
+                self.calls.kill(group);
+            }
         }
         self.owes_alone = true;
     }
 }
 
-impl<K: Kernel> Clock for Harmony<K> {
+impl<K: Kernel + 'static> Clock for Harmony<K> {
     fn now(&self) -> Instant {
         self.time.now(&self.calls)
     }
 }
 
-impl<K: Kernel> Platform for Harmony<K> {
+impl<K: Kernel + 'static> Platform for Harmony<K> {
     type Console = Console<K>;
 
     fn console(&mut self) -> &mut Console<K> {

@@ -21,10 +21,13 @@ mod children;
 mod clock;
 mod console;
 mod control;
+mod courier;
 mod events;
 mod exits;
 mod harmony;
 mod image;
+mod letters;
+mod post;
 mod power;
 pub mod probe;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]

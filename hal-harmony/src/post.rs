@@ -1,8 +1,8 @@
 //! This file is where received messages wait until the root task looks at them: a queue that one
 //! thread fills and another empties, without a lock.
 //!
-//! What is only told is dropped and counted when two thirds of the queue are full; the last third
-//! is kept for calls, which cannot be more than there are handles, and for the one mark that may be
+//! What is only told is dropped and counted when a quarter of the queue is its sender's already, so
+//! that nobody's flood drowns what others say, or when two thirds are full; the last third is kept for calls, which cannot be more than there are handles, and for the one mark that may be
 //! on its way. So these are never dropped.
 
 use crate::abi::{Asked, Handle, MESSAGE_BYTES};
@@ -17,6 +17,9 @@ const LETTER_COUNT_MAX: u32 = 48;
 
 /// Of them, those that are only told.
 const TOLD_COUNT_MAX: u32 = 31;
+
+/// Of those, one sender's.
+const TOLD_BY_ONE_MAX: usize = 12;
 
 const PLACES: usize = 48;
 const _: () = assert!(PLACES == 32 + HANDLE_COUNT);
@@ -59,33 +62,33 @@ pub struct Post {
 }
 
 impl Place {
-    const NEW: Self = Self {
-        pid: AtomicI32::new(0),
-        handle: AtomicI32::new(NO_HANDLE),
-        longs: [const { AtomicU64::new(0) }; LONGS],
-    };
+    const fn new() -> Self {
+        Self {
+            pid: AtomicI32::new(0),
+            handle: AtomicI32::new(NO_HANDLE),
+            longs: [const { AtomicU64::new(0) }; LONGS],
+        }
+    }
 }
 
 impl Post {
     /// Nothing waits, and there are no handles yet.
-    pub const NEW: Self = Self {
-        places: [Place::NEW; PLACES],
-        put: AtomicU32::new(0),
-        taken: AtomicU32::new(0),
-        dropped: AtomicU32::new(0),
-        handles: [const { AtomicI32::new(NO_HANDLE) }; HANDLE_COUNT],
-    };
+    pub const fn new() -> Self {
+        Self {
+            places: [const { Place::new() }; PLACES],
+            put: AtomicU32::new(0),
+            taken: AtomicU32::new(0),
+            dropped: AtomicU32::new(0),
+            handles: [const { AtomicI32::new(NO_HANDLE) }; HANDLE_COUNT],
+        }
+    }
 
     /// Puts a handle back that nobody waits by.
     pub fn give(&self, handle: Handle) {
         let number = handle.into_number();
         for place in &self.handles {
-            let free = place.compare_exchange(
-                NO_HANDLE,
-                number,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
+            let free =
+                place.compare_exchange(NO_HANDLE, number, Ordering::Release, Ordering::Relaxed);
             if free.is_ok() {
                 return;
             }
@@ -105,6 +108,14 @@ impl Post {
         put.wrapping_sub(self.taken.load(Ordering::Acquire))
     }
 
+    /// About: what is being taken out meanwhile may be counted.
+    fn waiting_of(&self, pid: i32) -> usize {
+        let taken = self.taken.load(Ordering::Acquire);
+        let waiting = (0..self.waiting()).filter_map(|at| self.place(taken.wrapping_add(at)));
+        let its = waiting.filter(|place| place.pid.load(Ordering::Relaxed) == pid);
+        its.count()
+    }
+
     fn place(&self, count: u32) -> Option<&Place> {
         let index = count.checked_rem(LETTER_COUNT_MAX)?;
         self.places.get(usize::try_from(index).ok()?)
@@ -112,7 +123,7 @@ impl Post {
 
     /// Puts in what was told; `false`: it was dropped.
     pub fn put_told(&self, pid: i32, sheet: &[u8; MESSAGE_BYTES]) -> bool {
-        if self.waiting() >= TOLD_COUNT_MAX {
+        if self.waiting() >= TOLD_COUNT_MAX || self.waiting_of(pid) >= TOLD_BY_ONE_MAX {
             self.count_dropped();
             return false;
         }
@@ -189,14 +200,15 @@ mod tests {
 
     #[test]
     fn letters_come_out_as_they_went_in_whatever_was_before() {
-        let post = Post::NEW;
+        let post = Post::new();
         let mut number = 0_u8;
         for length in 0..200_u32 {
-            for step in 0..length % TOLD_COUNT_MAX {
+            let length = length % TOLD_COUNT_MAX;
+            for step in 0..length {
                 let letter = number.wrapping_add(u8::try_from(step).unwrap());
                 assert!(post.put_told(i32::from(letter), &sheet(letter)));
             }
-            for _ in 0..length % TOLD_COUNT_MAX {
+            for _ in 0..length {
                 let letter = post.take().unwrap();
                 assert_eq!((letter.pid, letter.sheet), (number.into(), sheet(number)));
                 assert!(letter.asked.is_none());
@@ -208,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_told_is_dropped_and_counted_before_calls_lack_room() {
-        let post = Post::NEW;
+        let post = Post::new();
         for number in 0..100 {
             let is_put = post.put_told(number, &sheet(0));
             assert_eq!(is_put, number < 31, "{number}");
@@ -225,8 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn nobodys_flood_drowns_what_others_say() {
+        let post = Post::new();
+        let put = |pid| (0..100).filter(|_| post.put_told(pid, &sheet(0))).count();
+        assert_eq!([put(200), put(201), put(202)], [12, 12, 7]);
+        for _ in 0..12 {
+            assert_eq!(post.take().unwrap().pid, 200);
+        }
+        assert_eq!([put(201), put(203)], [0, 12]);
+    }
+
+    #[test]
     fn a_handle_is_taken_once() {
-        let post = Post::NEW;
+        let post = Post::new();
         assert!(post.take_handle().is_none());
         for number in 0..16 {
             post.give(Handle::from_number(number));

@@ -6,7 +6,7 @@ use init_core::effect::FinalAction;
 use init_core::hal::Power;
 use init_core::time::Instant;
 
-impl<K: Kernel> Power for Harmony<K> {
+impl<K: Kernel + 'static> Power for Harmony<K> {
     /// Returns where the board cannot do it, and for a halt: the root task must go on, and then
     /// does nothing but [`Harmony::rest`].
     fn finish(&mut self, action: FinalAction, _deadline: Instant) {
@@ -22,11 +22,11 @@ impl<K: Kernel> Power for Harmony<K> {
     }
 }
 
-impl<K: Kernel> Harmony<K> {
+impl<K: Kernel + 'static> Harmony<K> {
     /// Sleeps until something happens that has no consequence any more. The kernel stops the
     /// machine when its root task ends, so a board does this for ever after the last act.
     pub fn rest(&mut self) {
         self.take_exits();
-        let _ = self.calls.wait(&self.bell, Patience::Endless);
+        let _ = self.calls.wait(&self.courier.bell, Patience::Endless);
     }
 }

@@ -4,14 +4,20 @@
 mod sim;
 mod world;
 
+use hal_harmony::abi::Line;
 use hal_harmony::abi::number::Number;
+use init_core::protocol::letter::Letter;
 use init_core::status::UnitState;
+use init_core::time::Duration;
+use init_core::unit::Readiness;
 use world::graph::{Graph, RESTART, rule, rules};
 use world::program::Program;
-use world::{World, runs};
+use world::{World, runs, runs_native};
 
 /// Calls that a kernel without memory may refuse.
-const REFUSABLE: [Number; 7] = [
+const REFUSABLE: [Number; 9] = [
+    Number::TRANSFER_CAPS,
+    Number::NOTIFY_CHANNEL,
     Number::CREATE_PMO,
     Number::WRITE_PMO,
     Number::MAP_PMO,
@@ -22,12 +28,27 @@ const REFUSABLE: [Number; 7] = [
 ];
 
 fn machine(has_clock: bool) -> World {
-    let text = "target main wants a b c\n service a\n service b requires c\n task c";
+    let text = "target main wants a b c d\n service a\n service b requires c\n task c\n service d";
     let graph = Graph::new(text).with("a", |a| rules(a).restart = rule(RESTART));
+    let graph = graph.with("d", |d| {
+        d.ready = Readiness::Letter;
+        rules(d).watchdog = Duration::from_ms(200);
+        rules(d).restart = rule(RESTART);
+    });
     let a = runs("a", Program::default().busy(30).exit(1));
     let b = runs("b", Program::default().sleep());
     let c = runs("c", Program::default().busy(2).exit(0));
-    World::new(graph, &[a, b, c], |sim| {
+    // Lives, speaks and is told to stop.
+    let d = runs_native("d", |sim, channel| {
+        let line = Line::new(sim.clone(), channel);
+        let ask = |letter: Letter<'_>| line.ask(&letter.sheet()).expect("an answer");
+        let _ = ask(Letter::Ready);
+        while Letter::read(&ask(Letter::Heartbeat)) == Ok(Letter::GoOn) {
+            sim.state().now_ns += 20_000_000;
+            line.give_way();
+        }
+    });
+    World::new(graph, &[a, b, c, d], |sim| {
         sim.state().has_clock = has_clock;
     })
 }
@@ -38,7 +59,8 @@ fn goes_through(world: World, what: &str) -> usize {
     world.until(what, |world| {
         let b_is_settled = matches!(world.state("b"), UnitState::Active | UnitState::Failed);
         let b_is_not_tried = world.is("c", UnitState::Failed);
-        world.status("a").restarts >= 3 && (b_is_settled || b_is_not_tried)
+        let d_is_up = world.is("d", UnitState::Active);
+        world.status("a").restarts >= 3 && (b_is_settled || b_is_not_tried) && d_is_up
     });
     world.power_off();
     assert_eq!(world.sim.undisposed(), 0, "{what}");

@@ -3,8 +3,9 @@
 //!
 //! **Who keeps a notification keeps it alone.** When the kernel frees a process, it breaks every
 //! notification which that process holds, for all who hold it; if exits are told by it, the next
-//! exit stops the machine. So nothing here gives a capability to another process: a
-//! [`Notification`] is of its own type, without a number, a copy or a way into a [`Group`].
+//! exit stops the machine. So the one thing that is given to another process is a channel, which
+//! is not broken by that: a [`Notification`] is of its own type, without a number that shows, a
+//! copy or a way into a [`Group`].
 //!
 //! ```compile_fail,E0599
 //! fn give<K: hal_harmony::abi::Kernel>(
@@ -382,7 +383,10 @@ impl<K: Kernel> Calls<K> {
     /// # Errors
     /// The process, when its threads are not gone yet: to be tried again.
     pub fn free(&self, group: Group) -> Result<(), Group> {
-        match self.plain(Number::CAP_GROUP_RECYCLE, [word(group.capability), 0, 0, 0, 0, 0]) {
+        match self.plain(
+            Number::CAP_GROUP_RECYCLE,
+            [word(group.capability), 0, 0, 0, 0, 0],
+        ) {
             Err(Error::Kernel(Errno(AGAIN))) => Err(group),
             Ok(_) | Err(_) => Ok(()),
         }

@@ -142,7 +142,15 @@ pub struct Stack([AtomicU64; STACK_WORDS]);
 
 impl Stack {
     /// A stack that nobody uses.
-    pub const NEW: Self = Self([const { AtomicU64::new(0) }; STACK_WORDS]);
+    pub const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; STACK_WORDS])
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<K: Kernel> Calls<K> {
@@ -258,7 +266,10 @@ impl<K: Kernel> Calls<K> {
             return Err(Error::Range);
         }
         let end = core::ptr::from_ref(stack).wrapping_add(1);
-        #[expect(clippy::as_conversions, reason = "the only way to a function's address")]
+        #[expect(
+            clippy::as_conversions,
+            reason = "the only way to a function's address"
+        )]
         let code = runs as *const ();
         let args = ThreadArgs {
             cap_group: OWN_GROUP,

@@ -4,19 +4,24 @@
 mod calls;
 mod channel;
 pub mod layout;
+mod line;
 pub mod number;
 pub(crate) mod raw;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub mod start;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 mod svc;
+mod text;
 
 pub use calls::{
     Calls, Entry, Error, FIRST_BADGE, Group, Memory, Notification, Patience, Thread, Waited,
 };
 pub use channel::{Asked, Channel, Handle, Lent, MESSAGE_BYTES, Received, Stack};
+pub use line::Line;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub use svc::Svc;
+
+pub(crate) use text::text;
 
 use number::Number;
 

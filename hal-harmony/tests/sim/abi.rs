@@ -2,7 +2,7 @@
 //! that is its root task. All that is unsafe in it is here.
 
 use super::Sim;
-use super::machine::{Doing, State, Turn};
+use super::machine::{Code, Doing, State, Turn};
 use super::memory::size;
 use hal_harmony::abi::Kernel;
 use hal_harmony::abi::number::Number;
@@ -24,14 +24,20 @@ impl Sim {
         let own = OWN.get();
         let mut state = self.state();
         state.call(own, number, words);
-        if let Some((thread, pc, argument)) = state.newborn.take() {
-            self.bear(thread, pc, argument);
+        if let Some((thread, code, argument)) = state.newborn.take() {
+            self.bear(thread, code, argument);
         }
         if number == Number::YIELD {
             state = self.give_way(state, own);
         }
+        if state.threads[own].group != 0 {
+            state = self.spend(state, own);
+        }
         let mut turns = 0;
         while state.threads[own].doing != Doing::Runs {
+            if state.threads[own].doing == Doing::Gone {
+                self.go(state, own);
+            }
             state = match state.turn(own, 0) {
                 Turn::Ran => state,
                 Turn::Baton(to) => self.hand(state, own, to),
@@ -44,6 +50,38 @@ impl Sim {
             assert!(turns < 10_000_000, "the root task starves in {number:?}");
         }
         i64::from_le_bytes(state.threads[own].x[0].to_le_bytes())
+    }
+
+    /// A service has made a call: its time passes, and whoever is more important runs first.
+    fn spend<'a>(&'a self, mut state: MutexGuard<'a, State>, own: usize) -> MutexGuard<'a, State> {
+        state.now_ns += CALL_NS;
+        state.time_out();
+        state.bury();
+        while state.threads[own].doing == Doing::Runs && state.is_preempted(own) {
+            let above = state.floor(own) + 1;
+            state = match state.turn(own, above) {
+                Turn::Ran => state,
+                Turn::Baton(to) => self.hand(state, own, to),
+                Turn::Nobody => return state,
+            };
+        }
+        state
+    }
+
+    /// A service's thread is no more: somebody else gets the baton, and it ends.
+    fn go(&self, mut state: MutexGuard<'_, State>, own: usize) -> ! {
+        loop {
+            match state.turn(own, 0) {
+                Turn::Ran => {}
+                Turn::Baton(to) => {
+                    state.baton = to;
+                    self.0.1.notify_all();
+                    drop(state);
+                    std::panic::resume_unwind(Box::new("the process is over"));
+                }
+                Turn::Nobody => assert!(state.pass_time(), "all sleep, for ever"),
+            }
+        }
     }
 
     /// All that may run do, once each, the more important first.
@@ -86,25 +124,42 @@ impl Sim {
                 drop(state);
                 std::panic::resume_unwind(Box::new("the test is over"));
             }
+            if state.threads[own].doing == Doing::Gone {
+                // Killed while it waited for its turn, which will not come.
+                drop(state);
+                std::panic::resume_unwind(Box::new("the process is over"));
+            }
             let waited = self.0.1.wait_timeout(state, Duration::from_millis(100));
             state = waited.expect("a thread of the root task panicked").0;
         }
         state
     }
 
-    /// Starts another thread of the root task; it runs when it is its turn.
-    fn bear(&self, thread: usize, pc: u64, argument: u64) {
+    /// Starts another thread of the host; it runs when it is its turn.
+    fn bear(&self, thread: usize, code: Code, argument: u64) {
         let sim = self.clone();
-        let code = core::ptr::with_exposed_provenance::<()>(size(pc));
-        // SAFETY: the root task says that a function of this form begins there.
-        let entry: Entry = unsafe { core::mem::transmute::<*const (), Entry>(code) };
         std::thread::spawn(move || {
             OWN.set(thread);
             drop(sim.wait_for_baton(sim.state(), thread));
-            entry(argument);
+            match code {
+                Code::At(pc) => {
+                    let code = core::ptr::with_exposed_provenance::<()>(size(pc));
+                    // SAFETY: the root task says that a function of this form begins there.
+                    let entry: Entry = unsafe { core::mem::transmute::<*const (), Entry>(code) };
+                    entry(argument);
+                }
+                Code::Native(native) => {
+                    native(sim.clone(), argument);
+                    // A program that returns has come to its end.
+                    sim.trap(Number::EXIT_GROUP, [0; 6]);
+                }
+            }
         });
     }
 }
+
+/// What a service does between two calls takes.
+const CALL_NS: u64 = 20_000;
 
 /// What giving way takes when nobody is there who runs.
 const NOBODY_NS: u64 = 100_000;

@@ -181,6 +181,20 @@ impl State {
         if copied.is_some() { 0 } else { -14 }
     }
 
+    /// The kernel walks on from a message that it has just freed when it frees its sender.
+    pub fn assert_heard(&self, group: usize) {
+        for cap in self.groups[group].caps.iter().flatten() {
+            if let Object::Channel(channel) = &self.objects[*cap] {
+                let mut queue = channel.queue.iter();
+                let is_its = |record: &Record| self.threads[record.thread].group == group;
+                assert!(
+                    !queue.any(is_its),
+                    "a process is freed whose messages are in a channel's queue"
+                );
+            }
+        }
+    }
+
     pub fn reply(&mut self, thread: usize, words: [u64; 6]) -> i64 {
         let group = self.threads[thread].group;
         let [cap, at, length, ..] = words;
@@ -205,7 +219,7 @@ impl State {
             return -14;
         };
         bytes.truncate(usize::try_from(room).expect("64 bits"));
-        if !self.has(Twist::ReplyLost) {
+        if !self.has(Twist::ReplyLost) && self.threads[client].doing != Doing::Gone {
             let _ = self.copy_out(client_group, to, &bytes);
         }
         self.wake(client, 0);

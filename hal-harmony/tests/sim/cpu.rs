@@ -47,7 +47,7 @@ impl State {
     }
 
     /// A thread of the root task has been woken meanwhile and is the more important one.
-    fn is_preempted(&self, thread: usize) -> bool {
+    pub fn is_preempted(&self, thread: usize) -> bool {
         let own = self.threads[thread].priority;
         let is_woken = |one: &Thread| one.group == 0 && one.doing == Doing::Runs;
         let mut woken = self.threads.iter().filter(|one| is_woken(one));

@@ -1,7 +1,10 @@
 //! This file is the simulated machine: what exists, who runs, and what a call is.
 
+use super::Sim;
 use super::channel::{Channel, Record};
 use hal_harmony::abi::number::Number;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// One behaviour that is not the kernel's, to see whether somebody notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +100,8 @@ pub struct Group {
     /// Its exit is known to the kernel.
     pub told: bool,
     pub recycled: bool,
+    /// Its memory is the test's own: its program is one of [`State::natives`].
+    pub is_host: bool,
 }
 
 /// What a thread does.
@@ -122,6 +127,19 @@ pub struct Thread {
     pub doing: Doing,
     /// Goes at the next schedule.
     pub dying: bool,
+    /// Its code is the test's own.
+    pub is_host: bool,
+}
+
+/// A program that is a function of the test: what it calls, and what it is given.
+pub type Native = Arc<dyn Fn(Sim, u64) + Send + Sync>;
+
+/// What a thread of the host runs.
+pub enum Code {
+    /// A function of the root task's, by its address.
+    At(u64),
+    /// A service's program.
+    Native(Native),
 }
 
 /// The machine.
@@ -148,7 +166,9 @@ pub struct State {
     pub baton: usize,
     pub is_over: bool,
     /// A thread of the root task that was made: itself, its code, its argument.
-    pub newborn: Option<(usize, u64, u64)>,
+    pub newborn: Option<(usize, Code, u64)>,
+    /// Programs that are functions of the test, by their first instruction.
+    pub natives: HashMap<u64, Native>,
     pub last_run: usize,
     /// When threads were started.
     pub starts: Vec<u64>,
@@ -188,6 +208,7 @@ impl State {
             used: 0,
             told: false,
             recycled: false,
+            is_host: true,
         };
         let mut state = Self {
             now_ns: 5_000_000,
@@ -203,6 +224,7 @@ impl State {
                 priority,
                 doing: Doing::Runs,
                 dying: false,
+                is_host: true,
             }],
             recycler: None,
             surplus: Vec::new(),
@@ -213,6 +235,7 @@ impl State {
             baton: 0,
             is_over: false,
             newborn: None,
+            natives: HashMap::new(),
             last_run: 0,
             starts: Vec::new(),
         };
@@ -301,7 +324,7 @@ impl State {
             return Turn::Nobody;
         };
         self.last_run = next;
-        if self.threads[next].group == 0 {
+        if self.threads[next].is_host {
             return Turn::Baton(next);
         }
         self.run(next, SLICE);

@@ -29,7 +29,7 @@ impl State {
 
     /// Reads memory of a group; the root task's is the test's own.
     pub fn copy_in(&self, group: usize, at: u64, length: u64) -> Option<Vec<u8>> {
-        if group == 0 {
+        if self.groups[group].is_host {
             return Some(abi::read(at, size(length)));
         }
         (at..at.checked_add(length)?)
@@ -45,7 +45,7 @@ impl State {
 
     /// Writes memory of a group.
     pub fn copy_out(&mut self, group: usize, at: u64, bytes: &[u8]) -> Option<()> {
-        if group == 0 {
+        if self.groups[group].is_host {
             abi::write(at, bytes);
             return Some(());
         }

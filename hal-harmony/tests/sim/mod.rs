@@ -13,7 +13,7 @@ mod memory;
 mod process;
 
 #[allow(unused_imports, reason = "not every test twists the kernel")]
-pub use machine::Twist;
+pub use machine::{Native, Twist};
 
 use hal_harmony::abi::number::Number;
 use machine::State;

@@ -2,8 +2,8 @@
 //! which call is whose.
 
 use super::machine::{
-    AGAIN, Answer, BAD_CAP, Doing, Group, INVALID, NO_PERMISSION, Notification, Object, State,
-    Thread, Twist,
+    AGAIN, Answer, BAD_CAP, Code, Doing, Group, INVALID, NO_PERMISSION, Notification, Object,
+    State, Thread, Twist,
 };
 use hal_harmony::abi::number::Number;
 
@@ -164,6 +164,7 @@ impl State {
             used: 0,
             told: false,
             recycled: false,
+            is_host: false,
         });
         let new = self.groups.len() - 1;
         self.give(new, Object::Group(new));
@@ -189,7 +190,10 @@ impl State {
         if self.groups[of].told {
             return INVALID;
         }
-        self.starts.push(self.now_ns);
+        if of != 0 {
+            self.starts.push(self.now_ns);
+        }
+        let native = self.natives.get(&long(16)).cloned();
         let mut x = [0; 32];
         x[0] = long(24);
         self.threads.push(Thread {
@@ -199,10 +203,14 @@ impl State {
             priority,
             doing: Doing::Runs,
             dying: false,
+            is_host: of == 0 || native.is_some(),
         });
         let new = self.threads.len() - 1;
-        if of == 0 {
-            self.newborn = Some((new, long(16), long(24)));
+        if let Some(native) = native {
+            self.groups[of].is_host = true;
+            self.newborn = Some((new, Code::Native(native), long(24)));
+        } else if of == 0 {
+            self.newborn = Some((new, Code::At(long(16)), long(24)));
         }
         self.give(group, Object::Thread(new))
     }
@@ -342,6 +350,7 @@ impl State {
                 one.broken = true;
             }
         }
+        self.assert_heard(target);
         let is_there = |one: &Thread| one.group == target && one.doing != Doing::Gone;
         if self.threads.iter().any(is_there) {
             self.bury();

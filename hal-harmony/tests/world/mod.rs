@@ -4,7 +4,7 @@
 
 pub mod program;
 
-use crate::sim::Sim;
+use crate::sim::{Native, Sim};
 use graph::{Graph, PROGRAM, rule};
 use hal_harmony::{Config, Harmony, Image, Storage};
 use init_core::driver::Driver;
@@ -15,6 +15,7 @@ use init_core::unit::{Context, Exec, Limit, LimitValue, Program as Start, Resour
 pub use init_core_sim::graph;
 use program::Program;
 use std::ffi::CString;
+use std::sync::Arc;
 
 /// The root task's priority, and its services'.
 pub const OWN: u32 = 10;
@@ -26,15 +27,33 @@ pub const PLACES: usize = 16;
 /// What a unit runs, and what it may use.
 pub struct Runs {
     pub unit: &'static str,
-    pub program: Program,
+    pub code: Code,
     pub quota: Option<u64>,
+}
+
+/// A program of a unit.
+pub enum Code {
+    /// Instructions.
+    Machine(Program),
+    /// A function of the test.
+    Native(Native),
 }
 
 /// A unit and its program.
 pub fn runs(unit: &'static str, program: Program) -> Runs {
     Runs {
         unit,
-        program,
+        code: Code::Machine(program),
+        quota: None,
+    }
+}
+
+/// A unit and its program, which is a function: what it calls, and the channel's number.
+pub fn runs_native(unit: &'static str, code: impl Fn(Sim, i32) + Send + Sync + 'static) -> Runs {
+    let native = move |sim, argument: u64| code(sim, i32::try_from(argument).expect("a number"));
+    Runs {
+        unit,
+        code: Code::Native(Arc::new(native)),
         quota: None,
     }
 }
@@ -49,14 +68,20 @@ pub struct World {
 impl World {
     /// A machine that has not booted. `change` changes the kernel before it is taken over.
     pub fn new(mut graph: Graph, programs: &[Runs], change: impl FnOnce(&Sim)) -> Self {
+        let sim = Sim::new(OWN);
         let mut images = Vec::new();
-        for one in programs {
+        for (number, one) in (0..).zip(programs) {
             let path = CString::new(format!("/bin/{}", one.unit)).expect("a path");
             let path = Box::leak(path.into_boxed_c_str());
-            images.push(Image {
-                path,
-                file: one.program.elf(),
-            });
+            let file = match &one.code {
+                Code::Machine(program) => program.elf(),
+                Code::Native(native) => {
+                    let (entry, file) = program::native_elf(number);
+                    sim.state().natives.insert(entry, native.clone());
+                    file
+                }
+            };
+            images.push(Image { path, file });
             let limits = one.quota.map(|bytes| Limit {
                 resource: Resource::Data,
                 soft: LimitValue::Max(bytes),
@@ -75,7 +100,6 @@ impl World {
                 }));
             });
         }
-        let sim = Sim::new(OWN);
         change(&sim);
         let config = Config {
             images: Box::leak(images.into_boxed_slice()),
@@ -86,7 +110,7 @@ impl World {
             reset: None,
         };
         let manifest = graph.clone().manifest();
-        let places = Box::leak(Box::new(Storage::<PLACES>::new()));
+        let places = Box::leak(Box::new(Storage::<Sim, PLACES>::new()));
         let platform = Harmony::new(sim.clone(), manifest, config, places);
         let platform = platform.expect("a kernel that is taken over");
         let core = Box::leak(Box::new(init_core::storage::Storage::<16>::new()));

@@ -6,6 +6,15 @@ use hal_harmony::abi::number::Number;
 /// Where their only segment lies.
 const AT: u64 = 0x20_0000;
 
+/// Where programs begin that are functions of the test: there is no code.
+const NATIVES_AT: u64 = 0x4000_0000;
+
+/// An ELF file that stands for the function of this number, and its first instruction.
+pub fn native_elf(number: u64) -> (u64, &'static [u8]) {
+    let at = NATIVES_AT + number * 0x1_0000;
+    (at + 120, elf(at, &[0; 4]))
+}
+
 /// Instructions in the making.
 #[derive(Clone, Debug, Default)]
 pub struct Program(Vec<u32>);
@@ -67,24 +76,29 @@ impl Program {
     /// The ELF file.
     pub fn elf(&self) -> &'static [u8] {
         let text: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let length = u64::try_from(text.len()).expect("few");
-        let mut file = vec![0; 120];
-        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-        put(16, &2_u16.to_le_bytes());
-        put(18, &183_u16.to_le_bytes());
-        put(24, &(AT + 120).to_le_bytes());
-        put(32, &64_u64.to_le_bytes());
-        put(54, &56_u16.to_le_bytes());
-        put(56, &1_u16.to_le_bytes());
-        // One segment: readable and executable, after the headers.
-        put(64, &1_u32.to_le_bytes());
-        put(68, &5_u32.to_le_bytes());
-        put(72, &120_u64.to_le_bytes());
-        put(80, &(AT + 120).to_le_bytes());
-        put(96, &length.to_le_bytes());
-        put(104, &length.to_le_bytes());
-        file.extend(text);
-        Box::leak(file.into_boxed_slice())
+        elf(AT, &text)
     }
+}
+
+/// An ELF file of one segment, which lies there.
+fn elf(lies_at: u64, text: &[u8]) -> &'static [u8] {
+    let length = u64::try_from(text.len()).expect("few");
+    let mut file = vec![0; 120];
+    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(16, &2_u16.to_le_bytes());
+    put(18, &183_u16.to_le_bytes());
+    put(24, &(lies_at + 120).to_le_bytes());
+    put(32, &64_u64.to_le_bytes());
+    put(54, &56_u16.to_le_bytes());
+    put(56, &1_u16.to_le_bytes());
+    // One segment: readable and executable, after the headers.
+    put(64, &1_u32.to_le_bytes());
+    put(68, &5_u32.to_le_bytes());
+    put(72, &120_u64.to_le_bytes());
+    put(80, &(lies_at + 120).to_le_bytes());
+    put(96, &length.to_le_bytes());
+    put(104, &length.to_le_bytes());
+    file.extend(text);
+    Box::leak(file.into_boxed_slice())
 }
