@@ -242,9 +242,11 @@ impl Children {
 
     /// Whether a mark is to be sent: somebody ended, and no mark is on its way.
     pub fn wants_mark(&self) -> bool {
-        let said =
-            |wanted| move |slot: &Slot| matches!(&slot.0, State::Ended(one) if one.said == wanted);
-        self.slots.iter().any(said(Said::Unmarked)) && !self.slots.iter().any(said(Said::Marked))
+        let has = |said| {
+            let is_it = |slot: &Slot| matches!(&slot.0, State::Ended(one) if one.said == said);
+            self.slots.iter().any(is_it)
+        };
+        has(Said::Unmarked) && !has(Said::Marked)
     }
 
     /// A mark was sent after all that have ended had said.
@@ -275,7 +277,8 @@ impl Children {
         })
     }
 
-    /// Lets `free` free what has ended and was heard; the first child that it frees, and how that had ended.
+    /// Lets `free` free what has ended and was heard; the first child that it frees, and how that
+    /// had ended.
     pub fn take_ended(
         &mut self,
         free: impl Fn(Group) -> Result<(), Group>,

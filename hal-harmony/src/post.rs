@@ -1,9 +1,10 @@
 //! This file is where received messages wait until the root task looks at them: a queue that one
 //! thread fills and another empties, without a lock.
 //!
-//! What is only told is dropped and counted when a quarter of the queue is its sender's already, so
-//! that nobody's flood drowns what others say, or when two thirds are full; the last third is kept for calls, which cannot be more than there are handles, and for the one mark that may be
-//! on its way. So these are never dropped.
+//! What is only told is dropped and counted when a quarter of the queue is its sender's already,
+//! so that nobody's flood drowns what others say, or when two thirds are full. The last third is
+//! kept for calls, which cannot be more than there are handles, and for the one mark that may be on
+//! its way. So these are never dropped.
 
 use crate::abi::{Asked, Handle, MESSAGE_BYTES};
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};

@@ -90,6 +90,7 @@ pub enum Answer<'f> {
     NoChildLeft,
     Machine(MachineRequest),
     ClientGone(ClientId),
+    Heartbeat(Child),
 }
 
 variants!(Answer<'f>, Self::Tick => {
@@ -105,6 +106,7 @@ variants!(Answer<'f>, Self::Tick => {
     9 => NoChildLeft,
     10 => Machine(request),
     11 => ClientGone(client),
+    12 => Heartbeat(child),
 });
 
 impl Answer<'_> {
@@ -118,6 +120,7 @@ impl Answer<'_> {
             Event::NoChildLeft => Self::NoChildLeft,
             Event::Machine(request) => Self::Machine(request),
             Event::ClientGone(client) => Self::ClientGone(client),
+            Event::Heartbeat(child) => Self::Heartbeat(child),
             Event::Tick
             | Event::Boot(_)
             | Event::Spawned { .. }
@@ -136,6 +139,7 @@ impl Answer<'_> {
             Self::NoChildLeft => Event::NoChildLeft,
             Self::Machine(request) => Event::Machine(request),
             Self::ClientGone(client) => Event::ClientGone(client),
+            Self::Heartbeat(child) => Event::Heartbeat(child),
             Self::Tick
             | Self::Done
             | Self::Spawned(_)

@@ -105,7 +105,7 @@ impl UnitDesc {
     }
 }
 
-/// What a main process itself is given of its unit's readiness: the descriptor for its newline.
+/// What a main process itself does for its unit's readiness: it writes a newline or a letter.
 fn newline_only(ready: Readiness) -> Readiness {
     match ready {
         Readiness::Newline(fd) => Readiness::Newline(fd),
