@@ -85,7 +85,7 @@ fn what_is_read_is_what_would_be_written_whatever_the_bytes() {
     for round in 0..200_000_usize {
         let mut sheet = letters[round % letters.len()].sheet();
         for _ in 0..=random.below(3) {
-            let at = usize::try_from(random.below(12)).unwrap();
+            let at = random.below(12);
             sheet[at] = u8::try_from(random.below(256)).unwrap();
         }
         if let Ok(letter) = Letter::read(&sheet) {
