@@ -11,7 +11,7 @@ use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
 use init_core::protocol::letter::{Letter, Piece};
 
-/// Clients at once: somebody who repairs, and a program that watches. Each costs two frames.
+/// Clients at once: somebody who repairs, and a program that watches. Each costs a frame.
 const SESSION_COUNT: usize = 2;
 const _: () = assert!(SESSION_COUNT <= CLIENT_COUNT_MAX);
 
@@ -36,8 +36,8 @@ struct Session {
     stage: Stage,
     pid: i32,
     generation: u16,
+    /// The client's frame, then the answer to it.
     frame: [u8; FRAME_BYTES_MAX],
-    answer: [u8; FRAME_BYTES_MAX],
 }
 
 /// All clients.
@@ -50,7 +50,6 @@ impl Session {
         pid: 0,
         generation: 0,
         frame: [0; FRAME_BYTES_MAX],
-        answer: [0; FRAME_BYTES_MAX],
     };
 
     /// Takes a piece; whether it was the last.
@@ -92,11 +91,11 @@ impl Sessions {
     pub const NEW: Self = Self([const { Session::NEW }; SESSION_COUNT]);
 
     fn each(&mut self) -> impl Iterator<Item = (u8, &mut Session)> {
-        (0..).zip(self.0.iter_mut())
+        (0..=u8::MAX).zip(self.0.iter_mut())
     }
 
     fn slot(&self, is_wanted: impl Fn(&Session) -> bool) -> Option<u8> {
-        let mut all = (0..).zip(&self.0);
+        let mut all = (0..=u8::MAX).zip(&self.0);
         let (slot, _) = all.find(|(_, session)| is_wanted(session))?;
         Some(slot)
     }
@@ -144,7 +143,7 @@ impl Sessions {
         match session.stage {
             Stage::Asked { .. } => Letter::NotYet,
             Stage::Answered { length } => {
-                let answer = session.answer.get(..usize::from(length));
+                let answer = session.frame.get(..usize::from(length));
                 let Some(piece) = answer.and_then(|answer| Piece::of(answer, begin)) else {
                     return Letter::Refused;
                 };
@@ -196,7 +195,7 @@ impl<K: Kernel + 'static> ControlPort for Harmony<K> {
         };
         session.stage = match (session.stage, u16::try_from(frame.len())) {
             (Stage::Asked { .. }, Ok(length)) => {
-                for (to, from) in session.answer.iter_mut().zip(frame) {
+                for (to, from) in session.frame.iter_mut().zip(frame) {
                     *to = *from;
                 }
                 Stage::Answered { length }

@@ -62,8 +62,9 @@ macro_rules! init {
     ($product:ident, $config:expr) => {
         static CORE: $crate::abi::start::Once<::init_core::Storage<{ $product::UNIT_COUNT }>> =
             $crate::abi::start::Once::new(::init_core::Storage::new());
-        static SYSTEM: $crate::abi::start::Once<$crate::Storage<{ 2 * $product::UNIT_COUNT }>> =
-            $crate::abi::start::Once::new($crate::Storage::new());
+        static SYSTEM: $crate::abi::start::Once<
+            $crate::Storage<$crate::abi::Svc, { 2 * $product::UNIT_COUNT }>,
+        > = $crate::abi::start::Once::new($crate::Storage::new());
 
         fn run() -> ! {
             $crate::run(&$product::MANIFEST, $config, &CORE, &SYSTEM)

@@ -19,7 +19,7 @@ pub fn run<const UNITS: usize, const CHILDREN: usize>(
     manifest: &'static Manifest,
     config: Config,
     core: &'static Once<init_core::Storage<UNITS>>,
-    system: &'static Once<Storage<CHILDREN>>,
+    system: &'static Once<Storage<Svc, CHILDREN>>,
 ) -> ! {
     let (Some(core), Some(system)) = (core.take(), system.take()) else {
         end()

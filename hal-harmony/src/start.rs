@@ -22,7 +22,9 @@ const STACK_END: u64 = 1 << 38;
 /// Unlimited, to the kernel.
 const NO_QUOTA: u64 = u64::MAX;
 
-static ZEROES: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
+/// As many zeros as are written at once: they lie in the image.
+const ZERO_BYTES: u64 = 1_024;
+static ZEROES: [u8; 1_024] = [0; 1_024];
 
 /// What the program's process may use: its data limit, or its address space's.
 pub fn quota(exec: &Exec) -> u64 {
@@ -112,10 +114,10 @@ fn place<K: Kernel>(
 fn zero<K: Kernel>(calls: &Calls<K>, memory: &Memory, from: u64, end: u64) -> Result<(), Error> {
     let mut at = from;
     while at < end {
-        let length = PAGE.min(end.saturating_sub(at));
+        let length = ZERO_BYTES.min(end.saturating_sub(at));
         let length = usize::try_from(length).unwrap_or(0);
         calls.write(memory, at, ZEROES.get(..length).unwrap_or(&[]))?;
-        at = at.saturating_add(PAGE);
+        at = at.saturating_add(ZERO_BYTES);
     }
     Ok(())
 }

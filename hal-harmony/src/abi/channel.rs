@@ -130,9 +130,9 @@ impl Handle {
     }
 }
 
-/// 64-bit words of the stack of a thread of ours. It receives and copies; a release build needs
-/// less than a tenth of this, a test's build half.
-const STACK_WORDS: usize = 512;
+/// 64-bit words of the stack of a thread of ours, which receives and copies. (Of a test's, the host
+/// takes care.)
+const STACK_WORDS: usize = 256;
 
 /// The stack of a thread of ours. Its words are atomic because a thread that the compiler does not
 /// know of writes them.
