@@ -228,7 +228,7 @@ fn what_a_service_says_before_it_ends_is_heard_before_its_end() {
     on_both(|has_clock| {
         let a = runs_native("a", |sim, channel| {
             let line = Line::new(sim, channel);
-            for _ in 0..10 {
+            for _ in 0..5 {
                 tell(&line, Letter::Log(b"words"));
             }
             line.exit(7);
@@ -242,7 +242,7 @@ fn what_a_service_says_before_it_ends_is_heard_before_its_end() {
         assert_eq!(world.status("a").last_exit, Some(ExitStatus::Code(7)));
         let console = world.sim.console();
         let (before, _) = console.split_once("a: ended").expect("its end");
-        assert_eq!(before.matches("a: words").count(), 10, "{console}");
+        assert_eq!(before.matches("a: words").count(), 5, "{console}");
     });
 }
 
