@@ -14,7 +14,7 @@ use crate::region::{self, ANSWERING, BUSY, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::network;
 use core::ffi::CStr;
-use core::sync::atomic::Ordering;
+use init_core::checkpoint::words::{load, store};
 use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::ident::ClientId;
@@ -148,8 +148,8 @@ impl Linux {
         }
         for (slot, client) in (0_u8..).zip(self.control.clients.iter_mut()) {
             let [descriptor, generation, state] = region.client(slot);
-            let found = state.load(Ordering::Acquire);
-            let generation = generation.load(Ordering::Acquire);
+            let found = load(state);
+            let generation = load(generation);
             client.generation = u16::try_from(generation).unwrap_or(0);
             client.last_deed = now;
             client.length = usize::from(found == BUSY);
@@ -162,7 +162,7 @@ impl Linux {
             let Some(connection) = &client.connection else {
                 // Perhaps the core has not heard of it.
                 region::note(descriptor, None);
-                state.store(0, Ordering::Release);
+                store(state, 0);
                 self.waiting.tell_gone(id);
                 continue;
             };
@@ -177,7 +177,7 @@ impl Linux {
     /// A client's frame was not taken in: it is looked at again.
     pub(crate) fn listen_again(&mut self, slot: u8) {
         let [.., state] = self.region.client(slot);
-        state.store(0, Ordering::Release);
+        store(state, 0);
         if let Some(client) = self.control.clients.get_mut(usize::from(slot)) {
             client.length = 0;
             if let Some(connection) = &client.connection {
@@ -244,8 +244,8 @@ impl Linux {
             client.generation = client.generation.wrapping_add(1);
             client.length = 0;
             let [descriptor, generation, state] = self.region.client(slot);
-            state.store(0, Ordering::Release);
-            generation.store(client.generation.into(), Ordering::Release);
+            store(state, 0);
+            store(generation, client.generation.into());
             region::note(descriptor, Some(&connection));
             client.connection = Some(connection);
         }
@@ -303,7 +303,7 @@ impl Linux {
                 // In this order: a client that is busy with nothing would never be heard again.
                 self.intake.hand_out(Handed::Frame(slot));
                 let [.., state] = self.region.client(slot);
-                state.store(BUSY, Ordering::Release);
+                store(state, BUSY);
                 Some(Wake::Frame(id))
             }
             Err(Os::AGAIN | Os::INTR) => None,
@@ -337,7 +337,7 @@ impl ControlPort for Linux {
             return;
         };
         let [.., state] = self.region.client(client.slot);
-        state.store(ANSWERING, Ordering::Release);
+        store(state, ANSWERING);
         place.length = 0;
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         if rustix::net::send(connection, frame, flags).is_err() {
@@ -350,14 +350,14 @@ impl ControlPort for Linux {
             self.consume_frame(client.slot);
             self.intake.settled();
         }
-        state.store(0, Ordering::Release);
+        store(state, 0);
     }
 
     fn close(&mut self, client: ClientId) {
         if let Some(place) = self.control.client_mut(client) {
             let [descriptor, _, state] = self.region.client(client.slot);
             region::note(descriptor, None);
-            state.store(0, Ordering::Release);
+            store(state, 0);
             if let Some(connection) = place.connection.take() {
                 self.waiting.forget(connection.as_fd());
             }

@@ -5,7 +5,7 @@ use crate::children;
 use crate::intake::{DEATHS_MAX, Handed};
 use crate::linux::Linux;
 use crate::region::{self, at};
-use core::sync::atomic::Ordering;
+use init_core::checkpoint::words::load;
 use init_core::effect::FinalAction;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Power};
@@ -40,9 +40,9 @@ impl Linux {
                     role,
                 };
                 let [pid, generation, _] = region.entry(child);
-                let generation = u16::try_from(generation.load(Ordering::Acquire));
+                let generation = u16::try_from(load(generation));
                 child.generation = Generation(generation.unwrap_or(0));
-                let pid = pid.load(Ordering::Acquire);
+                let pid = load(pid);
                 if pid != 0 {
                     self.children.insert(child, pid);
                 }

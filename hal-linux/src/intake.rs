@@ -8,6 +8,7 @@ use crate::linux::Linux;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, at};
 use crate::sys::{shared, signals, wait};
 use core::sync::atomic::Ordering;
+use init_core::checkpoint::words::{load, store};
 use init_core::event::{Errno, Event, ExitStatus, MachineRequest, machine_request};
 use init_core::hal::Wake;
 use init_core::ident::{Child, Role, UnitId};
@@ -233,7 +234,7 @@ impl Linux {
         let event = match child {
             None => Event::OrphanExited,
             Some(child) => {
-                let word = self.word(child).load(Ordering::Acquire);
+                let word = load(self.word(child));
                 let status = match crate::child::decode(word) {
                     Some((step, error)) => ExitStatus::NotExecuted { step, error },
                     None => status,
@@ -256,8 +257,8 @@ impl Linux {
         if let Some(child) = leaving.or_else(|| self.children.take(pid)) {
             let [entry, ..] = self.region.entry(child);
             // The unit may have its next process by now.
-            if entry.load(Ordering::Acquire) == pid {
-                entry.store(0, Ordering::Release);
+            if load(entry) == pid {
+                store(entry, 0);
             }
         }
         wait::forget(words);
@@ -268,7 +269,7 @@ impl Linux {
         let (fd, child, room) = self.ready.get(unit)?;
         let Some(room) = room else {
             // Nobody writes to a pipe that its program's execution closes: it wakes at its end.
-            if self.word(child).load(Ordering::Acquire) != 0 {
+            if load(self.word(child)) != 0 {
                 self.close_ready(unit);
                 return None;
             }

@@ -17,7 +17,8 @@ use crate::watchdog::Watchdog;
 use crate::{errno, heal, power, probe, setup};
 use core::cell::Cell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::AtomicU32;
+use init_core::checkpoint::words::store;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
@@ -321,9 +322,9 @@ impl Process for Linux {
         }
         self.begin_start(child)?;
         let [pid, generation, word] = self.region.entry(child);
-        word.store(0, Ordering::Release);
-        pid.store(0, Ordering::Release);
-        generation.store(child.generation.0.into(), Ordering::Release);
+        store(word, 0);
+        store(pid, 0);
+        store(generation, child.generation.0.into());
         let number = match ready {
             Readiness::Newline(number) if child.role == Role::Main => Some(number),
             _ => None,

@@ -10,7 +10,8 @@ use crate::sys::fd::Fd;
 use crate::sys::kernel::Kernel;
 use crate::sys::shared::{self, SharedWords};
 use core::sync::atomic::{AtomicU32, Ordering};
-use init_core::checkpoint::{words::Words, words_for};
+use init_core::checkpoint::words::{Words, load, store};
+use init_core::checkpoint::words_for;
 use init_core::event::Errno;
 use init_core::ident::{Child, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
@@ -164,7 +165,7 @@ impl Region {
     }
 
     pub(crate) fn get(&self, index: usize) -> u32 {
-        self.word(index).load(Ordering::Acquire)
+        load(self.word(index))
     }
 
     pub(crate) fn set(&self, index: usize, value: u32) {
@@ -236,11 +237,11 @@ fn size(unit_count: usize) -> usize {
 /// Notes a descriptor, or that there is none.
 pub(crate) fn note(word: &AtomicU32, descriptor: Option<&Fd>) {
     let number = descriptor.map_or(0, |fd| u32::from(fd.number()).saturating_add(1));
-    word.store(number, Ordering::Release);
+    store(word, number);
 }
 
 /// Takes over a descriptor that was noted, if one was.
 pub(crate) fn adopt(word: &AtomicU32) -> Option<Fd> {
-    let number = word.load(Ordering::Acquire).checked_sub(1)?;
+    let number = load(word).checked_sub(1)?;
     Some(Fd::adopt(u16::try_from(number).ok()?))
 }

@@ -2,7 +2,7 @@
 
 use super::shared::SharedWords;
 use super::syscall::{result, syscall};
-use core::sync::atomic::Ordering;
+use init_core::checkpoint::words::{load, store};
 use init_core::event::{Errno, ExitStatus};
 use init_core::time::Duration;
 use linux_raw_sys::general as abi;
@@ -165,11 +165,7 @@ pub fn take(words: SharedWords) -> Result<bool, Errno> {
 
 /// What [`take`] took and nobody has [`forget`]-ed: whose exit, and how.
 pub fn taken(words: SharedWords) -> Option<(u32, ExitStatus)> {
-    let word = |index: usize| {
-        words
-            .get(index)
-            .map_or(0, |word| word.load(Ordering::Acquire))
-    };
+    let word = |index: usize| words.get(index).map_or(0, load);
     let pid = word(FIELDS_AT);
     let number = u8::try_from(word(FIELDS_AT.wrapping_add(2)) & 0xff).unwrap_or(0);
     let status = match word(2) {
@@ -185,7 +181,7 @@ pub fn taken(words: SharedWords) -> Option<(u32, ExitStatus)> {
 /// From here on nobody was taken.
 pub fn forget(words: SharedWords) {
     if let Some(pid) = words.get(FIELDS_AT) {
-        pid.store(0, Ordering::Release);
+        store(pid, 0);
     }
 }
 

@@ -2,12 +2,27 @@
 //!
 //! Every bit pattern of a word is valid, so nothing that is found there is undefined behaviour;
 //! what it means is checked where it is read. A write takes effect at once and in program order,
-//! because whoever reads it is the program's next incarnation, on the same processor.
+//! because whoever reads it is the program's next incarnation, on the same processor. So it is the
+//! compiler that must keep the order: what keeps it between processors would be an instruction
+//! more for each word.
 
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 /// Whether anything is kept at all; if not, the compiler drops all that would keep it.
 pub(crate) const KEEPS: bool = cfg!(any(feature = "heal", feature = "fake"));
+
+/// Reads a word before all that is read and written later.
+pub fn load(word: &AtomicU32) -> u32 {
+    let value = word.load(Ordering::Relaxed);
+    compiler_fence(Ordering::Acquire);
+    value
+}
+
+/// Writes a word after all that was read and written before.
+pub fn store(word: &AtomicU32, value: u32) {
+    compiler_fence(Ordering::Release);
+    word.store(value, Ordering::Relaxed);
+}
 
 /// A part of the region.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +62,7 @@ impl<'r> Words<'r> {
         if !KEEPS {
             return 0;
         }
-        self.words
-            .get(index)
-            .map_or(0, |word| word.load(Ordering::Acquire))
+        self.words.get(index).map_or(0, load)
     }
 
     /// Writes a word after all that was written before; nothing beyond the end.
@@ -63,7 +76,7 @@ impl<'r> Words<'r> {
         }
         compiler_fence(Ordering::SeqCst);
         if let Some(word) = self.words.get(index) {
-            word.store(value, Ordering::Release);
+            store(word, value);
         }
         compiler_fence(Ordering::SeqCst);
     }
