@@ -205,6 +205,7 @@ impl Linux {
         });
     }
 
+    #[inline(never)]
     pub(crate) fn accept(&mut self) {
         let now = self.now();
         let Some(listener) = &self.control.listener else {

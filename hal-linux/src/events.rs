@@ -198,6 +198,7 @@ impl Waiting {
         }
     }
 
+    #[inline(never)]
     fn timer_fired(&mut self) {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.timer, &mut count);

@@ -191,6 +191,7 @@ impl Linux {
     }
 
     /// Takes the exit of a child, if its turn has come.
+    #[inline(never)]
     pub(crate) fn reap(&mut self) -> Option<Wake> {
         while self.intake.reap && self.intake.reaped_count < REAP_PER_TURN_MAX {
             match wait::take(self.region.part(at::EXIT, EXIT_WORDS)) {

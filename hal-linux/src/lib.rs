@@ -53,7 +53,7 @@ pub use keeper::keep;
 pub use linux::{Buffers, Linux, Storage};
 pub use sctl::sctl;
 #[cfg(feature = "freestanding")]
-pub use start::run;
+pub use start::{Memory, run};
 pub use start::{Role, begin, role};
 #[cfg(feature = "freestanding")]
 pub use sys::start::Arguments;
@@ -79,14 +79,12 @@ macro_rules! entry {
 #[macro_export]
 macro_rules! init {
     ($product:ident $(, first = $first:path)?) => {
-        static CORE: $crate::sys::shared::Once<::init_core::Storage<{ $product::UNIT_COUNT }>> =
-            $crate::sys::shared::Once::new(::init_core::Storage::new());
-        static SYSTEM: $crate::sys::shared::Once<$crate::Storage<{ $product::UNIT_COUNT }>> =
-            $crate::sys::shared::Once::new($crate::Storage::new());
+        static MEMORY: $crate::sys::shared::Once<$crate::Memory<{ $product::UNIT_COUNT }>> =
+            $crate::sys::shared::Once::new($crate::Memory::new());
 
         fn run(arguments: $crate::Arguments) -> u8 {
             $($first(arguments);)?
-            $crate::run(&$product::MANIFEST, &CORE, &SYSTEM, arguments)
+            $crate::run(&$product::MANIFEST, &MEMORY, arguments)
         }
 
         $crate::entry!(run);

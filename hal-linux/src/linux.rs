@@ -309,6 +309,7 @@ fn pool(kernel: Kernel) -> Option<Pool> {
 }
 
 impl Process for Linux {
+    #[inline(never)]
     fn spawn(
         &mut self,
         child: Child,

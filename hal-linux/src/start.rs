@@ -5,6 +5,8 @@ use crate::sys::fd;
 #[cfg(feature = "freestanding")]
 use crate::sys::shared::Once;
 use core::ffi::CStr;
+#[cfg(feature = "freestanding")]
+use core::mem::ManuallyDrop;
 use init_core::Driver;
 use init_core::cmdline;
 use init_core::event::BootOptions;
@@ -15,9 +17,29 @@ use init_core::unit::Manifest;
 /// Bytes of the kernel command line that are read; arm64's own limit is 2048.
 const COMMAND_LINE_BYTES_MAX: usize = 2_048;
 
-/// Memory of the same size for every product.
+/// All memory of process 1 but its stacks. What is always used comes first, so that it is on as few
+/// pages as possible.
 #[cfg(feature = "freestanding")]
-static BUFFERS: Once<crate::Buffers> = Once::new(crate::Buffers::new());
+#[derive(Debug)]
+#[repr(C)]
+pub struct Memory<const UNITS: usize> {
+    core: init_core::Storage<UNITS>,
+    system: crate::Storage<UNITS>,
+    buffers: crate::Buffers,
+}
+
+#[cfg(feature = "freestanding")]
+impl<const UNITS: usize> Memory<UNITS> {
+    /// Memory in which nothing has happened.
+    #[expect(clippy::new_without_default, reason = "made once, in a static")]
+    pub const fn new() -> Self {
+        Self {
+            core: init_core::Storage::new(),
+            system: crate::Storage::new(),
+            buffers: crate::Buffers::new(),
+        }
+    }
+}
 
 /// What this run of the program is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +63,7 @@ pub fn role() -> Role {
 #[cfg(feature = "freestanding")]
 pub fn run<const UNITS: usize>(
     manifest: &'static Manifest,
-    core: &'static Once<init_core::Storage<UNITS>>,
-    system: &'static Once<crate::Storage<UNITS>>,
+    memory: &'static Once<Memory<UNITS>>,
     arguments: crate::Arguments,
 ) -> u8 {
     if role() == Role::Tool {
@@ -50,14 +71,14 @@ pub fn run<const UNITS: usize>(
     }
     crate::sys::fault::install();
     crate::sys::image::remember(arguments);
-    let (Some(core), Some(system), Some(buffers)) = (core.take(), system.take(), BUFFERS.take())
-    else {
+    let Some(memory) = memory.take() else {
         return 1;
     };
-    let Ok(platform) = Linux::new(manifest, system, buffers) else {
+    let Ok(platform) = Linux::new(manifest, &mut memory.system, &mut memory.buffers) else {
         return 1;
     };
-    let mut driver = Driver::new(core.core(manifest), platform);
+    // Descriptors are closed when the program ends, which it does next.
+    let mut driver = ManuallyDrop::new(Driver::new(memory.core.core(manifest), platform));
     begin(&mut driver, manifest, arguments.iter());
     0
 }

@@ -219,7 +219,7 @@ pub enum ControlRequest {
 /// USR2 power-off, TERM reboot), sysvinit and systemd (RTMIN+3..6 halt, power-off, reboot, kexec;
 /// RTMIN+1 rescue; INT is the kernel's Ctrl-Alt-Del), containers (TERM; a HAL that runs in a
 /// container maps reboot to its own exit).
-pub fn machine_request(signal: Signal) -> MachineRequest {
+pub const fn machine_request(signal: Signal) -> MachineRequest {
     match signal.0 {
         2 => MachineRequest::CtrlAltDel,
         10 => MachineRequest::Halt,

@@ -135,7 +135,7 @@ pub fn install() {
         // One frame at a time: a flood of signals must not fill the stack.
         mask: CAUGHT_SET,
     };
-    for signal in CAUGHT {
+    for &signal in &CAUGHT {
         if signal == abi::SIGPROF {
             // It comes to a process 1 that is well, too, whose stack is in memory anyway. Where
             // there is none, that is a fault.

@@ -16,6 +16,7 @@ unsafe extern "C" {
 const PAGE_BYTES_MAX: usize = 0x1_0000;
 
 /// Takes those pages out of this process's memory.
+#[inline(never)]
 pub fn give_back() {
     let begin = (&raw const seldom_begin).cast_mut();
     let begin = begin.map_addr(|begin| begin & !(PAGE_BYTES_MAX - 1));

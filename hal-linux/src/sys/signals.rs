@@ -19,7 +19,7 @@ const SFD_CLOEXEC: usize = 0o2_000_000;
 /// The last signal that there is.
 const LAST: u8 = 64;
 
-/// Standard signals in [`watched`], of which the kernel keeps at most one each: whoever reads as
+/// Standard signals in [`WATCHED`], of which the kernel keeps at most one each: whoever reads as
 /// many records at once cannot be kept from one of them by a flood of the others.
 pub const STANDARD_COUNT: usize = 5;
 
@@ -27,16 +27,17 @@ pub const STANDARD_COUNT: usize = 5;
 ///
 /// All others are left to the kernel, unblocked and without a handler: for process 1 that means
 /// dropped where they are sent. A flood of them costs us nothing.
-fn watched() -> SignalSet {
-    let asks = |number: &u8| machine_request(Signal(*number)) != MachineRequest::Ignore;
-    let requests = (1..=LAST).filter(asks).map(u32::from);
-    let all = requests.chain([abi::SIGCHLD]);
-    all.fold(0, |set, number| set | bit(number))
-}
-
-fn bit(signal: u32) -> SignalSet {
-    1_u64.checked_shl(signal.wrapping_sub(1)).unwrap_or(0)
-}
+const WATCHED: SignalSet = {
+    let mut set = 1 << (abi::SIGCHLD - 1);
+    let mut number = 1;
+    while number <= LAST {
+        if !matches!(machine_request(Signal(number)), MachineRequest::Ignore) {
+            set |= 1 << (number - 1);
+        }
+        number += 1;
+    }
+    set
+};
 
 /// Blocks every signal; what was blocked before.
 pub fn block_all() -> Blocked {
@@ -77,13 +78,14 @@ fn set_mask(set: SignalSet) -> Result<(), Errno> {
 /// # Errors
 /// What signalfd answers, for lack of memory or descriptors.
 pub fn take_over() -> Result<Fd, Errno> {
-    for number in (1..=LAST).filter(|number| !super::fault::catches(*number)) {
-        // SIGKILL and SIGSTOP refuse, and need nothing.
-        let _ = reset(number);
+    for number in 1..LAST + 1 {
+        if !super::fault::catches(number) {
+            // SIGKILL and SIGSTOP refuse, and need nothing.
+            let _ = reset(number);
+        }
     }
-    let set = watched();
-    set_mask(set)?;
-    super::fd::signals(set, SFD_NONBLOCK | SFD_CLOEXEC)
+    set_mask(WATCHED)?;
+    super::fd::signals(WATCHED, SFD_NONBLOCK | SFD_CLOEXEC)
 }
 
 fn reset(number: u8) -> Result<usize, Errno> {
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_standard_signal_that_is_watched_fits_in_one_read() {
-        let standard = watched() & ((1 << 31) - 1);
+        let standard = WATCHED & ((1 << 31) - 1);
         assert_eq!(
             standard.count_ones(),
             u32::try_from(STANDARD_COUNT).unwrap_or(0)
