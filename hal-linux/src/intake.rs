@@ -61,7 +61,7 @@ impl Handed {
 /// What is known of what was taken.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    region: &'static Region,
+    region: Region,
     /// A child may be there to be reaped.
     pub(crate) reap: bool,
     /// Exits since the descriptors were looked at.
@@ -77,7 +77,7 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(region: &'static Region) -> Self {
+    pub(crate) fn new(region: Region) -> Self {
         Self {
             region,
             // What a predecessor or an initramfs left may already have ended.
@@ -164,7 +164,7 @@ impl Linux {
         let source = Handed::of(region.get(at::SOURCE))?;
         let event = match source {
             Handed::Signal => self.signal_event(u8::try_from(region.get(at::BYTES)).unwrap_or(0)),
-            Handed::Ready(unit) if has_newline(region) => {
+            Handed::Ready(unit) if has_newline(&region) => {
                 let child = self.ready.get(unit).map(|(_, child, _)| child);
                 child.map(Event::Ready)
             }

@@ -99,7 +99,7 @@ pub struct Linux {
     pub(crate) now: Cell<Option<Instant>>,
     pub(crate) watchdog: Watchdog,
     /// What the next life finds.
-    pub(crate) region: &'static Region,
+    pub(crate) region: Region,
 }
 
 impl Linux {
@@ -134,7 +134,7 @@ impl Linux {
         let mut linux = Self {
             manifest,
             waiting: Waiting::new()?,
-            intake: Intake::new(region),
+            intake: Intake::new(*region),
             console: Console::open(
                 manifest.console,
                 in_container,
@@ -149,7 +149,7 @@ impl Linux {
             pool: pool(kernel),
             now: Cell::new(None),
             watchdog: Watchdog::new(),
-            region,
+            region: *region,
         };
         if region::HEALS && is_heir {
             let died = linux.handover() == Handover::Fault;

@@ -34,7 +34,7 @@ impl Platform for Linux {
     fn renew(&mut self, image: Image) {
         if region::HEALS && self.region.is_kept() {
             match image {
-                Image::Same => heal::renew(self.region),
+                Image::Same => heal::renew(&self.region),
             }
         }
     }

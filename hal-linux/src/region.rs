@@ -169,7 +169,7 @@ impl Region {
     }
 
     pub(crate) fn set(&self, index: usize, value: u32) {
-        self.word(index).store(value, Ordering::Release);
+        store(self.word(index), value);
     }
 
     /// A long number in two words.
