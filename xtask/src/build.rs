@@ -329,6 +329,11 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
         "-Crelro-level=off".to_string(),
         "-Cforce-unwind-tables=no".to_string(),
         "-Zemit-stack-sizes".to_string(),
+        // Blocks are laid out, and small choices made without a branch, for size; on machines
+        // where the compiler makes functions of what code has in common, it looks twice.
+        "-Cllvm-args=-apply-ext-tsp-for-size".to_string(),
+        "-Cllvm-args=-two-entry-phi-node-folding-threshold=2".to_string(),
+        "-Cllvm-args=-machine-outliner-reruns=1".to_string(),
     ];
     if board.abi == Abi::Linux {
         flags.push("-Clink-self-contained=no".to_string());
