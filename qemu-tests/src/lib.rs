@@ -12,6 +12,7 @@ pub mod image;
 pub mod keeper;
 pub mod kernel;
 pub mod machine;
+pub mod peers;
 pub mod progress;
 pub mod report;
 pub mod run;

@@ -1,6 +1,6 @@
 //! This file says what can be typed after `cargo xtask`.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// The tasks of the house. Each sets up what it needs, once, and says so.
@@ -35,6 +35,8 @@ pub enum Task {
     Fuzz(Fuzz),
     /// Make process 1 fault for real, again and again, and count what its services noticed
     Heal(Heal),
+    /// Measure sysMaster and other inits at the same work, and write docs/benchmarks.md
+    Bench(Bench),
     /// Is a service of `heal`
     #[command(hide = true)]
     Witness(Witness),
@@ -227,6 +229,37 @@ fn services(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|number| (5..=2_000).contains(number));
     number.ok_or_else(|| "5 to 2000 services".to_string())
+}
+
+/// What to measure, and against whom.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// One round with few services: shows that everything runs, into target/bench/docs
+    #[arg(long)]
+    pub quick: bool,
+    /// The machine that they run on
+    #[arg(long, value_enum, default_value_t = BenchBoard::Namespace)]
+    pub board: BenchBoard,
+    /// How often everything is repeated, the contenders in turn
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub rounds: usize,
+    /// More contenders: a folder of folders with a peer.toml each, as in qemu-tests/peers
+    #[arg(long, value_name = "DIR")]
+    pub peers: Option<PathBuf>,
+    /// These contenders alone, into target/bench/docs
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+}
+
+/// Where the contenders run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchBoard {
+    /// Namespaces on this machine's kernel
+    Namespace,
+    /// The emulated 64-bit ARM board
+    VirtAarch64,
+    /// The emulated 32-bit ARM board
+    VirtArmv7,
 }
 
 /// Which service a witness is, and where it writes.

@@ -1,6 +1,7 @@
 //! This file is the entry of `cargo xtask`: it reads the command line and calls the task.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod budget;
 mod build;
 mod cli;
@@ -53,6 +54,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Fuzz(choice) => fuzz::run(choice),
         Task::Budget(measure) => budget::report(measure),
         Task::Heal(choice) => heal::run(choice),
+        Task::Bench(choice) => bench::run(choice),
         Task::Witness(_) => Ok(()),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),

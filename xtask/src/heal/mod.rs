@@ -5,8 +5,8 @@
 //! services. A case is made from its number; the moment within process 1 at which it strikes is the
 //! machine's. Columns that must be zero and are not end the command with an error.
 
-mod client;
-mod inject;
+pub mod client;
+pub mod inject;
 mod load;
 mod machine;
 mod record;

@@ -27,6 +27,7 @@ pub fn all() -> Result<Vec<Step>> {
     }));
     steps.push(Step::slow("process 1 in namespaces", namespaces));
     steps.push(Step::slow("healing: deaths that nobody notices", healing));
+    steps.push(Step::slow("bench: every contender runs every row", bench));
     steps.push(Step::slow("size: within every board's budget", || {
         succeeds(&["size"])
     }));
@@ -278,6 +279,15 @@ fn healing() -> Result<Outcome> {
         return Ok(Outcome::Skipped(why));
     }
     succeeds(&["heal", "--quick"])
+}
+
+/// That the contenders run and the document is written; no speed is judged.
+fn bench() -> Result<Outcome> {
+    if cfg!(not(target_arch = "x86_64")) {
+        let why = "the benchmark's programs are written for x86-64 only".to_string();
+        return Ok(Outcome::Skipped(why));
+    }
+    succeeds(&["bench", "--quick"])
 }
 
 fn planted_panic(board: &Board) -> Result<Outcome> {

@@ -1,0 +1,7 @@
+//! This room holds all unsafe code of these programs, for x86-64.
+
+pub mod call;
+#[cfg(target_env = "musl")]
+mod memory;
+pub mod spawn;
+pub mod start;

@@ -1,0 +1,112 @@
+//! This file counts what a machine costs in cgroups of its own: processor time of all its
+//! processes, those that are gone included, and the kernel's memory for them.
+//!
+//! Both versions of the interface are known: with version 1 there is a group in each of the two
+//! hierarchies, with version 2 one for both.
+
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Where hierarchies are mounted.
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// The groups of one machine. Dropped, they are removed.
+#[derive(Debug)]
+pub struct Cgroups {
+    time: PathBuf,
+    memory: PathBuf,
+    is_unified: bool,
+}
+
+impl Cgroups {
+    /// New groups, empty.
+    ///
+    /// # Errors
+    /// There is no cgroup file system, or we may not write to it.
+    pub fn make() -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("sysmaster-bench-{}-{number}", std::process::id());
+        let mount = Path::new(MOUNT);
+        let is_unified = mount.join("cgroup.controllers").is_file();
+        let (time, memory) = if is_unified {
+            (mount.join(&name), mount.join(&name))
+        } else if mount.join("cpuacct").is_dir() && mount.join("memory").is_dir() {
+            let [time, memory] = ["cpuacct", "memory"].map(|part| mount.join(part).join(&name));
+            (time, memory)
+        } else {
+            bail!("no cgroups for processor time and memory are mounted at {MOUNT}");
+        };
+        for folder in [&time, &memory] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {} (it takes root)", folder.display()))?;
+        }
+        Ok(Self {
+            time,
+            memory,
+            is_unified,
+        })
+    }
+
+    /// The files to which a process that joins writes its number.
+    pub fn lists(&self) -> [PathBuf; 2] {
+        [&self.time, &self.memory].map(|folder| folder.join("cgroup.procs"))
+    }
+
+    /// Processor time of all processes so far.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn time(&self) -> Result<Duration> {
+        if self.is_unified {
+            let micros = field(&self.time.join("cpu.stat"), "usage_usec")?;
+            return Ok(Duration::from_micros(micros));
+        }
+        number(&self.time.join("cpuacct.usage")).map(Duration::from_nanos)
+    }
+
+    /// Bytes that the kernel holds for the processes: stacks, page tables, descriptors, sockets.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn kernel_bytes(&self) -> Result<u64> {
+        if self.is_unified {
+            return field(&self.memory.join("memory.stat"), "kernel");
+        }
+        number(&self.memory.join("memory.kmem.usage_in_bytes"))
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        for folder in [&self.time, &self.memory] {
+            // The last processes may still be on their way out; a group that stays costs nothing.
+            for _ in 0..50 {
+                if fs::remove_dir(folder).is_ok() || !folder.exists() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+fn number(file: &Path) -> Result<u64> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let number = text.trim().parse();
+    number.with_context(|| format!("no number in {}", file.display()))
+}
+
+fn field(file: &Path, name: &str) -> Result<u64> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = value.with_context(|| format!("{} has no {name}", file.display()))?;
+    Ok(value.trim().parse()?)
+}

@@ -1,0 +1,293 @@
+//! This file writes docs/benchmarks.md from what was measured: who took part, on what machine, a
+//! table for each row of the benchmark, and where sysMaster stands.
+//!
+//! It says nothing that the samples do not say: a cell without samples holds the reason or a dash,
+//! never a number.
+
+use super::contender::{Contender, FLOOR, OURS};
+use super::extent::Extent;
+use super::machine::Machine;
+use super::samples::{Samples, Summary};
+use super::sections::{Section, sections};
+use qemu_tests::peers::Leads;
+use std::fmt::Write as _;
+
+/// Everything that the document is made of.
+#[derive(Debug)]
+pub struct Document<'a> {
+    /// Who took part.
+    pub contenders: &'a [Contender],
+    /// What was measured.
+    pub samples: &'a Samples,
+    /// How much was measured.
+    pub extent: &'a Extent,
+    /// On what.
+    pub machine: &'a Machine,
+}
+
+impl Document<'_> {
+    /// All of it.
+    pub fn text(&self) -> String {
+        let sections = sections(self.extent);
+        let mut text = self.head();
+        self.standing(&mut text, &sections);
+        self.who(&mut text);
+        for section in &sections {
+            self.table(&mut text, section);
+        }
+        text
+    }
+
+    fn head(&self) -> String {
+        let Machine {
+            processor,
+            processors,
+            kernel,
+            load,
+            is_virtual,
+            compiler,
+            day,
+        } = self.machine;
+        let guest = match is_virtual {
+            true => ", itself a virtual machine",
+            false => "",
+        };
+        let rounds = self.extent.rounds;
+        format!(
+            "# Benchmarks\n\n\
+             Written by `cargo xtask bench` on {day}: change nothing here by hand.\n\n\
+             Every contender is process 1 in namespaces of its own on one kernel, with a root file \
+             system of its own files, and runs the same services: a static program without libc \
+             that notes its first instruction and waits. The contenders take turns, {rounds} \
+             rounds, and each round another one begins. A cell is the median, with the quartiles \
+             in brackets; times come from the programs that run, on CLOCK_MONOTONIC.\n\n\
+             For all of them: file systems are mounted already, streams lead to a null device, a \
+             service that ended is started again at once and without limit where that can be \
+             chosen, one that does not end gets SIGKILL a second after SIGTERM, readiness is the \
+             program's execution. `qemu-tests/peers` has each one's configuration with its \
+             reasons. Smaller is better everywhere.\n\n\
+             The machine: {processors} processors ({processor}){guest}, {kernel}, load {load} when \
+             it began; {compiler}.\n\n"
+        )
+    }
+
+    /// sysMaster's place in every row that says it in one number.
+    fn standing(&self, text: &mut String, sections: &[Section]) {
+        text.push_str(
+            "## Where sysMaster stands\n\n\
+             The shipped composition, which heals itself; the best peer of each row; the floor, \
+             which is a program of ours that does one clone and one exec a service and nothing \
+             else.\n\n\
+             | row | sysMaster | best peer | ratio | floor | ratio | place |\n\
+             |---|---|---|---|---|---|---|\n",
+        );
+        for section in sections {
+            for (row, what) in &section.columns {
+                let mut unranked = section.unranked.iter();
+                if unranked.any(|it| row.starts_with(it)) {
+                    continue;
+                }
+                if let Some(line) = self.place(section, row, what) {
+                    text.push_str(&line);
+                }
+            }
+        }
+        text.push('\n');
+    }
+
+    fn place(&self, section: &Section, row: &str, what: &str) -> Option<String> {
+        let ours = self.samples.summary(row, OURS)?.median;
+        let mut peers: Vec<(f64, &Contender)> = self
+            .contenders
+            .iter()
+            .filter(|it| it.is_ranked() && it.name != OURS)
+            .filter_map(|it| Some((self.samples.summary(row, &it.name)?.median, it)))
+            .collect();
+        peers.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (best, who) = peers.first()?;
+        let place = 1 + peers.iter().filter(|(value, _)| *value < ours).count();
+        let floor = self.samples.summary(row, FLOOR).map(|it| it.median);
+        let (floor, to_floor) = match floor {
+            Some(floor) => (number(floor), ratio(ours, floor)),
+            None => ("-".to_string(), "-".to_string()),
+        };
+        Some(format!(
+            "| {}: {what}, {} | {} | {} ({}) | {} | {floor} | {to_floor} | {place} of {} |\n",
+            section.title,
+            section.unit,
+            number(ours),
+            number(*best),
+            who.title,
+            ratio(ours, *best),
+            peers.len() + 1,
+        ))
+    }
+
+    fn who(&self, text: &mut String) {
+        text.push_str(
+            "## Contenders\n\n\
+             | contender | version | linked | a service leads its own | restarts by default |\n\
+             |---|---|---|---|---|\n",
+        );
+        for it in self.contenders {
+            let leads = match it.leads {
+                Leads::Session => "session",
+                Leads::Group => "process group",
+                Leads::Nothing => "nothing",
+            };
+            let (title, version, linkage, restart) =
+                (&it.title, &it.version, it.linkage, &it.restart);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {title} | {version} | {linkage} | {leads} | {restart} |"
+            );
+        }
+        text.push('\n');
+        for it in self.contenders {
+            if let Some(differs) = &it.differs {
+                let _ = writeln!(text, "Not ranked: {}: {differs}.\n", it.title);
+            }
+        }
+    }
+
+    fn table(&self, text: &mut String, section: &Section) {
+        let Section {
+            title,
+            unit,
+            words,
+            columns,
+            plot,
+            unranked: _,
+        } = section;
+        let _ = write!(text, "## {title}\n\n{words}\n\n| {unit} |");
+        for (_, what) in columns {
+            let _ = write!(text, " {what} |");
+        }
+        let _ = write!(text, "\n|---|{}\n", "---|".repeat(columns.len()));
+        for it in self.contenders {
+            let cells: Vec<String> = columns
+                .iter()
+                .map(|(row, _)| self.cell(row, &it.name))
+                .collect();
+            if cells.iter().any(|cell| cell != "-") {
+                let _ = writeln!(text, "| {} | {} |", it.title, cells.join(" | "));
+            }
+        }
+        text.push('\n');
+        if let Some(plot) = plot {
+            let _ = writeln!(text, "![{title}](plots/{plot}.svg)\n");
+        }
+    }
+
+    fn cell(&self, row: &str, contender: &str) -> String {
+        let summary = self.samples.summary(row, contender);
+        let words = self.samples.words(row, contender);
+        match (summary, words) {
+            (Some(summary), _) => shown(summary),
+            (None, Some(words)) => words.to_string(),
+            (None, None) => "-".to_string(),
+        }
+    }
+}
+
+fn shown(summary: Summary) -> String {
+    let [median, low, high] = [summary.median, summary.low, summary.high].map(number);
+    if low == high {
+        return median;
+    }
+    format!("{median} ({low} to {high})")
+}
+
+fn ratio(ours: f64, other: f64) -> String {
+    // Nothing over nothing is even; something over nothing has no ratio.
+    match (ours == 0.0, other == 0.0) {
+        (true, true) => "1.00".to_string(),
+        (false, true) => "-".to_string(),
+        (_, false) => format!("{:.2}", ours / other),
+    }
+}
+
+/// Three digits that count, and thousands apart.
+pub fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_string();
+    }
+    if value.abs() < 100.0 {
+        let decimals = if value.abs() < 1.0 {
+            3
+        } else if value.abs() < 10.0 {
+            2
+        } else {
+            1
+        };
+        let text = format!("{value:.decimals$}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_string();
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::contender::OURS_WITHOUT_HEALING;
+
+    #[test]
+    fn numbers_have_three_digits_that_count() {
+        let cases = [
+            (0.0, "0"),
+            (0.3456, "0.346"),
+            (2.5, "2.5"),
+            (12.34, "12.3"),
+            (640.4, "640"),
+            (84_790.0, "84 790"),
+            (1_234_567.0, "1 234 567"),
+        ];
+        for (value, wanted) in cases {
+            assert_eq!(number(value), wanted);
+        }
+    }
+
+    fn contender(name: &str) -> Contender {
+        Contender::example(name)
+    }
+
+    #[test]
+    fn the_document_ranks_peers_and_neither_the_floor_nor_the_other_composition() {
+        let names = [OURS, OURS_WITHOUT_HEALING, FLOOR, "one", "other"];
+        let contenders = names.map(contender);
+        let mut samples = Samples::default();
+        for (name, value) in names.iter().zip([20.0, 1.0, 10.0, 40.0, 80.0]) {
+            samples.add("boot.10", name, value);
+        }
+        samples.say("list", "one", "no such command");
+        let document = Document {
+            contenders: &contenders,
+            samples: &samples,
+            extent: &Extent::quick(),
+            machine: &Machine::read(),
+        };
+        let text = document.text();
+        let line = text.lines().find(|line| line.contains("| 20 |"));
+        let line = line.expect("sysMaster has a place");
+        assert!(
+            line.contains("| 40 (one) | 0.50 | 10 | 2.00 | 1 of 3 |"),
+            "{line}"
+        );
+        assert!(text.contains("no such command"));
+    }
+
+    #[test]
+    fn a_ratio_to_nothing_is_no_number() {
+        assert_eq!(ratio(0.0, 0.0), "1.00");
+        assert_eq!(ratio(1.0, 0.0), "-");
+    }
+}

@@ -1,0 +1,77 @@
+//! This file says how much a run measures.
+
+use std::time::Duration;
+
+/// Services that a restart, an orphan or a healing row runs beside.
+pub const FEW: usize = 10;
+
+/// How much is measured.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    /// How often everything is repeated.
+    pub rounds: usize,
+    /// Services of the boots.
+    pub boots: Vec<usize>,
+    /// Services of the rows about memory; each is also one of the boots.
+    pub memories: Vec<usize>,
+    /// Services in a row, each after the one before.
+    pub chain: Option<usize>,
+    /// Services of which one is asked about, or stopped.
+    pub steered: usize,
+    /// How often a tool is run in a round.
+    pub tool_runs: u32,
+    /// Services that end in a round.
+    pub deaths: usize,
+    /// Orphans that end at once.
+    pub orphans: u32,
+    /// How long a service lives before it ends: after a second it is no trouble maker to anybody.
+    pub life: Duration,
+    /// How long nothing happens, and how long before that is not counted.
+    pub idle: [Duration; 2],
+    /// Services of a machine that goes down, and how many of them do not end when they are asked.
+    pub down: Vec<(usize, usize)>,
+    /// Services of the machines whose system calls are counted.
+    pub calls: Option<[usize; 2]>,
+    /// Services of machines that only sysMaster runs.
+    pub scale: Vec<usize>,
+}
+
+impl Extent {
+    /// All rows in few and small steps: shows that they work.
+    pub fn quick() -> Self {
+        Self {
+            rounds: 1,
+            boots: vec![FEW],
+            memories: vec![FEW],
+            chain: None,
+            steered: FEW,
+            tool_runs: 2,
+            deaths: 1,
+            orphans: 200,
+            life: Duration::from_millis(100),
+            idle: [1_000, 200].map(Duration::from_millis),
+            down: vec![(FEW, 0)],
+            calls: None,
+            scale: Vec::new(),
+        }
+    }
+
+    /// What the document shows.
+    pub fn full(rounds: usize) -> Self {
+        Self {
+            rounds,
+            boots: vec![10, 50, 100, 500],
+            memories: vec![10, 100, 500],
+            chain: Some(20),
+            steered: 100,
+            tool_runs: 10,
+            deaths: 5,
+            orphans: 10_000,
+            life: Duration::from_millis(1_300),
+            idle: [60, 3].map(Duration::from_secs),
+            down: vec![(100, 0), (100, 10)],
+            calls: Some([10, 50]),
+            scale: vec![1_000, 4_000],
+        }
+    }
+}

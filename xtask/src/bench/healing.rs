@@ -1,0 +1,95 @@
+//! This file is the row in which process 1 itself has a fault: a wild jump, made by a debugger that
+//! is gone before it happens.
+
+use super::contender::{Contender, OURS};
+use super::lives::ms;
+use super::rows::Lives;
+use super::stage::{Stage, first_begins};
+use crate::heal::client::{Client, HANG_LIMIT, Outcome};
+use crate::heal::inject::{self, Stopped};
+use anyhow::{Result, ensure};
+use init_core::protocol::Request;
+use qemu_tests::peers::Plan;
+use std::time::{Duration, Instant};
+
+/// After this a machine whose process 1 has a fault is down, or it is not.
+const FALL: Duration = Duration::from_millis(500);
+
+/// How long a service that ends then may take to be replaced.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Makes process 1 fault, and looks whether the machine is still run by it.
+///
+/// # Errors
+/// It cannot be traced, or one that heals did not.
+pub fn fault(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
+    let mut stage = lives.begin(contender, plan)?;
+    stage.wait_for_all()?;
+    std::thread::sleep(Duration::from_millis(200));
+    let name = &contender.name;
+    let kind = inject::named("segv-null")?;
+    let pid = stage.pid()?;
+    if contender.name == OURS {
+        let socket = format!("/proc/{pid}/root/run/sysmaster/control");
+        let mut client = Client::new(socket.as_ref());
+        let before = client.insist(Request::Machine, Instant::now() + HANG_LIMIT, || false)?;
+        ensure!(
+            matches!(before, Outcome::Answered(_)),
+            "no answer before the fault"
+        );
+        let stopped = Stopped::stop(pid)?;
+        client.send(Request::Machine)?;
+        stopped.injure(kind)?;
+        let injured = Instant::now();
+        drop(stopped);
+        // Hung up is told at once; the next life answers.
+        let mut outcome = client.receive(HANG_LIMIT)?;
+        if !matches!(outcome, Outcome::Answered(_)) {
+            let until = Instant::now() + HANG_LIMIT;
+            outcome = client.insist(Request::Machine, until, || false)?;
+        }
+        let time = injured.elapsed();
+        ensure!(
+            matches!(outcome, Outcome::Answered(_)),
+            "no answer after the fault"
+        );
+        lives.samples.add("heal.time", name, ms(time));
+        let lost = lost(&mut stage, plan)?;
+        lives.samples.add("heal.lost", name, lost as f64);
+        ensure!(
+            stage.replace_within(0, PATIENCE)?,
+            "it replaces no service any more"
+        );
+        return Ok(());
+    }
+    let stopped = Stopped::stop(pid)?;
+    stopped.injure(kind)?;
+    drop(stopped);
+    std::thread::sleep(FALL);
+    let words = if stage.has_ended() {
+        "device down"
+    } else if stage.replace_within(0, PATIENCE)? {
+        "in control"
+    } else {
+        "alive, replaces nothing any more"
+    };
+    lives.samples.say("heal.time", name, words);
+    Ok(())
+}
+
+/// Services that began again, or whose process is gone.
+fn lost(stage: &mut Stage, plan: &Plan) -> Result<usize> {
+    std::thread::sleep(FALL);
+    stage.journal.read()?;
+    let begins = stage.journal.records.iter();
+    let begun = begins
+        .filter(|it| it.kind == super::journal::Kind::Begin)
+        .count();
+    let again = begun - first_begins(&stage.journal.records).len();
+    let processes = stage.processes()?;
+    let alive = processes
+        .iter()
+        .filter(|(_, is_service)| *is_service)
+        .count();
+    Ok(again + plan.services.saturating_sub(alive))
+}

@@ -1,0 +1,190 @@
+//! This file is the lives that a contender lives once a round: it boots, its services end, orphans
+//! come to it, it is steered and goes down.
+
+use super::contender::{Contender, label};
+use super::journal::{Kind, Record};
+use super::rows::{Lives, lives_of};
+use super::{memory, stage};
+use anyhow::{Context, Result, ensure};
+use qemu_tests::peers::Plan;
+use std::time::Duration;
+
+/// It starts its services.
+///
+/// # Errors
+/// Not all began.
+pub fn boot(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
+    let row = label(plan);
+    let name = &contender.name;
+    if plan.is_chain && !contender.has_order {
+        let words = "no order among services";
+        lives.samples.say(&format!("boot.{row}"), name, words);
+        return Ok(());
+    }
+    let mut stage = lives.begin(contender, plan)?;
+    let time = stage.wait_for_all()?;
+    std::thread::sleep(super::rows::SETTLE);
+    let cpu = stage.cgroups.time()?;
+    lives.samples.add(&format!("boot.{row}"), name, ms(time));
+    lives.samples.add(&format!("cpu.{row}"), name, ms(cpu));
+    let is_looked_at = lives.extent.memories.contains(&plan.services)
+        || lives.extent.scale.contains(&plan.services);
+    if plan.is_chain || plan.deaf > 0 || !is_looked_at {
+        return Ok(());
+    }
+    let memory = memory::memory(&mut stage)?;
+    for (what, value) in [
+        ("resident", memory.resident),
+        ("proportional", memory.proportional),
+        ("own", memory.own),
+        ("kernel", memory.kernel),
+        ("processes", memory.processes),
+    ] {
+        lives
+            .samples
+            .add(&format!("{what}.{row}"), name, value as f64);
+    }
+    let libraries = memory::library_bytes(&mut stage)?;
+    lives.samples.add("file.libraries", name, libraries as f64);
+    let mut together = libraries as f64;
+    for row in ["file.process-1", "file.helpers"] {
+        together += lives.samples.summary(row, name).map_or(0.0, |it| it.median);
+    }
+    lives.samples.add("file.together", name, together);
+    Ok(())
+}
+
+/// Services end after a good life, and again at once.
+///
+/// # Errors
+/// None takes the place of one that ended.
+pub fn restart(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
+    let mut stage = lives.begin(contender, plan)?;
+    stage.wait_for_all()?;
+    std::thread::sleep(lives.extent.life);
+    for index in 0..lives.extent.deaths {
+        for row in ["restart.lived", "restart.soon"] {
+            let nanos = stage.replace(index)?;
+            lives.samples.add(row, &contender.name, nanos as f64 / 1e6);
+        }
+    }
+    Ok(())
+}
+
+/// Many processes of nobody end at once.
+///
+/// # Errors
+/// They are not reaped.
+pub fn orphans(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
+    let mut stage = lives.begin(contender, plan)?;
+    stage.wait_for_all()?;
+    let before = memory::activity_of(&mut stage)?;
+    stage.probe(&["burst", &lives.extent.orphans.to_string()])?;
+    let after = memory::activity_of(&mut stage)?;
+    stage.journal.read()?;
+    let records = &stage.journal.records;
+    let [from, until] = [Kind::Request, Kind::Reaped].map(|kind| stage::first(records, kind));
+    let (from, until) = from.zip(until).context("the orphans were not reaped")?;
+    let name = &contender.name;
+    lives
+        .samples
+        .add("orphans.time", name, (until - from) as f64 / 1e6);
+    let cpu = after.time.saturating_sub(before.time);
+    lives.samples.add("orphans.cpu", name, ms(cpu));
+    Ok(())
+}
+
+/// Its tool asks, stops and starts.
+///
+/// # Errors
+/// The tool says no, or did not do what it says.
+pub fn steering(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
+    let commands = &contender.commands;
+    let rows = [("status", &commands.status), ("list", &commands.list)];
+    let absent = "no such command";
+    for (row, words) in rows {
+        if words.is_none() {
+            lives.samples.say(row, &contender.name, absent);
+        }
+    }
+    if commands.stop.is_none() {
+        lives.samples.say("stop-start", &contender.name, absent);
+    }
+    if [&commands.status, &commands.list, &commands.stop]
+        .iter()
+        .all(|it| it.is_none())
+    {
+        return Ok(());
+    }
+    let mut stage = lives.begin(contender, plan)?;
+    stage.wait_for_all()?;
+    std::thread::sleep(lives.extent.life);
+    let middle = plan.services / 2;
+    for (row, words) in rows {
+        if words.is_some() {
+            let command = contender.command(words, plan, middle);
+            let runs = lives.extent.tool_runs;
+            lives.tool(&mut stage, contender, row, &command, runs)?;
+        }
+    }
+    if commands.stop.is_none() || commands.start.is_none() {
+        return Ok(());
+    }
+    let [stop, start] =
+        [&commands.stop, &commands.start].map(|it| contender.command(it, plan, middle));
+    for _ in 0..lives.extent.tool_runs.div_ceil(3) {
+        let before = begins(&stage.journal.records, middle);
+        let down: u64 = lives_of(&mut stage, &stop, 1)?.iter().sum();
+        let up: u64 = lives_of(&mut stage, &start, 1)?.iter().sum();
+        // Both did what they say.
+        stage.wait(|records| begins(records, middle) > before)?;
+        let micros = (down + up) as f64 / 1e3;
+        lives.samples.add("stop-start", &contender.name, micros);
+    }
+    Ok(())
+}
+
+fn begins(records: &[Record], index: usize) -> usize {
+    let is_it = |it: &&Record| it.kind == Kind::Begin && it.index as usize == index;
+    records.iter().filter(is_it).count()
+}
+
+/// It takes its machine down.
+///
+/// # Errors
+/// It does not.
+pub fn shutdown(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
+    let row = format!("down.{}", label(plan));
+    let command = contender.command(&contender.commands.power_off, plan, 0);
+    if command.is_empty() {
+        lives.samples.say(&row, &contender.name, "no such command");
+        return Ok(());
+    }
+    let mut stage = lives.begin(contender, plan)?;
+    stage.wait_for_all()?;
+    std::thread::sleep(super::rows::SETTLE);
+    let mut words = vec!["/bench/probe", "request"];
+    words.extend(command.iter().map(String::as_str));
+    let mut request = stage
+        .inside(&words)?
+        .spawn()
+        .context("cannot enter the machine")?;
+    let end = stage.wait_for_end();
+    // It goes down with the machine, or has ended before.
+    let _ = request.kill();
+    let _ = request.wait();
+    let end = end?;
+    stage.journal.read()?;
+    let from = stage::first(&stage.journal.records, Kind::Request);
+    let from = from.context("nobody asked it to")?;
+    ensure!(end > from, "it ended before it was asked to");
+    lives
+        .samples
+        .add(&row, &contender.name, (end - from) as f64 / 1e6);
+    Ok(())
+}
+
+/// Milliseconds.
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

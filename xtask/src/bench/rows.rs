@@ -1,0 +1,286 @@
+//! This file performs the rows: in each round every contender lives the same lives, one after the
+//! other, and another one begins.
+
+use super::contender::{Contender, OURS, Ready, Workshop};
+use super::extent::{Extent, FEW};
+use super::journal::Kind;
+use super::lives::{boot, orphans, restart, shutdown, steering};
+use super::samples::Samples;
+use super::stage::{Setup, Stage};
+use super::{healing, memory};
+use anyhow::{Context, Result, bail};
+use qemu_tests::peers::Plan;
+use qemu_tests::progress::say;
+use std::time::Duration;
+
+/// Between the last service's first instruction and a look at what all cost.
+pub const SETTLE: Duration = Duration::from_millis(400);
+
+/// All lives of all contenders.
+#[derive(Debug)]
+pub struct Lives<'a> {
+    /// Makes them ready.
+    pub workshop: &'a Workshop,
+    /// Who lives.
+    pub contenders: &'a [Contender],
+    /// How much.
+    pub extent: &'a Extent,
+    /// What is measured.
+    pub samples: &'a mut Samples,
+    /// What went wrong.
+    pub failures: Vec<String>,
+}
+
+/// What one contender does in one life.
+type Life = fn(&mut Lives<'_>, &Contender, &Plan) -> Result<()>;
+
+impl Lives<'_> {
+    /// Measures everything.
+    ///
+    /// # Errors
+    /// A contender cannot be made ready.
+    pub fn perform(&mut self) -> Result<()> {
+        self.files()?;
+        for round in 0..self.extent.rounds {
+            say(&format!("round {} of {}", round + 1, self.extent.rounds));
+            for services in self.extent.boots.clone() {
+                self.all(round, "boot", &Plan::flat(services), boot);
+            }
+            if let Some(services) = self.extent.chain {
+                let plan = Plan {
+                    is_chain: true,
+                    ..Plan::flat(services)
+                };
+                self.all(round, "chain", &plan, boot);
+            }
+            self.all(round, "restart", &Plan::flat(FEW), restart);
+            self.all(round, "orphans", &Plan::flat(FEW), orphans);
+            let steered = self.extent.steered;
+            self.all(round, "steering", &Plan::flat(steered), steering);
+            for (services, deaf) in self.extent.down.clone() {
+                let plan = Plan {
+                    deaf,
+                    ..Plan::flat(services)
+                };
+                self.all(round, "shutdown", &plan, shutdown);
+            }
+            self.all(round, "healing", &Plan::flat(FEW), healing::fault);
+            for services in self.extent.scale.clone() {
+                self.scale(services);
+            }
+        }
+        self.calls();
+        self.idle();
+        Ok(())
+    }
+
+    /// One life of each, beginning with another one each round.
+    fn all(&mut self, round: usize, what: &str, plan: &Plan, life: Life) {
+        let contenders = self.contenders;
+        let count = contenders.len();
+        for place in 0..count {
+            let Some(contender) = contenders.get((round + place) % count) else {
+                continue;
+            };
+            self.note(contender, what, |lives| life(lives, contender, plan));
+        }
+    }
+
+    /// Keeps a failure, and goes on with the next contender.
+    fn note(
+        &mut self,
+        contender: &Contender,
+        what: &str,
+        life: impl FnOnce(&mut Self) -> Result<()>,
+    ) {
+        if let Err(error) = life(self) {
+            let text = format!("{}: {what}: {error:#}", contender.name);
+            say(&text);
+            self.failures.push(text);
+        }
+    }
+
+    fn files(&mut self) -> Result<()> {
+        for contender in self.contenders {
+            let rows = ["file.process-1", "file.helpers", "file.tools"];
+            for (row, files) in rows.into_iter().zip(&contender.files) {
+                let mut bytes = 0;
+                for file in files {
+                    let data = std::fs::metadata(file)
+                        .with_context(|| format!("cannot read {}", file.display()))?;
+                    bytes += data.len();
+                }
+                self.samples.add(row, &contender.name, bytes as f64);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a contender.
+    pub fn begin(&self, contender: &Contender, plan: &Plan) -> Result<Stage> {
+        self.begin_counted(contender, plan, None)
+    }
+
+    fn begin_counted(
+        &self,
+        contender: &Contender,
+        plan: &Plan,
+        calls: Option<&std::path::Path>,
+    ) -> Result<Stage> {
+        let Ready {
+            root,
+            files,
+            command,
+        } = self.workshop.ready(contender, plan)?;
+        // A folder for each: several may run at once.
+        let shared = self.workshop.folder.join("machines").join(&contender.name);
+        std::fs::create_dir_all(&shared)?;
+        for program in ["probe", "floor"] {
+            let target = shared.join(program);
+            if !target.exists() {
+                let source = self.workshop.folder.join("shared").join(program);
+                std::fs::hard_link(source, target)?;
+            }
+        }
+        Stage::begin(&Setup {
+            root: &root,
+            files: &files,
+            shared: &shared,
+            command: &command,
+            plan: *plan,
+            calls,
+        })
+    }
+
+    /// System calls that one more service costs, the service's own left out by the floor's two.
+    fn calls(&mut self) {
+        let Some([few, many]) = self.extent.calls else {
+            return;
+        };
+        let contenders = self.contenders;
+        let mut own = 0.0;
+        for contender in contenders {
+            let count = |lives: &Self, services| lives.count(contender, &Plan::flat(services));
+            let result = count(self, few).and_then(|low| Ok(count(self, many)? - low));
+            match result {
+                Ok(difference) => {
+                    let each = difference / (many - few) as f64;
+                    if contender.name == super::contender::FLOOR {
+                        own = each - 2.0;
+                    }
+                    self.samples.add("calls", &contender.name, each - own);
+                }
+                Err(error) => self.note(contender, "system calls", |_| Err(error)),
+            }
+        }
+    }
+
+    fn count(&self, contender: &Contender, plan: &Plan) -> Result<f64> {
+        let file = self.workshop.folder.join("calls");
+        let mut stage = self.begin_counted(contender, plan, Some(&file))?;
+        stage.wait_for_all()?;
+        std::thread::sleep(SETTLE);
+        drop(stage);
+        let text = std::fs::read_to_string(&file)?;
+        let total = text
+            .lines()
+            .find(|line| line.trim_end().ends_with(" total"))
+            .and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+        total.context("strace has no total")
+    }
+
+    /// All at once: who does nothing does not disturb.
+    fn idle(&mut self) {
+        let plan = Plan::flat(FEW);
+        let mut stages = Vec::new();
+        for contender in self.contenders {
+            let begun = || -> Result<Stage> {
+                let mut stage = self.begin(contender, &plan)?;
+                stage.wait_for_all()?;
+                Ok(stage)
+            };
+            match begun() {
+                Ok(stage) => stages.push((contender, stage)),
+                Err(error) => self.failures.push(format!("{}: {error:#}", contender.name)),
+            }
+        }
+        let [time, settle] = self.extent.idle;
+        std::thread::sleep(settle);
+        let mut quiet: Vec<&mut Stage> = stages.iter_mut().map(|(_, stage)| stage).collect();
+        match memory::idle(&mut quiet, time) {
+            Ok(idles) => {
+                for ((contender, _), idle) in stages.iter().zip(idles) {
+                    let name = &contender.name;
+                    self.samples
+                        .add("idle.wake-ups", name, idle.wake_ups as f64);
+                    let micros = idle.time.as_secs_f64() * 1e6;
+                    self.samples.add("idle.cpu", name, micros);
+                }
+            }
+            Err(error) => self.failures.push(format!("idle: {error:#}")),
+        }
+    }
+
+    /// What only sysMaster is asked to do.
+    fn scale(&mut self, services: usize) {
+        let contenders = self.contenders;
+        let Some(contender) = contenders.iter().find(|it| it.name == OURS) else {
+            return;
+        };
+        let plan = Plan::flat(services);
+        self.note(contender, "scale", |lives| {
+            boot(lives, contender, &plan)?;
+            let mut stage = lives.begin(contender, &plan)?;
+            stage.wait_for_all()?;
+            let runs = lives.extent.tool_runs;
+            let status = contender.command(&contender.commands.status, &plan, services - 1);
+            lives.tool(
+                &mut stage,
+                contender,
+                &format!("status.{services}"),
+                &status,
+                runs,
+            )?;
+            let list = contender.command(&contender.commands.list, &plan, 0);
+            lives.tool(&mut stage, contender, &format!("list.{services}"), &list, 1)
+        });
+    }
+
+    /// Runs a tool within a machine and keeps how long each of its lives was, in microseconds.
+    ///
+    /// # Errors
+    /// It did not end well.
+    pub fn tool(
+        &mut self,
+        stage: &mut Stage,
+        contender: &Contender,
+        row: &str,
+        command: &[String],
+        count: u32,
+    ) -> Result<()> {
+        for nanos in lives_of(stage, command, count)? {
+            self.samples.add(row, &contender.name, nanos as f64 / 1e3);
+        }
+        Ok(())
+    }
+}
+
+/// How long each of a tool's lives was, in nanoseconds.
+///
+/// # Errors
+/// It did not end well.
+pub fn lives_of(stage: &mut Stage, command: &[String], count: u32) -> Result<Vec<u64>> {
+    stage.journal.read()?;
+    let before = stage.journal.records.len();
+    let count = count.to_string();
+    let mut words = vec!["time", &count, "2000"];
+    words.extend(command.iter().map(String::as_str));
+    stage.probe(&words)?;
+    stage.journal.read()?;
+    let records = stage.journal.records.get(before..).unwrap_or_default();
+    if let Some(refused) = records.iter().find(|it| it.kind == Kind::Refused) {
+        bail!("`{}` ended with {}", command.join(" "), refused.value);
+    }
+    let timed = records.iter().filter(|it| it.kind == Kind::Timed);
+    Ok(timed.map(|record| record.value).collect())
+}

@@ -1,0 +1,100 @@
+//! This file keeps what was measured: samples of each row for each contender, and what a contender
+//! cannot do.
+
+use std::collections::BTreeMap;
+
+/// What was measured, by row and contender.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    values: BTreeMap<(String, String), Vec<f64>>,
+    words: BTreeMap<(String, String), String>,
+}
+
+/// Samples in short.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// Half of the samples are below.
+    pub median: f64,
+    /// A quarter is below.
+    pub low: f64,
+    /// A quarter is above.
+    pub high: f64,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Samples {
+    /// Adds a sample.
+    pub fn add(&mut self, row: &str, contender: &str, value: f64) {
+        let key = (row.to_string(), contender.to_string());
+        self.values.entry(key).or_default().push(value);
+    }
+
+    /// Says why there is no sample, or what is to be said beside them.
+    pub fn say(&mut self, row: &str, contender: &str, words: &str) {
+        let key = (row.to_string(), contender.to_string());
+        self.words.insert(key, words.to_string());
+    }
+
+    /// The samples of a contender in a row, in short.
+    pub fn summary(&self, row: &str, contender: &str) -> Option<Summary> {
+        let key = (row.to_string(), contender.to_string());
+        summarise(self.values.get(&key)?)
+    }
+
+    /// What was said of a contender in a row.
+    pub fn words(&self, row: &str, contender: &str) -> Option<&str> {
+        let key = (row.to_string(), contender.to_string());
+        self.words.get(&key).map(String::as_str)
+    }
+}
+
+fn summarise(values: &[f64]) -> Option<Summary> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    Some(Summary {
+        median: quantile(&sorted, 0.5)?,
+        low: quantile(&sorted, 0.25)?,
+        high: quantile(&sorted, 0.75)?,
+        count: sorted.len(),
+    })
+}
+
+/// The value below which a share of the sorted values lies, between two of them where it must be.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let place = share * last as f64;
+    let (below, above) = (place.floor(), place.ceil());
+    let (low, high) = (sorted.get(below as usize)?, sorted.get(above as usize)?);
+    Some(low + (high - low) * (place - below))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_told_by_their_median_and_the_middle_half() {
+        let mut samples = Samples::default();
+        for value in [9.0, 1.0, 3.0, 5.0, 7.0] {
+            samples.add("row", "one", value);
+        }
+        let wanted = Summary {
+            median: 5.0,
+            low: 3.0,
+            high: 7.0,
+            count: 5,
+        };
+        assert_eq!(samples.summary("row", "one"), Some(wanted));
+        assert_eq!(samples.summary("row", "other"), None);
+    }
+
+    #[test]
+    fn between_two_samples_lies_their_mean() {
+        let mut samples = Samples::default();
+        samples.add("row", "one", 1.0);
+        samples.add("row", "one", 2.0);
+        let summary = samples.summary("row", "one").expect("two samples");
+        assert!((summary.median - 1.5).abs() < 1e-9);
+    }
+}
