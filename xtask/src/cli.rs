@@ -246,6 +246,12 @@ pub struct Bench {
     /// More contenders: a folder of folders with a peer.toml each, as in qemu-tests/peers
     #[arg(long, value_name = "DIR")]
     pub peers: Option<PathBuf>,
+    /// Count the instructions of the core's own work instead, and fail if they are more than stored
+    #[arg(long, conflicts_with_all = ["quick", "only", "peers"])]
+    pub compare: bool,
+    /// Count them and store them
+    #[arg(long, conflicts_with_all = ["quick", "only", "peers", "compare"])]
+    pub accept: bool,
     /// These contenders alone, into target/bench/docs
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub only: Vec<String>,

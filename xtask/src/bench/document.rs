@@ -12,6 +12,10 @@ use super::sections::{Section, sections};
 use qemu_tests::peers::Leads;
 use std::fmt::Write as _;
 
+/// The head of the table of places.
+const TABLE: &str = "| row | sysMaster | best peer | ratio | floor | ratio | place |\n\
+                     |---|---|---|---|---|---|---|\n";
+
 /// Everything that the document is made of.
 #[derive(Debug)]
 pub struct Document<'a> {
@@ -77,10 +81,9 @@ impl Document<'_> {
             "## Where sysMaster stands\n\n\
              The shipped composition, which heals itself; the best peer of each row; the floor, \
              which is a program of ours that does one clone and one exec a service and nothing \
-             else.\n\n\
-             | row | sysMaster | best peer | ratio | floor | ratio | place |\n\
-             |---|---|---|---|---|---|---|\n",
+             else.\n\n",
         );
+        text.push_str(TABLE);
         for section in sections {
             for (row, what) in &section.columns {
                 let mut unranked = section.unranked.iter();
@@ -191,6 +194,33 @@ impl Document<'_> {
     }
 }
 
+/// Below this the README quotes lines of the document.
+const QUOTED_UNDER: &str = "## Beside other inits";
+
+/// The lines of the document that a text quotes, as they are there.
+fn quoted(text: &str) -> Vec<&str> {
+    let lines = text
+        .lines()
+        .skip_while(|line| *line != QUOTED_UNDER)
+        .skip(1);
+    let part = lines.take_while(|line| !line.starts_with("## "));
+    let rows = part.filter(|line| line.starts_with("| ") && !line.starts_with("| row "));
+    rows.collect()
+}
+
+/// The README with the document's lines of today in place of those that it quotes.
+pub fn quote(readme: &str, document: &str) -> String {
+    let mut text = readme.to_string();
+    for old in quoted(readme) {
+        let row = old.split(" | ").next().unwrap_or(old);
+        let begin = format!("{row} | ");
+        if let Some(new) = document.lines().find(|line| line.starts_with(&begin)) {
+            text = text.replacen(old, new, 1);
+        }
+    }
+    text
+}
+
 fn shown(summary: Summary) -> String {
     let [median, low, high] = [summary.median, summary.low, summary.high].map(number);
     if low == high {
@@ -283,6 +313,33 @@ mod tests {
             "{line}"
         );
         assert!(text.contains("no such command"));
+    }
+
+    #[test]
+    fn the_readme_quotes_three_lines_of_the_document() {
+        let read = |path: &str| {
+            let text = std::fs::read_to_string(crate::house::root().join(path));
+            text.expect("it is of the house")
+        };
+        let (readme, document) = (read("README.md"), read("docs/benchmarks.md"));
+        let quoted = quoted(&readme);
+        assert_eq!(quoted.len(), 3, "{quoted:?}");
+        for line in quoted {
+            assert!(
+                document.lines().any(|it| it == line),
+                "docs/benchmarks.md does not say: {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_readme_quotes_follows_the_document() {
+        let readme =
+            format!("{QUOTED_UNDER}\n{TABLE}| a, ms | 1 |\n| b | 2 |\n\n## Next\n| a, ms | 1 |\n");
+        let document = format!("{TABLE}| b | 4 |\n| a, ms | 3 |\n");
+        let wanted =
+            format!("{QUOTED_UNDER}\n{TABLE}| a, ms | 3 |\n| b | 4 |\n\n## Next\n| a, ms | 1 |\n");
+        assert_eq!(quote(&readme, &document), wanted);
     }
 
     #[test]

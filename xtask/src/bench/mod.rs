@@ -5,6 +5,7 @@
 //! that cannot do a row is shown as such; one that fails where it should not ends the command.
 
 mod cgroup;
+mod compare;
 mod contender;
 mod document;
 mod extent;
@@ -37,6 +38,9 @@ use std::path::Path;
 /// # Errors
 /// It cannot be run here, or a contender failed where it should not.
 pub fn run(bench: &Bench) -> Result<()> {
+    if bench.compare || bench.accept {
+        return compare::run(bench.accept);
+    }
     ensure!(
         cfg!(target_arch = "x86_64"),
         "the benchmark's programs are written for x86-64 only: run this on such a machine"
@@ -127,8 +131,13 @@ fn write(document: &document::Document<'_>, folder: &Path) -> Result<()> {
     fs::create_dir_all(&plots)?;
     plot::draw(document, &plots)?;
     let file = folder.join("benchmarks.md");
-    fs::write(&file, document.text())
-        .with_context(|| format!("cannot write {}", file.display()))?;
+    let text = document.text();
+    fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
     say(&format!("written: {}", house::shown(&file)));
+    if folder == house::root().join("docs") {
+        let readme = house::root().join("README.md");
+        let quoted = document::quote(&fs::read_to_string(&readme)?, &text);
+        fs::write(&readme, quoted)?;
+    }
     Ok(())
 }

@@ -28,6 +28,9 @@ pub fn all() -> Result<Vec<Step>> {
     steps.push(Step::slow("process 1 in namespaces", namespaces));
     steps.push(Step::slow("healing: deaths that nobody notices", healing));
     steps.push(Step::slow("bench: every contender runs every row", bench));
+    steps.push(Step::slow("bench: instructions of the core", || {
+        succeeds(&["bench", "--compare"])
+    }));
     steps.push(Step::slow("size: within every board's budget", || {
         succeeds(&["size"])
     }));
