@@ -18,6 +18,8 @@ const MOUNT: &str = "/sys/fs/cgroup";
 pub struct Cgroups {
     time: PathBuf,
     memory: PathBuf,
+    /// The part of the unified hierarchy that a contender may make its own.
+    own: Option<PathBuf>,
     is_unified: bool,
 }
 
@@ -40,13 +42,19 @@ impl Cgroups {
         } else {
             bail!("no cgroups for processor time and memory are mounted at {MOUNT}");
         };
-        for folder in [&time, &memory] {
+        // With version 2 alone that would be the group whose costs are counted, and the set-up's
+        // with them.
+        let own = Some(mount.join("unified"))
+            .filter(|mount| mount.join("cgroup.controllers").is_file())
+            .map(|mount| mount.join(&name));
+        for folder in [&time, &memory].into_iter().chain(&own) {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {} (it takes root)", folder.display()))?;
         }
         Ok(Self {
             time,
             memory,
+            own,
             is_unified,
         })
     }
@@ -54,6 +62,12 @@ impl Cgroups {
     /// The files to which a process that joins writes its number.
     pub fn lists(&self) -> [PathBuf; 2] {
         [&self.time, &self.memory].map(|folder| folder.join("cgroup.procs"))
+    }
+
+    /// The same for the group that is the root of the machine's own name space, where there is one.
+    pub fn own_list(&self) -> PathBuf {
+        let own = self.own.as_ref().map(|folder| folder.join("cgroup.procs"));
+        own.unwrap_or_else(|| "/dev/null".into())
     }
 
     /// Processor time of all processes so far.
@@ -82,16 +96,26 @@ impl Cgroups {
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        for folder in [&self.time, &self.memory] {
+        for folder in [&self.time, &self.memory].into_iter().chain(&self.own) {
             // The last processes may still be on their way out; a group that stays costs nothing.
             for _ in 0..50 {
-                if fs::remove_dir(folder).is_ok() || !folder.exists() {
+                if remove(folder).is_ok() || !folder.exists() {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
     }
+}
+
+/// Removes a group and those that a contender made in it.
+fn remove(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path())?;
+        }
+    }
+    fs::remove_dir(folder)
 }
 
 fn number(file: &Path) -> Result<u64> {

@@ -102,7 +102,11 @@ fn build() -> Result<PathBuf> {
 fn count(program: &Path, work: &str) -> Result<u64> {
     let mut valgrind = Command::new("valgrind");
     valgrind
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--tool=callgrind")
+        .arg(format!(
+            "--callgrind-out-file={}",
+            program.with_extension("callgrind").display()
+        ))
         .arg(program)
         .args(work.split(' '))
         .env_clear()
@@ -119,7 +123,8 @@ fn count(program: &Path, work: &str) -> Result<u64> {
 
 fn written(compiler: &str, counts: &BTreeMap<String, u64>) -> Result<String> {
     let mut text = format!(
-        "# Written by `cargo xtask bench --accept`: instructions of `init-core/sim/examples/work.rs`.\n\
+        "# Written by `cargo xtask bench --accept`: instructions of what \
+         init-core/sim/examples/work.rs does.\n\
          compiler = \"{compiler}\"\n\n[work]\n"
     );
     for (work, count) in counts {

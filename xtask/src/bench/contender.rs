@@ -5,7 +5,7 @@
 
 use super::stage;
 use crate::{build, house, process};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use manifests::board::Board;
 use object::{Object, ObjectSection};
 use qemu_tests::debian::Store;
@@ -66,6 +66,9 @@ pub struct Ready {
     pub command: Vec<String>,
 }
 
+/// Those who take part, and why others do not.
+pub type Field = (Vec<Contender>, Vec<String>);
+
 /// What all contenders need.
 #[derive(Debug)]
 pub struct Workshop {
@@ -80,7 +83,8 @@ impl Workshop {
     ///
     /// # Errors
     /// Ours cannot be made, or a peer's description is bad.
-    pub fn contenders(&self, others: Option<&Path>, is_quick: bool) -> Result<Vec<Contender>> {
+    pub fn contenders(&self, others: Option<&Path>, is_quick: bool) -> Result<Field> {
+        let mut left_out = Vec::new();
         let mut contenders = vec![self.floor()?, self.ours(true)?];
         if !is_quick {
             contenders.push(self.ours(false)?);
@@ -103,10 +107,11 @@ impl Workshop {
                 Err(error) => {
                     let text = format!("{title} cannot be had and is left out: {error:#}");
                     qemu_tests::progress::say(&text);
+                    left_out.push(text.lines().next().unwrap_or_default().to_string());
                 }
             }
         }
-        Ok(contenders)
+        Ok((contenders, left_out))
     }
 
     fn floor(&self) -> Result<Contender> {
@@ -165,6 +170,14 @@ impl Workshop {
         let root = self.new_root(&peer.name)?;
         let cache = house::target().join("cache");
         let mut version = peer.version.clone();
+        let own = peer.folder.join("root");
+        ensure!(
+            !peer.packages.is_empty() || own.is_dir(),
+            "Debian has no package of it, and `--peers` names no build"
+        );
+        if own.is_dir() {
+            stage::merge(&own, &root)?;
+        }
         if !peer.packages.is_empty() {
             let arch = &self.board.debian_arch;
             // A release of its own has lists of its own.
@@ -188,10 +201,6 @@ impl Workshop {
         }
         if root.join("bin/busybox").is_file() && !root.join("bin/sh").is_symlink() {
             std::os::unix::fs::symlink("busybox", root.join("bin/sh"))?;
-        }
-        let own = peer.folder.join("root");
-        if own.is_dir() {
-            stage::merge(&own, &root)?;
         }
         let file = root.join(peer.program.trim_start_matches('/'));
         let within = |files: &[String]| files.iter().map(|file| root.join(file)).collect();

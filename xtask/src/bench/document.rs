@@ -21,6 +21,8 @@ const TABLE: &str = "| row | sysMaster | best peer | ratio | floor | ratio | pla
 pub struct Document<'a> {
     /// Who took part.
     pub contenders: &'a [Contender],
+    /// Who did not, and why.
+    pub left_out: &'a [String],
     /// What was measured.
     pub samples: &'a Samples,
     /// How much was measured.
@@ -151,6 +153,9 @@ impl Document<'_> {
             if let Some(differs) = &it.differs {
                 let _ = writeln!(text, "Not ranked: {}: {differs}.\n", it.title);
             }
+        }
+        for words in self.left_out {
+            let _ = writeln!(text, "{words}.\n");
         }
     }
 
@@ -301,6 +306,7 @@ mod tests {
         samples.say("list", "one", "no such command");
         let document = Document {
             contenders: &contenders,
+            left_out: &["nitro cannot be had".to_string()],
             samples: &samples,
             extent: &Extent::quick(),
             machine: &Machine::read(),
@@ -313,6 +319,7 @@ mod tests {
             "{line}"
         );
         assert!(text.contains("no such command"));
+        assert!(text.contains("nitro cannot be had."));
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         }])?;
     }
     let workshop = workshop()?;
-    let mut contenders = workshop.contenders(bench.peers.as_deref(), bench.quick)?;
+    let (mut contenders, left_out) = workshop.contenders(bench.peers.as_deref(), bench.quick)?;
     if !bench.only.is_empty() {
         let names = bench.only.join(", ");
         contenders.retain(|it| bench.only.contains(&it.name));
@@ -73,6 +73,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     let (samples, failures) = measure(&workshop, &contenders, &extent)?;
     let document = document::Document {
         contenders: &contenders,
+        left_out: &left_out,
         samples: &samples,
         extent: &extent,
         machine: &before,

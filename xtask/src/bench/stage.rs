@@ -23,6 +23,10 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// journal, not from here.
 const LOOK_INTERVAL: Duration = Duration::from_millis(4);
 
+/// Joins the cgroup that becomes the root of the machine's own hierarchy: some contenders sort
+/// their processes into groups, and would do so in the host's.
+const JOIN: &str = r#"echo 0 > "$1" && shift && exec "$@""#;
+
 /// Makes the machine and becomes its process 1. Arguments: the root, the files written for this
 /// run, the folder with journal and probe, two cgroups' process lists, process 1 with arguments.
 ///
@@ -98,8 +102,12 @@ impl Stage {
             command.args(["strace", "-f", "-c", "-o"]).arg(file);
         }
         command
+            .args(["sh", "-c", JOIN, "sh"])
+            .arg(cgroups.own_list())
             .arg("unshare")
-            .args(["--pid", "--fork", "--mount", "--uts", "--net", "--ipc"])
+            .args([
+                "--pid", "--fork", "--mount", "--uts", "--net", "--ipc", "--cgroup",
+            ])
             .args(["--kill-child", "--", "sh", "-c", SET_UP, "sh"])
             .args([setup.root, setup.files, setup.shared])
             .args(cgroups.lists())
@@ -288,7 +296,7 @@ impl Stage {
         let mut command = Command::new("nsenter");
         command
             .args(["--target", &pid, "--mount", "--uts", "--ipc", "--net"])
-            .args(["--pid", "--"])
+            .args(["--cgroup", "--pid", "--"])
             .args(words)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
