@@ -9,12 +9,13 @@ use crate::console::Console;
 use crate::control::Sessions;
 use crate::courier::Courier;
 use crate::exits::{self, Exits};
-use crate::image::{Image, Loadable};
+use crate::image::{self, Loadable};
 use crate::start;
 use init_core::event::{Errno, MachineRequest};
 use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Role};
 use init_core::time::Instant;
+use init_core::unit::Image;
 use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Signal};
 
 /// What a board chooses.
@@ -155,17 +156,19 @@ impl<K: Kernel + 'static> Harmony<K> {
 
     /// Whom our waiting lets run: those below us while we sleep. Where waiting is looking again
     /// and again, only those at our own priority.
-    fn priority(&self) -> u32 {
-        match self.time.mode {
-            Mode::KernelTimeout => self.config.service_priority,
-            Mode::CounterPoll => self.config.own_priority,
+    fn priority(&self, exec: &Exec) -> u32 {
+        let highest = self.config.own_priority.saturating_sub(1);
+        match (self.time.mode, exec.context.priority) {
+            (Mode::KernelTimeout, 0) => self.config.service_priority.min(highest),
+            (Mode::KernelTimeout, own) => u32::from(own).min(highest),
+            (Mode::CounterPoll, _) => self.config.own_priority,
         }
     }
 
     fn start(&mut self, child: Child, exec: &Exec, confirm: bool) -> Result<u32, Errno> {
         let named = |image: &&Image| image.path == exec.program;
         let image = self.config.images.iter().find(named).ok_or(NO_ENTRY)?;
-        let program = image.program().map_err(|_| NO_PROGRAM)?;
+        let program = image::program(image).map_err(|_| NO_PROGRAM)?;
         let badge = self.children.next_badge().ok_or(TRY_AGAIN)?;
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
         let quota = start::quota(exec);
@@ -187,7 +190,7 @@ impl<K: Kernel + 'static> Harmony<K> {
             program,
             arguments: exec.arguments,
             channel,
-            priority: self.priority(),
+            priority: self.priority(exec),
         };
         start::start(&self.calls, &self.config, group, &given)
     }

@@ -4,16 +4,7 @@
 //! wants memory to be writable and executable at once, is refused.
 
 use crate::abi::layout::{EXECUTE, PAGE_BYTES, READ, WRITE};
-use core::ffi::CStr;
-
-/// A program that services can run.
-#[derive(Clone, Copy, Debug)]
-pub struct Image {
-    /// What the manifest calls it.
-    pub path: &'static CStr,
-    /// The ELF file.
-    pub file: &'static [u8],
-}
+use init_core::unit::Image;
 
 /// Why a file is no program for this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,35 +60,32 @@ fn long(file: &[u8], offset: u64) -> Option<u64> {
     at(file, offset).map(u64::from_le_bytes)
 }
 
-impl Image {
-    /// The first instruction and the pieces of the program, all of them checked.
-    ///
-    /// # Errors
-    /// What is wrong with the file.
-    pub fn program(&self) -> Result<Loadable, Malformed> {
-        let file = self.file;
-        // 64 bits, little endian, version 1; a program for a fixed address; ARM.
-        let is_ours = file.starts_with(b"\x7fELF\x02\x01\x01")
-            && half(file, 16) == Some(2)
-            && half(file, 18) == Some(183)
-            && half(file, 54) == Some(56);
-        let (Some(entry), Some(table), Some(count)) =
-            (long(file, 24), long(file, 32), half(file, 56))
-        else {
-            return Err(Malformed::Header);
-        };
-        if !is_ours || count > HEADER_COUNT_MAX {
-            return Err(Malformed::Header);
-        }
-        let program = Loadable {
-            file,
-            table,
-            count,
-            entry,
-        };
-        program.check()?;
-        Ok(program)
+/// The first instruction and the pieces of the program, all of them checked.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn program(image: &Image) -> Result<Loadable, Malformed> {
+    let file = image.file;
+    // 64 bits, little endian, version 1; a program for a fixed address; ARM.
+    let is_ours = file.starts_with(b"\x7fELF\x02\x01\x01")
+        && half(file, 16) == Some(2)
+        && half(file, 18) == Some(183)
+        && half(file, 54) == Some(56);
+    let (Some(entry), Some(table), Some(count)) = (long(file, 24), long(file, 32), half(file, 56))
+    else {
+        return Err(Malformed::Header);
+    };
+    if !is_ours || count > HEADER_COUNT_MAX {
+        return Err(Malformed::Header);
     }
+    let program = Loadable {
+        file,
+        table,
+        count,
+        entry,
+    };
+    program.check()?;
+    Ok(program)
 }
 
 /// A program that was checked.

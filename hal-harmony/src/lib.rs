@@ -37,7 +37,8 @@ mod start;
 pub use clock::Mode;
 pub use console::Console;
 pub use harmony::{Config, Harmony, Storage};
-pub use image::{Image, Malformed};
+pub use image::Malformed;
+pub use init_core::unit::Image;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub use root::{WINDOW, probe as walk, run};
 

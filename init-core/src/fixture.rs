@@ -27,6 +27,7 @@ static PLAIN: Context = Context {
     credentials: None,
     umask: 0o022,
     nice: 0,
+    priority: 0,
     oom_score: None,
     limits: &[],
     stdin: Stream::Null,

@@ -65,12 +65,18 @@ pub enum Abi {
 pub enum Capability {
     /// The CPU can be stopped with the machine left on.
     Halt,
+    /// Programs lie in the image: there are no files.
+    Images,
     /// The kernel can load another one and jump into it.
     Kexec,
+    /// Services tell process 1 what they have to say by letters.
+    Letters,
     /// The kernel has a network stack.
     Network,
     /// The machine can be switched off by software.
     PowerOff,
+    /// Priorities are strict: who has more of it runs.
+    Priorities,
     /// The machine can be restarted by software.
     Reboot,
     /// The kernel can swap.
@@ -250,9 +256,12 @@ impl Capability {
     pub fn word(self) -> &'static str {
         match self {
             Self::Halt => "halt",
+            Self::Images => "images",
             Self::Kexec => "kexec",
+            Self::Letters => "letters",
             Self::Network => "network",
             Self::PowerOff => "power-off",
+            Self::Priorities => "priorities",
             Self::Reboot => "reboot",
             Self::Swap => "swap",
             Self::Watchdog => "watchdog",

@@ -6,8 +6,9 @@ use crate::board::{Abi, Board, Capability};
 use crate::diagnostic::{Diagnostic, Id, Span, did_you_mean};
 use crate::fields::{Fields, Located};
 use crate::graph;
+use crate::images;
 use crate::links::{self, Names};
-use crate::model::{Product, Rootfs, Unit, UnitKind, Watchdog};
+use crate::model::{Image, Product, Rootfs, Unit, UnitKind, Watchdog};
 use crate::mounts::{self, Mount};
 use crate::programs;
 use crate::read::Reader;
@@ -190,12 +191,14 @@ impl Compiler<'_> {
         names.removed.clone_from(&self.sections.removed);
         let (units, default_target, rescue_target) = self.units(product, &users, &mut names);
         let targets: Vec<usize> = default_target.into_iter().chain(rescue_target).collect();
+        images::refuse(self.sections, board, &mut self.problems);
         // A missing unit would only show up again as a missing way to others.
         if whole && !self.problems.iter().any(|each| each.id == Id::UnknownUnit) {
             graph::check(&units, &targets, &mut self.problems);
         }
         self.capabilities(product, &units);
-        if let Some(root) = self.request.rootfs {
+        let images = self.images(&units);
+        if let (Some(root), None) = (self.request.rootfs, &images) {
             programs::check(&units, root, board, &mut self.problems);
         }
         Some(Product {
@@ -211,7 +214,30 @@ impl Compiler<'_> {
             console: product.word("console").to_string(),
             log_level: product.word("log-level").to_string(),
             rootfs,
+            images,
         })
+    }
+
+    /// The programs that the image carries, where that is how programs come to the board.
+    fn images(&mut self, units: &[Unit]) -> Option<Vec<Image>> {
+        if !self.request.board.has(Capability::Images) {
+            return None;
+        }
+        let place = |span: Span, name: &str| {
+            let file = self.sources.get(span.file);
+            let own = file.and_then(|file| file.path.parent());
+            let folder = self.request.rootfs.or(own).unwrap_or(Path::new(""));
+            folder.join(name)
+        };
+        let images = images::collect(units, place);
+        let checked = !self.request.check_only;
+        for (image, span) in &images {
+            self.inputs.push(image.file.clone());
+            if let Some(problem) = images::check(image, *span).filter(|_| checked) {
+                self.problems.push(problem);
+            }
+        }
+        Some(images.into_iter().map(|(image, _)| image).collect())
     }
 
     fn watchdog(&mut self) -> Option<Watchdog> {

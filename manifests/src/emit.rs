@@ -5,7 +5,7 @@
 
 mod program;
 
-use crate::model::{Product, Ready, RelationKind, Restart, Unit, UnitKind, Watchdog};
+use crate::model::{Image, Product, Ready, RelationKind, Restart, Unit, UnitKind, Watchdog};
 use init_core::unit::EdgeKind;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -95,7 +95,30 @@ pub fn emit(product: &Product) -> String {
     line(write, "");
     emit_edges(write, &edges);
     emit_manifest(write, product);
+    if let Some(images) = &product.images {
+        emit_images(write, images);
+    }
     out
+}
+
+/// The programs themselves, each put in where it lies.
+fn emit_images(out: &mut String, images: &[Image]) {
+    let count = images.len();
+    line(out, "");
+    line(out, "/// The programs of services.");
+    line(
+        out,
+        &format!("pub static IMAGES: [::init_core::unit::Image; {count}] = ["),
+    );
+    for image in images {
+        let file = format!("include_bytes!({:?})", image.file.display().to_string());
+        let path = program::c_text(&image.name);
+        line(
+            out,
+            &format!("    ::init_core::unit::Image {{ path: {path}, file: {file} }},"),
+        );
+    }
+    line(out, "];");
 }
 
 fn line(out: &mut String, text: &str) {

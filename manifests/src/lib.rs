@@ -12,6 +12,7 @@ pub mod emit;
 pub mod expand;
 pub mod fields;
 mod graph;
+mod images;
 mod links;
 pub mod model;
 mod mounts;

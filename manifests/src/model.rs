@@ -33,6 +33,17 @@ pub struct Product {
     pub log_level: String,
     /// What the root file system is made of.
     pub rootfs: Rootfs,
+    /// Programs that lie in the image, each once; `None`: the board has files.
+    pub images: Option<Vec<Image>>,
+}
+
+/// A program that lies in the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// What the manifest calls it.
+    pub name: String,
+    /// Where the file is that is put in.
+    pub file: PathBuf,
 }
 
 /// A hardware watchdog.
@@ -165,6 +176,10 @@ pub enum Program {
 pub struct Exec {
     /// Arguments; the first is the file.
     pub arguments: Vec<String>,
+    /// The file lies in the image.
+    pub is_image: bool,
+    /// Strict priority; 0: the board's.
+    pub priority: u8,
     /// Where the file is written.
     pub span: Span,
     /// `NAME=value`.

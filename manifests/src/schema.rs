@@ -221,7 +221,7 @@ pub fn find(section: Section, name: &str) -> Option<&'static Key> {
 pub fn may_default(key: &Key) -> bool {
     !matches!(
         key.name,
-        "exec" | "stop-exec" | "instances" | "ready" | "source" | "at"
+        "exec" | "image" | "arguments" | "stop-exec" | "instances" | "ready" | "source" | "at"
     ) && !matches!(key.kind, Kind::Units)
 }
 

@@ -83,12 +83,21 @@ fn unit(
         return unit;
     }
     let filler = Filler { instance };
-    if fields.lacks("exec") {
+    if fields.lacks("exec") && fields.lacks("image") {
         let message = format!("{} `{}` runs nothing", kind.word(), named.name.value);
         let problem = Diagnostic::new(Id::MissingKey, named.name.span, message);
-        problems.push(problem.help("add exec = [\"/path/to/program\"]"));
+        problems.push(problem.help(
+            "add exec = [\"/path/to/program\"], or image = \"NAME\" where there are no files",
+        ));
     }
-    unit.start = filler.program(fields, "exec", users, problems);
+    let start = if fields.lacks("exec") {
+        "image"
+    } else {
+        "exec"
+    };
+    unit.start = filler.program(fields, start, users, problems);
+    unit.watchdog = fields.duration("watchdog");
+    unit.controls = fields.boolean("controls");
     let mut quiet = Vec::new();
     // Everything but the program itself was said of `exec`; texts have places of their own.
     unit.stop = filler.program(fields, "stop-exec", users, &mut quiet);
@@ -136,7 +145,13 @@ impl Filler<'_> {
         users: &Users,
         problems: &mut Vec<Diagnostic>,
     ) -> Program {
-        let arguments = fields.texts(key);
+        let is_image = key == "image";
+        let arguments = if is_image {
+            let further = fields.texts("arguments");
+            fields.text(key).into_iter().chain(further).collect()
+        } else {
+            fields.texts(key)
+        };
         let Some(first) = arguments.first() else {
             return Program::None;
         };
@@ -155,6 +170,11 @@ impl Filler<'_> {
         });
         Program::Exec(Box::new(Exec {
             arguments,
+            is_image,
+            priority: fields
+                .number("priority")
+                .and_then(|number| u8::try_from(number).ok())
+                .unwrap_or(0),
             span,
             environment: self.environment(fields, problems),
             directory: self.text(fields, "working-directory", "/", problems),
@@ -252,6 +272,7 @@ fn restart(fields: &Fields) -> Option<Restart> {
 const READY_KEYS: &[(&str, &[&str])] = &[
     ("exec", &[]),
     ("newline", &["fd"]),
+    ("letter", &[]),
     ("listen", &["tcp", "unix"]),
     ("path", &["path"]),
 ];
@@ -285,6 +306,7 @@ fn ready(fields: &Fields, filler: &Filler<'_>, problems: &mut Vec<Diagnostic>) -
     let number = |key| fields.number(key).unwrap_or_default();
     match on {
         "newline" => Ready::Newline(u8::try_from(number("fd")).unwrap_or_default()),
+        "letter" => Ready::Letter,
         "listen" if fields.field("tcp").is_some() => {
             Ready::Tcp(u16::try_from(number("tcp")).unwrap_or_default())
         }

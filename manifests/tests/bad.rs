@@ -1,7 +1,8 @@
 //! This file holds the corpus of bad manifests to its exact texts: one purpose, one id, one file.
 //!
 //! `tests/bad/M0xx-words.toml` must give that id and nothing else, and exactly the text beside it;
-//! `UPDATE=1` writes the texts anew. The board is `toy`; a folder `M0xx-words.rootfs` beside the
+//! `UPDATE=1` writes the texts anew. The board is `toy`, or `harmony` for
+//! `M0xx-words-on-harmony`; a folder `M0xx-words.rootfs` beside the
 //! file is its root file system. Lines in the texts that come from the machine are cut.
 
 use manifests::board::Board;
@@ -33,7 +34,11 @@ fn name(path: &Path) -> String {
 }
 
 fn outcome(path: &Path) -> Outcome {
-    let board = Board::load(&folder().join("toy")).unwrap_or_else(|error| panic!("{error}"));
+    let board = match name(path).contains("-on-harmony") {
+        true => "harmony",
+        false => "toy",
+    };
+    let board = Board::load(&folder().join(board)).unwrap_or_else(|error| panic!("{error}"));
     let rootfs = path.with_extension("rootfs");
     compile(&Request {
         product: path,

@@ -26,6 +26,7 @@ fn product(units: Vec<Unit>) -> Product {
         console: format!("/dev/{ODD}"),
         log_level: "normal".into(),
         rootfs: Rootfs::default(),
+        images: None,
     }
 }
 
@@ -43,6 +44,8 @@ fn service() -> Unit {
         }),
         umask: 0,
         nice: -20,
+        priority: 0,
+        is_image: false,
         oom_score: Some(-1000),
         limits: vec![
             ("open-files", (Some(1), None)),
@@ -54,6 +57,8 @@ fn service() -> Unit {
             Stream::Terminal(ODD.into()),
         ],
     }));
+    unit.watchdog = Some(9);
+    unit.controls = true;
     unit.ready = Ready::Unix(ODD.into());
     unit.start_timeout = Some(7);
     unit.restart = Some(Restart {

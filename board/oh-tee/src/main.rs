@@ -9,7 +9,7 @@ mod product {
 
 /// What this board chooses.
 const CONFIG: hal_harmony::Config = hal_harmony::Config {
-    images: &[],
+    images: &product::IMAGES,
     // As the kernel starts its root task.
     own_priority: 10,
     service_priority: 5,

@@ -19,6 +19,7 @@ pub static PROGRAM: Exec = Exec {
         credentials: None,
         umask: 0o022,
         nice: 0,
+        priority: 0,
         oom_score: None,
         limits: &[],
         stdin: Stream::Null,

@@ -37,6 +37,15 @@ pub struct Exec {
     pub context: &'static Context,
 }
 
+/// A program that lies in the image.
+#[derive(Clone, Copy, Debug)]
+pub struct Image {
+    /// What [`Exec::program`] calls it.
+    pub path: &'static CStr,
+    /// The ELF file.
+    pub file: &'static [u8],
+}
+
 /// In what a program runs. Programs that want the same refer to the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
@@ -50,6 +59,8 @@ pub struct Context {
     pub umask: u16,
     /// Scheduling niceness, -20 to 19.
     pub nice: i8,
+    /// Priority where the kernel's are strict, 1 to 254; 0: the board's choice.
+    pub priority: u8,
     /// Out-of-memory score adjustment, -1000 to 1000; `None`: unchanged.
     pub oom_score: Option<i16>,
     /// Resource limits to set.

@@ -7,8 +7,8 @@ mod manifest;
 mod policy;
 
 pub use exec::{
-    Arguments, Context, Credentials, Exec, Limit, LimitValue, Probe, Program, Resource, Setup,
-    SetupOp, Stream,
+    Arguments, Context, Credentials, Exec, Image, Limit, LimitValue, Probe, Program, Resource,
+    Setup, SetupOp, Stream,
 };
 pub use manifest::{
     EdgeKind, EdgeKinds, LogLevel, Manifest, Rules, ShutdownDesc, UnitDesc, UnitKind, WatchdogDesc,

@@ -171,6 +171,7 @@ fn context(exec: &Exec) -> String {
     );
     field("umask", format!("0o{:o}", exec.umask));
     field("nice", exec.nice.to_string());
+    field("priority", exec.priority.to_string());
     field("oom_score", format!("{:?}", exec.oom_score));
     field("limits", limits(exec));
     for (stream, key) in exec.streams.iter().zip(["stdin", "stdout", "stderr"]) {

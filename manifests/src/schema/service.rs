@@ -24,6 +24,12 @@ pub const KEYS: &[Key] = &[
         "The program and its arguments: an array, no shell. `{instance}` is the instance's name; \
          other braces are what they are.",
         r#"["/usr/sbin/mosquitto", "-c", "/etc/mosquitto.conf"]"#),
+    key("image", RUNS, Kind::Text, "",
+        "The program on a board whose programs lie in the image: a static ELF file, relative to \
+         the folder that the build is given, else to the file that says so.",
+        r#""services/pump""#),
+    key("arguments", RUNS, Kind::Texts, "",
+        "What an `image` is told besides its name.", r#"["-v"]"#),
     key("instances", RUNS, Kind::Texts, "",
         "Makes one unit `NAME@INSTANCE` for each word; NAME then means all of them.",
         r#"["ttyAMA0"]"#),
@@ -97,15 +103,24 @@ pub const KEYS: &[Key] = &[
     key("ready", SERVICE, Kind::Table(Section::Ready), "{}",
         "When it counts as ready, so that what is after it may start.",
         r#"{ on = "newline", fd = 3, within = "10s" }"#),
+    key("watchdog", SERVICE, Kind::Duration, "",
+        "Longest time from ready to its first heartbeat, and from one to the next; a service that \
+         takes longer is stopped and has failed. Not written: nobody listens.",
+        r#""2s""#),
+    key("controls", SERVICE, Kind::Boolean, "false",
+        "Whether its program may ask what `sctl` asks, by letters.", "true"),
+    key("priority", RUNS, Kind::Integer(1, 254), "",
+        "Its priority where the kernel's are strict; the larger wins, and process 1's is never \
+         reached. Not written: the board's.", "7"),
     key("success", RUNS, Kind::Table(Section::Success), "{}",
         "Which ends count as success. Exit code 0 always does; for a service so do the signals \
          HUP, INT, TERM and PIPE.",
         r#"{ codes = [3], signals = ["USR1"] }"#),
     key("critical", UNITS, Kind::Boolean, "false",
         "Without it the device is not healthy; reports say so.", "true"),
-    key("on", READY, Kind::Word(&["exec", "newline", "listen", "path"]), r#""exec""#,
-        "What tells: its program was executed; it writes a newline to `fd`; a socket listens \
-         (`tcp` or `unix`); `path` exists.",
+    key("on", READY, Kind::Word(&["exec", "newline", "letter", "listen", "path"]), r#""exec""#,
+        "What tells: its program was executed; it writes a newline to `fd`; it says so in a \
+         letter; a socket listens (`tcp` or `unix`); `path` exists.",
         r#""listen""#),
     key("fd", READY, Kind::Integer(3, 255), "", "The descriptor it writes to.", "3"),
     key("tcp", READY, Kind::Integer(1, 65535), "", "The port that listens.", "1883"),
