@@ -30,7 +30,7 @@ mod letters;
 mod post;
 mod power;
 pub mod probe;
-#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 mod root;
 mod start;
 
@@ -39,11 +39,11 @@ pub use console::Console;
 pub use harmony::{Config, Harmony, Storage};
 pub use image::Malformed;
 pub use init_core::unit::Image;
-#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 pub use root::{WINDOW, probe as walk, run};
 
 /// Names the board's main function: `fn() -> !`.
-#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
@@ -57,7 +57,7 @@ macro_rules! entry {
 
 /// Makes the root task of a board from the tables in the module `product`, which has them from
 /// `init_core::include_manifest!()`, and a [`Config`].
-#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 #[macro_export]
 macro_rules! init {
     ($product:ident, $config:expr) => {

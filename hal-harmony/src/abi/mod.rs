@@ -7,7 +7,7 @@ pub mod layout;
 mod line;
 pub mod number;
 pub(crate) mod raw;
-#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 pub mod start;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 mod svc;
