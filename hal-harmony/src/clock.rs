@@ -60,7 +60,7 @@ impl Time {
 }
 
 /// Ticks as microseconds, without a product that could overflow.
-fn microseconds(ticks: u64, frequency: u64) -> u64 {
+pub fn microseconds(ticks: u64, frequency: u64) -> u64 {
     let seconds = ticks.checked_div(frequency).unwrap_or(0);
     let rest = ticks.checked_rem(frequency).unwrap_or(0);
     let rest = rest.saturating_mul(1_000_000).checked_div(frequency);

@@ -24,6 +24,8 @@ mod control;
 mod courier;
 mod events;
 mod exits;
+#[cfg(any(test, target_os = "none"))]
+mod frames;
 mod harmony;
 mod image;
 mod letters;

@@ -5,7 +5,18 @@
 //! redrawing. While the machine boots, the lines of units that become ready or fail are the report
 //! itself; the summary repeats only what failed. (A table of all units at the end would say
 //! everything twice: 300 units are a second of a 115 200 baud line.)
+#![cfg_attr(
+    feature = "defmt",
+    allow(
+        dead_code,
+        unused_imports,
+        unused_variables,
+        reason = "frames have words of their own"
+    )
+)]
 
+#[cfg(feature = "defmt")]
+mod frames;
 mod line;
 mod words;
 
@@ -62,6 +73,9 @@ impl Report {
         let manifest = self.manifest;
         let count = u16::try_from(manifest.units.len()).unwrap_or(u16::MAX);
         if self.level >= LogLevel::Normal {
+            #[cfg(feature = "defmt")]
+            return self.banner_frame();
+            #[cfg(not(feature = "defmt"))]
             write_line(out, now, &|line| {
                 line.text("sysMaster ").text(env!("CARGO_PKG_VERSION"));
                 line.text(": ").text(manifest.product);
@@ -101,6 +115,14 @@ impl Report {
         if self.level < level(notice) {
             return;
         }
+        #[cfg(feature = "defmt")]
+        return self.frame(notice, status);
+        #[cfg(not(feature = "defmt"))]
+        self.lines(out, now, notice, status);
+    }
+
+    #[cfg(not(feature = "defmt"))]
+    fn lines(&self, out: &mut impl Write, now: Instant, notice: &Notice, status: Lookup<'_>) {
         write_line(out, now, &|line| self.words(line, notice, status));
         if let Notice::BootDone { failed, .. } = *notice {
             self.summary(out, now, failed, status);

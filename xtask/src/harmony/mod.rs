@@ -1,6 +1,7 @@
 //! This room makes root images for boards of Harmony's microkernel, and runs them on the stub.
 
 mod elf_file;
+mod log;
 mod object_file;
 mod probe;
 mod root_image;
@@ -117,6 +118,7 @@ pub fn run(board: &Board, product: &Path, out: &Path) -> Result<()> {
     let files = build("init", board, product, out)?;
     let kernel = stub::link(board, &files, stub::Variant::Normal)?;
     let console = stub::run(board, &kernel)?;
+    let console = log::Decoder::new(&std::fs::read(&files.symbols)?)?.decode(&console)?;
     print!("{console}");
     let report = BootReport::read(console.lines());
     println!("\n{report}");
