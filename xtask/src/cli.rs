@@ -33,6 +33,8 @@ pub enum Task {
     Budget(Measure),
     /// Feed damaged input to everything that reads what others wrote
     Fuzz(Fuzz),
+    /// Let the core live through seeded histories on a simulated machine, with faults and deaths
+    Sim(Sim),
     /// Make process 1 fault for real, again and again, and count what its services noticed
     Heal(Heal),
     /// Measure sysMaster and other inits at the same work, and write docs/benchmarks.md
@@ -198,6 +200,23 @@ pub struct Fuzz {
     /// Read this input instead, given in hexadecimal digits
     #[arg(long, value_name = "HEX", requires = "decoder")]
     pub input: Option<String>,
+}
+
+/// Which histories.
+#[derive(Debug, Args)]
+pub struct Sim {
+    /// How many histories; 20000 by default
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<u64>,
+    /// The seed of the first; 1 by default
+    #[arg(long, value_name = "SEED")]
+    pub from: Option<u64>,
+    /// Print the history of this seed and perform it alone
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "from", "replay"])]
+    pub seed: Option<u64>,
+    /// Perform the history in this file, as a failure prints it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "from"])]
+    pub replay: Option<PathBuf>,
 }
 
 /// How often process 1 dies, of what, and with how many services.

@@ -16,6 +16,7 @@ mod panics;
 mod process;
 mod product;
 mod setup;
+mod sim;
 mod size;
 mod stack;
 mod test;
@@ -55,6 +56,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Budget(measure) => budget::report(measure),
         Task::Heal(choice) => heal::run(choice),
         Task::Bench(choice) => bench::run(choice),
+        Task::Sim(choice) => sim::run(choice),
         Task::Witness(_) => Ok(()),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),

@@ -3,6 +3,7 @@
 use init_core::time::Duration;
 
 /// xorshift64*: small, and the same everywhere.
+#[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {

@@ -25,6 +25,9 @@ pub fn all() -> Result<Vec<Step>> {
     steps.push(Step::quick("fuzz: a bounded run of every decoder", || {
         succeeds(&["fuzz"])
     }));
+    steps.push(Step::quick("simulation: 20 000 histories", || {
+        succeeds(&["sim"])
+    }));
     steps.push(Step::slow("process 1 in namespaces", namespaces));
     steps.push(Step::slow("healing: deaths that nobody notices", healing));
     steps.push(Step::slow("bench: every contender runs every row", bench));

@@ -1,0 +1,71 @@
+//! This file holds the words in which the model is told what there is and what is said of it.
+
+use init_core::ident::UnitId;
+
+/// What a unit is to others, and when it is ready.
+#[derive(Clone, Debug)]
+pub struct Nature {
+    /// What makes it ready; `None`: it has no process.
+    pub ready_by: Option<ReadyBy>,
+    /// Units that it requires or is bound to.
+    pub needs: Vec<UnitId>,
+    /// Units that it is bound to.
+    pub bound_to: Vec<UnitId>,
+    /// Units that require it or are bound to it.
+    pub dependents: Vec<UnitId>,
+    /// Units that it starts after.
+    pub after: Vec<UnitId>,
+    /// Units that start after it.
+    pub before: Vec<UnitId>,
+    /// Units that it is never up with.
+    pub conflicts: Vec<UnitId>,
+    /// Between two rungs of the stop ladder, in microseconds.
+    pub stop_us: u64,
+    /// Automatic restarts in a window, at most (0: no limit), and its length in microseconds.
+    pub limit: (u16, u64),
+}
+
+/// What makes a unit ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyBy {
+    /// That its process exists.
+    Start,
+    /// That the process says so, or its execution is confirmed.
+    Word,
+    /// That a second process has found it so.
+    Probe,
+    /// That the process has ended well.
+    End,
+}
+
+/// What is said of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it stands.
+    pub state: Standing,
+    /// Since when, in microseconds.
+    pub since: u64,
+    /// Its main process.
+    pub pid: Option<u32>,
+    /// How its last main process ended.
+    pub last_exit: Option<u32>,
+}
+
+/// Where a unit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// At rest.
+    Rest,
+    /// At rest after a failure.
+    Failed,
+    /// To be started.
+    Waiting,
+    /// Started.
+    Starting,
+    /// Ready.
+    Up,
+    /// To be started again by itself.
+    Restarting,
+    /// Being stopped.
+    Stopping,
+}

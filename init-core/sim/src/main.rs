@@ -1,0 +1,109 @@
+//! This file is the program behind `cargo xtask sim`: it performs histories and says what came of
+//! them.
+
+use init_core_sim::campaign::{self, Failure};
+use init_core_sim::run::{Broken, Stage};
+use init_core_sim::script::Script;
+use init_core_sim::{generate, keep_panics};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// What is asked for.
+struct Wish {
+    seeds: u64,
+    from: u64,
+    seed: Option<u64>,
+    replay: Option<String>,
+    shrinks: bool,
+}
+
+fn main() -> ExitCode {
+    keep_panics();
+    match wish().and_then(|wish| perform(&wish)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(words) => {
+            eprintln!("sim: {words}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn wish() -> Result<Wish, String> {
+    let mut wish = Wish {
+        seeds: 20_000,
+        from: 1,
+        seed: None,
+        replay: None,
+        shrinks: true,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        let number = |text: String| text.parse().map_err(|_| format!("{text:?} is no number"));
+        match argument.as_str() {
+            "--seeds" => wish.seeds = number(value()?)?,
+            "--from" => wish.from = number(value()?)?,
+            "--seed" => wish.seed = Some(number(value()?)?),
+            "--replay" => wish.replay = Some(value()?),
+            "--no-shrinking" => wish.shrinks = false,
+            _ => return Err(format!("{argument:?} is not understood")),
+        }
+    }
+    Ok(wish)
+}
+
+fn perform(wish: &Wish) -> Result<bool, String> {
+    if let Some(file) = &wish.replay {
+        let text = std::fs::read_to_string(file).map_err(|why| format!("{file}: {why}"))?;
+        let script: Script = text.parse().map_err(|why| format!("{file}: {why}"))?;
+        return Ok(one(&script));
+    }
+    if let Some(seed) = wish.seed {
+        let script = generate::script(seed);
+        println!("# seed {seed}\n{script}");
+        return Ok(one(&script));
+    }
+    let begun = Instant::now();
+    let outcome = campaign::run(wish.from, wish.seeds);
+    let tally = outcome.tally;
+    println!(
+        "{} histories from seed {}: {} turns, {} requests, {} deaths of process 1, {} compared \
+         with the same without deaths ({:.1} s)",
+        tally.histories,
+        wish.from,
+        tally.turns,
+        tally.requests,
+        tally.deaths,
+        tally.compared,
+        begun.elapsed().as_secs_f64()
+    );
+    let Some(Failure { seed, broken }) = outcome.failure else {
+        return Ok(true);
+    };
+    println!("seed {seed} breaks a rule: {}", broken.rule);
+    if wish.shrinks {
+        let (short, broken) = campaign::shorten(&generate::script(seed));
+        println!("# seed {seed}, shortened\n{short}");
+        broken.as_ref().map(tell).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+fn one(script: &Script) -> bool {
+    match Stage::new().replay(script) {
+        Ok(tally) => {
+            println!("no rule is broken: {tally:?}");
+            true
+        }
+        Err(broken) => {
+            tell(&broken);
+            false
+        }
+    }
+}
+
+fn tell(broken: &Broken) {
+    print!("{}", broken.console);
+    println!("broken at {} us: {}", broken.at, broken.rule);
+}

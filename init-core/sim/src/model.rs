@@ -1,0 +1,348 @@
+//! This file knows what an init must do, and nothing of how this one does it: it sees processes
+//! come and go, what process 1 is told and does, what clients are answered, what is said of units.
+//!
+//! It imports names of things only. The first rule that is broken is kept.
+
+use crate::facts::{Nature, ReadyBy, Seen, Standing};
+use init_core::ident::{Child, Generation, Role, UnitId};
+use std::collections::BTreeSet;
+
+/// A process that exists, or that process 1 has not taken leave of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Living {
+    generation: Generation,
+    pid: u32,
+    ended: bool,
+    /// Process 1 was told that it has ended.
+    told: bool,
+    asked_at: Option<u64>,
+    killed_at: Option<u64>,
+    /// Its stop has begun.
+    leaves: bool,
+    /// Process 1 died since it exists: what it was to be sent may be lost.
+    inherited: bool,
+}
+
+struct Unit {
+    nature: Nature,
+    living: [Option<Living>; 3],
+    last: Option<Generation>,
+    ready: bool,
+    last_exit: Option<u32>,
+    seen: Option<Seen>,
+    /// When the start limit's window opened, and restarts in it.
+    window: (u64, u16),
+}
+
+/// The rules, and what they need to know.
+pub struct Model {
+    units: Vec<Unit>,
+    pub orphans: u32,
+    pub asked: u64,
+    pub refusals: u64,
+    /// Nothing failed, ended or was told to so far.
+    undisturbed: bool,
+    /// Whom process 1 was told something of last, and whether the unit was ready before.
+    told: Option<(Child, bool)>,
+    /// Process 1 died then, and nobody knows yet whether it had taken it in.
+    unsure: Option<UnitId>,
+    pub going_down: bool,
+    pub broken: Option<String>,
+}
+
+impl Model {
+    pub fn new(natures: Vec<Nature>) -> Self {
+        let unit = |nature| Unit {
+            nature,
+            living: [None; 3],
+            last: None,
+            ready: false,
+            last_exit: None,
+            seen: None,
+            window: (0, 0),
+        };
+        Self {
+            units: natures.into_iter().map(unit).collect(),
+            orphans: 0,
+            asked: 0,
+            refusals: 0,
+            undisturbed: true,
+            told: None,
+            unsure: None,
+            going_down: false,
+            broken: None,
+        }
+    }
+
+    pub fn fail(&mut self, what: impl Into<String>) {
+        self.broken.get_or_insert(what.into());
+    }
+
+    fn unit(&mut self, unit: UnitId) -> &mut Unit {
+        &mut self.units[unit.index()]
+    }
+
+    fn demand(&mut self, holds: bool, unit: UnitId, what: &str) {
+        if !holds {
+            let Unit { living, seen, .. } = self.unit(unit);
+            let known = format!("unit {}: {what}; {living:?}, {seen:?}", unit.0);
+            self.fail(known);
+        }
+    }
+
+    /// Whether a main process keeps others waiting: it may run, and is not one that does not die.
+    fn holds(&self, unit: &UnitId, now: u64) -> bool {
+        let is_sure = self.unsure != Some(*unit);
+        let unit = &self.units[unit.index()];
+        let given_up = |killed: u64| now >= killed + unit.nature.stop_us;
+        let holds = |main: Living| !main.told && !main.killed_at.is_some_and(given_up);
+        is_sure && unit.living[0].is_some_and(holds)
+    }
+
+    fn is_ready(&self, id: &UnitId) -> bool {
+        let unit = &self.units[id.index()];
+        unit.nature.ready_by.is_none() || unit.ready || self.unsure == Some(*id)
+    }
+
+    pub fn spawned(&mut self, child: Child, pid: u32, now: u64) {
+        let (id, role) = (child.unit, child.role as usize);
+        let unit = &self.units[id.index()];
+        let is_gone = |place: &Option<Living>| place.is_none_or(|one| one.told);
+        if child.role == Role::Main {
+            let alone = unit.living.iter().all(is_gone);
+            let steps = |last: Generation| child.generation.0.wrapping_sub(last.0);
+            let is_new = unit.last.is_none_or(|last| matches!(steps(last), 1..99));
+            self.demand(alone, id, "a second instance");
+            self.demand(is_new, id, "a generation that was used before");
+            self.may_start(id, now);
+        } else {
+            let alone = is_gone(&unit.living[role]) && unit.last == Some(child.generation);
+            self.demand(alone, id, "a second process in one role");
+            if child.role == Role::Stop {
+                self.may_stop(id, now);
+            }
+        }
+        let generation = child.generation;
+        let unit = self.unit(id);
+        unit.living[role] = Some(Living {
+            generation,
+            pid,
+            ..Living::default()
+        });
+        if child.role == Role::Main {
+            unit.last = Some(generation);
+            unit.ready = unit.nature.ready_by == Some(ReadyBy::Start);
+        }
+    }
+
+    fn may_start(&mut self, id: UnitId, now: u64) {
+        let unit = &self.units[id.index()];
+        let nature = &unit.nature;
+        let apart = !nature.conflicts.iter().any(|it| self.holds(it, now));
+        // A restart by itself finds what it needs as it is.
+        let state = unit.seen.map(|seen| seen.state);
+        let by_itself = state.is_none_or(|state| state == Standing::Restarting);
+        let served = by_itself || nature.needs.iter().all(|it| self.is_ready(it));
+        let idle = |it: &UnitId| self.units[it.index()].living[0].is_none();
+        let mut after = nature.after.iter();
+        let in_order = !self.undisturbed || after.all(|it| idle(it) || self.is_ready(it));
+        self.demand(apart, id, "starts beside its conflict");
+        self.demand(served, id, "starts without what it needs");
+        self.demand(in_order, id, "starts before its turn");
+    }
+
+    /// Its stop begins, if it had been ready: not while others that need it run, and when the
+    /// machine goes down not while others run that are ordered after it.
+    fn may_stop(&mut self, id: UnitId, now: u64) {
+        let unit = &self.units[id.index()];
+        let nature = &unit.nature;
+        let later = match self.going_down {
+            true => &nature.before,
+            false => &nature.dependents,
+        };
+        let last = !unit.ready || !later.iter().any(|other| self.holds(other, now));
+        self.demand(last, id, "is stopped while what needs it runs");
+        let main = self.unit(id).living[0].iter_mut();
+        main.for_each(|main| main.leaves = true);
+    }
+
+    pub fn refused_spawn(&mut self, child: Child) {
+        self.undisturbed = false;
+        self.unit(child.unit).ready &= child.role != Role::Main;
+    }
+
+    pub fn signalled(&mut self, child: Child, kills: bool, now: u64) {
+        self.undisturbed = false;
+        let unit = self.unit(child.unit);
+        let stop_us = unit.nature.stop_us;
+        let Some(living) = &mut unit.living[child.role as usize] else {
+            return self.demand(false, child.unit, "a signal for nobody");
+        };
+        let was = *living;
+        match kills {
+            true => living.killed_at.get_or_insert(now),
+            false => living.asked_at.get_or_insert(now),
+        };
+        if child.role == Role::Main && kills && !was.inherited {
+            let asked = was.asked_at.is_some_and(|asked| now >= asked + stop_us);
+            self.demand(asked, child.unit, "is killed before its time");
+        }
+        let once = kills || was.asked_at.is_none();
+        self.demand(once, child.unit, "is asked to stop twice");
+        if child.role == Role::Main && !kills && !was.leaves {
+            self.may_stop(child.unit, now);
+        }
+    }
+
+    /// A process has ended; process 1 does not know.
+    pub fn ended(&mut self, child: Child, well: bool) {
+        let unit = &mut self.units[child.unit.index()];
+        let expected = child.role != Role::Main || unit.nature.ready_by == Some(ReadyBy::End);
+        self.undisturbed &= well && expected;
+        if let Some(living) = &mut unit.living[child.role as usize] {
+            living.ended |= living.generation == child.generation;
+        }
+    }
+
+    fn note_told(&mut self, child: Child) -> &mut Unit {
+        self.told = Some((child, self.units[child.unit.index()].ready));
+        self.unit(child.unit)
+    }
+
+    pub fn exit_told(&mut self, child: Child, code: u32) {
+        let unit = self.note_told(child);
+        if let Some(living) = &mut unit.living[child.role as usize] {
+            living.told |= living.generation == child.generation;
+        }
+        match child.role {
+            Role::Main => unit.ready = unit.nature.ready_by == Some(ReadyBy::End) && code == 0,
+            Role::Probe if code == 0 => unit.ready |= unit.living[0].is_some(),
+            Role::Stop | Role::Probe => {}
+        }
+    }
+
+    pub fn ready_told(&mut self, child: Child) {
+        let unit = self.note_told(child);
+        unit.ready |= unit.nature.ready_by == Some(ReadyBy::Word);
+    }
+
+    /// What process 1 was told last it has taken in, or that was lost with it.
+    pub fn settled(&mut self, lost: bool) {
+        self.unsure = None;
+        if let (Some((child, ready)), true) = (self.told.take(), lost) {
+            let unit = self.unit(child.unit);
+            unit.ready = ready;
+            let living = unit.living[child.role as usize].iter_mut();
+            living.for_each(|one| one.told = false);
+        }
+    }
+
+    /// Process 1 has taken leave of a process that ended.
+    pub fn reaped(&mut self, child: Child, code: u32) {
+        let unit = self.unit(child.unit);
+        unit.living[child.role as usize].take_if(|one| one.generation == child.generation);
+        if child.role == Role::Main {
+            unit.last_exit = Some(code);
+        }
+    }
+
+    pub fn process_1_died(&mut self) {
+        self.unsure = self.told.map(|(child, _)| child.unit);
+        for living in self.units.iter_mut().flat_map(|unit| &mut unit.living) {
+            living.iter_mut().for_each(|one| one.inherited = true);
+        }
+    }
+
+    pub fn start_done(&mut self, unit: UnitId) {
+        let mut living = self.units[unit.index()].living.iter().flatten();
+        let up = living.any(|one| one.ended) || self.is_ready(&unit);
+        self.demand(up, unit, "is said to be up");
+    }
+
+    pub fn stop_done(&mut self, unit: UnitId) {
+        let mut living = self.units[unit.index()].living.iter().flatten();
+        let rests = living.all(|one| one.ended);
+        self.demand(rests, unit, "is said to be at rest");
+    }
+
+    pub fn refused(&mut self, unit: UnitId, starts: bool, conflict: bool) {
+        self.refusals += 1;
+        let contradiction = starts && self.contradicts_itself(unit);
+        self.demand(!conflict || contradiction, unit, "is refused for no reason");
+    }
+
+    /// Whether a unit cannot do without two that conflict.
+    pub fn contradicts_itself(&self, unit: UnitId) -> bool {
+        let closure = self.closure(unit);
+        let conflicts = |unit: &UnitId| &self.units[unit.index()].nature.conflicts;
+        let mut conflicts = closure.iter().flat_map(conflicts);
+        conflicts.any(|other| closure.contains(other))
+    }
+
+    /// A unit, and all that it cannot do without.
+    pub fn closure(&self, unit: UnitId) -> BTreeSet<UnitId> {
+        let (mut closure, mut open) = (BTreeSet::new(), vec![unit]);
+        while let Some(unit) = open.pop() {
+            if closure.insert(unit) {
+                open.extend(&self.units[unit.index()].nature.needs);
+            }
+        }
+        closure
+    }
+
+    /// A request makes the unit's restarts count from nothing, unless it is refused.
+    pub fn forgiven(&mut self, unit: UnitId) {
+        if !self.going_down && !self.contradicts_itself(unit) {
+            self.unit(unit).window = (0, 0);
+        }
+    }
+
+    /// What is said of a unit; `busy`: something about it is just being taken in.
+    pub fn see(&mut self, id: UnitId, seen: Seen, busy: bool) {
+        let unit = &mut self.units[id.index()];
+        let before = unit.seen.replace(seen);
+        let is_right = seen.pid == unit.living[0].map(|main| main.pid);
+        let is_last = seen.last_exit == unit.last_exit;
+        let ((opened, count), (most, within)) = (unit.window, unit.nature.limit);
+        let again = before.is_none_or(|old| (old.state, old.since) != (seen.state, seen.since));
+        if seen.state == Standing::Restarting && again {
+            unit.window = match count > 0 && seen.since - opened < within {
+                true => (opened, count + 1),
+                false => (seen.since, 1),
+            };
+        }
+        let is_rare = most == 0 || unit.window.1 <= most;
+        self.demand(busy || is_right, id, "has another process than is said");
+        self.demand(busy || is_last, id, "ended otherwise than is said");
+        self.demand(is_rare, id, "is restarted more often than it may be");
+    }
+
+    /// After all that follows from an event: units that conflict are not up together.
+    pub fn check(&mut self) {
+        let active = [Standing::Starting, Standing::Up, Standing::Stopping];
+        let is_up = |unit: &Unit| unit.seen.is_some_and(|seen| active.contains(&seen.state));
+        let up = self.units.iter().filter(|unit| is_up(unit));
+        let mut others = up.flat_map(|unit| &unit.nature.conflicts);
+        let beside = others.find(|other| is_up(&self.units[other.index()]));
+        if let Some(beside) = beside.copied() {
+            self.demand(false, beside, "is up beside its conflict");
+        }
+    }
+
+    /// Everybody behaved for long enough: nothing moves any more.
+    pub fn check_settled(&mut self) {
+        let moving = [Standing::Starting, Standing::Stopping, Standing::Restarting];
+        let moves = |unit: &Unit| unit.seen.is_some_and(|seen| moving.contains(&seen.state));
+        if let Some(at) = self.units.iter().position(moves) {
+            let state = self.units[at].seen;
+            self.fail(format!("unit {at} moves for ever: {state:?}"));
+        }
+        let is_up = |unit: &Unit| unit.seen.is_some_and(|seen| seen.state == Standing::Up);
+        let bound = self.units.iter().filter(|unit| is_up(unit));
+        let mut to = bound.flat_map(|unit| &unit.nature.bound_to);
+        let gone = to.find(|other| !is_up(&self.units[other.index()]));
+        if let Some(gone) = gone.copied() {
+            self.demand(false, gone, "is outlived by what is bound to it");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! This file is the HAL between the driver and the simulated kernel: every call is a crossing at
+//! which process 1 may die, on the way in or on the way out.
+
+use super::{Handed, World};
+use init_core::checkpoint::words::Words;
+use init_core::effect::FinalAction;
+use init_core::event::{Errno, Event};
+use init_core::hal::fake::Console;
+use init_core::hal::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
+use init_core::ident::{Child, ClientId, Role};
+use init_core::time::Instant;
+use init_core::unit::{KillScope, Program, Readiness, Signal};
+
+/// EAGAIN: no process can be made.
+const TRY_AGAIN: Errno = Errno(11);
+
+/// The machine, as a life of process 1 has it.
+pub struct Port<'w>(pub &'w mut World);
+
+impl Clock for Port<'_> {
+    fn now(&self) -> Instant {
+        self.0.now
+    }
+}
+
+impl EventSource for Port<'_> {
+    fn wait(&mut self, until: Option<Instant>, taken_in: u32) -> Wake {
+        let world = &mut *self.0;
+        world.cross();
+        world.settle(taken_in);
+        world.cross();
+        let wake = world.sleep(until);
+        world.cross();
+        wake
+    }
+}
+
+impl Process for Port<'_> {
+    fn spawn(
+        &mut self,
+        child: Child,
+        program: Program,
+        ready: Readiness,
+        confirm: bool,
+    ) -> Result<u32, Errno> {
+        let world = &mut *self.0;
+        world.cross();
+        let outcome = world.start(child, program, ready, confirm);
+        world.cross();
+        outcome
+    }
+
+    fn signal(&mut self, child: Child, signal: Signal, _scope: KillScope) {
+        let world = &mut *self.0;
+        world.cross();
+        let kills = signal == Signal::KILL;
+        if child.unit.index() < world.manifest.units.len() {
+            world.model.signalled(child, kills, world.now.as_us());
+        }
+        let target = |one: &&super::Process| one.child == Some(child);
+        if let Some(serial) = world.processes.iter().find(target).map(|one| one.serial) {
+            world.hit(serial, signal.0, kills);
+        }
+        world.note(&|| format!("signal {} to {child:?}", signal.0));
+        world.cross();
+    }
+
+    fn signal_all(&mut self, signal: Signal) {
+        let world = &mut *self.0;
+        world.cross();
+        world.alone = true;
+        world.alone_told = false;
+        let kills = signal == Signal::KILL;
+        let living = world.processes.iter().filter(|one| one.ended.is_none());
+        let living: Vec<u64> = living.map(|one| one.serial).collect();
+        for serial in living {
+            world.hit(serial, signal.0, kills);
+        }
+        world.note(&|| format!("signal {} to all", signal.0));
+        world.cross();
+    }
+}
+
+impl ControlPort for Port<'_> {
+    fn frame(&self, client: ClientId) -> &[u8] {
+        self.0.frame_of(client)
+    }
+
+    fn reply(&mut self, client: ClientId, frame: &[u8]) {
+        let world = &mut *self.0;
+        world.cross();
+        if world.begin_answer(client) {
+            world.cross();
+            world.answer(client, frame);
+            world.cross();
+            world.end_answer(client);
+        }
+        world.cross();
+    }
+
+    fn close(&mut self, client: ClientId) {
+        let world = &mut *self.0;
+        world.cross();
+        world.hang_up(client);
+        world.cross();
+    }
+}
+
+impl Power for Port<'_> {
+    fn finish(&mut self, action: FinalAction, _deadline: Instant) {
+        let world = &mut *self.0;
+        world.cross();
+        if world.finished.replace(action).is_some() {
+            world.model.fail("a second last act");
+        }
+        let spared = |one: &super::Process| one.ended.is_none() && !one.killed;
+        if world.processes.iter().any(spared) {
+            world
+                .model
+                .fail("the machine ends with a process that was not killed");
+        }
+        world.spare();
+        world.note(&|| format!("{action:?}"));
+    }
+}
+
+impl Platform for Port<'_> {
+    type Console = Console;
+
+    fn console(&mut self) -> &mut Console {
+        self.0.cross();
+        &mut self.0.console
+    }
+
+    fn region(&self) -> Words<'static> {
+        self.0.words()
+    }
+
+    fn memory_kib(&mut self) -> Option<u32> {
+        None
+    }
+}
+
+impl World {
+    /// What was handed out is the core's, or is handed out again.
+    fn settle(&mut self, taken_in: u32) {
+        let was_lost = self.is_new && self.stamp == taken_in;
+        self.is_new = false;
+        self.taken_in = taken_in;
+        if self.handed.is_some() {
+            self.model.settled(was_lost);
+        }
+        match self.handed {
+            Some(Handed::Frame(slot)) if was_lost => self.hear_again(slot),
+            Some(Handed::Frame(slot)) => self.consume(slot),
+            _ if was_lost => {}
+            Some(Handed::Exit(serial)) => {
+                if let Some(place) = self.processes.iter().position(|one| one.serial == serial) {
+                    let gone = self.processes.remove(place);
+                    match (gone.child, gone.ended) {
+                        (Some(child), Some(status)) => {
+                            self.model.reaped(child, crate::rules::code(status))
+                        }
+                        _ => self.model.orphans += 1,
+                    }
+                }
+            }
+            Some(Handed::Ready(serial)) => {
+                if let Some(process) = self.process_mut(serial) {
+                    process.word = false;
+                }
+            }
+            Some(Handed::Signal) => drop(self.signals.pop_front()),
+            None => {}
+        }
+        self.cross();
+        self.handed = None;
+    }
+
+    fn hand_out(&mut self, what: Handed) {
+        self.stamp = self.taken_in;
+        self.handed = Some(what);
+    }
+
+    fn sleep(&mut self, until: Option<Instant>) -> Wake {
+        self.idle = false;
+        let mut until = until;
+        if self.store.hold > 0 {
+            let held = self.now.as_us().saturating_add(self.store.hold);
+            self.store.hold = 0;
+            let held = Instant::from_us(held).min(self.horizon);
+            self.pass(held);
+            until = until.map(|until| until.max(held));
+        }
+        if self.store.wakes > 0 {
+            self.store.wakes -= 1;
+            return Wake::Event(Event::Tick);
+        }
+        loop {
+            if let Some(wake) = self.next_wake() {
+                return wake;
+            }
+            let limit = until.unwrap_or(Instant::MAX).max(self.now);
+            let deaf = self.now < self.store.deaf_until;
+            let stop = limit.min(self.horizon.max(self.now));
+            let stop = if deaf {
+                stop.min(self.store.deaf_until)
+            } else {
+                stop
+            };
+            if let Some((&at, &happening)) = self.agenda.first_key_value()
+                && at.0 <= stop
+            {
+                self.agenda.remove(&at);
+                self.now = self.now.max(at.0);
+                self.happen(happening);
+                continue;
+            }
+            self.now = self.now.max(stop);
+            if deaf && stop < limit && stop < self.horizon {
+                continue;
+            }
+            self.idle = self.now >= self.horizon;
+            return Wake::Event(Event::Tick);
+        }
+    }
+
+    /// Time passes, and whatever belongs to it happens.
+    fn pass(&mut self, until: Instant) {
+        while let Some((&at, &happening)) = self.agenda.first_key_value()
+            && at.0 <= until
+        {
+            self.agenda.remove(&at);
+            self.now = self.now.max(at.0);
+            self.happen(happening);
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// The next thing to tell, in the order of the day.
+    fn next_wake(&mut self) -> Option<Wake> {
+        if self.now < self.store.deaf_until {
+            return None;
+        }
+        if let Some(client) = self.gone.pop_front() {
+            return Some(Wake::Event(Event::ClientGone(client)));
+        }
+        let mut things: Vec<Handed> = Vec::new();
+        for one in &self.processes {
+            if one.word {
+                things.push(Handed::Ready(one.serial));
+            } else if one.ended.is_some() {
+                things.push(Handed::Exit(one.serial));
+            }
+        }
+        things.extend(self.signals.front().map(|_| Handed::Signal));
+        things.extend(self.speaking().map(Handed::Frame));
+        if things.is_empty() {
+            let alone = self.alone && !self.alone_told && self.processes.is_empty();
+            self.alone_told |= alone;
+            return alone.then_some(Wake::Event(Event::NoChildLeft));
+        }
+        let at = match &mut self.store.shuffle {
+            Some(random) => random.below(things.len()),
+            None => 0,
+        };
+        self.tell(things[at])
+    }
+
+    fn tell(&mut self, thing: Handed) -> Option<Wake> {
+        let event = match thing {
+            Handed::Frame(slot) => match self.hear(slot)? {
+                Ok(client) => {
+                    self.hand_out(thing);
+                    return Some(Wake::Frame(client));
+                }
+                Err(client) => return Some(Wake::Event(Event::ClientGone(client))),
+            },
+            Handed::Ready(serial) => {
+                let child = self.process(serial)?.child?;
+                self.model.ready_told(child);
+                Event::Ready(child)
+            }
+            Handed::Signal => Event::Machine(*self.signals.front()?),
+            Handed::Exit(serial) => {
+                let process = self.process(serial)?;
+                match (process.child, process.ended) {
+                    (Some(child), Some(status)) => {
+                        self.model.exit_told(child, crate::rules::code(status));
+                        Event::Exited { child, status }
+                    }
+                    _ => Event::OrphanExited,
+                }
+            }
+        };
+        self.hand_out(thing);
+        Some(Wake::Event(event))
+    }
+
+    fn start(
+        &mut self,
+        child: Child,
+        program: Program,
+        ready: Readiness,
+        confirm: bool,
+    ) -> Result<u32, Errno> {
+        if let Some(there) = self.processes.iter().find(|one| one.child == Some(child)) {
+            return Ok(there.pid);
+        }
+        let is_known = child.unit.index() < self.manifest.units.len();
+        if !is_known || (child.role != Role::Probe && matches!(program, Program::None)) {
+            self.model.fail("a process without a program");
+            return Err(TRY_AGAIN);
+        }
+        let life = self.life_of(child);
+        let error = match life.fails {
+            Some(error) => Some(Errno(error)),
+            None if self.store.exhaust > 0 => Some(TRY_AGAIN),
+            None => None,
+        };
+        self.store.exhaust = self.store.exhaust.saturating_sub(1);
+        if let Some(error) = error {
+            self.model.refused_spawn(child);
+            return Err(error);
+        }
+        let says_ready = confirm || matches!(ready, Readiness::Newline(_));
+        let pid = self.make(Some(child), life, says_ready);
+        self.model.spawned(child, pid, self.now.as_us());
+        self.note(&|| format!("start {child:?}"));
+        Ok(pid)
+    }
+}

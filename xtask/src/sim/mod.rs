@@ -1,0 +1,58 @@
+//! This file is `cargo xtask sim`: histories of the production core and driver on a simulated
+//! machine.
+//!
+//! It is a program of its own, so that it is fast code and the house's tasks build fast.
+
+use crate::cli::Sim;
+use crate::{house, process};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// To build two crates and what they need.
+const BUILD_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// Histories by the million take their time.
+const RUN_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Performs what was asked for.
+///
+/// # Errors
+/// A rule was broken, or a planted defect was not found.
+pub fn run(sim: &Sim) -> Result<()> {
+    let mut command = Command::new(build(&house::root())?);
+    let numbers = [
+        ("--seeds", sim.seeds),
+        ("--from", sim.from),
+        ("--seed", sim.seed),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            command.arg(name).arg(number.to_string());
+        }
+    }
+    if let Some(file) = &sim.replay {
+        command.arg("--replay").arg(file);
+    }
+    process::run_shown(&mut command, RUN_LIMIT)
+}
+
+/// Builds the simulation of the tree at `root`; its program.
+fn build(root: &Path) -> Result<PathBuf> {
+    let target = house::target().join("sim");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root).env_remove("RUSTFLAGS");
+    command.args([
+        "build",
+        "--quiet",
+        "--profile",
+        "sim",
+        "--package",
+        "init-core-sim",
+    ]);
+    command.arg("--target-dir").arg(&target);
+    process::run_within(&mut command, BUILD_LIMIT).context("the simulation does not build")?;
+    Ok(target.join("sim/init-core-sim"))
+}
