@@ -122,7 +122,7 @@ impl Core<'_> {
                     let unit = self.units.get(id);
                     if unit.is_wanted() {
                         self.install(id, stop_as, now);
-                    } else if !unit.is_idle() {
+                    } else if !unit.is_idle() || matches!(unit.state, State::GivenUp(_)) {
                         self.install(id, Job::Stop, now);
                     }
                 }
