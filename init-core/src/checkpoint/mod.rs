@@ -20,7 +20,7 @@ use crate::ident::UnitId;
 use crate::supervisor::unit::Unit;
 use crate::supervisor::{Core, EFFECT_COUNT_MAX};
 use crate::system::{Phase, System};
-use crate::unit::Manifest;
+use crate::unit::{Manifest, Signal};
 use crate::wire::{Value, Wire};
 use records::{RECORD_BYTES, Records};
 use words::Words;
@@ -144,7 +144,9 @@ impl<'a> Core<'a> {
     /// hold what an earlier incarnation left, that becomes the core's state, and the effects that
     /// were pending wait in [`Core::next_effect`]:
     /// - a spawn: the platform gives the process that there is for this child, if there is one;
-    /// - a signal that was begun: not again; a reply: the client is hung up on instead;
+    /// - a signal that was begun: not again, but for SIGKILL, of which a second does nothing, and
+    ///   none would leave a process that is taken for one that cannot be killed;
+    /// - a reply: the client is hung up on instead;
     /// - the execution of the program: not again, this is its next life;
     /// - a signal to all, or the machine's last act: again;
     /// - a notice: told as lost, its text is not kept.
@@ -269,7 +271,11 @@ impl<'a> Core<'a> {
             // What was begun may have been performed, and some must not be twice. An execution was
             // performed, or is given up: this is another life either way.
             if number == begun || matches!(effect, Effect::Renew(_)) {
-                if let Effect::Signal { .. } | Effect::Renew(_) = effect {
+                let stays_lost = match effect {
+                    Effect::Signal { signal, .. } => signal != Signal::KILL,
+                    other => matches!(other, Effect::Renew(_)),
+                };
+                if stays_lost {
                     self.checkpoint.taken = number;
                     self.checkpoint.all_done();
                     continue;
