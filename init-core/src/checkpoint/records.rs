@@ -77,7 +77,10 @@ impl<'r> Records<'r> {
 
     /// Copies what counts to its place. Doing it again changes nothing.
     pub fn settle(&self) {
-        for number in 0..self.words.get(self.begin) {
+        let count = self.words.get(self.begin);
+        // Each record at most once; a larger number is damage, and its end not lived to see.
+        let is_real = usize::try_from(count).is_ok_and(|count| count <= self.count);
+        for number in 0..if is_real { count } else { 0 } {
             let entry = self.entry(number);
             let record = usize::try_from(self.words.get(entry)).unwrap_or(usize::MAX);
             let (from, to) = (entry.wrapping_add(1), self.place(record));
@@ -176,6 +179,17 @@ mod tests {
             }
         }
         assert_eq!(read(&records, 1), Some([2; RECORD_BYTES]));
+    }
+
+    #[test]
+    fn a_journal_of_more_records_than_there_are_is_damage() {
+        let memory = region();
+        let mut records = Records::new(Words::new(&memory), 0, COUNT);
+        change(&mut records, [1, 2, 3]);
+        memory[0].store(u32::MAX, Ordering::Relaxed);
+        records.settle();
+        let old = [1, 2, 3].map(|byte| Some([byte; RECORD_BYTES]));
+        assert_eq!(content(&records), old);
     }
 
     #[test]
