@@ -23,8 +23,6 @@ pub struct Driver<'a, P> {
     report: Report,
     /// The answer in the making; one at a time.
     answer: Buffer,
-    /// The client whose request is being decided, until it has its answer.
-    asking: Option<ClientId>,
     /// The last turn ended before all was done that follows from its event.
     unfinished: bool,
 }
@@ -38,7 +36,6 @@ impl<'a, P: Platform> Driver<'a, P> {
             platform,
             report,
             answer: [0; FRAME_BYTES_MAX],
-            asking: None,
             unfinished: false,
         }
     }
@@ -145,9 +142,6 @@ impl<'a, P: Platform> Driver<'a, P> {
     }
 
     fn reply(&mut self, client: ClientId, reply: Reply) {
-        if self.asking == Some(client) {
-            self.asking = None;
-        }
         let length = protocol::answer(reply, self.core.manifest, &mut self.answer);
         self.send(client, length);
     }
@@ -178,15 +172,8 @@ impl<'a, P: Platform> Driver<'a, P> {
                 self.platform.close(client);
             }
             Intake::Control { request, wait } => {
-                self.asking = Some(client);
                 let goes_on = self.step(Event::Control { client, request });
-                let unanswered = self.asking.take() == Some(client);
-                if unanswered && !wait {
-                    let length = protocol::begun(&mut self.answer);
-                    self.send(client, length);
-                    return goes_on && self.step(Event::ClientGone(client));
-                }
-                return goes_on;
+                return goes_on && (wait || self.step(Event::Unawaited(client)));
             }
         }
         true

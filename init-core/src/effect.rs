@@ -72,6 +72,8 @@ pub enum Reply {
     },
     /// A later request took its place.
     Superseded,
+    /// Begun; the client does not wait for the end.
+    Begun,
 }
 
 /// Why a request changed nothing.

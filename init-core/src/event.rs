@@ -54,17 +54,23 @@ pub enum Event {
     ClientGone(ClientId),
     /// A new life found the core's state. Sent once, first.
     Resumed(Handover),
+    /// A control client does not wait for the end of what it asked: if it has no answer, it is told
+    /// that its request has begun.
+    Unawaited(ClientId),
     /// A deadline passed or nothing happened: look at the time.
     Tick,
 }
 
 impl Event {
-    /// Whether it comes from outside, and not as the outcome of an effect or from the clock.
+    /// Whether it comes from outside, and not as the outcome of an effect, from the clock, or with
+    /// what came before.
     pub const fn is_from_outside(self) -> bool {
         match self {
-            Self::Spawned { .. } | Self::SpawnFailed { .. } | Self::Resumed(_) | Self::Tick => {
-                false
-            }
+            Self::Spawned { .. }
+            | Self::SpawnFailed { .. }
+            | Self::Resumed(_)
+            | Self::Unawaited(_)
+            | Self::Tick => false,
             Self::Boot(_)
             | Self::Ready(_)
             | Self::Heartbeat(_)

@@ -26,7 +26,7 @@ fn nature(manifest: &'static Manifest, id: UnitId) -> Nature {
     let ready_by = match (desc.kind, desc.ready) {
         (UnitKind::Target, _) => None,
         (_, Readiness::Exec) if !desc.awaited => Some(ReadyBy::Start),
-        (_, Readiness::Exec | Readiness::Newline(_)) => Some(ReadyBy::Word),
+        (_, Readiness::Exec | Readiness::Newline(_) | Readiness::Letter) => Some(ReadyBy::Word),
         (_, Readiness::Probe(_)) => Some(ReadyBy::Probe),
         (_, Readiness::Exit) => Some(ReadyBy::End),
     };

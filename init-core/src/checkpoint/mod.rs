@@ -271,10 +271,9 @@ impl<'a> Core<'a> {
             // What was begun may have been performed, and some must not be twice. An execution was
             // performed, or is given up: this is another life either way.
             if number == begun || matches!(effect, Effect::Renew(_)) {
-                let stays_lost = match effect {
-                    Effect::Signal { signal, .. } => signal != Signal::KILL,
-                    other => matches!(other, Effect::Renew(_)),
-                };
+                let asks = |signal| signal != Signal::KILL;
+                let stays_lost = matches!(effect, Effect::Signal { signal, .. } if asks(signal))
+                    || matches!(effect, Effect::Renew(_));
                 if stays_lost {
                     self.checkpoint.taken = number;
                     self.checkpoint.all_done();

@@ -63,6 +63,7 @@ variants!(Reply, Self::Done => {
     1 => Refused(refusal),
     2 => Failed { unit, reason },
     3 => Superseded,
+    4 => Begun,
 });
 variants!(State, Self::Inactive => {
     0 => Inactive,
@@ -305,6 +306,7 @@ mod tests {
         let replies = [
             Reply::Done,
             Reply::Superseded,
+            Reply::Begun,
             Reply::Refused(Refusal::Conflict(UnitId::SYSTEM, UnitId(0))),
             failed,
         ];

@@ -42,8 +42,7 @@ pub enum Intake {
     /// Send this many bytes of the buffer, then hang up: the frame was no request of ours.
     Reject(usize),
     /// Step the core with [`crate::event::Event::Control`]; its `Reply` is the answer. With
-    /// `wait` false: if no `Reply` came of this step, send [`begun`] and then step the core with
-    /// [`crate::event::Event::ClientGone`], so that none comes later.
+    /// `wait` false: then step it with [`crate::event::Event::Unawaited`].
     Control {
         /// What is asked.
         request: ControlRequest,
@@ -89,6 +88,7 @@ pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) ->
     let response = match reply {
         Reply::Done => Response::Done,
         Reply::Superseded => Response::Superseded,
+        Reply::Begun => Response::Begun,
         Reply::Refused(refusal) => {
             let (first, second) = match refusal {
                 Refusal::Conflict(first, second) => (name(first), name(second)),
@@ -111,11 +111,6 @@ pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) ->
         },
     };
     put(&response, buffer)
-}
-
-/// Puts "begun, nobody waits" into `buffer`; returns its length.
-pub fn begun(buffer: &mut Buffer) -> usize {
-    put(&Response::Begun, buffer)
 }
 
 fn reject(malformed: Malformed, buffer: &mut Buffer) -> usize {

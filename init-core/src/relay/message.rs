@@ -126,6 +126,7 @@ impl Answer<'_> {
             | Event::Spawned { .. }
             | Event::SpawnFailed { .. }
             | Event::Resumed(_)
+            | Event::Unawaited(_)
             | Event::Control { .. } => Self::Tick,
         }
     }

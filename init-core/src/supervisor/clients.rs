@@ -112,6 +112,16 @@ impl Core<'_> {
         }
     }
 
+    /// The client, if it waits, waits no longer: in one step, so that it has one answer wherever
+    /// process 1 dies.
+    pub(super) fn release_client(&mut self, client: ClientId) {
+        let mut waiters = self.waiters.iter().flatten();
+        if waiters.any(|waiter| waiter.client == client) {
+            self.forget_client(client);
+            self.reply(client, Reply::Begun);
+        }
+    }
+
     /// The first outcome of a unit's start is known: ready (`None`), or a failure.
     pub(crate) fn start_settled(&mut self, id: UnitId, failure: Option<Failure>) {
         let reply = failure.map_or(Reply::Done, |reason| Reply::Failed { unit: id, reason });

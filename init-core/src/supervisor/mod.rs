@@ -148,6 +148,7 @@ impl<'a> Core<'a> {
             Event::Control { client, request } => self.client_asked(client, request, now),
             Event::ClientGone(client) => self.forget_client(client),
             Event::Resumed(why) => self.resumed(why),
+            Event::Unawaited(client) => self.release_client(client),
             // Nothing changes by itself; deadlines are taken below, each with its own commit.
             Event::Tick => return,
         }

@@ -264,6 +264,7 @@ impl Machine {
                 let words = match reply {
                     Reply::Done => "done".to_string(),
                     Reply::Superseded => "superseded".to_string(),
+                    Reply::Begun => "begun".to_string(),
                     Reply::Refused(refusal) => format!("refused {refusal:?}"),
                     Reply::Failed { unit, reason } => {
                         format!("failed {} {}", self.name(unit), self.failure_words(reason))

@@ -323,7 +323,7 @@ impl World {
             self.model.refused_spawn(child);
             return Err(error);
         }
-        let says_ready = confirm || matches!(ready, Readiness::Newline(_));
+        let says_ready = confirm || matches!(ready, Readiness::Newline(_) | Readiness::Letter);
         let pid = self.make(Some(child), life, says_ready);
         self.model.spawned(child, pid, self.now.as_us());
         self.note(&|| format!("start {child:?}"));

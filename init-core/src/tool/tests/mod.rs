@@ -8,7 +8,7 @@ use crate::effect::Reply;
 use crate::event::{ControlRequest, Errno, ExitStatus};
 use crate::fixture::MANIFEST;
 use crate::ident::UnitId;
-use crate::protocol::{Intake, View, answer, begun, receive};
+use crate::protocol::{Intake, View, answer, receive};
 use crate::status::{MachineStatus, UnitStatus};
 use crate::time::{Duration, Instant};
 use crate::unit::Manifest;
@@ -117,10 +117,8 @@ impl Desk {
             Intake::Answer(length) | Intake::Reject(length) => length,
             Intake::Control { request, wait } => {
                 self.asked.push((request, wait));
-                match wait {
-                    true => answer(self.reply, &GATEWAY, &mut buffer),
-                    false => begun(&mut buffer),
-                }
+                let reply = if wait { self.reply } else { Reply::Begun };
+                answer(reply, &GATEWAY, &mut buffer)
             }
         };
         buffer[..length].to_vec()
