@@ -217,6 +217,15 @@ pub struct Sim {
     /// Perform the history in this file, as a failure prints it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "from"])]
     pub replay: Option<PathBuf>,
+    /// Plant defects into the core, one at a time, and show that the histories find each
+    #[arg(long, conflicts_with_all = ["seed", "replay"])]
+    pub mutants: bool,
+    /// Plant those whose name contains this
+    #[arg(long, value_name = "PART", conflicts_with_all = ["seed", "replay"])]
+    pub mutant: Option<String>,
+    /// Plant three only, as `cargo xtask test` does
+    #[arg(long, requires = "mutants")]
+    pub quick: bool,
 }
 
 /// How often process 1 dies, of what, and with how many services.

@@ -26,6 +26,15 @@ pub struct Outcome {
     pub failure: Option<Failure>,
 }
 
+/// The seed that each worker is at, plus 1; 0: none.
+static AT: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+
+/// The histories that are being performed.
+pub fn present() -> Vec<u64> {
+    let seeds = AT.iter().map(|seed| seed.load(Ordering::Relaxed));
+    seeds.filter_map(|seed| seed.checked_sub(1)).collect()
+}
+
 /// Performs histories from this seed on, as many as that.
 pub fn run(from: u64, count: u64) -> Outcome {
     let end = from.saturating_add(count);
@@ -38,8 +47,12 @@ pub fn run(from: u64, count: u64) -> Outcome {
     });
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| worker(from, &next, &last, &outcome));
+        for at in &AT[..threads.min(AT.len())] {
+            let (next, last, outcome) = (&next, &last, &outcome);
+            scope.spawn(move || {
+                worker(from, next, last, outcome, at);
+                at.store(0, Ordering::Relaxed);
+            });
         }
     });
     outcome
@@ -47,7 +60,7 @@ pub fn run(from: u64, count: u64) -> Outcome {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn worker(from: u64, next: &AtomicU64, last: &AtomicU64, outcome: &Mutex<Outcome>) {
+fn worker(from: u64, next: &AtomicU64, last: &AtomicU64, outcome: &Mutex<Outcome>, at: &AtomicU64) {
     let mut stage = Stage::new();
     loop {
         let block = next.fetch_add(1, Ordering::Relaxed) * SEEDS_PER_PRODUCT;
@@ -60,6 +73,7 @@ fn worker(from: u64, next: &AtomicU64, last: &AtomicU64, outcome: &Mutex<Outcome
             if seed >= last.load(Ordering::Relaxed) {
                 break;
             }
+            at.store(seed.saturating_add(1), Ordering::Relaxed);
             match stage.perform(&script(seed), product) {
                 Ok(one) => tally.add(one),
                 Err(broken) => {

@@ -1,9 +1,10 @@
 //! This file holds the words in which the model is told what there is and what is said of it.
 
 use init_core::ident::UnitId;
+use std::collections::BTreeSet;
 
 /// What a unit is to others, and when it is ready.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Nature {
     /// What makes it ready; `None`: it has no process.
     pub ready_by: Option<ReadyBy>,
@@ -68,4 +69,23 @@ pub enum Standing {
     Restarting,
     /// Being stopped.
     Stopping,
+}
+
+/// A unit, and all that it cannot do without.
+pub fn closure(natures: &[Nature], unit: UnitId) -> BTreeSet<UnitId> {
+    let (mut closure, mut open) = (BTreeSet::new(), vec![unit]);
+    while let Some(unit) = open.pop() {
+        if closure.insert(unit) {
+            open.extend(&natures[unit.index()].needs);
+        }
+    }
+    closure
+}
+
+/// Whether a unit cannot do without two that conflict.
+pub fn contradicts_itself(natures: &[Nature], unit: UnitId) -> bool {
+    let closure = closure(natures, unit);
+    let conflicts = |unit: &UnitId| &natures[unit.index()].conflicts;
+    let mut conflicts = closure.iter().flat_map(conflicts);
+    conflicts.any(|other| closure.contains(other))
 }

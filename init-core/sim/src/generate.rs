@@ -196,7 +196,10 @@ fn step(random: &mut Random, mood: Mood, units: &[UnitSpec]) -> Step {
     if mood.damages && mood.deaths > 0 && random.once_in(4) {
         let bit = u32::try_from(random.below(32)).unwrap_or(0);
         let word = u32::try_from(random.below(6_000)).unwrap_or(0);
-        return Step::Damage(word, bit);
+        return match random.once_in(2) {
+            true => Step::Damage(word, bit),
+            false => Step::DamageRecord(unit, word, bit),
+        };
     }
     let waits = !random.once_in(5);
     match random.below(if mood.plain { 14 } else { 24 }) {
@@ -207,6 +210,7 @@ fn step(random: &mut Random, mood: Mood, units: &[UnitSpec]) -> Step {
         9 | 10 => Step::Crash(unit, 1 + u8::try_from(random.below(200)).unwrap_or(0)),
         11 => orphans(random),
         12 => machine(random),
+        13 if random.once_in(2) => Step::Reexec,
         13 => Step::Look(unit),
         14 => Step::Leave(random.below(4)),
         15 => Step::Stall(random.below(4)),

@@ -6,7 +6,7 @@ use init_core_sim::run::{Broken, Stage};
 use init_core_sim::script::Script;
 use init_core_sim::{generate, keep_panics};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is asked for.
 struct Wish {
@@ -15,6 +15,8 @@ struct Wish {
     seed: Option<u64>,
     replay: Option<String>,
     shrinks: bool,
+    /// Seconds that one history may take.
+    limit: u64,
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn wish() -> Result<Wish, String> {
         seed: None,
         replay: None,
         shrinks: true,
+        limit: 60,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -46,6 +49,7 @@ fn wish() -> Result<Wish, String> {
             "--from" => wish.from = number(value()?)?,
             "--seed" => wish.seed = Some(number(value()?)?),
             "--replay" => wish.replay = Some(value()?),
+            "--limit" => wish.limit = number(value()?)?,
             "--no-shrinking" => wish.shrinks = false,
             _ => return Err(format!("{argument:?} is not understood")),
         }
@@ -65,6 +69,7 @@ fn perform(wish: &Wish) -> Result<bool, String> {
         return Ok(one(&script));
     }
     let begun = Instant::now();
+    watch(Duration::from_secs(wish.limit));
     let outcome = campaign::run(wish.from, wish.seeds);
     let tally = outcome.tally;
     println!(
@@ -88,6 +93,22 @@ fn perform(wish: &Wish) -> Result<bool, String> {
         broken.as_ref().map(tell).unwrap_or_default();
     }
     Ok(false)
+}
+
+/// Ends the program when a history does not come to its end: an endless loop cannot be interrupted.
+fn watch(limit: Duration) {
+    std::thread::spawn(move || {
+        let mut before = Vec::new();
+        loop {
+            std::thread::sleep(limit);
+            let now = campaign::present();
+            if let Some(seed) = now.iter().filter(|seed| before.contains(*seed)).min() {
+                println!("seed {seed} breaks a rule: it does not come to its end");
+                std::process::exit(1);
+            }
+            before = now;
+        }
+    });
 }
 
 fn one(script: &Script) -> bool {

@@ -3,9 +3,8 @@
 //!
 //! It imports names of things only. The first rule that is broken is kept.
 
-use crate::facts::{Nature, ReadyBy, Seen, Standing};
+use crate::facts::{Nature, ReadyBy, Seen, Standing, contradicts_itself};
 use init_core::ident::{Child, Generation, Role, UnitId};
-use std::collections::BTreeSet;
 
 /// A process that exists, or that process 1 has not taken leave of.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +22,7 @@ struct Living {
     inherited: bool,
 }
 
+#[derive(Default)]
 struct Unit {
     nature: Nature,
     living: [Option<Living>; 3],
@@ -34,14 +34,22 @@ struct Unit {
     window: (u64, u16),
 }
 
+impl Unit {
+    fn is(&self, states: &[Standing]) -> bool {
+        self.seen.is_some_and(|seen| states.contains(&seen.state))
+    }
+}
+
 /// The rules, and what they need to know.
+#[derive(Default)]
 pub struct Model {
+    pub natures: Vec<Nature>,
     units: Vec<Unit>,
     pub orphans: u32,
     pub asked: u64,
     pub refusals: u64,
-    /// Nothing failed, ended or was told to so far.
-    undisturbed: bool,
+    /// Something failed, ended or was told to.
+    disturbed: bool,
     /// Whom process 1 was told something of last, and whether the unit was ready before.
     told: Option<(Child, bool)>,
     /// Process 1 died then, and nobody knows yet whether it had taken it in.
@@ -54,23 +62,12 @@ impl Model {
     pub fn new(natures: Vec<Nature>) -> Self {
         let unit = |nature| Unit {
             nature,
-            living: [None; 3],
-            last: None,
-            ready: false,
-            last_exit: None,
-            seen: None,
-            window: (0, 0),
+            ..Unit::default()
         };
         Self {
-            units: natures.into_iter().map(unit).collect(),
-            orphans: 0,
-            asked: 0,
-            refusals: 0,
-            undisturbed: true,
-            told: None,
-            unsure: None,
-            going_down: false,
-            broken: None,
+            units: natures.iter().cloned().map(unit).collect(),
+            natures,
+            ..Self::default()
         }
     }
 
@@ -122,15 +119,11 @@ impl Model {
                 self.may_stop(id, now);
             }
         }
-        let generation = child.generation;
-        let unit = self.unit(id);
-        unit.living[role] = Some(Living {
-            generation,
-            pid,
-            ..Living::default()
-        });
+        let unit = &mut self.units[id.index()];
+        let new = unit.living[role].insert(Living::default());
+        (new.generation, new.pid) = (child.generation, pid);
         if child.role == Role::Main {
-            unit.last = Some(generation);
+            unit.last = Some(child.generation);
             unit.ready = unit.nature.ready_by == Some(ReadyBy::Start);
         }
     }
@@ -145,7 +138,7 @@ impl Model {
         let served = by_itself || nature.needs.iter().all(|it| self.is_ready(it));
         let idle = |it: &UnitId| self.units[it.index()].living[0].is_none();
         let mut after = nature.after.iter();
-        let in_order = !self.undisturbed || after.all(|it| idle(it) || self.is_ready(it));
+        let in_order = self.disturbed || after.all(|it| idle(it) || self.is_ready(it));
         self.demand(apart, id, "starts beside its conflict");
         self.demand(served, id, "starts without what it needs");
         self.demand(in_order, id, "starts before its turn");
@@ -167,12 +160,12 @@ impl Model {
     }
 
     pub fn refused_spawn(&mut self, child: Child) {
-        self.undisturbed = false;
+        self.disturbed = true;
         self.unit(child.unit).ready &= child.role != Role::Main;
     }
 
     pub fn signalled(&mut self, child: Child, kills: bool, now: u64) {
-        self.undisturbed = false;
+        self.disturbed = true;
         let unit = self.unit(child.unit);
         let stop_us = unit.nature.stop_us;
         let Some(living) = &mut unit.living[child.role as usize] else {
@@ -198,19 +191,20 @@ impl Model {
     pub fn ended(&mut self, child: Child, well: bool) {
         let unit = &mut self.units[child.unit.index()];
         let expected = child.role != Role::Main || unit.nature.ready_by == Some(ReadyBy::End);
-        self.undisturbed &= well && expected;
+        self.disturbed |= !well || !expected;
         if let Some(living) = &mut unit.living[child.role as usize] {
             living.ended |= living.generation == child.generation;
         }
     }
 
-    fn note_told(&mut self, child: Child) -> &mut Unit {
-        self.told = Some((child, self.units[child.unit.index()].ready));
-        self.unit(child.unit)
-    }
-
-    pub fn exit_told(&mut self, child: Child, code: u32) {
-        let unit = self.note_told(child);
+    /// Process 1 is told that a process is ready, or that it ended.
+    pub fn told(&mut self, child: Child, exit: Option<u32>) {
+        let unit = &mut self.units[child.unit.index()];
+        self.told = Some((child, unit.ready));
+        let Some(code) = exit else {
+            unit.ready |= unit.nature.ready_by == Some(ReadyBy::Word);
+            return;
+        };
         if let Some(living) = &mut unit.living[child.role as usize] {
             living.told |= living.generation == child.generation;
         }
@@ -219,11 +213,6 @@ impl Model {
             Role::Probe if code == 0 => unit.ready |= unit.living[0].is_some(),
             Role::Stop | Role::Probe => {}
         }
-    }
-
-    pub fn ready_told(&mut self, child: Child) {
-        let unit = self.note_told(child);
-        unit.ready |= unit.nature.ready_by == Some(ReadyBy::Word);
     }
 
     /// What process 1 was told last it has taken in, or that was lost with it.
@@ -253,46 +242,27 @@ impl Model {
         }
     }
 
-    pub fn start_done(&mut self, unit: UnitId) {
+    /// A client is told that its unit is up, or at rest.
+    pub fn done(&mut self, unit: UnitId, starts: bool) {
         let mut living = self.units[unit.index()].living.iter().flatten();
-        let up = living.any(|one| one.ended) || self.is_ready(&unit);
-        self.demand(up, unit, "is said to be up");
-    }
-
-    pub fn stop_done(&mut self, unit: UnitId) {
-        let mut living = self.units[unit.index()].living.iter().flatten();
-        let rests = living.all(|one| one.ended);
-        self.demand(rests, unit, "is said to be at rest");
+        let (ended, ready) = (|one: &Living| one.ended, self.is_ready(&unit));
+        let is_so = if starts {
+            ready || living.any(ended)
+        } else {
+            living.all(ended)
+        };
+        self.demand(is_so, unit, "is not as a client is told");
     }
 
     pub fn refused(&mut self, unit: UnitId, starts: bool, conflict: bool) {
         self.refusals += 1;
-        let contradiction = starts && self.contradicts_itself(unit);
+        let contradiction = starts && contradicts_itself(&self.natures, unit);
         self.demand(!conflict || contradiction, unit, "is refused for no reason");
-    }
-
-    /// Whether a unit cannot do without two that conflict.
-    pub fn contradicts_itself(&self, unit: UnitId) -> bool {
-        let closure = self.closure(unit);
-        let conflicts = |unit: &UnitId| &self.units[unit.index()].nature.conflicts;
-        let mut conflicts = closure.iter().flat_map(conflicts);
-        conflicts.any(|other| closure.contains(other))
-    }
-
-    /// A unit, and all that it cannot do without.
-    pub fn closure(&self, unit: UnitId) -> BTreeSet<UnitId> {
-        let (mut closure, mut open) = (BTreeSet::new(), vec![unit]);
-        while let Some(unit) = open.pop() {
-            if closure.insert(unit) {
-                open.extend(&self.units[unit.index()].nature.needs);
-            }
-        }
-        closure
     }
 
     /// A request makes the unit's restarts count from nothing, unless it is refused.
     pub fn forgiven(&mut self, unit: UnitId) {
-        if !self.going_down && !self.contradicts_itself(unit) {
+        if !self.going_down && !contradicts_itself(&self.natures, unit) {
             self.unit(unit).window = (0, 0);
         }
     }
@@ -320,7 +290,7 @@ impl Model {
     /// After all that follows from an event: units that conflict are not up together.
     pub fn check(&mut self) {
         let active = [Standing::Starting, Standing::Up, Standing::Stopping];
-        let is_up = |unit: &Unit| unit.seen.is_some_and(|seen| active.contains(&seen.state));
+        let is_up = |unit: &Unit| unit.is(&active);
         let up = self.units.iter().filter(|unit| is_up(unit));
         let mut others = up.flat_map(|unit| &unit.nature.conflicts);
         let beside = others.find(|other| is_up(&self.units[other.index()]));
@@ -332,12 +302,11 @@ impl Model {
     /// Everybody behaved for long enough: nothing moves any more.
     pub fn check_settled(&mut self) {
         let moving = [Standing::Starting, Standing::Stopping, Standing::Restarting];
-        let moves = |unit: &Unit| unit.seen.is_some_and(|seen| moving.contains(&seen.state));
-        if let Some(at) = self.units.iter().position(moves) {
+        if let Some(at) = self.units.iter().position(|unit| unit.is(&moving)) {
             let state = self.units[at].seen;
             self.fail(format!("unit {at} moves for ever: {state:?}"));
         }
-        let is_up = |unit: &Unit| unit.seen.is_some_and(|seen| seen.state == Standing::Up);
+        let is_up = |unit: &Unit| unit.is(&[Standing::Up]);
         let bound = self.units.iter().filter(|unit| is_up(unit));
         let mut to = bound.flat_map(|unit| &unit.nature.bound_to);
         let gone = to.find(|other| !is_up(&self.units[other.index()]));

@@ -1,7 +1,7 @@
 //! This file lets a script happen: the production driver and core on a simulated machine, one life
 //! of process 1 after the other, with the model looking on.
 
-use crate::facts::{Seen, Standing};
+use crate::facts::{Seen, Standing, closure, contradicts_itself};
 use crate::product::{PLACES, manifest};
 use crate::rules::{ids, seen};
 use crate::script::{Script, Step};
@@ -190,6 +190,7 @@ impl History<'_> {
     /// A life of process 1; whether the machine is off at its end. `Err`: a broken rule.
     fn live(&mut self, driver: &mut Machine<'_, '_>) -> Result<bool, String> {
         if !driver.resume() {
+            driver.platform().0.untold.clear();
             driver.boot(BootOptions::default());
         }
         loop {
@@ -204,7 +205,7 @@ impl History<'_> {
             if driver.platform().0.idle {
                 self.next(driver)?;
             }
-            let (now, refusals) = (driver.platform().0.now, driver.platform().0.model.refusals);
+            let refusals = driver.platform().0.model.refusals;
             let due = driver.core().next_deadline();
             driver.turn();
             self.tally.turns += 1;
@@ -213,6 +214,7 @@ impl History<'_> {
             }
             let world = &driver.platform().0;
             let refused = world.model.refusals > refusals && !world.is_dead();
+            let now = world.now;
             if refused && due.is_none_or(|due| due > now) && self.seen.len() <= 16 {
                 self.unchanged(driver)?;
             }
@@ -254,7 +256,17 @@ impl History<'_> {
             ));
         }
         let new = world.console.0.get(self.heard..).unwrap_or_default();
-        let fault = new.windows(14).any(|words| words == b"internal fault");
+        let new = String::from_utf8_lossy(new);
+        let lost = new.contains("a line may be missing");
+        let told = |name: &&str| {
+            let words = format!("{name}: internal fault, please report: its record was damaged");
+            lost || new.contains(&words)
+        };
+        world.untold.retain(|name| !told(name));
+        if let Some(name) = world.untold.first() {
+            return Err(format!("the damage to the record of {name} is not told"));
+        }
+        let fault = new.contains("internal fault");
         self.heard = world.console.0.len();
         match world.model.broken.take() {
             _ if self.weak => Ok(()),
@@ -322,10 +334,10 @@ impl History<'_> {
     /// The default target is up with all that it needs, or it cannot be.
     fn reached(&self, world: &World, target: UnitId, refusals: u64) -> Result<(), String> {
         let refused = world.model.refusals > refusals;
-        if refused != world.model.contradicts_itself(target) && !self.weak {
+        if refused != contradicts_itself(&world.model.natures, target) && !self.weak {
             return Err(format!("the default target is refused: {refused}"));
         }
-        for unit in world.model.closure(target) {
+        for unit in closure(&world.model.natures, target) {
             let state = self.seen.get(unit.index()).map(|seen| seen.state);
             if !refused && state != Some(Standing::Up) && !self.weak {
                 return Err(format!("{unit:?} is {state:?}, and everybody behaves"));
@@ -377,7 +389,13 @@ impl History<'_> {
             Step::Hold(us) => world.store.hold = *us,
             Step::Shuffle(seed) => world.shuffle(*seed),
             Step::Die(deaths) => world.die(deaths),
-            Step::Damage(word, bit) => world.store.damage.push((*word, *bit)),
+            Step::Reexec => world.request(&Request::Reexec),
+            Step::Damage(word, bit) => world.store.damage.push((None, *word, *bit)),
+            Step::DamageRecord(unit, word, bit) => {
+                if let Some(unit) = index(*unit) {
+                    world.store.damage.push((Some(UnitId(unit)), *word, *bit));
+                }
+            }
         }
         false
     }

@@ -26,6 +26,8 @@ pub enum Step {
     Ask(Change, usize, bool),
     /// A new client asks something of the machine.
     Act(MachineRequest),
+    /// A new client asks for process 1's program to be executed again.
+    Reexec,
     /// A new client asks how a unit is.
     Look(usize),
     /// A new client sends so many bytes of no sense, made from a seed.
@@ -54,6 +56,8 @@ pub enum Step {
     Die(Vec<Death>),
     /// While process 1 is dead the next time, this bit of this word of its region is turned.
     Damage(u32, u32),
+    /// The same, of this word of a unit's record.
+    DamageRecord(usize, u32, u32),
 }
 
 /// A history before it happens.
@@ -93,6 +97,7 @@ impl Display for Step {
                 write!(f, "ask {} {}{tail}", word_of(CHANGES, *change), name(*unit))
             }
             Self::Act(request) => write!(f, "act {}", word_of(REQUESTS, *request)),
+            Self::Reexec => write!(f, "reexec"),
             Self::Look(unit) => write!(f, "look {}", name(*unit)),
             Self::Garbage(seed, bytes) => write!(f, "garbage {seed} {bytes}"),
             Self::Leave(nth) => write!(f, "leave {nth}"),
@@ -117,6 +122,9 @@ impl Display for Step {
                 Ok(())
             }
             Self::Damage(word, bit) => write!(f, "damage {word} {bit}"),
+            Self::DamageRecord(unit, word, bit) => {
+                write!(f, "damage-record {} {word} {bit}", name(*unit))
+            }
         }
     }
 }
@@ -145,6 +153,7 @@ impl Step {
                 Self::Ask(change, unit, words.next() != Some("no-wait"))
             }
             "act" => Self::Act(request(words)?),
+            "reexec" => Self::Reexec,
             "look" => Self::Look(named_unit(words)?),
             "garbage" => Self::Garbage(number(words)?, number(words)?),
             "leave" => Self::Leave(number(words)?),
@@ -159,6 +168,9 @@ impl Step {
             "shuffle" => Self::Shuffle(number(words)?),
             "die" => Self::Die(words.map(death).collect::<Result<_, _>>()?),
             "damage" => Self::Damage(number(words)?, number(words)?),
+            "damage-record" => {
+                Self::DamageRecord(named_unit(words)?, number(words)?, number(words)?)
+            }
             _ => return Err(format!("{first:?} is nothing that happens")),
         };
         match words.next() {
@@ -223,7 +235,8 @@ impl Script {
     pub fn is_plain(&self) -> bool {
         self.steps.iter().all(|step| match step {
             Step::Die(deaths) => deaths.iter().all(|death| matches!(death, Death::Write(_))),
-            Step::Damage(..) | Step::Deaf(_) | Step::Exhaust(_) | Step::Shuffle(_) => false,
+            Step::Damage(..) | Step::DamageRecord(..) | Step::Shuffle(_) => false,
+            Step::Deaf(_) | Step::Exhaust(_) => false,
             Step::Wake(_) | Step::Hold(_) | Step::Leave(_) | Step::Stall(_) => false,
             _ => true,
         })
@@ -232,15 +245,13 @@ impl Script {
     /// The same without an end of process 1.
     pub fn without_deaths(&self) -> Self {
         let mut script = self.clone();
-        script
-            .steps
-            .retain(|step| !matches!(step, Step::Die(_) | Step::Damage(..)));
+        script.steps.retain(|step| !matches!(step, Step::Die(_)));
         script
     }
 
     /// Whether the region is damaged.
     pub fn damages(&self) -> bool {
-        let damage = |step: &Step| matches!(step, Step::Damage(..));
+        let damage = |step: &Step| matches!(step, Step::Damage(..) | Step::DamageRecord(..));
         self.steps.iter().any(damage)
     }
 }

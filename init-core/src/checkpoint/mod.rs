@@ -55,6 +55,13 @@ pub const fn words_for(units: usize) -> usize {
     RECORDS.wrapping_add(Records::words_for(units.wrapping_add(1)))
 }
 
+/// Turns a bit of a word of a unit's record, for tests. `false`: a journal is there that mends it.
+#[cfg(feature = "fake")]
+pub fn damage(words: Words<'_>, units: usize, unit: UnitId, word: usize, bit: u32) -> bool {
+    let records = Records::new(words, RECORDS, units.wrapping_add(1));
+    records.damage(record_of(Some(unit)), word, bit)
+}
+
 /// Where it is kept, and which effects.
 #[derive(Debug)]
 pub(crate) struct Checkpoint<'a> {

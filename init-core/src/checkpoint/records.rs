@@ -99,6 +99,16 @@ impl<'r> Records<'r> {
         self.words.get(place) == self.checksum(place)
     }
 
+    /// Turns a bit; whether it is there for good.
+    #[cfg(feature = "fake")]
+    pub fn damage(&self, record: usize, word: usize, bit: u32) -> bool {
+        let skip = word.checked_rem(PLACE_WORDS).unwrap_or(0);
+        let at = self.place(record).wrapping_add(skip);
+        self.words
+            .set(at, self.words.get(at) ^ 1_u32.wrapping_shl(bit));
+        self.words.get(self.begin) == 0
+    }
+
     /// Tells a damaged record from a whole one. Every step is a bijection of the state, so no
     /// change of a single word goes unnoticed.
     fn checksum(&self, place: usize) -> u32 {

@@ -2,12 +2,16 @@
 
 use super::witness::Witness;
 use init_core::Storage;
+use init_core::checkpoint::words::{BURNT, Words};
+use init_core::checkpoint::{Past, words_for};
 use init_core::effect::{Effect, FinalAction, Notice};
 use init_core::event::{BootOptions, ControlRequest, Errno, Event, ExitStatus, MachineRequest};
 use init_core::ident::{Child, ClientId, Role, UnitId};
+use init_core::renewal::Handover;
 use init_core::supervisor::Core;
 use init_core::time::Instant;
 use init_core::unit::{Manifest, Program, Readiness, Signal};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Units that a model has room for.
 pub const PLACES: usize = 4;
@@ -40,6 +44,35 @@ struct Living {
     ready: bool,
 }
 
+/// Writes of a core that does not die.
+pub const FOR_EVER: u32 = u32::MAX - 1;
+
+/// Where a core keeps its state, and when it dies: a memory for one model after the other.
+#[derive(Clone, Copy)]
+pub struct Grave {
+    words: &'static [AtomicU32],
+    fuse: &'static AtomicU32,
+    next: Option<u32>,
+    deaths: u32,
+}
+
+impl Grave {
+    /// Memory for this many units.
+    pub fn new(units: usize) -> Self {
+        let words = (0..words_for(units)).map(|_| AtomicU32::new(0));
+        Self {
+            words: words.collect::<Vec<_>>().leak(),
+            fuse: Box::leak(Box::new(AtomicU32::new(FOR_EVER))),
+            next: None,
+            deaths: 0,
+        }
+    }
+
+    fn region(&self) -> Words<'static> {
+        Words::new(self.words).with_fuse(self.fuse)
+    }
+}
+
 pub struct Model<'a> {
     manifest: &'static Manifest,
     core: Core<'a>,
@@ -48,12 +81,37 @@ pub struct Model<'a> {
     witness: Witness,
     clients: u16,
     exhausted: bool,
+    /// Who could not be made last; asked for again, it cannot either.
+    refused: Option<Child>,
+    grave: Option<Grave>,
     all_signalled: bool,
     pub finished: Option<FinalAction>,
 }
 
 impl<'a> Model<'a> {
     pub fn new(manifest: &'static Manifest, storage: &'a mut Storage<PLACES>) -> Self {
+        Self::begin(manifest, storage, None)
+    }
+
+    /// One whose core keeps its state in a region, and can die.
+    pub fn mortal(
+        manifest: &'static Manifest,
+        storage: &'a mut Storage<PLACES>,
+        mut grave: Grave,
+    ) -> Self {
+        for word in grave.words {
+            word.store(0, Ordering::Relaxed);
+        }
+        grave.fuse.store(FOR_EVER, Ordering::Relaxed);
+        (grave.next, grave.deaths) = (None, 0);
+        Self::begin(manifest, storage, Some(grave))
+    }
+
+    fn begin(
+        manifest: &'static Manifest,
+        storage: &'a mut Storage<PLACES>,
+        grave: Option<Grave>,
+    ) -> Self {
         let mut model = Self {
             manifest,
             core: storage.core(manifest),
@@ -62,9 +120,14 @@ impl<'a> Model<'a> {
             witness: Witness::default(),
             clients: 0,
             exhausted: false,
+            refused: None,
+            grave,
             all_signalled: false,
             finished: None,
         };
+        if let Some(grave) = &model.grave {
+            assert_eq!(model.core.keep_in(grave.region()), Past::None);
+        }
         model.event(Event::Boot(BootOptions::default()));
         model
     }
@@ -206,24 +269,78 @@ impl<'a> Model<'a> {
     }
 
     fn event(&mut self, event: Event) {
+        let before = self.core.event_count();
         self.core.step(event, self.now);
-        let mut count = 0;
-        while let Some(effect) = self.core.next_effect(self.now) {
-            self.perform(effect);
-            count += 1;
-            assert!(count < 1_000, "the core does not come to an end");
+        while !self.drain() {
+            self.revive();
+            // Not among those that were taken in: delivered again.
+            if event.is_from_outside() && self.core.event_count() == before {
+                self.core.step(event, self.now);
+            }
         }
         self.witness.check(&self.core, self.manifest);
     }
 
+    /// Does all that follows; `false`: the core died meanwhile.
+    fn drain(&mut self) -> bool {
+        let mut count = 0;
+        while let Some(effect) = self.core.next_effect(self.now) {
+            if self.is_dead() {
+                return false;
+            }
+            self.perform(effect);
+            count += 1;
+            assert!(count < 1_000, "the core does not come to an end");
+        }
+        !self.is_dead()
+    }
+
+    fn is_dead(&self) -> bool {
+        let fuse = self.grave.as_ref().map(|grave| grave.fuse);
+        fuse.is_some_and(|fuse| fuse.load(Ordering::Relaxed) == BURNT)
+    }
+
+    /// A new core finds what the dead one left.
+    fn revive(&mut self) {
+        let grave = self.grave.as_mut().unwrap();
+        grave.deaths += 1;
+        let writes = grave.next.take().unwrap_or(FOR_EVER);
+        grave.fuse.store(writes, Ordering::Relaxed);
+        self.core.forget_all();
+        if let Past::Restored(_) = self.core.keep_in(grave.region()) {
+            self.core.step(Event::Resumed(Handover::Fault), self.now);
+        }
+    }
+
+    /// Lets the core die after so many writes from now on, and its heir after so many of its own.
+    pub fn die(&mut self, first: u32, second: Option<u32>) {
+        let grave = self.grave.as_mut().unwrap();
+        grave.fuse.store(first, Ordering::Relaxed);
+        grave.next = second;
+    }
+
+    /// Writes since the core was last told when to die, or born.
+    pub fn writes(&self, before: u32) -> u32 {
+        before - self.grave.as_ref().unwrap().fuse.load(Ordering::Relaxed)
+    }
+
+    /// How often the core died.
+    pub fn deaths(&self) -> u32 {
+        self.grave.as_ref().map_or(0, |grave| grave.deaths)
+    }
+
     fn perform(&mut self, effect: Effect) {
         match effect {
+            Effect::Spawn(child) if self.living.iter().any(|one| one.child == child) => {
+                self.core.step(Event::Spawned { child, pid: 1 }, self.now);
+            }
             Effect::Spawn(child) => {
                 self.witness.spawn(child, &self.core, self.manifest);
                 let program = self.manifest.unit(child.unit).map(|desc| desc.start);
                 assert!(!matches!(program, Some(Program::None)), "nothing to run");
-                let event = if self.exhausted {
+                let event = if self.exhausted || self.refused == Some(child) {
                     self.exhausted = false;
+                    self.refused = Some(child);
                     Event::SpawnFailed {
                         child,
                         error: Errno(11),
@@ -250,7 +367,8 @@ impl<'a> Model<'a> {
                     one.signal = number;
                 }
             }
-            Effect::Reply { client, .. } | Effect::HangUp(client) => self.witness.answered(client),
+            Effect::Reply { client, .. } => self.witness.answered(client),
+            Effect::HangUp(client) => self.witness.hung_up(client),
             Effect::Notice(Notice::Fault(fault)) => panic!("the core reports {fault:?}"),
             Effect::Notice(notice) => self.witness.noticed(notice),
             Effect::Renew(_) => panic!("there is no region"),

@@ -1,7 +1,9 @@
 //! This file is `cargo xtask sim`: histories of the production core and driver on a simulated
-//! machine.
+//! machine, and defects that these histories must find.
 //!
 //! It is a program of its own, so that it is fast code and the house's tasks build fast.
+
+mod mutants;
 
 use crate::cli::Sim;
 use crate::{house, process};
@@ -21,6 +23,9 @@ const RUN_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Errors
 /// A rule was broken, or a planted defect was not found.
 pub fn run(sim: &Sim) -> Result<()> {
+    if sim.mutants || sim.mutant.is_some() {
+        return mutants::run(sim);
+    }
     let mut command = Command::new(build(&house::root())?);
     let numbers = [
         ("--seeds", sim.seeds),

@@ -28,6 +28,9 @@ pub fn all() -> Result<Vec<Step>> {
     steps.push(Step::quick("simulation: 20 000 histories", || {
         succeeds(&["sim"])
     }));
+    steps.push(Step::quick("simulation: three planted defects", || {
+        succeeds(&["sim", "--mutants", "--quick"])
+    }));
     steps.push(Step::slow("process 1 in namespaces", namespaces));
     steps.push(Step::slow("healing: deaths that nobody notices", healing));
     steps.push(Step::slow("bench: every contender runs every row", bench));

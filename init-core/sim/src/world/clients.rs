@@ -259,8 +259,8 @@ impl World {
         };
         let starts = matches!(change, Change::Start | Change::Restart);
         match response {
-            Response::Done if starts => self.model.start_done(UnitId(unit)),
-            Response::Done if change == Change::Stop => self.model.stop_done(UnitId(unit)),
+            Response::Done if starts => self.model.done(UnitId(unit), true),
+            Response::Done if change == Change::Stop => self.model.done(UnitId(unit), false),
             Response::Refused { refusal, .. } => {
                 let conflict = matches!(refusal, Refusal::Conflict(..));
                 self.model.refused(UnitId(unit), starts, conflict);

@@ -8,6 +8,7 @@ use init_core::event::{Errno, Event};
 use init_core::hal::fake::Console;
 use init_core::hal::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
 use init_core::ident::{Child, ClientId, Role};
+use init_core::renewal::{Handover, Image};
 use init_core::time::Instant;
 use init_core::unit::{KillScope, Program, Readiness, Signal};
 
@@ -53,6 +54,7 @@ impl Process for Port<'_> {
     fn signal(&mut self, child: Child, signal: Signal, _scope: KillScope) {
         let world = &mut *self.0;
         world.cross();
+        world.is_due();
         let kills = signal == Signal::KILL;
         if child.unit.index() < world.manifest.units.len() {
             world.model.signalled(child, kills, world.now.as_us());
@@ -89,6 +91,7 @@ impl ControlPort for Port<'_> {
     fn reply(&mut self, client: ClientId, frame: &[u8]) {
         let world = &mut *self.0;
         world.cross();
+        world.is_due();
         if world.begin_answer(client) {
             world.cross();
             world.answer(client, frame);
@@ -136,6 +139,18 @@ impl Platform for Port<'_> {
         self.0.words()
     }
 
+    fn handover(&self) -> Handover {
+        self.0.handover
+    }
+
+    fn renew(&mut self, _image: Image) {
+        let world = &mut *self.0;
+        world.cross();
+        world.renews = true;
+        world.store.calls = 0;
+        world.cross();
+    }
+
     fn memory_kib(&mut self) -> Option<u32> {
         None
     }
@@ -177,13 +192,21 @@ impl World {
         self.handed = None;
     }
 
+    /// Something is done: not after a wake-up for nothing.
+    fn is_due(&mut self) {
+        if self.spurious {
+            self.model
+                .fail("process 1 slept while there was something to do");
+        }
+    }
+
     fn hand_out(&mut self, what: Handed) {
         self.stamp = self.taken_in;
         self.handed = Some(what);
     }
 
     fn sleep(&mut self, until: Option<Instant>) -> Wake {
-        self.idle = false;
+        (self.idle, self.spurious) = (false, false);
         let mut until = until;
         if self.store.hold > 0 {
             let held = self.now.as_us().saturating_add(self.store.hold);
@@ -194,6 +217,7 @@ impl World {
         }
         if self.store.wakes > 0 {
             self.store.wakes -= 1;
+            self.spurious = until.is_none_or(|until| until > self.now);
             return Wake::Event(Event::Tick);
         }
         loop {
@@ -221,6 +245,7 @@ impl World {
                 continue;
             }
             self.idle = self.now >= self.horizon;
+            self.spurious = until.is_none_or(|until| until > self.now);
             return Wake::Event(Event::Tick);
         }
     }
@@ -278,7 +303,7 @@ impl World {
             },
             Handed::Ready(serial) => {
                 let child = self.process(serial)?.child?;
-                self.model.ready_told(child);
+                self.model.told(child, None);
                 Event::Ready(child)
             }
             Handed::Signal => Event::Machine(*self.signals.front()?),
@@ -286,7 +311,7 @@ impl World {
                 let process = self.process(serial)?;
                 match (process.child, process.ended) {
                     (Some(child), Some(status)) => {
-                        self.model.exit_told(child, crate::rules::code(status));
+                        self.model.told(child, Some(crate::rules::code(status)));
                         Event::Exited { child, status }
                     }
                     _ => Event::OrphanExited,
@@ -307,6 +332,7 @@ impl World {
         if let Some(there) = self.processes.iter().find(|one| one.child == Some(child)) {
             return Ok(there.pid);
         }
+        self.is_due();
         let is_known = child.unit.index() < self.manifest.units.len();
         if !is_known || (child.role != Role::Probe && matches!(program, Program::None)) {
             self.model.fail("a process without a program");

@@ -16,13 +16,15 @@ use crate::product::Life;
 use crate::random::Random;
 use crate::script::Death;
 use clients::{Asked, Client};
+use init_core::checkpoint;
 use init_core::checkpoint::words::{BURNT, Words};
 use init_core::effect::FinalAction;
 use init_core::event::{ExitStatus, MachineRequest};
 use init_core::hal::fake::Console;
-use init_core::ident::{Child, ClientId, Role};
+use init_core::ident::{Child, ClientId, Role, UnitId};
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
 use init_core::protocol::Writer;
+use init_core::renewal::Handover;
 use init_core::time::Instant;
 use init_core::unit::{Manifest, UnitKind};
 use std::collections::{BTreeMap, VecDeque};
@@ -88,10 +90,14 @@ pub struct World {
     pub horizon: Instant,
     /// Process 1 was woken for the horizon's sake: it is the next step's turn.
     pub idle: bool,
+    /// Process 1 was woken, and neither for what happened nor for a deadline.
+    spurious: bool,
     /// The machine's last act.
     pub finished: Option<FinalAction>,
     /// What people read.
     pub console: Console,
+    /// Units whose records were damaged, of which nobody was told.
+    pub untold: Vec<&'static str>,
     /// All that was done to processes, with its time, for comparisons.
     pub acts: Vec<String>,
     /// Whether [`Self::acts`] are kept.
@@ -111,7 +117,10 @@ pub struct World {
     stamp: u32,
     /// In the region: the core is to be told when no child is left.
     alone: bool,
+    /// In the region: why the next life begins.
+    renews: bool,
     /// In process 1's memory from here on.
+    handover: Handover,
     alone_told: bool,
     is_new: bool,
     taken_in: u32,
@@ -140,7 +149,7 @@ pub struct Store {
     /// Calls that this life has left.
     pub calls: u32,
     /// What is damaged while process 1 is dead.
-    pub damage: Vec<(u32, u32)>,
+    pub damage: Vec<(Option<UnitId>, u32, u32)>,
     /// Everybody behaves.
     pub calm: bool,
 }
@@ -168,8 +177,10 @@ impl World {
             now: Instant::ZERO,
             horizon: Instant::ZERO,
             idle: false,
+            spurious: false,
             finished: None,
             console: Console::default(),
+            untold: Vec::new(),
             acts: Vec::new(),
             keeps_acts: false,
             lives: lives.iter().filter_map(keyed).collect(),
@@ -184,6 +195,8 @@ impl World {
             handed: None,
             stamp: 0,
             alone: false,
+            renews: false,
+            handover: Handover::Fault,
             alone_told: false,
             is_new: true,
             taken_in: 0,
@@ -254,18 +267,39 @@ impl World {
 
     /// What only process 1 knew is gone; the next life begins, if the machine was not switched off.
     pub fn bury(&mut self) {
+        self.handover = match std::mem::take(&mut self.renews) {
+            true => Handover::Again,
+            false => Handover::Fault,
+        };
         self.alone_told = false;
         self.is_new = true;
         self.taken_in = 0;
-        self.idle = false;
+        (self.idle, self.spurious) = (false, false);
         self.gone.clear();
         self.model.process_1_died();
-        for (word, bit) in std::mem::take(&mut self.store.damage) {
-            let word = usize::try_from(word).unwrap_or(0) % self.region.words.len();
-            self.region.words[word].fetch_xor(1 << (bit % 32), Ordering::Relaxed);
+        for (unit, word, bit) in std::mem::take(&mut self.store.damage) {
+            let word = usize::try_from(word).unwrap_or(0);
+            match unit {
+                Some(unit) => self.damage(unit, word, bit),
+                None => {
+                    let word = word % self.region.words.len();
+                    self.region.words[word].fetch_xor(1 << (bit % 32), Ordering::Relaxed);
+                }
+            }
         }
         self.light();
         self.inherit_clients();
+    }
+
+    /// Damages a unit's record; unless an heir mends it, it must say so.
+    fn damage(&mut self, unit: UnitId, word: usize, bit: u32) {
+        let name = self.manifest.unit(unit).map_or("", |desc| desc.name);
+        let words = Words::new(self.region.words);
+        let units = self.manifest.units.len();
+        // A second bit might undo the first.
+        if !self.untold.contains(&name) && checkpoint::damage(words, units, unit, word, bit) {
+            self.untold.push(name);
+        }
     }
 
     /// A crossing between process 1 and the kernel: here it may die.
