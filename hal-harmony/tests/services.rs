@@ -164,6 +164,24 @@ fn who_lies_about_itself_speaks_for_itself_only() {
 }
 
 #[test]
+fn who_is_not_asked_whether_it_is_ready_says_nothing_by_it() {
+    on_both(|has_clock| {
+        let graph = Graph::new("target main wants t\n task t");
+        let t = runs_native("t", |sim, channel| {
+            let line = Line::new(sim.clone(), channel);
+            tell(&line, Letter::Ready);
+            work(&sim, &line, 300);
+            tell(&line, Letter::Heartbeat);
+        });
+        let mut world = world(graph, &[t], has_clock);
+        world.pass(100);
+        assert!(world.is("t", UnitState::Starting));
+        world.until("its end", |world| world.is("t", UnitState::Active));
+        assert_eq!(world.lines("unexpected"), 0, "{}", world.sim.console());
+    });
+}
+
+#[test]
 fn what_is_no_letter_is_told_and_refused() {
     on_both(|has_clock| {
         let refused = Arc::new(AtomicU32::new(0));
@@ -404,21 +422,30 @@ fn a_client_that_ends_while_it_waits_is_forgotten() {
             ctl.controls = true;
             rules(ctl).restart = rule(RESTART);
         });
-        // Its stop of a takes as long as a's next heartbeat; it does not wait for that.
-        let ctl = runs_native("ctl", |sim, channel| {
+        // Its restart of a takes as long as a's next heartbeat; it does not wait for that.
+        let taken = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&taken);
+        let ctl = runs_native("ctl", move |sim, channel| {
             let line = Line::new(sim.clone(), channel);
             let mut buffer = [0; FRAME_BYTES_MAX];
             let mut writer = Writer::new(&mut buffer);
             writer.add(&change(Change::Restart, "a")).expect("room");
             let length = writer.length();
             let piece = Piece::of(&buffer[..length], 0).expect("a piece");
-            let _ = ask(&line, Letter::Request(piece));
+            let answer = ask(&line, Letter::Request(piece));
+            if Letter::read(&answer) == Ok(Letter::NotYet) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
             line.exit(1);
         });
         let mut world = world(graph, &[runs_native("a", good), ctl], has_clock);
         world.until("more sessions than there is room for", |world| {
             world.status("ctl").restarts >= 6
         });
+        assert!(
+            taken.load(Ordering::Relaxed) >= 6,
+            "its places are not free again"
+        );
         world.until("a is up again", |world| world.is("a", UnitState::Active));
         world.power_off();
         assert_eq!(world.sim.undisposed(), 0);

@@ -290,3 +290,43 @@ impl<K: Kernel> Calls<K> {
         let _ = self.plain(Number::NOTIFY, [word(number), 0, 0, 0, 0, 0]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    /// A kernel that takes everything and counts replies.
+    #[derive(Default)]
+    struct Counts(Cell<u32>);
+
+    impl Kernel for Counts {
+        unsafe fn call(&self, number: Number, _: [u64; 6]) -> u64 {
+            if number == Number::REPLY {
+                self.0.set(self.0.get() + 1);
+            }
+            7
+        }
+
+        fn counter(&self) -> u64 {
+            0
+        }
+
+        fn frequency(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_call_of_one_process_is_not_answered_by_the_handle_of_another() {
+        let calls = Calls::new(Counts::default());
+        let group = |badge| calls.group(badge, b"a", 0).unwrap();
+        let (caller, other) = (group(200), group(201));
+        let message = [0; MESSAGE_BYTES];
+        let asked = Asked::from_numbers(9, 200);
+        let asked = calls.reply(asked, &other, &message).unwrap_err();
+        assert_eq!(calls.kernel().0.get(), 0);
+        let handle = calls.reply(asked, &caller, &message).unwrap();
+        assert_eq!((handle.into_number(), calls.kernel().0.get()), (9, 1));
+    }
+}
