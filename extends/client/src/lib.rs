@@ -21,13 +21,15 @@
 //! }
 //! ```
 //!
+//! A service that may control, on Harmony, asks by [`Channel::control`] what `sctl` asks.
+//!
 //! It guarantees: no allocation, no panic, and that a service without an init runs all the same.
 #![no_std]
 
 mod channel;
 mod sys;
 
-pub use channel::Channel;
+pub use channel::{Channel, Refused};
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub use hal_harmony::abi::Svc;
 #[cfg(target_os = "linux")]

@@ -10,11 +10,13 @@ mod world;
 
 use hal_harmony::abi::Line;
 use hal_harmony::abi::number::Number;
-use init_core::event::ExitStatus;
+use init_core::event::{ExitStatus, MachineRequest};
+use init_core::limits::FRAME_BYTES_MAX;
+use init_core::protocol::{Reader, Request, Response, Writer};
 use init_core::status::UnitState;
 use init_core::time::Duration;
 use init_core::unit::Readiness;
-use service_client::Channel;
+use service_client::{Channel, Link, Order, Refused};
 use world::graph::{Graph, RESTART, rule, rules};
 use world::{Runs, World, runs_native};
 
@@ -80,4 +82,63 @@ fn work_that_takes_longer_than_the_watchdog_waits_is_a_failure() {
         world.until("a restart", |world| world.status("a").restarts > 0);
         assert!(world.lines("a: failed: no heartbeat in time") > 0);
     }
+}
+
+fn frame(request: &Request<'_>) -> Vec<u8> {
+    let mut buffer = [0; FRAME_BYTES_MAX];
+    let mut writer = Writer::new(&mut buffer);
+    writer.add(request).expect("room");
+    let length = writer.length();
+    buffer[..length].to_vec()
+}
+
+/// A service that asks for all units and, if it may, switches the machine off.
+fn controller(controls: bool) -> World {
+    let graph = Graph::new("target main wants ctl\n service ctl");
+    let graph = graph.with("ctl", |ctl| ctl.controls = controls);
+    let ctl = runs_native("ctl", move |sim, number| {
+        let line = Line::new(sim.clone(), number);
+        let mut channel = Channel::new(sim, number);
+        let _ = channel.heartbeat();
+        let mut room = [0; FRAME_BYTES_MAX];
+        let mut ask = |channel: &Channel<_>, request| {
+            let asked = channel.control(&frame(&request), &mut room, || line.give_way());
+            asked.map(|length| room[..length].to_vec())
+        };
+        let units = ask(&channel, Request::Units { from: 0 });
+        if !controls {
+            assert_eq!(units, Err(Refused::ByInit));
+            channel.log(b"is refused");
+        } else {
+            let units = units.expect("an answer");
+            let mut reader = Reader::new(&units).expect("a frame");
+            let first = reader.take::<Response<'_>>();
+            assert!(
+                matches!(first, Ok(Response::Units { total: 2 })),
+                "{first:?}"
+            );
+            let short = channel.control(&frame(&Request::Machine), &mut [0; 5], || ());
+            assert_eq!(short, Err(Refused::TooLong));
+            let _ = ask(&channel, Request::Act(MachineRequest::PowerOff));
+        }
+        while channel.heartbeat() == Order::GoOn {
+            line.give_way();
+        }
+    });
+    World::new(graph, &[ctl], |_| {}).boot()
+}
+
+#[test]
+fn a_service_that_may_controls_by_the_protocol_of_the_tool() {
+    let mut world = controller(true);
+    world.driver.run();
+    assert!(world.sim.state().powered_off, "{}", world.sim.console());
+    assert_eq!(world.status("ctl").last_exit, Some(ExitStatus::Code(0)));
+}
+
+#[test]
+fn one_that_may_not_is_refused() {
+    let mut world = controller(false);
+    world.until("it knows", |world| world.lines("ctl: is refused") == 1);
+    world.power_off();
 }

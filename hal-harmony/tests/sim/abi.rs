@@ -7,8 +7,12 @@ use super::memory::size;
 use hal_harmony::abi::Kernel;
 use hal_harmony::abi::number::Number;
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::MutexGuard;
 use std::time::Duration;
+
+/// What threads of the host unwind with when they are no more.
+const OVER: [&str; 2] = ["the test is over", "the process is over"];
 
 thread_local! {
     /// Which of the root task's threads this is.
@@ -77,7 +81,7 @@ impl Sim {
                     state.baton = to;
                     self.0.1.notify_all();
                     drop(state);
-                    std::panic::resume_unwind(Box::new("the process is over"));
+                    std::panic::resume_unwind(Box::new(OVER[1]));
                 }
                 Turn::Nobody => assert!(state.pass_time(), "all sleep, for ever"),
             }
@@ -122,16 +126,17 @@ impl Sim {
         while state.baton != own {
             if state.is_over && own != 0 {
                 drop(state);
-                std::panic::resume_unwind(Box::new("the test is over"));
+                std::panic::resume_unwind(Box::new(OVER[0]));
             }
             if state.threads[own].doing == Doing::Gone {
                 // Killed while it waited for its turn, which will not come.
                 drop(state);
-                std::panic::resume_unwind(Box::new("the process is over"));
+                std::panic::resume_unwind(Box::new(OVER[1]));
             }
             let waited = self.0.1.wait_timeout(state, Duration::from_millis(100));
             state = waited.expect("a thread of the root task panicked").0;
         }
+        assert!(!state.is_failed || own != 0, "a service's program panicked");
         state
     }
 
@@ -149,9 +154,22 @@ impl Sim {
                     entry(argument);
                 }
                 Code::Native(native) => {
-                    native(sim.clone(), argument);
-                    // A program that returns has come to its end.
-                    sim.trap(Number::EXIT_GROUP, [0; 6]);
+                    let run = AssertUnwindSafe(|| {
+                        native(sim.clone(), argument);
+                        // A program that returns has come to its end.
+                        sim.trap(Number::EXIT_GROUP, [0; 6])
+                    });
+                    let Err(why) = catch_unwind(run) else { return };
+                    if !why
+                        .downcast_ref::<&str>()
+                        .is_some_and(|why| OVER.contains(why))
+                    {
+                        // A test's own assertion, in the program: the test is to fail, not to hang.
+                        let mut state = sim.state();
+                        state.is_failed = true;
+                        state.baton = 0;
+                        sim.0.1.notify_all();
+                    }
                 }
             }
         });

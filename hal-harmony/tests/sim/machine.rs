@@ -165,6 +165,8 @@ pub struct State {
     /// Which of the root task's threads runs.
     pub baton: usize,
     pub is_over: bool,
+    /// A service's program that is a function of the test panicked.
+    pub is_failed: bool,
     /// A thread of the root task that was made: itself, its code, its argument.
     pub newborn: Option<(usize, Code, u64)>,
     /// Programs that are functions of the test, by their first instruction.
@@ -234,6 +236,7 @@ impl State {
             refused: 0,
             baton: 0,
             is_over: false,
+            is_failed: false,
             newborn: None,
             natives: HashMap::new(),
             last_run: 0,
