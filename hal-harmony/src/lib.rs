@@ -1,8 +1,9 @@
 //! This crate does on OpenHarmony's own microkernel what `init-core` asks for: the public oh-tee
 //! ABI, as its root task.
 //!
-//! It guarantees: no allocation, no panic, no capability of ours in another process, and no call
-//! of which the kernel is known to die. Decisions are not made here.
+//! It guarantees: no allocation, no panic, no capability of ours in another process but the
+//! channel by which it speaks, and no call of which the kernel is known to die. Decisions are not
+//! made here.
 #![no_std]
 #![cfg_attr(
     not(test),
