@@ -13,13 +13,16 @@ use std::time::Duration;
 /// Where hierarchies are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
 
+/// Other hierarchies, of both versions together, in which some contenders make groups.
+const OTHERS: [&str; 4] = ["unified", "systemd", "pids", "devices"];
+
 /// The groups of one machine. Dropped, they are removed.
 #[derive(Debug)]
 pub struct Cgroups {
     time: PathBuf,
     memory: PathBuf,
-    /// The part of the unified hierarchy that a contender may make its own.
-    own: Option<PathBuf>,
+    /// The parts of other hierarchies that a contender may make its own.
+    own: Vec<PathBuf>,
     is_unified: bool,
 }
 
@@ -44,9 +47,12 @@ impl Cgroups {
         };
         // With version 2 alone that would be the group whose costs are counted, and the set-up's
         // with them.
-        let own = Some(mount.join("unified"))
-            .filter(|mount| mount.join("cgroup.controllers").is_file())
-            .map(|mount| mount.join(&name));
+        let own: Vec<PathBuf> = OTHERS
+            .map(|part| mount.join(part))
+            .into_iter()
+            .filter(|part| part.join("cgroup.procs").is_file())
+            .map(|part| part.join(&name))
+            .collect();
         for folder in [&time, &memory].into_iter().chain(&own) {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {} (it takes root)", folder.display()))?;
@@ -64,10 +70,11 @@ impl Cgroups {
         [&self.time, &self.memory].map(|folder| folder.join("cgroup.procs"))
     }
 
-    /// The same for the group that is the root of the machine's own name space, where there is one.
-    pub fn own_list(&self) -> PathBuf {
-        let own = self.own.as_ref().map(|folder| folder.join("cgroup.procs"));
-        own.unwrap_or_else(|| "/dev/null".into())
+    /// The same for the groups that are the roots of the machine's own name space.
+    pub fn own_lists(&self) -> String {
+        let lists = self.own.iter().map(|folder| folder.join("cgroup.procs"));
+        let lists: Vec<String> = lists.map(|list| list.display().to_string()).collect();
+        lists.join(" ")
     }
 
     /// Processor time of all processes so far.

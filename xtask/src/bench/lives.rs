@@ -62,12 +62,16 @@ pub fn restart(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Res
     let mut stage = lives.begin(contender, plan)?;
     stage.wait_for_all()?;
     std::thread::sleep(lives.extent.life);
+    let before = stage.cgroups.time()?;
     for index in 0..lives.extent.deaths {
         for row in ["restart.lived", "restart.soon"] {
             let nanos = stage.replace(index)?;
             lives.samples.add(row, &contender.name, nanos as f64 / 1e6);
         }
     }
+    let spent = stage.cgroups.time()?.saturating_sub(before);
+    let each = ms(spent) / (2 * lives.extent.deaths) as f64;
+    lives.samples.add("restart.cpu", &contender.name, each);
     Ok(())
 }
 

@@ -188,10 +188,12 @@ fn events(extent: &Extent) -> Vec<Section> {
             "A service ends",
             "ms",
             "From its last instruction but one to its successor's first. Some hold a service that \
-             did not live for a second back, whatever they are told.",
+             did not live for a second back, whatever they are told. Processor time is that of all \
+             processes, both services included.",
             &[
                 ("restart.lived", "after more than a second"),
                 ("restart.soon", "at once again"),
+                ("restart.cpu", "processor time of each"),
             ],
         ),
         section(

@@ -23,9 +23,9 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// journal, not from here.
 const LOOK_INTERVAL: Duration = Duration::from_millis(4);
 
-/// Joins the cgroup that becomes the root of the machine's own hierarchy: some contenders sort
+/// Joins the cgroups that become the roots of the machine's own hierarchies: some contenders sort
 /// their processes into groups, and would do so in the host's.
-const JOIN: &str = r#"echo 0 > "$1" && shift && exec "$@""#;
+const JOIN: &str = r#"for list in $1; do echo 0 > "$list"; done; shift; exec "$@""#;
 
 /// Makes the machine and becomes its process 1. Arguments: the root, the files written for this
 /// run, the folder with journal and probe, two cgroups' process lists, process 1 with arguments.
@@ -103,7 +103,7 @@ impl Stage {
         }
         command
             .args(["sh", "-c", JOIN, "sh"])
-            .arg(cgroups.own_list())
+            .arg(cgroups.own_lists())
             .arg("unshare")
             .args([
                 "--pid", "--fork", "--mount", "--uts", "--net", "--ipc", "--cgroup",
