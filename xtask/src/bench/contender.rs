@@ -324,6 +324,15 @@ impl Contender {
         }
     }
 
+    /// Process 1 as it is started, with as many services as the plan has.
+    pub fn command_line(&self) -> String {
+        match &self.kind {
+            Kind::Floor { .. } => "floor N".to_string(),
+            Kind::Ours { .. } => "init".to_string(),
+            Kind::Peer { peer, .. } => peer.arguments.join(" "),
+        }
+    }
+
     /// Whether it is ranked against the others.
     pub fn is_ranked(&self) -> bool {
         self.differs.is_none() && self.name != OURS_WITHOUT_HEALING

@@ -72,6 +72,9 @@ impl Document<'_> {
              chosen, one that does not end gets SIGKILL a second after SIGTERM, readiness is the \
              program's execution. `qemu-tests/peers` has each one's configuration with its \
              reasons. Smaller is better everywhere.\n\n\
+             Again: `cargo xtask bench --rounds {rounds}`, as root. `--peers DIR` adds others: \
+             DIR/NAME/peer.toml as those in `qemu-tests/peers`, or for one of those a build in \
+             DIR/NAME/root.\n\n\
              The machine: {processors} processors ({processor}){guest}, {kernel}, load {load} when \
              it began; {compiler}.\n\n"
         )
@@ -131,8 +134,8 @@ impl Document<'_> {
     fn who(&self, text: &mut String) {
         text.push_str(
             "## Contenders\n\n\
-             | contender | version | linked | a service leads its own | restarts by default |\n\
-             |---|---|---|---|---|\n",
+             | contender | version | process 1 | linked | a service leads its own | restarts by \
+             default |\n|---|---|---|---|---|---|\n",
         );
         for it in self.contenders {
             let leads = match it.leads {
@@ -142,10 +145,11 @@ impl Document<'_> {
             };
             let (title, version, linkage, restart) =
                 (&it.title, &it.version, it.linkage, &it.restart);
+            let command = it.command_line();
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "| {title} | {version} | {linkage} | {leads} | {restart} |"
+                "| {title} | {version} | `{command}` | {linkage} | {leads} | {restart} |"
             );
         }
         text.push('\n');
