@@ -23,6 +23,9 @@ pub fn draw(document: &Document<'_>, folder: &Path) -> Result<()> {
     ];
     for (row, title, services) in plots {
         let lines = lines(document, row, services);
+        if lines.iter().all(|(_, points)| points.is_empty()) {
+            continue;
+        }
         let file = folder.join(format!("{row}.svg"));
         chart(&file, title, &lines)
             .map_err(|error| anyhow!("cannot draw {}: {error}", file.display()))?;
