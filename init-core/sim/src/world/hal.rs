@@ -73,6 +73,7 @@ impl Process for Port<'_> {
         world.alone = true;
         world.alone_told = false;
         let kills = signal == Signal::KILL;
+        world.killed_all |= kills;
         let living = world.processes.iter().filter(|one| one.ended.is_none());
         let living: Vec<u64> = living.map(|one| one.serial).collect();
         for serial in living {
@@ -116,8 +117,9 @@ impl Power for Port<'_> {
         if world.finished.replace(action).is_some() {
             world.model.fail("a second last act");
         }
-        let spared = |one: &super::Process| one.ended.is_none() && !one.killed;
-        if world.processes.iter().any(spared) {
+        // One that came after all were killed may be there.
+        let lives = world.processes.iter().any(|one| one.ended.is_none());
+        if lives && !world.killed_all {
             world
                 .model
                 .fail("the machine ends with a process that was not killed");

@@ -43,8 +43,6 @@ struct Process {
     life: Life,
     /// It has said that it is ready, which process 1 has not taken in.
     word: bool,
-    /// It was sent SIGKILL.
-    killed: bool,
     /// It has ended and waits to be reaped.
     ended: Option<ExitStatus>,
 }
@@ -117,6 +115,8 @@ pub struct World {
     stamp: u32,
     /// In the region: the core is to be told when no child is left.
     alone: bool,
+    /// SIGKILL was sent to all.
+    killed_all: bool,
     /// In the region: why the next life begins.
     renews: bool,
     /// In process 1's memory from here on.
@@ -195,6 +195,7 @@ impl World {
             handed: None,
             stamp: 0,
             alone: false,
+            killed_all: false,
             renews: false,
             handover: Handover::Fault,
             alone_told: false,
@@ -413,7 +414,6 @@ impl World {
             child,
             life,
             word: false,
-            killed: false,
             ended: None,
         });
         if let (true, Some(after)) = (says_ready, life.ready) {
@@ -463,10 +463,9 @@ impl World {
     /// Sends a signal to a process.
     fn hit(&mut self, serial: u64, number: u8, kills: bool) {
         let calm = self.store.calm;
-        let Some(process) = self.process_mut(serial) else {
+        let Some(process) = self.process(serial) else {
             return;
         };
-        process.killed |= kills;
         let life = process.life;
         let after = if kills { life.kill } else { life.stop };
         let after = if calm {
