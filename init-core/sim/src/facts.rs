@@ -1,6 +1,6 @@
 //! This file holds the words in which the model is told what there is and what is said of it.
 
-use init_core::ident::UnitId;
+use init_core::ident::{Generation, UnitId};
 use std::collections::BTreeSet;
 
 /// What a unit is to others, and when it is ready.
@@ -37,6 +37,27 @@ pub enum ReadyBy {
     Probe,
     /// That the process has ended well.
     End,
+}
+
+/// A process that exists, or that process 1 has not taken leave of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Living {
+    /// Of which start of its unit.
+    pub generation: Generation,
+    /// Its number.
+    pub pid: u32,
+    /// It has ended.
+    pub ended: bool,
+    /// Process 1 was told that it has.
+    pub told: bool,
+    /// When it was first asked to stop.
+    pub asked_at: Option<u64>,
+    /// When it was first sent SIGKILL.
+    pub killed_at: Option<u64>,
+    /// Its stop has begun.
+    pub leaves: bool,
+    /// Process 1 died since it exists: what it was to be sent may be lost.
+    pub inherited: bool,
 }
 
 /// What is said of a unit.

@@ -3,24 +3,8 @@
 //!
 //! It imports names of things only. The first rule that is broken is kept.
 
-use crate::facts::{Nature, ReadyBy, Seen, Standing, contradicts_itself};
+use crate::facts::{Living, Nature, ReadyBy, Seen, Standing, contradicts_itself};
 use init_core::ident::{Child, Generation, Role, UnitId};
-
-/// A process that exists, or that process 1 has not taken leave of.
-#[derive(Clone, Copy, Debug, Default)]
-struct Living {
-    generation: Generation,
-    pid: u32,
-    ended: bool,
-    /// Process 1 was told that it has ended.
-    told: bool,
-    asked_at: Option<u64>,
-    killed_at: Option<u64>,
-    /// Its stop has begun.
-    leaves: bool,
-    /// Process 1 died since it exists: what it was to be sent may be lost.
-    inherited: bool,
-}
 
 #[derive(Default)]
 struct Unit {
@@ -246,10 +230,9 @@ impl Model {
     pub fn done(&mut self, unit: UnitId, starts: bool) {
         let mut living = self.units[unit.index()].living.iter().flatten();
         let (ended, ready) = (|one: &Living| one.ended, self.is_ready(&unit));
-        let is_so = if starts {
-            ready || living.any(ended)
-        } else {
-            living.all(ended)
+        let is_so = match starts {
+            true => ready || living.any(ended),
+            false => living.all(ended),
         };
         self.demand(is_so, unit, "is not as a client is told");
     }
@@ -276,10 +259,9 @@ impl Model {
         let ((opened, count), (most, within)) = (unit.window, unit.nature.limit);
         let again = before.is_none_or(|old| (old.state, old.since) != (seen.state, seen.since));
         if seen.state == Standing::Restarting && again {
-            unit.window = match count > 0 && seen.since - opened < within {
-                true => (opened, count + 1),
-                false => (seen.since, 1),
-            };
+            let is_open = count > 0 && seen.since - opened < within;
+            let next = (opened, count + 1);
+            unit.window = if is_open { next } else { (seen.since, 1) };
         }
         let is_rare = most == 0 || unit.window.1 <= most;
         self.demand(busy || is_right, id, "has another process than is said");

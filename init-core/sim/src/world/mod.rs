@@ -94,6 +94,8 @@ pub struct World {
     pub finished: Option<FinalAction>,
     /// What people read.
     pub console: Console,
+    /// Any word of the region may be damaged.
+    scribbled: bool,
     /// Units whose records were damaged, of which nobody was told.
     pub untold: Vec<&'static str>,
     /// All that was done to processes, with its time, for comparisons.
@@ -180,6 +182,7 @@ impl World {
             spurious: false,
             finished: None,
             console: Console::default(),
+            scribbled: false,
             untold: Vec::new(),
             acts: Vec::new(),
             keeps_acts: false,
@@ -284,6 +287,8 @@ impl World {
                 Some(unit) => self.damage(unit, word, bit),
                 None => {
                     let word = word % self.region.words.len();
+                    self.scribbled = true;
+                    self.untold.clear();
                     self.region.words[word].fetch_xor(1 << (bit % 32), Ordering::Relaxed);
                 }
             }
@@ -297,8 +302,9 @@ impl World {
         let name = self.manifest.unit(unit).map_or("", |desc| desc.name);
         let words = Words::new(self.region.words);
         let units = self.manifest.units.len();
+        let is_there = checkpoint::damage(words, units, unit, word, bit);
         // A second bit might undo the first.
-        if !self.untold.contains(&name) && checkpoint::damage(words, units, unit, word, bit) {
+        if is_there && !self.scribbled && !self.untold.contains(&name) {
             self.untold.push(name);
         }
     }
