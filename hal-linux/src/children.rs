@@ -78,6 +78,12 @@ impl Children {
         (entry.pid != 0 && entry.generation == child.generation).then_some(entry.pid)
     }
 
+    /// Who serves a unit in a role, of whatever incarnation.
+    pub fn owner(&self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
+        let entry = self.entry(code(unit, role)?)?;
+        (entry.pid != 0).then_some((entry.generation, entry.pid))
+    }
+
     /// Takes a process out of the table: whom it served.
     pub fn take(&mut self, pid: u32) -> Option<Child> {
         let bucket = self.bucket_of(pid);

@@ -8,6 +8,7 @@
 
 use crate::errno;
 use crate::linux::Linux;
+use crate::region::SPLIT;
 use crate::sys::fault::{self, Sent};
 use crate::sys::fd::{self, Fd};
 use crate::sys::signals;
@@ -49,6 +50,8 @@ pub(crate) enum Source {
     Listener,
     Client(u8),
     Ready(UnitId, Generation),
+    /// The core, where it is a process of its own.
+    Core,
 }
 
 const READY_BASE: u64 = 0x1_0000_0000;
@@ -61,6 +64,7 @@ impl Source {
             Self::Timer => 1,
             Self::Console => 2,
             Self::Listener => 3,
+            Self::Core => 4,
             Self::Client(slot) => CLIENT_BASE | u64::from(slot),
             Self::Ready(unit, generation) => {
                 READY_BASE | u64::from(generation.0) << 16 | u64::from(unit.0)
@@ -82,6 +86,7 @@ impl Source {
             1 => Some(Self::Timer),
             2 => Some(Self::Console),
             3 => Some(Self::Listener),
+            4 if SPLIT => Some(Self::Core),
             _ => None,
         }
     }
@@ -102,6 +107,8 @@ pub(crate) struct Waiting {
     gone: Ring<ClientId, GONE_COUNT_MAX>,
     /// The console's room is waited for.
     console_watched: bool,
+    /// The core told something, or is gone.
+    pub(crate) core_told: bool,
     /// When the next line about an ignored signal may be said.
     tell_from: Instant,
     /// Signals ignored since the last such line.
@@ -123,6 +130,7 @@ impl Waiting {
             told_count: 0,
             gone: Ring::new(),
             console_watched: false,
+            core_told: false,
             tell_from: Instant::ZERO,
             untold_count: 0,
         };
@@ -158,6 +166,12 @@ impl Waiting {
     pub(crate) fn watch_end(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
         let data = epoll::EventData::new_u64(source.token());
         epoll::add(&self.epoll, fd, data, epoll::EventFlags::ONESHOT)
+    }
+
+    /// Wakes process 1 once more when the other end is closed, as it may have been before.
+    pub(crate) fn watch_end_again(&self, fd: BorrowedFd<'_>, source: Source) {
+        let data = epoll::EventData::new_u64(source.token());
+        let _ = epoll::modify(&self.epoll, fd, data, epoll::EventFlags::ONESHOT);
     }
 
     /// Whether a watched descriptor's input wakes; its end always does.
@@ -206,7 +220,7 @@ impl Waiting {
     }
 }
 
-fn timespec(us: u64) -> Timespec {
+pub(crate) fn timespec(us: u64) -> Timespec {
     let seconds = i64::try_from(us / 1_000_000).unwrap_or(i64::MAX);
     let nanos = u32::try_from(us % 1_000_000)
         .unwrap_or(0)
@@ -234,7 +248,7 @@ impl EventSource for Linux {
 
 impl Linux {
     /// What is there without a look at the descriptors, and then what they told.
-    fn next_wake(&mut self) -> Option<Wake> {
+    pub(crate) fn next_wake(&mut self) -> Option<Wake> {
         if let Some(client) = self.waiting.gone.pop() {
             return Some(Wake::Event(Event::ClientGone(client)));
         }
@@ -277,6 +291,7 @@ impl Linux {
                 return Some(Wake::Event(Event::ClientGone(gone)));
             }
             Some(Source::Client(slot)) => return self.client_ready(slot),
+            Some(Source::Core) => self.waiting.core_told = true,
             Some(Source::Ready(unit, generation)) if self.ready.is_of(unit, generation) => {
                 return self.read_readiness(unit);
             }

@@ -5,7 +5,7 @@
 //! told nothing twice.
 
 use crate::linux::Linux;
-use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, at};
+use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, SPLIT, at};
 use crate::sys::{shared, signals, wait};
 use core::sync::atomic::Ordering;
 use init_core::checkpoint::words::{load, store};
@@ -72,6 +72,8 @@ pub(crate) struct Intake {
     leaving: Option<Child>,
     /// Nothing was handed out in this life.
     is_new: bool,
+    /// The core has no state: whatever it counts, it has taken nothing in.
+    pub(crate) is_forsaken: bool,
     /// How many events the core has taken in.
     taken_in: u32,
 }
@@ -86,6 +88,7 @@ impl Intake {
             tell_no_child: region.get(at::ALONE) != 0,
             leaving: None,
             is_new: true,
+            is_forsaken: false,
             taken_in: 0,
         }
     }
@@ -107,6 +110,14 @@ impl Intake {
         self.region.set(at::HANDED, 0);
     }
 
+    /// A core begins that is not the one that was told the last: what that one had not taken in is
+    /// handed out again.
+    pub(crate) fn begin_again(&mut self) {
+        self.is_new = true;
+        self.reap = true;
+        self.tell_no_child = self.region.get(at::ALONE) != 0;
+    }
+
     /// From now on, tells when no child is left.
     pub(crate) fn tell_when_alone(&mut self) {
         self.region.set(at::ALONE, 1);
@@ -119,8 +130,10 @@ impl Linux {
     /// The core has dealt with what was handed out: it need not be kept any longer. If an heir's
     /// core has not, because that was lost with the life before, it is handed out again.
     pub(crate) fn settle(&mut self, taken_in: u32) {
-        let mut was_lost = self.intake.is_new && self.region.get(at::STAMP) == taken_in;
+        let is_lost = self.region.get(at::STAMP) == taken_in || (SPLIT && self.intake.is_forsaken);
+        let mut was_lost = self.intake.is_new && is_lost;
         self.intake.is_new = false;
+        self.intake.is_forsaken = false;
         self.intake.taken_in = taken_in;
         let Some(handed) = self.intake.handed() else {
             return;
@@ -132,6 +145,10 @@ impl Linux {
         match handed {
             Handed::Frame(slot) if was_lost => {
                 self.listen_again(slot);
+                return self.region.set(at::HANDED, 0);
+            }
+            Handed::Ready(unit) if SPLIT && was_lost => {
+                self.watch_readiness_again(unit);
                 return self.region.set(at::HANDED, 0);
             }
             _ if was_lost => return self.region.set(at::HANDED, 0),

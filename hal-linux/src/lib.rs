@@ -38,6 +38,7 @@ mod ready;
 mod region;
 mod sctl;
 mod setup;
+mod split;
 mod start;
 #[allow(
     clippy::as_conversions,
@@ -52,9 +53,10 @@ pub use early::early;
 pub use keeper::keep;
 pub use linux::{Buffers, Linux, Storage};
 pub use sctl::sctl;
+pub use split::{CoreEnd, Decide};
 #[cfg(feature = "freestanding")]
 pub use start::{Memory, run};
-pub use start::{Role, begin, role};
+pub use start::{Role, begin, begin_split, role};
 #[cfg(feature = "freestanding")]
 pub use sys::start::Arguments;
 

@@ -8,7 +8,7 @@ use crate::control::{self, Control};
 use crate::events::{Source, Waiting};
 use crate::intake::Intake;
 use crate::ready::{ReadySlot, ReadyTable};
-use crate::region::{self, Region, at};
+use crate::region::{self, Region, SPLIT, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::kernel::Kernel;
 use crate::sys::pool::Pool;
@@ -29,6 +29,9 @@ use rustix::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::system::{RebootCommand, reboot};
+
+/// EBUSY.
+const BUSY: Errno = Errno(16);
 
 /// Memory for as many units as the manifest has. A board keeps one in a static.
 #[derive(Debug)]
@@ -165,6 +168,11 @@ impl Linux {
         linux.note_console();
         let _ = linux.ensure_watchdog();
         Ok(linux)
+    }
+
+    /// As at the start, should somebody have lowered the limit since.
+    pub(crate) fn ensure_descriptors(&self) {
+        ensure_descriptors(self.manifest.units.len());
     }
 
     /// The console's descriptor, for the next life: the device need not be opened again.
@@ -320,6 +328,10 @@ impl Process for Linux {
         heal::made_progress();
         if let Some(pid) = self.children.pid(child) {
             return Ok(pid);
+        }
+        if SPLIT && self.children.owner(child.unit, child.role).is_some() {
+            // Whatever a core thinks, there is never a second.
+            return Err(BUSY);
         }
         self.begin_start(child)?;
         let [pid, generation, word] = self.region.entry(child);

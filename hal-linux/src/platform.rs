@@ -6,9 +6,10 @@ use crate::console::Console;
 use crate::heal;
 use crate::lines::Lines;
 use crate::linux::Linux;
-use crate::region::{self, at};
+use crate::region::{self, SPLIT, at};
 use init_core::checkpoint::words::Words;
 use init_core::hal::Platform;
+use init_core::ident::{Generation, Role, UnitId};
 use init_core::renewal::{Handover, Image};
 use init_core::text::index;
 use init_core::time::Instant;
@@ -36,6 +37,21 @@ impl Platform for Linux {
             match image {
                 Image::Same => heal::renew(&self.region),
             }
+        }
+    }
+
+    fn owner(&mut self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
+        if SPLIT {
+            self.children.owner(unit, role)
+        } else {
+            None
+        }
+    }
+
+    fn forsake(&mut self) {
+        if SPLIT {
+            self.hang_up_on_waiting();
+            self.intake.is_forsaken = true;
         }
     }
 

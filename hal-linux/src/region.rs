@@ -15,12 +15,16 @@ use init_core::checkpoint::words_for;
 use init_core::event::Errno;
 use init_core::ident::{Child, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
+use init_core::relay;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
 const MAGIC: u32 = 0x5253_0001;
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");
+
+/// Whether the core is a process of its own.
+pub(crate) const SPLIT: bool = cfg!(feature = "split");
 
 /// Words that stand alone.
 pub(crate) mod at {
@@ -103,8 +107,15 @@ pub(crate) type Entry = Three;
 pub(crate) struct Region {
     head: &'static [AtomicU32; at::UNITS],
     units: SharedWords,
+    /// Head, units, and what only a keeper has.
+    own: SharedWords,
+    ring: SharedWords,
     core: SharedWords,
 }
+
+/// Words that only a keeper has, behind all others of its own.
+const KEEPER_WORDS: usize = 2;
+const RING_WORDS: usize = if SPLIT { relay::WORDS } else { 0 };
 
 impl Region {
     /// What the life before this one left.
@@ -113,7 +124,15 @@ impl Region {
         if !HEALS {
             return None;
         }
-        let region = Self::of(shared::inherited_words(size(unit_count))?, unit_count)?;
+        let (own, others) = sizes(unit_count);
+        let region = if SPLIT {
+            let (own, others) = shared::inherited_parts(own, others)?;
+            Self::of(own, others, unit_count)?
+        } else {
+            let words = shared::inherited_words(own.saturating_add(others))?;
+            let (own, others) = words.split_at_checked(own)?;
+            Self::of(own, others, unit_count)?
+        };
         let is_ours = region.get(at::MAGIC) == MAGIC && region.get(at::HANDOVER) != 0;
         is_ours.then_some(region)
     }
@@ -125,27 +144,66 @@ impl Region {
     /// What the kernel answers, for lack of memory.
     #[inline(never)]
     pub(crate) fn new(unit_count: usize, kernel: Kernel) -> Result<Self, Errno> {
-        let count = size(unit_count);
+        let (own, others) = sizes(unit_count);
         let lasting = match HEALS && kernel.memfd {
-            true => shared::lasting_words(count).ok(),
+            true if SPLIT => shared::lasting_parts(own, others).ok(),
+            true => shared::lasting_words(own.saturating_add(others))
+                .ok()
+                .and_then(|words| words.split_at_checked(own)),
             false => None,
         };
         let is_kept = lasting.is_some();
-        let words = match lasting {
-            Some(words) => words,
-            None => shared::new_words(count)?,
+        let (own, others) = match lasting {
+            Some(parts) => parts,
+            None if others == 0 => (shared::new_words(own)?, &[][..]),
+            None => (shared::new_words(own)?, shared::new_words(others)?),
         };
-        let region = Self::of(words, unit_count).ok_or(Errno(0))?;
+        let region = Self::of(own, others, unit_count).ok_or(Errno(0))?;
         region.set(at::KERNEL, kernel.bits());
         region.set(at::KEPT, is_kept.into());
         region.set(at::MAGIC, MAGIC);
         Ok(region)
     }
 
-    fn of(words: SharedWords, unit_count: usize) -> Option<Self> {
-        let (head, rest) = words.split_first_chunk()?;
-        let (units, core) = rest.split_at_checked(unit_count.checked_mul(UNIT_WORDS)?)?;
-        Some(Self { head, units, core })
+    fn of(own: SharedWords, others: SharedWords, unit_count: usize) -> Option<Self> {
+        let (head, rest) = own.split_first_chunk()?;
+        let units = rest.get(..unit_count.checked_mul(UNIT_WORDS)?)?;
+        let (ring, core) = others.split_at_checked(RING_WORDS)?;
+        Some(Self {
+            head,
+            units,
+            own,
+            ring,
+            core,
+        })
+    }
+
+    /// For a keeper: the number of the core's process, or 0, which the kernel writes.
+    pub(crate) fn core_process(&self) -> &'static AtomicU32 {
+        let [word, _] = self.keeper();
+        word
+    }
+
+    /// For a keeper: where it stands in the ring.
+    pub(crate) fn ring_place(&self) -> &'static AtomicU32 {
+        let [_, word] = self.keeper();
+        word
+    }
+
+    fn keeper(&self) -> &'static [AtomicU32; KEEPER_WORDS] {
+        static NOBODY: [AtomicU32; KEEPER_WORDS] = [const { AtomicU32::new(0) }; KEEPER_WORDS];
+        self.own.last_chunk().unwrap_or(&NOBODY)
+    }
+
+    /// What a core that is a process of its own may write: the ring, and its own part, which its
+    /// heirs find even where process 1 itself has none.
+    pub(crate) fn core_words(&self) -> (Words<'static>, Words<'static>) {
+        (Words::new(self.ring), Words::new(self.core))
+    }
+
+    /// Gives up all that such a core must not write. For that process, which uses none of it.
+    pub(crate) fn give_up_own(&self) {
+        shared::unmap(self.own);
     }
 
     /// Whether heirs will find it.
@@ -228,10 +286,13 @@ fn three(words: SharedWords, begin: usize) -> Three {
     words.unwrap_or(&NOWHERE)
 }
 
-fn size(unit_count: usize) -> usize {
+/// Words that are process 1's own, and those that the core may write.
+fn sizes(unit_count: usize) -> (usize, usize) {
     let core = if HEALS { words_for(unit_count) } else { 0 };
     let units = unit_count.saturating_mul(UNIT_WORDS);
-    at::UNITS.saturating_add(units).saturating_add(core)
+    let own = at::UNITS.saturating_add(units);
+    let own = own.saturating_add(if SPLIT { KEEPER_WORDS } else { 0 });
+    (own, core.saturating_add(RING_WORDS))
 }
 
 /// Notes a descriptor, or that there is none.

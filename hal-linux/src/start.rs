@@ -1,9 +1,14 @@
 //! This file is how the program begins: as process 1, or as the tool that talks to it.
 
 use crate::Linux;
+#[cfg(feature = "freestanding")]
+use crate::region::SPLIT;
+use crate::split::{self, Decide};
 use crate::sys::fd;
 #[cfg(feature = "freestanding")]
 use crate::sys::shared::Once;
+#[cfg(feature = "freestanding")]
+use core::cell::Cell;
 use core::ffi::CStr;
 #[cfg(feature = "freestanding")]
 use core::mem::ManuallyDrop;
@@ -77,10 +82,40 @@ pub fn run<const UNITS: usize>(
     let Ok(platform) = Linux::new(manifest, &mut memory.system, &mut memory.buffers) else {
         return 1;
     };
+    if SPLIT {
+        let core = Cell::new(Some(&mut memory.core));
+        begin_split(platform, manifest, arguments.iter(), &|remote, options| {
+            if let Some(core) = core.take() {
+                decide(&mut Driver::new(core.core(manifest), remote), options);
+            }
+        });
+        return 0;
+    }
     // Descriptors are closed when the program ends, which it does next.
     let mut driver = ManuallyDrop::new(Driver::new(memory.core.core(manifest), platform));
     begin(&mut driver, manifest, arguments.iter());
     0
+}
+
+/// As [`begin`], with a core that is a process of its own and does what `decide` does.
+#[inline(never)]
+pub fn begin_split(
+    mut platform: Linux,
+    manifest: &'static Manifest,
+    arguments: impl Iterator<Item = &'static CStr>,
+    decide: Decide<'_>,
+) {
+    let options = options(&mut platform, manifest, arguments);
+    split::keep(platform, manifest, options, decide);
+}
+
+/// Is a core that is a process of its own: goes on where another died, or boots.
+#[cfg(feature = "freestanding")]
+fn decide(driver: &mut Driver<'_, init_core::relay::Remote<split::CoreEnd>>, options: BootOptions) {
+    if !driver.resume() {
+        driver.boot(options);
+    }
+    driver.run();
 }
 
 /// Goes on where a life before this one died, or reads the boot's choices and boots; then runs the

@@ -4,7 +4,7 @@ use crate::checkpoint::Past;
 use crate::effect::{Effect, Notice, Reply};
 use crate::event::{BootOptions, Event};
 use crate::hal::{Platform, Wake};
-use crate::ident::{Child, ClientId};
+use crate::ident::{Child, ClientId, Role, UnitId};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::protocol::{self, Buffer, Intake, View};
 use crate::report::Report;
@@ -65,7 +65,14 @@ impl<'a, P: Platform> Driver<'a, P> {
     /// booted. `false`: there is nothing to go on with.
     #[inline(never)]
     pub fn resume(&mut self) -> bool {
-        let Past::Restored(life) = self.core.keep_in(self.platform.region()) else {
+        let past = self.core.keep_in(self.platform.region());
+        if past == Past::None {
+            self.platform.forsake();
+        }
+        if past == Past::None || self.core.is_damaged() {
+            self.take_up();
+        }
+        let Past::Restored(life) = past else {
             return false;
         };
         if let Some(level) = self.core.system.log_level {
@@ -76,6 +83,23 @@ impl<'a, P: Platform> Driver<'a, P> {
         self.tell(Notice::Resumed(life, why), now);
         self.step(Event::Resumed(why));
         true
+    }
+
+    /// What the core does not know any more is asked of the platform.
+    fn take_up(&mut self) {
+        let now = self.platform.now();
+        for (unit, _) in (0..=u16::MAX).map(UnitId).zip(self.core.manifest.units) {
+            for role in [Role::Main, Role::Stop, Role::Probe] {
+                if let Some((generation, pid)) = self.platform.owner(unit, role) {
+                    let child = Child {
+                        unit,
+                        generation,
+                        role,
+                    };
+                    self.core.adopt(child, pid, now);
+                }
+            }
+        }
     }
 
     /// Serves until the machine's last act.

@@ -95,6 +95,7 @@ pub const MANIFEST: Manifest = Manifest {
     ctrl_alt_del: MachineRequest::Reboot,
     console: c"/dev/console",
     log_level: LogLevel::Normal,
+    split: None,
 };
 
 /// A small generator for seeded tests (xorshift64*): the same seed gives the same numbers.

@@ -50,7 +50,7 @@ fn asking() -> Asking {
         Words::new(&[]),
         manifest,
         Silent,
-        (Handover::Fault, Instant::ZERO),
+        (Some(Handover::Fault), Instant::ZERO),
     );
     Asking {
         remote,

@@ -3,6 +3,7 @@
 //! It changes nothing on disk. The same files give the same product and the same diagnostics.
 
 use crate::board::{Abi, Board, Capability};
+use crate::composition;
 use crate::diagnostic::{Diagnostic, Id, Span, did_you_mean};
 use crate::fields::{Fields, Located};
 use crate::graph;
@@ -213,6 +214,7 @@ impl Compiler<'_> {
             ctrl_alt_del: product.word("ctrl-alt-del").to_string(),
             console: product.word("console").to_string(),
             log_level: product.word("log-level").to_string(),
+            split: composition::split(product, board, &mut self.problems),
             rootfs,
             images,
         })

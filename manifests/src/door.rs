@@ -96,6 +96,7 @@ fn try_build() -> Result<(), Failure> {
     for text in said.lines() {
         println!("cargo:warning={text}");
     }
+    check_composition(product.split.is_some())?;
     let folder = env::var("OUT_DIR").map_err(|_| {
         Failure(String::from(
             "OUT_DIR is not set: call manifests::build() from a build.rs",
@@ -104,6 +105,21 @@ fn try_build() -> Result<(), Failure> {
     let path = Path::new(&folder).join("manifest.rs");
     std::fs::write(&path, emit::emit(product))
         .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The HAL is compiled for one composition, and the manifest must want that one.
+fn check_composition(is_split: bool) -> Result<(), Failure> {
+    let has_feature = env::var_os("CARGO_FEATURE_SPLIT").is_some();
+    match (is_split, has_feature) {
+        (true, true) | (false, false) => Ok(()),
+        (true, false) => Err(Failure(String::from(
+            "the manifest says composition = \"split\": build with `--features split`, which this \
+             package must have as split = [\"hal-linux/split\"] (`cargo xtask build` does so)",
+        ))),
+        (false, true) => Err(Failure(String::from(
+            "the manifest says composition = \"solo\": build without the feature `split`",
+        ))),
+    }
 }
 
 /// The manifest of the package that is built.

@@ -344,5 +344,7 @@ fn emit_manifest(out: &mut String, product: &Product) {
     );
     field("console", program::c_text(&product.console));
     field("log_level", format!("::init_core::unit::LogLevel::{level}"));
+    let silence = |micros| format!("Some({})", duration(micros));
+    field("split", product.split.map_or("None".into(), silence));
     line(out, "};");
 }

@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod compile;
+mod composition;
 pub mod diagnostic;
 mod door;
 pub mod emit;

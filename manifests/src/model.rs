@@ -31,6 +31,8 @@ pub struct Product {
     pub console: String,
     /// quiet, normal or debug.
     pub log_level: String,
+    /// The core is a process of its own, which may be silent for so many microseconds.
+    pub split: Option<u64>,
     /// What the root file system is made of.
     pub rootfs: Rootfs,
     /// Programs that lie in the image, each once; `None`: the board has files.

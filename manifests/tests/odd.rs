@@ -25,6 +25,7 @@ fn product(units: Vec<Unit>) -> Product {
         ctrl_alt_del: "power-off".into(),
         console: format!("/dev/{ODD}"),
         log_level: "normal".into(),
+        split: None,
         rootfs: Rootfs::default(),
         images: None,
     }

@@ -189,7 +189,7 @@ fn finish(linked: &Path, built: &Firmware) -> Result<()> {
 const OUT_OF_RANGE: &str = "R_AARCH64_ADR_PREL_LO21 out of range";
 
 fn compile(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Result<()> {
-    let mut cargo = cargo("build", program, request, toolchain);
+    let mut cargo = cargo("build", program, request, toolchain)?;
     let mut child = cargo
         .stderr(Stdio::piped())
         .spawn()
@@ -238,7 +238,7 @@ fn compile(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Resul
 
 /// Links the program with its panics into a file that is only looked at, and finds them.
 fn explain(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Result<Vec<String>> {
-    let mut cargo = cargo("rustc", program, request, toolchain);
+    let mut cargo = cargo("rustc", program, request, toolchain)?;
     cargo.args([
         "--quiet",
         "--",
@@ -275,7 +275,12 @@ fn package(board: &Board) -> &'static str {
     }
 }
 
-fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Command {
+fn cargo(
+    verb: &str,
+    program: &str,
+    request: &Request<'_>,
+    toolchain: &Toolchain,
+) -> Result<Command> {
     let mut cargo = toolchain.cargo();
     cargo.arg(verb);
     match house::project(request.product) {
@@ -304,8 +309,12 @@ fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain
     if let Some(rootfs) = request.rootfs {
         cargo.env("SYSMASTER_ROOTFS", rootfs);
     }
-    if !request.features.is_empty() {
-        cargo.arg("--features").arg(request.features.join(","));
+    let mut features = request.features.to_vec();
+    if crate::product::is_split(request.product, request.board)? {
+        features.push("split".to_string());
+    }
+    if !features.is_empty() {
+        cargo.arg("--features").arg(features.join(","));
     }
     if !request.heals {
         cargo.arg("--no-default-features");
@@ -317,7 +326,7 @@ fn cargo(verb: &str, program: &str, request: &Request<'_>, toolchain: &Toolchain
             cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
         }
     }
-    cargo
+    Ok(cargo)
 }
 
 /// How every board's process 1 is compiled and linked.

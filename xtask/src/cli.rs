@@ -243,6 +243,9 @@ pub struct Heal {
     /// One kind of fault; all of them by default
     #[arg(long, value_name = "KIND")]
     pub only: Option<String>,
+    /// Who dies: process 1, or with `split` the core that is a child of it
+    #[arg(long, default_value = "solo", value_parser = ["solo", "split"])]
+    pub composition: String,
     /// The number of the first case
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

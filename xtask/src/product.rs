@@ -73,6 +73,13 @@ pub fn recipe(product: &Path, board: &Board) -> Result<Recipe> {
     })
 }
 
+/// Whether the product's core is to be a process of its own. What is wrong with the manifest is
+/// said where it is compiled.
+pub fn is_split(product: &Path, board: &Board) -> Result<bool> {
+    let made = outcome(product, board, None)?.product;
+    Ok(made.is_some_and(|made| made.split.is_some()))
+}
+
 /// The compiled manifest; what is to be said of it goes to stderr.
 pub fn compiled(product: &Path, board: &Board, rootfs: Option<&Path>) -> Result<Outcome> {
     let outcome = outcome(product, board, rootfs)?;

@@ -40,7 +40,11 @@ pub fn fork() -> Result<Fork, Errno> {
 /// # Errors
 /// As those of [`fork`].
 pub fn fork_noted(number: &'static AtomicU32) -> Result<Fork, Errno> {
-    let flags = usize::try_from(abi::SIGCHLD | abi::CLONE_PARENT_SETTID).unwrap_or(0);
+    fork_with(abi::SIGCHLD | abi::CLONE_PARENT_SETTID, number)
+}
+
+fn fork_with(flags: u32, number: &'static AtomicU32) -> Result<Fork, Errno> {
+    let flags = usize::try_from(flags).unwrap_or(0);
     let word = number.as_ptr().expose_provenance();
     // SAFETY: without CLONE_VM the child gets memory of its own and the same stack contents; the
     // word may be written at any time.
@@ -50,6 +54,15 @@ pub fn fork_noted(number: &'static AtomicU32) -> Result<Fork, Errno> {
         Ok(pid) => Ok(Fork::Parent(pid)),
         Err(_) => Err(Errno(u16::MAX)),
     }
+}
+
+/// As [`fork_noted`]; this child is apart from all others: its end sends no signal, and who waits
+/// for just any child does not see it. See [`super::wait::apart`].
+///
+/// # Errors
+/// As those of [`fork`].
+pub fn fork_apart(number: &'static AtomicU32) -> Result<Fork, Errno> {
+    fork_with(abi::CLONE_PARENT_SETTID, number)
 }
 
 /// Replaces this process by a program. Returns only on failure.

@@ -74,8 +74,49 @@ pub const WORDS_FD: u16 = 3;
 /// # Errors
 /// What the kernel answers, which may not have such files.
 pub fn lasting_words(count: usize) -> Result<SharedWords, Errno> {
-    make_file(count)?;
-    map(count)
+    make_file(bytes_of(count))?;
+    map(count, 0)
+}
+
+/// What parts of a file begin at multiples of: of every machine's page size, so that each part can
+/// be mapped and given up alone.
+const PART_BYTES: usize = 65_536;
+
+/// As [`lasting_words`], in two parts that lie on pages of their own.
+///
+/// # Errors
+/// As those of [`lasting_words`].
+pub fn lasting_parts(first: usize, second: usize) -> Result<(SharedWords, SharedWords), Errno> {
+    make_file(bytes_of_parts(first, second))?;
+    Ok((map(first, 0)?, map(second, offset_behind(first))?))
+}
+
+/// The parts that the life before left, if they are that large.
+pub fn inherited_parts(first: usize, second: usize) -> Option<(SharedWords, SharedWords)> {
+    if !is_inherited(bytes_of_parts(first, second)) {
+        return None;
+    }
+    let second = map(second, offset_behind(first)).ok()?;
+    Some((map(first, 0).ok()?, second))
+}
+
+fn offset_behind(first: usize) -> u64 {
+    let bytes = bytes_of(first).checked_next_multiple_of(PART_BYTES);
+    bytes
+        .and_then(|bytes| u64::try_from(bytes).ok())
+        .unwrap_or(0)
+}
+
+fn bytes_of_parts(first: usize, second: usize) -> usize {
+    let offset = usize::try_from(offset_behind(first)).unwrap_or(0);
+    offset.saturating_add(bytes_of(second))
+}
+
+/// Gives words up. For a child, which must never use them again.
+pub fn unmap(words: SharedWords) {
+    let pointer = words.as_ptr().cast_mut().cast();
+    // SAFETY: they are a mapping of their own, and nobody in this process uses them any more.
+    let _ = unsafe { rustix::mm::munmap(pointer, size_of_val(words)) };
 }
 
 /// Zeroed words, shared with every child made from now on.
@@ -92,16 +133,21 @@ pub fn new_words(count: usize) -> Result<SharedWords, Errno> {
 
 /// The words that the life before left, if there are that many.
 pub fn inherited_words(count: usize) -> Option<SharedWords> {
-    let bytes = u64::try_from(bytes_of(count)).ok()?;
-    let stat = rustix::fs::fstat(Fd::WORDS).ok()?;
-    let size = u64::try_from(stat.st_size).ok()?;
-    let is_ours = size == bytes && fd::is_size_sealed(Fd::WORDS);
-    if is_ours { map(count).ok() } else { None }
+    if is_inherited(bytes_of(count)) {
+        map(count, 0).ok()
+    } else {
+        None
+    }
 }
 
-fn make_file(count: usize) -> Result<(), Errno> {
+fn is_inherited(bytes: usize) -> bool {
+    let size = rustix::fs::fstat(Fd::WORDS).map_or(0, |stat| stat.st_size);
+    usize::try_from(size) == Ok(bytes) && fd::is_size_sealed(Fd::WORDS)
+}
+
+fn make_file(bytes: usize) -> Result<(), Errno> {
     let file = fd::memory_file(c"state")?;
-    let bytes = u64::try_from(bytes_of(count)).unwrap_or(0);
+    let bytes = u64::try_from(bytes).unwrap_or(0);
     rustix::fs::ftruncate(&file, bytes).map_err(crate::errno)?;
     fd::seal_size(&file)?;
     if file.number() == WORDS_FD {
@@ -118,7 +164,7 @@ fn bytes_of(count: usize) -> usize {
 }
 
 /// Every page is there from now on, so that no write can fail for lack of memory.
-fn map(count: usize) -> Result<SharedWords, Errno> {
+fn map(count: usize, offset: u64) -> Result<SharedWords, Errno> {
     let flags = MapFlags::SHARED | MapFlags::POPULATE;
     let bytes = bytes_of(count);
     // SAFETY: a mapping at an address of the kernel's choice touches no memory in use.
@@ -129,7 +175,7 @@ fn map(count: usize) -> Result<SharedWords, Errno> {
             READ_WRITE,
             flags,
             Fd::WORDS,
-            0,
+            offset,
         )
     };
     Ok(words_at(address.map_err(crate::errno)?, count))

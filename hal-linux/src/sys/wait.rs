@@ -128,6 +128,8 @@ const P_PID: usize = 1;
 const EXITED: u32 = 1;
 /// `CLD_DUMPED` of the same.
 const DUMPED: u32 = 3;
+/// `CLD_STOPPED` of the same.
+const STOPPED: u32 = 5;
 
 /// A child that ended and is still there; `None`: all that are left still run.
 ///
@@ -190,6 +192,44 @@ pub fn reap(pid: u32) {
     let pid = usize::try_from(pid).unwrap_or(0);
     // SAFETY: null stands for "neither siginfo nor resource usage wanted".
     unsafe { syscall(abi::__NR_waitid, [P_PID, pid, 0, WEXITED | WNOHANG, 0]) };
+}
+
+/// How a child is, of which [`take`] says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// It runs, or will.
+    Runs,
+    /// Somebody has stopped it.
+    Stopped,
+    /// It ended, and was let go.
+    Ended(ExitStatus),
+    /// There is no such child.
+    Unknown,
+}
+
+const WSTOPPED: usize = 2;
+/// `__WALL` of `linux/wait.h`.
+const WALL: usize = 0x4000_0000;
+
+/// Looks at a child that was made by [`super::process::fork_apart`], and lets it go if it ended.
+pub fn apart(pid: u32) -> Apart {
+    let mut info = Info::new();
+    let pointer = (&raw mut info).expose_provenance();
+    let number = usize::try_from(pid).unwrap_or(0);
+    let options = WEXITED | WSTOPPED | WNOHANG | WALL;
+    // SAFETY: the pointer leads to room for a siginfo; null stands for "no resource usage wanted".
+    let answer = result(unsafe { syscall(abi::__NR_waitid, [P_PID, number, pointer, options, 0]) });
+    let number = u8::try_from(info.status() & 0xff).unwrap_or(0);
+    match (answer, info.code()) {
+        (Err(_), _) => Apart::Unknown,
+        (Ok(_), _) if info.pid() == 0 => Apart::Runs,
+        (Ok(_), STOPPED) => Apart::Stopped,
+        (Ok(_), EXITED) => Apart::Ended(ExitStatus::Code(number)),
+        (Ok(_), code) => Apart::Ended(ExitStatus::Signal {
+            number,
+            core_dumped: code == DUMPED,
+        }),
+    }
 }
 
 /// Lets SIGCHLD have its usual effect: where the parent ignored it, children that end vanish, and

@@ -234,7 +234,11 @@ fn the_handlers_are_installed_by_the_first_instructions_of_a_life() {
 
 /// Where a function of the program is, by parts of its mangled name.
 fn address_of(parts: &[&str]) -> Option<u64> {
-    let file = std::env::var_os("SYSMASTER_NAMESPACE_SYMBOLS")?;
+    address_in(std::env::var_os("SYSMASTER_NAMESPACE_SYMBOLS")?, parts)
+}
+
+/// As [`address_of`], of the program in this file.
+pub fn address_in(file: std::ffi::OsString, parts: &[&str]) -> Option<u64> {
     let data = std::fs::read(file).expect("it was built");
     let elf = object::File::parse(&*data).expect("it is an ELF file");
     let is_it = |name: &str| parts.iter().all(|part| name.contains(part));

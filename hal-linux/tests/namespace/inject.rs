@@ -80,6 +80,16 @@ pub fn trap(pid: u32, address: u64, deaths: u32, cause: impl FnOnce() + Send) {
     });
 }
 
+/// Replaces code of a process wherever it is; what was there.
+pub fn patch(pid: u32, address: u64, code: &[u8]) -> [u8; 8] {
+    let pid = stop(pid, ptrace::Options::empty());
+    let place = usize::try_from(address).expect("an address") as ptrace::AddressType;
+    let before = ptrace::read(pid, place).expect("it is stopped");
+    write(pid, address, code);
+    ptrace::detach(pid, None).expect("it is stopped");
+    before.to_le_bytes()
+}
+
 fn stop(pid: u32, options: ptrace::Options) -> Pid {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid is small"));
     ptrace::seize(pid, options).expect("the test is root");

@@ -15,6 +15,7 @@ mod renewal;
 mod restless;
 mod scarce;
 mod signals;
+mod split;
 mod stalled;
 mod unruly;
 

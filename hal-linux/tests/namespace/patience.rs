@@ -64,7 +64,10 @@ fn lets_time_pass(call: &str) -> bool {
     let at_once = ["tv_sec=0, tv_nsec=0}", "{tv_sec=0, tv_usec=0}"];
     let (arguments, _) = rest.rsplit_once(')').unwrap_or((rest, ""));
     // The span is the last argument, but for a mask of signals and its size behind it.
-    let span = arguments.replace(", NULL, 8", "");
+    let span = match arguments.rsplit_once(", NULL, ") {
+        Some((span, size)) if size.bytes().all(|it| it.is_ascii_digit()) => span,
+        _ => arguments,
+    };
     let forever_or_at_once = [", -1", ", 0", ", NULL"];
     !forever_or_at_once.iter().any(|end| span.ends_with(end))
         && !at_once.iter().any(|end| span.ends_with(end))

@@ -191,6 +191,7 @@ impl Graph {
             ctrl_alt_del: MachineRequest::Reboot,
             console: c"/dev/console",
             log_level: LogLevel::Debug,
+            split: None,
         }))
     }
 }

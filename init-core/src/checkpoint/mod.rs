@@ -71,6 +71,8 @@ pub(crate) struct Checkpoint<'a> {
     emitted: u32,
     /// Effects given to the driver. When it asks for the next, all of them are done.
     taken: u32,
+    /// Something of what was found could not be read.
+    pub(crate) is_damaged: bool,
 }
 
 /// What was found when the region was opened.
@@ -94,6 +96,7 @@ impl<'a> Checkpoint<'a> {
             records: Records::new(words, RECORDS, units.wrapping_add(1)),
             emitted: 0,
             taken: 0,
+            is_damaged: false,
         }
     }
 
@@ -255,6 +258,7 @@ impl<'a> Core<'a> {
         for id in self.units.ids() {
             if !self.read(Some(id)) {
                 *self.units.link(id) = Unit::NEW;
+                self.checkpoint.is_damaged = true;
                 self.fault(Fault::DamagedUnit(id));
             }
             self.enqueue(id);

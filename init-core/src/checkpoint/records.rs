@@ -83,6 +83,9 @@ impl<'r> Records<'r> {
         for number in 0..if is_real { count } else { 0 } {
             let entry = self.entry(number);
             let record = usize::try_from(self.words.get(entry)).unwrap_or(usize::MAX);
+            if record >= self.count {
+                continue;
+            }
             let (from, to) = (entry.wrapping_add(1), self.place(record));
             for index in 0..PLACE_WORDS {
                 let word = self.words.get(from.wrapping_add(index));

@@ -6,7 +6,7 @@
 use super::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
 use crate::effect::FinalAction;
 use crate::event::{Errno, Event, ExitStatus};
-use crate::ident::{Child, ClientId, Role, UnitId};
+use crate::ident::{Child, ClientId, Generation, Role, UnitId};
 use crate::time::{Duration, Instant};
 use crate::unit::{KillScope, Program, Readiness, Signal};
 use alloc::collections::BTreeMap;
@@ -116,6 +116,8 @@ pub struct Fake {
     pub frames: BTreeMap<u8, Vec<u8>>,
     /// The frames that clients were sent.
     pub replies: Vec<(ClientId, Vec<u8>)>,
+    /// Set when a core began without a state.
+    pub forsaken: bool,
     /// Set when the core waits for nothing and nothing will happen.
     pub idle: bool,
 }
@@ -336,6 +338,16 @@ impl Platform for Fake {
     type Console = Console;
     fn console(&mut self) -> &mut Console {
         &mut self.console
+    }
+
+    fn forsake(&mut self) {
+        self.forsaken = true;
+    }
+
+    fn owner(&mut self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
+        let serves = |one: &&Running| one.child.unit == unit && one.child.role == role;
+        let found = self.running.iter().find(serves)?;
+        Some((found.child.generation, found.pid))
     }
 
     fn memory_kib(&mut self) -> Option<u32> {

@@ -18,6 +18,7 @@ pub use power::Power;
 pub use process::Process;
 
 use crate::checkpoint::words::Words;
+use crate::ident::{Generation, Role, UnitId};
 use crate::renewal::{Handover, Image};
 use crate::time::Instant;
 
@@ -40,6 +41,18 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
     fn handover(&self) -> Handover {
         Handover::Fault
     }
+
+    /// The process that serves a unit in a role, with the generation that it belongs to, if there
+    /// is one. Asked only for what the core's own state does not tell any more. By default nobody
+    /// knows.
+    fn owner(&mut self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
+        let _ = (unit, role);
+        None
+    }
+
+    /// The core begins without a state, also where there was one before. Whoever waits for an
+    /// answer is hung up on, and what was handed out and not settled was not taken in.
+    fn forsake(&mut self) {}
 
     /// Executes the program in its own place; the next life finds the region, all processes and all
     /// connections. Returns only where there is no region.

@@ -186,6 +186,8 @@ impl Desk {
             | Request::Memory
             | Request::Flush
             | Request::Renew(_)
+            | Request::Owner { .. }
+            | Request::Forsake
             | Request::Finish { .. } => true,
         };
         if is_allowed {
@@ -218,6 +220,7 @@ impl Desk {
             | Request::Spawn(_)
             | Request::Memory
             | Request::Flush
+            | Request::Owner { .. }
             | Request::Renew(_)
                 if asker == Asker::Died => {}
             Request::Wait {
@@ -236,10 +239,8 @@ impl Desk {
                 };
             }
             Request::Spawn(child) => {
-                let answer = match self.spawn(child, platform) {
-                    Ok(pid) => Answer::Spawned(pid),
-                    Err(error) => Answer::Refused(error),
-                };
+                let pid = self.spawn(child, platform);
+                let answer = pid.map_or_else(Answer::Refused, Answer::Spawned);
                 return self.answer(platform, answer);
             }
             Request::Memory => {
@@ -247,6 +248,11 @@ impl Desk {
                 return self.answer(platform, Answer::Memory(kib));
             }
             Request::Flush => return self.answer(platform, Answer::Done),
+            Request::Owner { unit, role } => {
+                let (generation, pid) = platform.owner(unit, role).unwrap_or_default();
+                return self.answer(platform, Answer::Owner { generation, pid });
+            }
+            Request::Forsake => platform.forsake(),
             Request::Renew(image) => {
                 // Returns where process 1 cannot be executed again.
                 platform.renew(image);
@@ -262,16 +268,21 @@ impl Desk {
             Request::Reply { client, frame } => reply(client, frame, platform),
             Request::Close(client) => platform.close(client),
             Request::Say(line) => {
-                let _ = embedded_io::Write::write_all(platform.console(), line.0);
+                let _ = embedded_io::Write::write(platform.console(), line.0);
             }
             Request::Settle => platform.settle(),
             Request::Finish { action, deadline } => {
-                let latest = platform.now().after(self.manifest.shutdown.timeout);
-                platform.finish(action, deadline.min(latest.after(FINISH_SLACK)));
+                platform.finish(action, deadline.min(self.latest(platform.now())));
                 return Step::Over;
             }
         }
         Step::Done
+    }
+
+    /// Until when a shutdown may take that is in its last act now.
+    fn latest(&self, now: Instant) -> Instant {
+        now.after(self.manifest.shutdown.timeout)
+            .after(FINISH_SLACK)
     }
 
     fn spawn(&self, child: Child, platform: &mut impl Platform) -> Result<u32, Errno> {
@@ -326,7 +337,9 @@ impl Desk {
         answer.pass(&mut wire);
         let (_, left, _) = wire.end();
         let length = LETTER_BYTES_MAX.saturating_sub(left);
-        let used = letter.get(..length.next_multiple_of(4)).unwrap_or(&letter);
+        // Whole words.
+        let used = letter.get(..length.saturating_add(3) & !3);
+        let used = used.unwrap_or(&letter);
         self.words.write(at::ANSWER, used);
         let length = u32::try_from(length).unwrap_or(0);
         self.words.set(at::LENGTH, length);

@@ -2,7 +2,7 @@
 
 use crate::effect::FinalAction;
 use crate::event::{Errno, Event, ExitStatus, MachineRequest};
-use crate::ident::{Child, ClientId, UnitId};
+use crate::ident::{Child, ClientId, Generation, Role, UnitId};
 use crate::renewal::Image;
 use crate::time::Instant;
 use crate::unit::Signal;
@@ -39,6 +39,10 @@ pub enum Request<'f> {
     Memory,
     /// Room in the ring. Answered.
     Flush,
+    /// Who serves a unit in a role. Answered.
+    Owner { unit: UnitId, role: Role },
+    /// Nothing is known any more, see [`crate::hal::Platform::forsake`].
+    Forsake,
     /// The execution of the program; the next life answers whoever asked for it.
     Renew(Image),
     /// The machine's last act.
@@ -61,6 +65,8 @@ variants!(Request<'f>, Self::Flush => {
     9 => Memory,
     10 => Finish { action, deadline },
     11 => Renew(image),
+    12 => Owner { unit, role },
+    13 => Forsake,
 });
 
 /// What the keeper answers.
@@ -72,6 +78,11 @@ pub enum Answer<'f> {
     Spawned(u32),
     /// There is no process.
     Refused(Errno),
+    /// This process does; 0: nobody.
+    Owner {
+        generation: Generation,
+        pid: u32,
+    },
     /// So much memory, in KiB, if anybody knows.
     Memory(Option<u32>),
     /// A client's frame.
@@ -107,6 +118,7 @@ variants!(Answer<'f>, Self::Tick => {
     10 => Machine(request),
     11 => ClientGone(client),
     12 => Heartbeat(child),
+    13 => Owner { generation, pid },
 });
 
 impl Answer<'_> {
@@ -146,6 +158,7 @@ impl Answer<'_> {
             | Self::Spawned(_)
             | Self::Refused(_)
             | Self::Memory(_)
+            | Self::Owner { .. }
             | Self::Frame { .. } => Event::Tick,
         }
     }

@@ -10,7 +10,7 @@ use crate::checkpoint::words::Words;
 use crate::effect::FinalAction;
 use crate::event::Errno;
 use crate::hal::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
-use crate::ident::{Child, ClientId, UnitId};
+use crate::ident::{Child, ClientId, Generation, Role, UnitId};
 use crate::renewal::{Handover, Image};
 use crate::time::Instant;
 use crate::unit::{KillScope, Manifest, Program, Readiness, Signal};
@@ -50,7 +50,7 @@ pub struct Remote<B> {
     out: Outbox<B>,
     checkpoint: Words<'static>,
     manifest: &'static Manifest,
-    why: Handover,
+    why: Option<Handover>,
     /// As the keeper told with its last answer.
     now: Instant,
     sick: UnitId,
@@ -101,7 +101,7 @@ impl<B: Bell> Remote<B> {
         checkpoint: Words<'static>,
         manifest: &'static Manifest,
         bell: B,
-        (why, now): (Handover, Instant),
+        (why, now): (Option<Handover>, Instant),
     ) -> Self {
         Self {
             out: Outbox {
@@ -140,6 +140,10 @@ impl<B: Bell> Remote<B> {
         self.now.pass(&mut wire);
         answer.pass(&mut wire);
         self.frame_length = 0;
+        if !wire.is_whole() {
+            // Nothing that the keeper wrote.
+            return Answer::Tick;
+        }
         answer
     }
 }
@@ -226,7 +230,22 @@ impl<B: Bell> Platform for Remote<B> {
     }
 
     fn handover(&self) -> Handover {
-        self.why
+        self.why.unwrap_or(Handover::Fault)
+    }
+
+    fn owner(&mut self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
+        // Before the first there was nobody.
+        self.why?;
+        let Answer::Owner { generation, pid } = self.ask(Request::Owner { unit, role }) else {
+            return None;
+        };
+        (pid != 0).then_some((generation, pid))
+    }
+
+    fn forsake(&mut self) {
+        if self.why.is_some() {
+            self.out.send(Request::Forsake);
+        }
     }
 
     fn renew(&mut self, image: Image) {
@@ -260,8 +279,13 @@ impl<B: Bell> embedded_io::ErrorType for Outbox<B> {
 
 impl<B: Bell> embedded_io::Write for Outbox<B> {
     fn write(&mut self, line: &[u8]) -> Result<usize, Self::Error> {
-        self.send(Request::Say(Text(line)));
+        self.write_all(line)?;
         Ok(line.len())
+    }
+
+    fn write_all(&mut self, line: &[u8]) -> Result<(), Self::Error> {
+        self.send(Request::Say(Text(line)));
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Self::Error> {

@@ -201,12 +201,22 @@ impl Report {
             Notice::TargetRefused(target, refusal) => self.refused(line, target, refusal),
             Notice::Rescue => line.text("going to the rescue target"),
             Notice::Resumed(life, why) => line
-                .text(handover_word(why))
+                .text(self.handover_word(why))
                 .text(" and goes on where it was: incarnation ")
                 .number(life),
             Notice::Lost => line.text("a line may be missing: process 1 died while it wrote"),
             Notice::Fault(fault) => self.fault(line, fault),
         };
+    }
+
+    fn handover_word(&self, why: Handover) -> &'static [u8] {
+        if why == Handover::Fault && self.manifest.split.is_some() {
+            return b"the core is a new one";
+        }
+        texts!(why, Handover {
+            Fault => "process 1 died",
+            Again => "process 1 was executed again",
+        })
     }
 
     fn failures<'a>(
@@ -308,13 +318,6 @@ fn level(notice: &Notice) -> LogLevel {
         | Notice::ShutdownFinal(..) => LogLevel::Normal,
         Notice::Starting(_) | Notice::Stopping(_) => LogLevel::Debug,
     }
-}
-
-fn handover_word(why: Handover) -> &'static [u8] {
-    texts!(why, Handover {
-        Fault => "process 1 died",
-        Again => "process 1 was executed again",
-    })
 }
 
 fn action_word(action: FinalAction) -> &'static [u8] {

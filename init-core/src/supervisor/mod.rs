@@ -4,6 +4,7 @@
 //! between, lets one unit after another look at its job again. A unit never calls another: it puts
 //! it into the run queue. So each call does a bounded amount of work and nothing recurses.
 
+mod adoption;
 mod clients;
 mod ladder;
 mod restart;

@@ -227,6 +227,8 @@ pub struct Manifest {
     pub console: &'static CStr,
     /// How much is said unless the kernel command line chooses.
     pub log_level: LogLevel,
+    /// The core is a process of its own, which may be silent about an event for so long.
+    pub split: Option<Duration>,
 }
 
 /// What resets a machine that does not get on.

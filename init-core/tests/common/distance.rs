@@ -1,6 +1,7 @@
 //! This file runs a core in a thread of its own behind the relay, as its own process would be, and
 //! lets it die at any write.
 
+use super::random::Random;
 use init_core::checkpoint::words::{BURNT, Words};
 use init_core::checkpoint::words_for;
 use init_core::event::{BootOptions, Event};
@@ -71,19 +72,14 @@ impl Life {
         let ring_words = Words::new(keeper.ring).with_fuse(fuse);
         let checkpoint = Words::new(keeper.checkpoint).with_fuse(fuse);
         let (manifest, now) = (keeper.manifest, keeper.now());
+        let why = (keeper.lives > 1).then_some(Handover::Fault);
         let thread = std::thread::spawn(move || {
             let bell = Thread {
                 keeper: to_keeper,
                 rung,
                 fuse,
             };
-            let remote = Remote::new(
-                ring_words,
-                checkpoint,
-                manifest,
-                bell,
-                (Handover::Fault, now),
-            );
+            let remote = Remote::new(ring_words, checkpoint, manifest, bell, (why, now));
             let mut storage = Storage::<UNITS>::new();
             let mut driver = Driver::new(storage.core(manifest), remote);
             if !driver.resume() {
@@ -122,6 +118,8 @@ pub struct Keeper {
     handed: Option<(Wake, u32)>,
     is_new: bool,
     pub lives: u32,
+    /// Each core writes random words over all that it can write before it dies.
+    pub scribbles: Option<Random>,
 }
 
 impl Keeper {
@@ -137,6 +135,7 @@ impl Keeper {
             handed: None,
             is_new: true,
             lives: 0,
+            scribbles: None,
         }
     }
 
@@ -150,19 +149,31 @@ impl Keeper {
             self.lives += 1;
             assert!(self.lives < 100_000, "it never gets on");
             self.is_new = true;
+            self.fake.forsaken = false;
             self.desk.open();
             let life = Life::begin(self, writes());
             match self.serve(&life) {
                 Ok(true) => return,
                 Ok(false) => {
                     drop(life);
-                    self.desk
-                        .settle(&mut self.fake)
-                        .expect("what is left is whole");
+                    let scribbled = self.scribble();
+                    let settled = self.desk.settle(&mut self.fake);
+                    assert!(scribbled || settled.is_ok(), "what is left is whole");
                 }
                 Err(breach) => panic!("a good core does what none does: {breach:?}"),
             }
         }
+    }
+
+    fn scribble(&mut self) -> bool {
+        let Some(random) = &mut self.scribbles else {
+            return false;
+        };
+        for word in self.ring.iter().chain(self.checkpoint) {
+            let [a, b, c, d, ..] = random.number().to_le_bytes();
+            word.store(u32::from_le_bytes([a, b, c, d]), Ordering::Relaxed);
+        }
+        true
     }
 
     /// `true` after the last act, `false` when the core has died.
@@ -202,7 +213,7 @@ impl Keeper {
         let is_new = std::mem::replace(&mut self.is_new, false);
         if let Some((wake, stamp)) = self.handed
             && is_new
-            && stamp == taken_in
+            && (stamp == taken_in || self.fake.forsaken)
             && wake != Wake::Event(Event::Tick)
         {
             return wake;

@@ -29,8 +29,14 @@ pub const KEYS: &[Key] = &[
         "The machine's host name. Not written: the product's name.", r#""gateway-7""#),
     key("boards", PRODUCT, Kind::Texts, "",
         "The boards that it can be built for. Not written: all.", r#"["virt-aarch64"]"#),
-    key("composition", PRODUCT, Kind::Word(&["solo"]), r#""solo""#,
-        "How process 1 is put together: `solo` is one process.", r#""solo""#),
+    key("composition", PRODUCT, Kind::Word(&["solo", "split"]), r#""solo""#,
+        "How process 1 is put together: `solo` is one process; with `split` a child of process 1 \
+         decides, and holds nothing but memory to ask it by.",
+        r#""split""#),
+    key("core-timeout", PRODUCT, Kind::Duration, r#""2s""#,
+        "With `split`: how long that child may be silent about an event until another takes its \
+         place, from 10ms on.",
+        r#""500ms""#),
     key("default-target", PRODUCT, Kind::Unit, "", "What is started at boot.", r#""online""#),
     key("rescue-target", PRODUCT, Kind::Unit, "",
         "What is started instead when the kernel command line or a start limit asks for it.",

@@ -90,6 +90,7 @@ static EMPTY: Manifest = Manifest {
     ctrl_alt_del: MachineRequest::Reboot,
     console: c"/dev/console",
     log_level: LogLevel::Normal,
+    split: None,
 };
 
 /// A complaint must point into what it complains of.

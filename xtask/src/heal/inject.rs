@@ -4,10 +4,15 @@
 //! The faults are synchronous, raised by the processor or the kernel in process 1's own context; no
 //! signal is sent from outside. The tracer is gone before the fault is handled.
 
+use crate::fuzz::cases::Random;
 use anyhow::{Context, Result, bail};
+use init_core::relay;
 use nix::sys::ptrace;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,10 @@ enum Injury {
     Stack(u64),
     /// The next it executes are these instructions.
     Code(&'static [u8]),
+    /// Somebody sends it this.
+    Signal(Signal),
+    /// The words that carry its requests become others.
+    Noise,
 }
 
 const fn kind(name: &'static str, injury: Injury) -> Kind {
@@ -97,13 +106,67 @@ pub const KINDS: [Kind; 13] = [
     },
 ];
 
+/// What else happens to a core that is a process of its own.
+const OF_A_CORE: [Kind; 4] = [
+    kind("killed", Injury::Signal(Signal::SIGKILL)),
+    // Noticed only when it does not answer.
+    Kind {
+        dies_slowly: true,
+        ..kind("held", Injury::Signal(Signal::SIGSTOP))
+    },
+    // It may go on for a while before anybody looks at them.
+    Kind {
+        dies_slowly: true,
+        ..kind("ring-noise", Injury::Noise)
+    },
+    // write(1, stack, 1), for ever: its bell.
+    Kind {
+        dies_slowly: true,
+        ..kind(
+            "ring-flood",
+            Injury::Code(&[
+                0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xba, 1, 0, 0, 0, 0xb8, 1, 0, 0, 0, 0x0f, 0x05,
+                0xeb, 0xea,
+            ]),
+        )
+    },
+];
+
+/// Every kind that a campaign injects.
+pub fn kinds(split: bool) -> Vec<Kind> {
+    let mut kinds = KINDS.to_vec();
+    if split {
+        kinds.extend(OF_A_CORE);
+    }
+    kinds
+}
+
+impl Kind {
+    /// What is sent to whoever dies of this, when it goes on.
+    pub fn signal(self) -> Option<Signal> {
+        match self.injury {
+            Injury::Signal(signal) => Some(signal),
+            _ => None,
+        }
+    }
+}
+
 /// The kind of this name.
 ///
 /// # Errors
 /// There is none; the text lists those there are.
 pub fn named(name: &str) -> Result<Kind> {
-    let names = KINDS.map(|kind| kind.name).join(", ");
-    let found = KINDS.into_iter().find(|kind| kind.name == name);
+    among(&KINDS, name)
+}
+
+/// The kind of this name among these.
+///
+/// # Errors
+/// As those of [`named`].
+pub fn among(kinds: &[Kind], name: &str) -> Result<Kind> {
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+    let names = names.join(", ");
+    let found = kinds.iter().copied().find(|kind| kind.name == name);
     found.with_context(|| format!("there is no fault {name:?}; choose one of {names}"))
 }
 
@@ -134,16 +197,20 @@ impl Stopped {
     }
 
     /// Executes instructions one by one. It must have something to do: in a call that waits, so
-    /// would this.
+    /// would this. `false`: a core was replaced meanwhile, because it was not heard of for so long.
     ///
     /// # Errors
-    /// It ended.
-    pub fn step(&self, count: usize) -> Result<()> {
+    /// Process 1 ended.
+    pub fn step(&self, count: usize) -> Result<bool> {
         for _ in 0..count {
             ptrace::step(self.0, None)?;
-            self.wait()?;
+            match waitpid(self.0, Some(WaitPidFlag::__WALL))? {
+                WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..) => {}
+                WaitStatus::Signaled(_, Signal::SIGKILL, _) => return Ok(false),
+                other => bail!("process 1 does not stand still: {other:?}"),
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Injures it; the fault comes when it is let go.
@@ -163,6 +230,8 @@ impl Stopped {
                 self.write(registers.rip, &[0x50])?; // push rax
             }
             Injury::Code(code) => self.write(registers.rip, code)?,
+            Injury::Signal(_) => return Ok(()),
+            Injury::Noise => return self.scribble(registers.rsp),
         }
         ptrace::setregs(self.0, registers)?;
         Ok(())
@@ -171,6 +240,27 @@ impl Stopped {
     #[cfg(not(target_arch = "x86_64"))]
     pub fn injure(&self, _: Kind) -> Result<()> {
         bail!("faults are written for x86-64 only")
+    }
+
+    /// Writes random bytes over the words that keeper and core have in common, but for the core's
+    /// own state.
+    #[cfg(target_arch = "x86_64")]
+    fn scribble(&self, seed: u64) -> Result<()> {
+        let mut random = Random::new(seed ^ u64::try_from(self.0.as_raw())?);
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.0))?;
+        let line = maps.lines().find(|line| line.contains("memfd:state"));
+        let (begin, _) = line
+            .and_then(|line| line.split_once('-'))
+            .context("it shares no words with anybody")?;
+        let begin = u64::from_str_radix(begin, 16)?;
+        let noise: Vec<u8> = (0..relay::WORDS * 4)
+            .map(|_| u8::try_from(random.below(256)))
+            .collect::<Result<_, _>>()?;
+        let memory = File::options()
+            .write(true)
+            .open(format!("/proc/{}/mem", self.0))?;
+        memory.write_all_at(&noise, begin)?;
+        Ok(())
     }
 
     /// Replaces code by whole words; what of the last is not given is not executed.

@@ -22,6 +22,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// /run is its own, so that machines beside it and the host's keep theirs.
 const OWN_RUN: &str = "mount -t tmpfs tmpfs /run && exec \"$@\"";
 
+/// What a product says whose core is a process of its own. A campaign has no time for the silence
+/// that is usual; it is longer than a tracer takes for its steps.
+const SPLIT: &str = "[product]\ncomposition = \"split\"\ncore-timeout = \"1s\"\n";
+
 /// The name of a service.
 pub fn unit_name(index: usize) -> String {
     format!("witness@{index}")
@@ -33,6 +37,8 @@ pub struct Product {
     program: PathBuf,
     folder: PathBuf,
     services: usize,
+    /// The core is a process of its own.
+    pub split: bool,
 }
 
 impl Product {
@@ -40,7 +46,7 @@ impl Product {
     ///
     /// # Errors
     /// No board has this machine's processor, or the build fails.
-    pub fn build(services: usize, seed: u64, heals: bool) -> Result<Self> {
+    pub fn build(services: usize, seed: u64, heals: bool, split: bool) -> Result<Self> {
         let boards = house::boards()?;
         let own = |board: &&manifests::board::Board| {
             board.triple.starts_with(std::env::consts::ARCH) && board.debian_suite.is_none()
@@ -51,10 +57,14 @@ impl Product {
         })?;
         let folder = house::target().join("heal");
         std::fs::create_dir_all(&folder)?;
-        let product = folder.join(format!("heal-{services}.toml"));
+        let kind = if split { "-split" } else { "" };
+        let product = folder.join(format!("heal-{services}{kind}.toml"));
         let journal = folder.join("witnesses");
         let witness = std::env::current_exe()?;
-        let text = manifest(services, &board.name, &witness, seed, &journal)?;
+        let mut text = manifest(services, &board.name, &witness, seed, &journal)?;
+        if split {
+            text = text.replacen("[product]\n", SPLIT, 1);
+        }
         std::fs::write(&product, text)
             .with_context(|| format!("cannot write {}", product.display()))?;
         let built = build::firmware(&build::Request {
@@ -70,6 +80,7 @@ impl Product {
             program: built.file,
             folder,
             services,
+            split,
         })
     }
 
@@ -181,6 +192,26 @@ impl Machine {
     /// Process 1's number outside.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// The number of the core's process outside.
+    ///
+    /// # Errors
+    /// There is none for long.
+    pub fn core(&self) -> Result<u32> {
+        let until = Instant::now() + BOOT_LIMIT;
+        let file = format!("/proc/{0}/task/{0}/children", self.pid);
+        while Instant::now() < until {
+            let children = std::fs::read_to_string(&file).unwrap_or_default();
+            for pid in children.split_whitespace() {
+                let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+                if name.is_ok_and(|name| name.trim_end() == "init-core") {
+                    return Ok(pid.parse()?);
+                }
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        bail!("process 1 has no core")
     }
 
     fn child(&self) -> Option<u32> {

@@ -18,7 +18,7 @@ use crate::cli::{Heal, Witness};
 use crate::fuzz::cases::Random;
 use crate::house;
 use anyhow::{Result, bail, ensure};
-use inject::{KINDS, Kind};
+use inject::Kind;
 use machine::Product;
 use qemu_tests::progress::{Step, say};
 use std::process::ExitCode;
@@ -60,8 +60,10 @@ pub fn run(heal: &Heal) -> Result<()> {
         cfg!(target_arch = "x86_64"),
         "faults are written for x86-64 only: run this on such a machine"
     );
-    let only = heal.only.as_deref().map(inject::named).transpose()?;
-    let kinds = only.map_or_else(|| KINDS.to_vec(), |kind| vec![kind]);
+    let all = inject::kinds(is_split(heal));
+    let only = heal.only.as_deref();
+    let only = only.map(|name| inject::among(&all, name)).transpose()?;
+    let kinds = only.map_or(all, |kind| vec![kind]);
     let until = Instant::now() + TIME_LIMIT;
     let mut findings = Vec::new();
     for composition in compositions(heal) {
@@ -76,6 +78,11 @@ pub fn run(heal: &Heal) -> Result<()> {
         bail!("it does not heal:\n  {}", findings.join("\n  "));
     }
     Ok(())
+}
+
+/// Whether it is the core that dies.
+fn is_split(heal: &Heal) -> bool {
+    heal.composition == "split"
 }
 
 /// Is the service of a campaign.
@@ -116,10 +123,10 @@ fn perform(
     let Composition {
         services, deaths, ..
     } = composition;
-    let product = Product::build(services, heal.seed, !heal.without_healing)?;
-    let step = Step::begin(format!(
-        "{deaths} deaths of process 1 with {services} services"
-    ));
+    let split = is_split(heal);
+    let product = Product::build(services, heal.seed, !heal.without_healing, split)?;
+    let who = if split { "the core" } else { "process 1" };
+    let step = Step::begin(format!("{deaths} deaths of {who} with {services} services"));
     let mut table = Table::default();
     let mut trial = Trial::begin(&product, services, heal.seed)?;
     let (mut failures, mut requests, mut done) = (0, 0, 0);
@@ -156,8 +163,10 @@ fn perform(
     }
     requests += trial.requests();
     drop((trial, step));
-    println!("\n{services} services, solo, {requests} requests of clients beside it");
-    table.print(&KINDS.map(|kind| kind.name));
+    let form = &heal.composition;
+    println!("\n{services} services, {form}, {requests} requests of clients beside it");
+    let names: Vec<_> = inject::kinds(split).iter().map(|kind| kind.name).collect();
+    table.print(&names);
     let mut findings = table.findings(composition.targets);
     if failures == FAILURES_MAX {
         findings.push(format!(
@@ -176,7 +185,8 @@ fn replay(heal: &Heal, services: usize, kind: Kind, seed: u64) -> String {
         false => "",
     };
     format!(
-        "cargo xtask heal --services {services} --only {} --seed {seed} --deaths 1{without}",
-        kind.name
+        "cargo xtask heal --composition {} --services {services} --only {} --seed {seed} \
+         --deaths 1{without}",
+        heal.composition, kind.name
     )
 }

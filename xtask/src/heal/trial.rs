@@ -13,6 +13,8 @@ use super::witness::Role;
 use crate::fuzz::cases::Random;
 use anyhow::{Context, Result, ensure};
 use init_core::protocol::{Request, Text};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,8 @@ pub struct Trial {
     load: Load,
     waiting: Client,
     machine: Machine,
+    /// The core is who dies.
+    split: bool,
     services: usize,
     /// Of each service that ends: ends that its witnesses told and process 1 does not count.
     uncounted: BTreeMap<usize, u64>,
@@ -49,6 +53,7 @@ impl Trial {
             load: Load::begin(&machine.socket(), services, seed),
             waiting: Client::new(&machine.socket()),
             machine,
+            split: product.split,
             services,
             uncounted: BTreeMap::new(),
             has_failed: false,
@@ -90,16 +95,25 @@ impl Trial {
             matches!(before, Outcome::Answered(_)),
             "process 1 did not answer before it was injured"
         );
-        let stopped = Stopped::stop(self.machine.pid())?;
+        let target = match self.split {
+            true => self.machine.core()?,
+            false => self.machine.pid(),
+        };
+        let stopped = Stopped::stop(target)?;
         self.waiting.send(request)?;
-        stopped.step(steps)?;
+        let is_there = stopped.step(steps)?;
         if self.waiting.receive(Duration::ZERO)? != Outcome::Hung {
             // It got as far as an answer before the fault: another waits for the life after.
             self.waiting.send(request)?;
         }
-        stopped.injure(kind)?;
+        if is_there {
+            stopped.injure(kind)?;
+        }
         let injured = Instant::now();
         drop(stopped);
+        if let Some(signal) = kind.signal().filter(|_| is_there) {
+            kill(Pid::from_raw(i32::try_from(target)?), signal)?;
+        }
         case.recovery = self.recovery(request, injured, &mut case.hung)?;
         if case.recovery.is_some() {
             case.hung += self.load.look()?;

@@ -263,19 +263,26 @@ fn namespaces() -> Result<Outcome> {
         );
         return Ok(Outcome::Skipped(why));
     };
-    let firmware = build::firmware(&build::Request {
-        board,
-        product: &house::root().join("hal-linux/tests/namespace/product.toml"),
-        rootfs: None,
-        features: &[],
-        heals: true,
-    })?;
+    let build = |product: &str| {
+        build::firmware(&build::Request {
+            board,
+            product: &house::root()
+                .join("hal-linux/tests/namespace")
+                .join(product),
+            rootfs: None,
+            features: &[],
+            heals: true,
+        })
+    };
+    let (firmware, split) = (build("product.toml")?, build("split.toml")?);
     let keeper = build::keeper(board)?;
     let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
     cargo
         .args(["--test", "namespace", "--test", "keeper"])
         .env("SYSMASTER_NAMESPACE_INIT", &firmware.file)
         .env("SYSMASTER_NAMESPACE_SYMBOLS", &firmware.symbols)
+        .env("SYSMASTER_SPLIT_INIT", &split.file)
+        .env("SYSMASTER_SPLIT_SYMBOLS", &split.symbols)
         .env("SYSMASTER_KEEPER", &keeper.file);
     process::run_shown(&mut cargo, CARGO_LIMIT)?;
     Ok(Outcome::Passed(String::new()))
@@ -287,7 +294,10 @@ fn healing() -> Result<Outcome> {
         let why = "faults are written for x86-64 only".to_string();
         return Ok(Outcome::Skipped(why));
     }
-    succeeds(&["heal", "--quick"])
+    match succeeds(&["heal", "--quick"])? {
+        Outcome::Passed(_) => succeeds(&["heal", "--quick", "--composition", "split"]),
+        skipped => Ok(skipped),
+    }
 }
 
 /// That the contenders run and the document is written; no speed is judged.

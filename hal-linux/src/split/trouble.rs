@@ -1,0 +1,140 @@
+//! This file replaces a core that is gone or does what no core does: it ends the process, performs
+//! what that had asked for, and says why.
+
+use super::Keeper;
+use super::line;
+use crate::events::Source;
+use crate::linux::Linux;
+use crate::region::at;
+use crate::sys::process;
+use crate::sys::wait::{self, Apart};
+use core::sync::atomic::Ordering;
+use init_core::event::ExitStatus;
+use init_core::hal::Clock;
+use init_core::ident::UnitId;
+use init_core::relay::Breach;
+use init_core::renewal::Handover;
+use init_core::report;
+use init_core::time::Duration;
+use init_core::unit::Signal;
+
+/// Why a core is replaced.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// It ended.
+    Gone,
+    /// It had an event and was not heard of for too long.
+    Silent,
+    /// It did what no core does.
+    Breach(Breach),
+}
+
+/// From one look at a process that is ending to the next: first, and at most.
+const LOOK: Duration = Duration::from_us(50);
+const LOOK_MAX: Duration = Duration::from_ms(20);
+
+impl Keeper {
+    /// Ends the core of a keeper before this one, which this one cannot hear, and performs what it
+    /// had asked for.
+    pub(super) fn end_former(&mut self) {
+        if self.linux.region.core_process().load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let _how = self.end();
+        self.settle();
+    }
+
+    /// Another core takes the place of one that asked for it.
+    pub(super) fn renew(&mut self) {
+        self.end_former();
+        self.why = Some(Handover::Again);
+        self.linux.expect_new_core();
+    }
+
+    /// Makes room for the next.
+    pub(super) fn replace(&mut self, trouble: Trouble) {
+        let had_event = self.linux.intake.handed().is_some();
+        let (how, is_stopped) = self.end();
+        self.why = Some(Handover::Fault);
+        self.settle();
+        self.tell(trouble, how, is_stopped);
+        let was_killed = matches!(trouble, Trouble::Gone)
+            && matches!(how, Some(ExitStatus::Signal { number, .. }) if number == Signal::KILL.0);
+        if had_event && !was_killed {
+            let vain = self.linux.region.get(at::VAIN).saturating_add(1);
+            self.linux.region.set(at::VAIN, vain);
+            self.linux.escalate();
+        }
+        self.linux.expect_new_core();
+    }
+
+    /// Kills the core's process and waits until it is gone: from then on nobody else writes to the
+    /// words. It has nothing that could keep it.
+    /// How it ended, and whether somebody had stopped it.
+    fn end(&mut self) -> (Option<ExitStatus>, bool) {
+        let pid = self.linux.region.core_process().load(Ordering::Acquire);
+        let (mut look, mut is_stopped) = (LOOK, false);
+        let how = loop {
+            let state = wait::apart(pid);
+            is_stopped |= state == Apart::Stopped;
+            match state {
+                Apart::Ended(how) => break Some(how),
+                Apart::Unknown => break None,
+                Apart::Runs | Apart::Stopped => {
+                    let _ = process::signal(pid, Signal::KILL.0);
+                    line::pause(look);
+                    look = look.doubled().min(LOOK_MAX);
+                }
+            }
+        };
+        self.linux.now.set(None);
+        self.linux.region.core_process().store(0, Ordering::Release);
+        (how, is_stopped)
+    }
+
+    /// Performs what the core had asked for. Where that cannot be read, whoever waits for an answer
+    /// is hung up on: it may have been among it.
+    fn settle(&mut self) {
+        if self.desk.settle(&mut self.linux).is_err() {
+            self.linux.hang_up_on_waiting();
+        }
+    }
+
+    fn tell(&mut self, trouble: Trouble, how: Option<ExitStatus>, is_stopped: bool) {
+        let now = self.linux.now();
+        let ms = u32::try_from(self.patience.as_us() / 1_000).unwrap_or(u32::MAX);
+        report::write_line(&mut self.linux.console, now, &|line| {
+            line.text("the core ");
+            match trouble {
+                Trouble::Gone => match how {
+                    Some(how) => line.text("ended: ").exit(how),
+                    None => line.text("is gone"),
+                },
+                Trouble::Silent if is_stopped => line.text("was stopped by somebody"),
+                Trouble::Silent => line.text("did not answer for ").number(ms).text(" ms"),
+                Trouble::Breach(Breach::Damaged) => line.text("damaged its ring"),
+                Trouble::Breach(Breach::Forbidden) => {
+                    line.text("asked for what the manifest does not allow")
+                }
+                Trouble::Breach(Breach::TooOften) => line.text("asked too often"),
+            };
+            line.text("; another takes its place");
+        });
+    }
+}
+
+impl Linux {
+    /// The next core may not have heard of what the last was told.
+    fn expect_new_core(&mut self) {
+        self.intake.begin_again();
+        self.tell_who_is_gone();
+    }
+
+    /// A unit's execution is told again: that it happened was lost with the core.
+    pub(crate) fn watch_readiness_again(&self, unit: UnitId) {
+        if let Some((end, child, None)) = self.ready.get(unit) {
+            let source = Source::Ready(unit, child.generation);
+            self.waiting.watch_end_again(end, source);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! This file does to the core what it must survive where it is a process of its own: it is locked
+//! in, killed, held, and dies again and again of one request.
+
+use crate::machine::{End, Machine};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Names process 1 of `split.toml`, built by `cargo xtask test`.
+const PROGRAM: &str = "SYSMASTER_SPLIT_INIT";
+const SYMBOLS: &str = "SYSMASTER_SPLIT_SYMBOLS";
+
+/// Far above what any of it takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const KILL: Signal = Signal::SIGKILL;
+const STOP: Signal = Signal::SIGSTOP;
+const CONT: Signal = Signal::SIGCONT;
+
+/// Boots a split machine; `None` with a loud word where nobody has built one.
+fn boot(target: &str) -> Option<Machine> {
+    let Some(program) = std::env::var_os(PROGRAM).map(PathBuf::from) else {
+        eprintln!("SKIPPED: {PROGRAM} names no process 1; `cargo xtask test` builds and names one");
+        return None;
+    };
+    let mut machine = Machine::boot_copy(&[], Some(&program), target)?;
+    machine.wait_for(&format!("boot: {target} reached"));
+    Some(machine)
+}
+
+/// The services of `target.holding`, once all run, as numbered outside.
+fn services(machine: &Machine) -> Vec<u32> {
+    until("all services run", || named(machine, "sleep").len() == 5);
+    named(machine, "sleep")
+}
+
+/// Processes of a machine that run, by their name.
+fn named(machine: &Machine, name: &str) -> Vec<u32> {
+    let pid = machine.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.expect("process 1 is there");
+    let pids = children.split_whitespace().filter_map(|it| it.parse().ok());
+    let is_named = |pid: &u32| {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm.trim_end() == name) && !status(*pid, "State").starts_with('Z')
+    };
+    pids.filter(is_named).collect()
+}
+
+/// The core, once there is one.
+fn core(machine: &Machine) -> u32 {
+    let mut found = 0;
+    until("there is a core", || {
+        found = named(machine, "init-core").first().copied().unwrap_or(0);
+        found != 0
+    });
+    found
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().expect("a pid is small"));
+    kill(pid, signal).expect("it is there");
+}
+
+/// A value of `/proc/<pid>/status`.
+fn status(pid: u32, key: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    let value = line.and_then(|line| line.strip_prefix(':'));
+    value.unwrap_or_default().trim().to_string()
+}
+
+#[test]
+fn the_core_holds_nothing_but_two_ends_of_pipes_and_shared_words() {
+    let Some(machine) = boot("holding") else {
+        return;
+    };
+    let core = core(&machine);
+    until("it is locked in", || status(core, "Seccomp") == "1");
+    assert_eq!(status(core, "NoNewPrivs"), "1");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status(core, set), "0000000000000000", "{set}");
+    }
+    let descriptors = std::fs::read_dir(format!("/proc/{core}/fd")).expect("it is there");
+    let leads: Vec<_> = descriptors
+        .map(|entry| std::fs::read_link(entry.expect("it is there").path()).expect("a link"))
+        .collect();
+    assert_eq!(leads.len(), 2, "{leads:?}");
+    let is_pipe = |path: &PathBuf| path.to_string_lossy().starts_with("pipe:");
+    assert!(leads.iter().all(is_pipe), "{leads:?}");
+    let shared = |pid: u32| {
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it is there");
+        let lines = maps.lines().filter(|line| line.contains("rw-s"));
+        lines.map(str::to_string).collect::<Vec<_>>()
+    };
+    let (its, all) = (shared(core), shared(machine.pid()));
+    assert_eq!((its.len(), all.len()), (1, 2), "{its:?} of {all:?}");
+}
+
+#[test]
+fn a_core_that_is_killed_again_and_again_is_replaced_and_no_service_is() {
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let before = services(&machine);
+    for _ in 0..20 {
+        send(core(&machine), KILL);
+        machine.wait_for("the core ended: SIGKILL; another takes its place");
+        machine.wait_for("the core is a new one and goes on where it was");
+    }
+    assert!(machine.sctl(&["list"]).status.success());
+    assert_eq!(named(&machine, "sleep"), before);
+    send(before[0], KILL);
+    machine.wait_for("held@1: ended: SIGKILL");
+    machine.wait_for("held 1: runs");
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// Process 1 itself decides nothing.
+#[test]
+fn while_the_core_is_held_nothing_is_started_and_then_each_is_once() {
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let before = services(&machine);
+    let held = core(&machine);
+    send(held, STOP);
+    until("it is held", || status(held, "State").starts_with('T'));
+    for pid in &before {
+        send(*pid, KILL);
+    }
+    let gone = |pid: &u32| matches!(status(*pid, "State").as_bytes(), [] | [b'Z', ..]);
+    until("all have ended", || before.iter().all(gone));
+    // Others have to wait as well.
+    let mut list = machine.tool(&["list"]);
+    let list = list.stdout(std::process::Stdio::null()).spawn();
+    let mut list = list.expect("nsenter starts");
+    machine.inside("true");
+    assert!(named(&machine, "sleep").is_empty(), "somebody was started");
+    assert_eq!(core(&machine), held, "it was replaced");
+    send(held, CONT);
+    for number in 1..=5 {
+        until("it runs again", || {
+            let pattern = format!("pgrep -f '^sleep 3141{number}' | wc -l");
+            machine.inside(&pattern) == "1"
+        });
+    }
+    assert!(list.wait().expect("it was started").success());
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off);
+    let console = machine.console();
+    for number in 1..=5 {
+        let starts = console.matches(&format!("held {number}: runs")).count();
+        assert_eq!(starts, 2, "{console}");
+    }
+    assert!(!console.contains("another takes its place"), "{console}");
+}
+
+/// Whoever is made from process 1's memory has the fault in its code.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_request_that_two_cores_die_of_is_put_aside_and_process_1_lives() {
+    use crate::inject::patch;
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let services = services(&machine);
+    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
+    let frame = crate::faults::address_in(symbols, &["6driver", "5frame"]);
+    let frame = frame.expect("the driver decodes frames");
+    // By then process 1 has given back what only a start needs, and our fault would go with it.
+    assert!(machine.sctl(&["list"]).status.success());
+    let sound = patch(machine.pid(), frame, &[0x0f, 0x0b]);
+    send(core(&machine), KILL);
+    machine.wait_for("the core is a new one");
+    let client = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
+    let path = SocketAddrUnix::new(machine.socket()).expect("a short path");
+    connect(&client, &path).expect("process 1 listens");
+    rustix::io::write(&client, b"whatever").expect("there is room");
+    for _ in 0..2 {
+        machine.wait_for("the core ended: SIGILL");
+    }
+    machine.wait_for("a request is put aside");
+    let mut answer = [0_u8; 8];
+    let end = rustix::io::read(&client, &mut answer);
+    assert!(!matches!(end, Ok(1..)), "it is not hung up on: {end:?}");
+    patch(machine.pid(), frame, &sound);
+    send(core(&machine), KILL);
+    assert!(machine.sctl(&["list"]).status.success());
+    assert_eq!(named(&machine, "sleep"), services);
+}
