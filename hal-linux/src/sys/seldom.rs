@@ -7,7 +7,7 @@ use rustix::mm::{Advice, madvise};
 
 unsafe extern "C" {
     // The bounds of that code, from the linker script. They are addresses and nothing else.
-    static words_begin: u8;
+    static sometimes_begin: u8;
     static seldom_end: u8;
 }
 
@@ -18,7 +18,7 @@ const PAGE_BYTES_MAX: usize = 0x1_0000;
 /// Takes those pages out of this process's memory.
 #[inline(never)]
 pub fn give_back() {
-    let begin = (&raw const words_begin).cast_mut();
+    let begin = (&raw const sometimes_begin).cast_mut();
     let begin = begin.map_addr(|begin| begin & !(PAGE_BYTES_MAX - 1));
     let end = (&raw const seldom_end).addr();
     let bytes = end.saturating_sub(begin.addr());
