@@ -5,7 +5,6 @@
 //! Words only, each written at once. The kernel writes some of them itself: the number of a child
 //! that it makes, how a child ended, what was read. So nothing is ever in our hands alone.
 
-use crate::children;
 use crate::sys::fd::Fd;
 use crate::sys::kernel::Kernel;
 use crate::sys::shared::{self, SharedWords};
@@ -13,12 +12,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::words::{Words, load, store};
 use init_core::checkpoint::words_for;
 use init_core::event::Errno;
-use init_core::ident::{Child, UnitId};
+use init_core::ident::{Child, Role, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
 use init_core::relay;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = 0x5253_0001;
+const MAGIC: u32 = 0x5253_0002;
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");
@@ -80,9 +79,9 @@ pub(crate) const EXIT_WORDS: usize = 32;
 /// Room for a signal's record, or for what a service says to be ready.
 pub(crate) const BYTES_WORDS: usize = crate::ready::READY_BYTES_MAX / 4;
 
-/// For each unit: its readiness descriptor plus 1 and two unused words, then for each role a
-/// process's number, its generation, and why its program was not executed.
-const UNIT_WORDS: usize = 12;
+/// For each unit: its readiness descriptor plus 1, then for each role a process's number, its
+/// generation, and why its program was not executed.
+const UNIT_WORDS: usize = 1 + 3 * Role::COUNT;
 
 /// Words that belong together; of a place that is not there, words that nobody else uses.
 type Three = &'static [AtomicU32; 3];
@@ -262,8 +261,13 @@ impl Region {
 
     /// The process of a unit in a role.
     pub(crate) fn entry(&self, child: Child) -> Entry {
-        let code = children::code(child.unit, child.role).map_or(usize::MAX, usize::from);
-        three(self.units, code.saturating_mul(3))
+        let skip = match child.role {
+            Role::Main => 1,
+            Role::Stop => 4,
+            Role::Probe => 7,
+        };
+        let begin = child.unit.index().saturating_mul(UNIT_WORDS);
+        three(self.units, begin.saturating_add(skip))
     }
 
     /// The core's part; none if nobody will find it.
