@@ -167,6 +167,8 @@ pub fn shutdown(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
     let mut stage = lives.begin(contender, plan)?;
     stage.wait_for_all()?;
     std::thread::sleep(super::rows::SETTLE);
+    // Everybody writes to disk before the end: nobody is to write what others left.
+    crate::process::capture(&mut std::process::Command::new("sync"))?;
     let mut words = vec!["/bench/probe", "request"];
     words.extend(command.iter().map(String::as_str));
     let mut request = stage

@@ -176,7 +176,7 @@ fn boots(extent: &Extent) -> Vec<Section> {
                 "The difference between {many} services and {few}, counted by strace; the \
                  service's own are left out."
             ),
-            &[("calls", "calls a service")],
+            &[("calls", "each")],
         ));
     }
     all
