@@ -52,8 +52,8 @@ impl Cgroups {
             .into_iter()
             .filter(|part| part.join("cgroup.procs").is_file())
             .map(|part| part.join(&name))
-            // Groups that a contender makes for its services are to lie in the one that is read;
-            // what the set-up needed is given back by then.
+            // Groups that a contender makes for its services are to lie in the one that is read.
+            // Of the set-up one process stays outside of the machine, for all contenders alike.
             .chain((!is_unified).then(|| memory.clone()))
             .collect();
         for folder in [&time, &memory].into_iter().chain(&own) {
