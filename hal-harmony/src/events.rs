@@ -68,7 +68,7 @@ impl<K: Kernel + 'static> Harmony<K> {
 
     /// Until an exit is told or a letter comes, or a while; too short is no harm.
     fn sleep(&self, until: Option<Instant>, now: Instant) {
-        #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+        #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
         crate::abi::log::carry(u32::MAX);
         // A process whose threads are not gone yet is not told again: it is looked at again.
         let looks_again = self.children.has_ended() || self.time.mode == Mode::CounterPoll;

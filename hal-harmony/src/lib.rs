@@ -25,7 +25,7 @@ mod control;
 mod courier;
 mod events;
 mod exits;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, all(feature = "root", target_os = "none")))]
 mod frames;
 mod harmony;
 mod image;

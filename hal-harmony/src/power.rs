@@ -10,7 +10,7 @@ impl<K: Kernel + 'static> Power for Harmony<K> {
     /// Returns where the board cannot do it, and for a halt: the root task must go on, and then
     /// does nothing but [`Harmony::rest`].
     fn finish(&mut self, action: FinalAction, _deadline: Instant) {
-        #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+        #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
         crate::abi::log::carry(u32::MAX);
         match action {
             FinalAction::PowerOff => self.calls.power_off(),

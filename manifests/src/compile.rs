@@ -83,6 +83,14 @@ impl Outcome {
 }
 
 impl Outcome {
+    /// Whether the manifest's `boards` have that name. One that names no board is meant for all
+    /// that have files.
+    #[must_use]
+    pub fn names(&self, board: &str) -> bool {
+        let boards = crate::sections::written_boards(&self.tree.table);
+        boards.iter().any(|each| each == board)
+    }
+
     /// Whether the manifest's `boards` allow a board of that name.
     #[must_use]
     pub fn is_meant_for(&self, board: &str) -> bool {
@@ -369,9 +377,9 @@ impl Compiler<'_> {
         for (at, unit) in all.iter().enumerate().skip(first) {
             names.add(&unit.name, at);
         }
-        let setup_at = all.len();
-        if has_linux {
-            names.add(&setup.name, setup_at);
+        let setup_at = has_linux.then_some(all.len());
+        if let Some(at) = setup_at {
+            names.add(&setup.name, at);
             all.push(setup);
         }
         for (named, own) in &mut linked {
@@ -380,9 +388,7 @@ impl Compiler<'_> {
             }
             links::link(&named.fields, own, names, &mut all, &mut self.problems);
         }
-        if has_linux {
-            links::imply(&mut all, setup_at, &early);
-        }
+        links::imply(&mut all, setup_at, &early);
         let default_target = self.target(product, "default-target", names, &all);
         let rescue_target = self.target(product, "rescue-target", names, &all);
         links::mark_awaited(&mut all, default_target.unwrap_or(usize::MAX));

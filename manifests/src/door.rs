@@ -68,10 +68,6 @@ pub fn build() {
 
 fn try_build() -> Result<(), Failure> {
     let [product, board, rootfs] = VARIABLES.map(env::var_os);
-    let product = match product {
-        Some(path) => PathBuf::from(path),
-        None => own_product().unwrap_or_else(|| Path::new(HERE).join("products/minimal.toml")),
-    };
     let board = choose_board(
         board
             .as_deref()
@@ -79,6 +75,12 @@ fn try_build() -> Result<(), Failure> {
             .as_deref(),
     )?;
     println!("cargo:rerun-if-changed={}", board.folder.display());
+    let usual = match board.abi {
+        Abi::Linux => "products/minimal.toml",
+        Abi::OhTee => "products/bare.toml",
+    };
+    let product = product.map(PathBuf::from).or_else(own_product);
+    let product = product.unwrap_or_else(|| Path::new(HERE).join(usual));
     link(&board);
     let rootfs = rootfs.map(PathBuf::from);
     let outcome = compile(&Request {

@@ -127,8 +127,9 @@ fn exclusive(unit: &Unit, units: &[Unit], problems: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Adds what follows: order from needs, targets after what they want, all after `setup`.
-pub fn imply(units: &mut [Unit], setup: usize, early: &[usize]) {
+/// Adds what follows: order from needs, targets after what they want, and all after `setup` where
+/// there is one.
+pub fn imply(units: &mut [Unit], setup: Option<usize>, early: &[usize]) {
     for unit in units.iter_mut() {
         let needs = unit.relations.clone().into_iter().filter(|relation| {
             matches!(
@@ -151,6 +152,9 @@ pub fn imply(units: &mut [Unit], setup: usize, early: &[usize]) {
             }
         }
     }
+    let Some(setup) = setup else {
+        return;
+    };
     for at in (0..units.len()).filter(|at| *at != setup && !early.contains(at)) {
         units[at].relate(RelationKind::Wants, setup, IMPLIED);
         units[at].relate(RelationKind::After, setup, IMPLIED);

@@ -117,6 +117,62 @@ pub fn root_task(program: &str, request: &Request<'_>) -> Result<PathBuf> {
     Ok(linked(program, request, &toolchain))
 }
 
+/// Builds the programs of a product's services, which are the bins of the package in `folder`, into
+/// the folder `out`, stripped.
+///
+/// # Errors
+/// No toolchain can be had, or one does not compile.
+pub fn services(board: &Board, folder: &Path, out: &Path) -> Result<()> {
+    let toolchain = setup::toolchain(&board.triple, false)?;
+    let package = house::stem(folder);
+    say(&format!("building the services of {package}"));
+    let mut cargo = toolchain.cargo();
+    cargo
+        .args(["build", "--quiet", "--package", &package])
+        .args(["--profile", "firmware", "--target", &toolchain.triple])
+        .arg("--target-dir")
+        .arg(toolchain.objects().join("services"))
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            service_flags(&toolchain).join("\u{1f}"),
+        )
+        .env("RUSTC_BOOTSTRAP", "1");
+    bare_core(&mut cargo, &toolchain, "core");
+    process::run_shown(&mut cargo, STUB_LIMIT)?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let built = toolchain.objects().join("services").join(&toolchain.triple);
+    let sources = folder.join("src/bin");
+    let sources = std::fs::read_dir(&sources)
+        .with_context(|| format!("cannot list {}", sources.display()))?;
+    for source in sources {
+        let name = house::stem(&source?.path());
+        let file = built.join("firmware").join(&name);
+        let bytes =
+            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        std::fs::write(out.join(name), crate::elf::strip(bytes)?)?;
+    }
+    Ok(())
+}
+
+/// How a service is linked: for fixed addresses, its segments in pages.
+fn service_flags(toolchain: &Toolchain) -> Vec<String> {
+    vec![
+        format!("-Clinker={}", toolchain.linker.display()),
+        "-Clinker-flavor=ld.lld".to_string(),
+        "-Crelocation-model=static".to_string(),
+        "-Clink-arg=-zmax-page-size=4096".to_string(),
+    ]
+}
+
+/// Where the target's core does not come compiled, builds these libraries; `memcpy` and its like
+/// are nobody else's where there is no libc.
+fn bare_core(cargo: &mut Command, toolchain: &Toolchain, libraries: &str) {
+    if toolchain.core == Core::FromSource {
+        cargo.arg(format!("-Zbuild-std={libraries}"));
+        cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
+    }
+}
+
 /// Builds the stub kernel for `board`'s processor; the library that a root image is linked with.
 ///
 /// # Errors
@@ -138,10 +194,7 @@ pub fn stub_kernel(board: &Board) -> Result<(PathBuf, Toolchain)> {
         .arg("--target-dir")
         .arg(toolchain.objects())
         .env("RUSTC_BOOTSTRAP", "1");
-    if toolchain.core == Core::FromSource {
-        cargo.arg("-Zbuild-std=core,alloc");
-        cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
-    }
+    bare_core(&mut cargo, &toolchain, "core,alloc");
     process::run_shown(&mut cargo, STUB_LIMIT)?;
     let folder = toolchain.objects().join(&toolchain.triple);
     Ok((folder.join("firmware/libstub_kernel.a"), toolchain))
@@ -319,12 +372,12 @@ fn cargo(
     if !request.heals {
         cargo.arg("--no-default-features");
     }
-    if toolchain.core == Core::FromSource {
-        cargo.arg("-Zbuild-std=core");
-        // Where there is no libc, nobody else brings memcpy and its like.
-        if request.board.abi == Abi::OhTee {
-            cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
+    match request.board.abi {
+        Abi::OhTee => bare_core(&mut cargo, toolchain, "core"),
+        Abi::Linux if toolchain.core == Core::FromSource => {
+            cargo.arg("-Zbuild-std=core");
         }
+        Abi::Linux => {}
     }
     Ok(cargo)
 }

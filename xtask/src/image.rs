@@ -86,7 +86,7 @@ fn how_to_write(disk: &Disk) {
 fn product_for(board: &Board, product: Option<&str>) -> Result<PathBuf> {
     let usual = match board.abi {
         Abi::Linux => "gateway",
-        Abi::OhTee => "bare",
+        Abi::OhTee => "harmony-demo",
     };
     house::product(product.unwrap_or(usual))
 }

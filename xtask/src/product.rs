@@ -5,7 +5,7 @@
 use crate::cli::Check;
 use crate::house;
 use anyhow::{Result, bail};
-use manifests::board::Board;
+use manifests::board::{Abi, Board};
 use manifests::compile::{self, Outcome, Request};
 use manifests::expand;
 use qemu_tests::image::Recipe;
@@ -23,9 +23,17 @@ pub fn check(check: &Check) -> Result<()> {
     let mut said = Vec::new();
     let mut refused = Vec::new();
     let mut expanded = false;
-    for board in house::chosen(check.board.as_deref())? {
+    let mut boards = house::chosen(check.board.as_deref())?;
+    if check.board.is_none() {
+        boards.extend(house::harmony_boards()?);
+    }
+    for board in boards {
         let outcome = outcome(&product, &board, rootfs)?;
-        if check.board.is_none() && !outcome.is_meant_for(&board.name) {
+        let is_meant = match board.abi {
+            Abi::Linux => outcome.is_meant_for(&board.name),
+            Abi::OhTee => outcome.names(&board.name),
+        };
+        if check.board.is_none() && !is_meant {
             continue;
         }
         // What is wrong for one board is mostly wrong for all: say it once.

@@ -19,4 +19,14 @@ const CONFIG: hal_harmony::Config = hal_harmony::Config {
     reset: None,
 };
 
+#[cfg(not(feature = "planted-panic"))]
 hal_harmony::init!(product, CONFIG);
+#[cfg(feature = "planted-panic")]
+hal_harmony::entry!(planted);
+
+#[cfg(feature = "planted-panic")]
+fn planted() -> ! {
+    let window = core::hint::black_box(CONFIG.window);
+    assert!(window > 0, "planted: such a program does not link");
+    hal_harmony::walk()
+}

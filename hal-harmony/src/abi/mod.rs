@@ -5,7 +5,7 @@ mod calls;
 mod channel;
 pub mod layout;
 mod line;
-#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 pub(crate) mod log;
 pub mod number;
 pub(crate) mod raw;

@@ -12,9 +12,11 @@ pub use probe::{compare, print};
 use crate::{build, house};
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
+use qemu_tests::expect::{self, Standing};
 use qemu_tests::progress::say;
 use qemu_tests::report::BootReport;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The product without services: what it costs, the core and the HAL cost.
 const BARE: &str = "bare";
@@ -35,10 +37,11 @@ pub struct Files {
 /// # Errors
 /// It cannot be built, is over budget, or the kernel would choke on it.
 pub fn build(program: &str, board: &Board, product: &Path, out: &Path) -> Result<Files> {
+    let services = services(board, product, out)?;
     let request = build::Request {
         board,
         product,
-        rootfs: None,
+        rootfs: services.as_deref(),
         features: &[],
         heals: true,
     };
@@ -84,6 +87,17 @@ pub fn build(program: &str, board: &Board, product: &Path, out: &Path) -> Result
     Ok(files)
 }
 
+/// Builds the programs of a product whose services are a package of ours; their folder.
+fn services(board: &Board, product: &Path, out: &Path) -> Result<Option<PathBuf>> {
+    let package = house::root().join("qemu-tests").join(house::stem(product));
+    if !package.join("Cargo.toml").is_file() {
+        return Ok(None);
+    }
+    let folder = out.join("services");
+    build::services(board, &package, &folder)?;
+    Ok(Some(folder))
+}
+
 /// Writes the root image of a product into the folder that the user chose, in every form.
 ///
 /// # Errors
@@ -122,8 +136,29 @@ pub fn run(board: &Board, product: &Path, out: &Path) -> Result<()> {
     print!("{console}");
     let report = BootReport::read(console.lines());
     println!("\n{report}");
-    match report.problem() {
-        None => Ok(()),
-        Some(problem) => bail!("the product does not work: {problem}"),
+    // Who is asked for by the target must come up; what a product shows of faults, it expects.
+    if !report.end.as_ref().is_some_and(|end| end.reached) {
+        bail!("the product does not work: its target was not reached");
     }
+    let lines = console
+        .lines()
+        .map(|line| (Duration::ZERO, line.to_string()));
+    let lines: Vec<_> = lines.collect();
+    let mut missing = Vec::new();
+    let expected = expect::load(product, "")?;
+    for one in &expected {
+        match one.judge(&lines) {
+            Standing::Met(_, line) => println!("  shown: {}: {line}", one.what),
+            Standing::Missing(line) => missing.push(format!("{}: no line {line:?}", one.what)),
+        }
+    }
+    if !missing.is_empty() {
+        bail!("the product does not work:\n  {}", missing.join("\n  "));
+    }
+    if expected.is_empty()
+        && let Some(problem) = report.problem()
+    {
+        bail!("the product does not work: {problem}");
+    }
+    Ok(())
 }

@@ -47,9 +47,14 @@ pub fn all() -> Result<Vec<Step>> {
             "over budget: virt-aarch64",
         )
     }));
-    for board in house::boards()? {
-        let name = format!("refusal: a planted panic on {}", board.name);
-        steps.push(Step::slow(name, move || planted_panic(&board)));
+    for (boards, product) in [
+        (house::boards()?, "minimal"),
+        (house::harmony_boards()?, "bare"),
+    ] {
+        for board in boards {
+            let name = format!("refusal: a planted panic on {}", board.name);
+            steps.push(Step::slow(name, move || planted_panic(&board, product)));
+        }
     }
     // Each takes two boots and half a minute of idling; the other boards' limits are not set.
     let is_judged = |board: &Board| board.budget.resident_kib.is_some();
@@ -59,10 +64,7 @@ pub fn all() -> Result<Vec<Step>> {
             succeeds(&["budget", "--board", &board.name])
         }));
     }
-    steps.push(Step::slow("harmony: the probe on the stub kernel", || {
-        crate::harmony::compare()?;
-        Ok(Outcome::Passed(String::new()))
-    }));
+    steps.extend(harmony());
     steps.extend(boots()?);
     steps.push(Step::slow(
         "refusal: a gateway whose broker is broken",
@@ -74,6 +76,22 @@ pub fn all() -> Result<Vec<Step>> {
         },
     ));
     Ok(steps)
+}
+
+/// The root task of Harmony's microkernel, on the stub.
+fn harmony() -> Vec<Step> {
+    vec![
+        Step::slow("harmony: the probe on the stub kernel", || {
+            crate::harmony::compare()?;
+            Ok(Outcome::Passed(String::new()))
+        }),
+        Step::slow("harmony: services on the stub kernel", || {
+            succeeds(&["run", "--once", "--board", "oh-tee-virt"])
+        }),
+        Step::slow("size: Harmony's root image without services", || {
+            succeeds(&["image", "--board", "oh-tee-virt", "--product", "bare"])
+        }),
+    ]
 }
 
 /// Everything that boots.
@@ -209,7 +227,7 @@ fn lint_firmware() -> Result<Outcome> {
     for board in house::harmony_boards()? {
         let toolchain = setup::toolchain(&board.triple, false)?;
         if toolchain.core == Core::Prebuilt {
-            for package in ["board-oh-tee", "stub-kernel"] {
+            for package in ["board-oh-tee", "stub-kernel", "harmony-demo"] {
                 lint(package, Some(&toolchain.triple))?;
             }
             triples.push(toolchain.triple);
@@ -309,14 +327,8 @@ fn bench() -> Result<Outcome> {
     succeeds(&["bench", "--quick"])
 }
 
-fn planted_panic(board: &Board) -> Result<Outcome> {
-    let args = [
-        "build",
-        "--product",
-        "minimal",
-        "--features",
-        "planted-panic",
-    ];
+fn planted_panic(board: &Board, product: &str) -> Result<Outcome> {
+    let args = ["build", "--product", product, "--features", "planted-panic"];
     fails(
         &[&args[..], &["--board", &board.name]].concat(),
         "a panic can be reached",

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Table;
 
 /// Which of our crates each may depend on, tests apart. Whoever is not listed may know everybody.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("init-core", &[]),
     ("init-core-sim", &["init-core"]),
     ("hal-linux", &["init-core"]),
@@ -15,6 +15,10 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("board-linux", &["init-core", "hal-linux", "manifests"]),
     ("board-oh-tee", &["init-core", "hal-harmony", "manifests"]),
     ("service-client", &["init-core", "hal-harmony"]),
+    (
+        "harmony-demo",
+        &["init-core", "hal-harmony", "service-client"],
+    ),
     ("stub-kernel", &[]),
     ("qemu-tests", &["init-core", "manifests"]),
 ];

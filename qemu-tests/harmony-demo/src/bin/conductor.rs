@@ -1,0 +1,109 @@
+//! This file is a service that may control: it stops and starts another, starts those with faults,
+//! waits until these are where the manifest wants them, and switches the machine off.
+#![no_std]
+#![no_main]
+
+use harmony_demo::Own;
+use init_core::event::MachineRequest;
+use init_core::limits::FRAME_BYTES_MAX;
+use init_core::protocol::{Buffer, Change, Reader, Request, Response, Text, UnitRecord, Writer};
+use init_core::status::UnitState;
+use service_client::{Channel, Link, Svc};
+
+/// Looks until it is given up; each takes 100 ms.
+const LOOKS_MAX: u32 = 600;
+
+/// Where units end up: after their faults, and after this program's own requests.
+const WANTED: [(&[u8], UnitState); 4] = [
+    (b"answers", UnitState::Active),
+    (b"crashes", UnitState::Failed),
+    (b"hungry", UnitState::Failed),
+    (b"silent", UnitState::Failed),
+];
+
+fn change(change: Change, name: &str) -> Request<'_> {
+    Request::Change {
+        change,
+        name: Text::of(name),
+        wait: true,
+    }
+}
+
+/// The answer to a request.
+fn ask<'r>(
+    channel: &Channel<Svc>,
+    own: &Own,
+    request: &Request<'_>,
+    room: &'r mut Buffer,
+) -> Option<Reader<'r>> {
+    let mut frame = [0; FRAME_BYTES_MAX];
+    let mut writer = Writer::new(&mut frame);
+    writer.add(request).ok()?;
+    let length = writer.length();
+    let frame = frame.get(..length)?;
+    let length = channel.control(frame, room, || own.sleep(5)).ok()?;
+    Reader::new(room.get(..length)?).ok()
+}
+
+/// Whether the answer to a request is that it is done.
+fn is_done(channel: &Channel<Svc>, own: &Own, request: &Request<'_>) -> bool {
+    let mut room = [0; FRAME_BYTES_MAX];
+    let answer = ask(channel, own, request, &mut room);
+    let response = answer.and_then(|mut answer| answer.take().ok());
+    matches!(response, Some(Response::Done | Response::Begun))
+}
+
+/// How many units are where they are to end up.
+fn in_place(channel: &Channel<Svc>, own: &Own) -> Option<usize> {
+    let mut room = [0; FRAME_BYTES_MAX];
+    let mut reader = ask(channel, own, &Request::Units { from: 0 }, &mut room)?;
+    let _: Response<'_> = reader.take().ok()?;
+    let mut count = 0;
+    while !reader.is_at_end() {
+        let unit: UnitRecord<'_> = reader.take().ok()?;
+        let is_it =
+            |(name, state): &(&[u8], UnitState)| unit.name.0 == *name && unit.state == *state;
+        count += usize::from(WANTED.iter().any(is_it));
+    }
+    Some(count)
+}
+
+fn main(mut channel: Channel<Svc>) -> u8 {
+    let own = Own::new();
+    channel.ready();
+    let _ = channel.heartbeat();
+    own.sleep(200);
+    let stopped = is_done(&channel, &own, &change(Change::Stop, "answers"));
+    channel.log(if stopped {
+        b"stopped it"
+    } else {
+        b"cannot stop it"
+    });
+    let started = is_done(&channel, &own, &change(Change::Start, "answers"));
+    channel.log(if started {
+        b"started it"
+    } else {
+        b"cannot start it"
+    });
+    let request = Request::Change {
+        change: Change::Start,
+        name: Text::of("faulty"),
+        wait: false,
+    };
+    let _ = is_done(&channel, &own, &request);
+    for _ in 0..LOOKS_MAX {
+        if in_place(&channel, &own) == Some(WANTED.len()) {
+            channel.log(b"all are where they belong");
+            let _ = is_done(&channel, &own, &Request::Act(MachineRequest::PowerOff));
+            break;
+        }
+        own.sleep(100);
+    }
+    while channel.heartbeat() == service_client::Order::GoOn {
+        own.sleep(50);
+    }
+    channel.stopping();
+    0
+}
+
+service_client::entry!(main);

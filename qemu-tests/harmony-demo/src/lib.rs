@@ -1,0 +1,42 @@
+//! This crate is the services of the product `harmony-demo`, and what they share: to sleep, and to
+//! ask for memory.
+#![cfg(all(target_arch = "aarch64", target_os = "none"))]
+#![no_std]
+
+use hal_harmony::abi::layout::PMO_DATA;
+use hal_harmony::abi::{Calls, Notification, Patience, Svc};
+
+/// What a service has of its own.
+#[derive(Debug)]
+pub struct Own {
+    calls: Calls<Svc>,
+    /// Nobody ever notifies it, and nobody else holds it.
+    alarm: Option<Notification>,
+}
+
+impl Own {
+    /// Makes what is needed to sleep.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it asks the kernel for something"
+    )]
+    pub fn new() -> Self {
+        let calls = Calls::new(Svc);
+        let alarm = calls.notification().ok();
+        Self { calls, alarm }
+    }
+
+    /// Sleeps so many milliseconds.
+    pub fn sleep(&self, ms: u64) {
+        if let Some(alarm) = &self.alarm {
+            let _ = self.calls.wait(alarm, Patience::Us(ms * 1_000));
+        }
+    }
+
+    /// Takes so many bytes for ever; whether they could be had.
+    #[must_use]
+    pub fn takes(&self, bytes: u64) -> bool {
+        self.calls.memory(bytes, PMO_DATA).is_ok()
+    }
+}
