@@ -130,7 +130,11 @@ impl Linux {
     /// The core has dealt with what was handed out: it need not be kept any longer. If an heir's
     /// core has not, because that was lost with the life before, it is handed out again.
     pub(crate) fn settle(&mut self, taken_in: u32) {
-        let is_lost = self.region.get(at::STAMP) == taken_in || (SPLIT && self.intake.is_forsaken);
+        // Generations begin anew with a core without a state: what is said of a process that is
+        // gone would be taken for the next one's.
+        let of_a_process = matches!(self.intake.handed(), Some(Handed::Exit | Handed::Ready(_)));
+        let is_forsaken = SPLIT && self.intake.is_forsaken && !of_a_process;
+        let is_lost = self.region.get(at::STAMP) == taken_in || is_forsaken;
         let mut was_lost = self.intake.is_new && is_lost;
         self.intake.is_new = false;
         self.intake.is_forsaken = false;

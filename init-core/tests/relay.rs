@@ -14,14 +14,14 @@ use init_core::hal::Wake;
 use init_core::hal::fake::{Act, Fake, Script};
 use init_core::ident::{Child, ClientId, Role, UnitId};
 use init_core::protocol::{Change, Request, Text};
-use init_core::time::Instant;
+use init_core::time::{Duration, Instant};
 use init_core::unit::Manifest;
 use init_core::{Driver, Storage};
 
 const MANY: u32 = u32::MAX - 1;
 
 /// Four services, of which two end again and again, a client that asks, and a power-off.
-fn world() -> (&'static Manifest, Fake) {
+fn world(until: Duration) -> (&'static Manifest, Fake) {
     let graph = Graph::new(
         "target main wants a b c d\n service a\n service b requires a\n service c\n service d",
     );
@@ -49,12 +49,12 @@ fn world() -> (&'static Manifest, Fake) {
     fake.frames.insert(1, buffer[..length].to_vec());
     fake.arrange(secs(4), Wake::Frame(client));
     let off = Wake::Event(Event::Machine(MachineRequest::PowerOff));
-    fake.arrange(secs(6), off);
+    fake.arrange(until, off);
     (graph.manifest(), fake)
 }
 
 fn beside() -> Fake {
-    let (manifest, fake) = world();
+    let (manifest, fake) = world(secs(6));
     let mut storage = Storage::<32>::new();
     let mut driver = Driver::new(storage.core(manifest), fake);
     driver.boot(BootOptions::default());
@@ -64,7 +64,7 @@ fn beside() -> Fake {
 
 #[test]
 fn a_core_behind_the_relay_does_what_one_beside_its_platform_does() {
-    let (manifest, fake) = world();
+    let (manifest, fake) = world(secs(6));
     let mut keeper = Keeper::new(manifest, fake);
     keeper.keep(|| MANY);
     let theirs = beside();
@@ -93,7 +93,7 @@ fn a_core_that_dies_at_any_write_loses_no_event_and_starts_nothing_twice() {
     for seed in 0..60 {
         let mut random = Random::new(seed);
         let most = [400, 2_000, 10_000][random.below(3)];
-        let (manifest, fake) = world();
+        let (manifest, fake) = world(secs(6));
         let mut keeper = Keeper::new(manifest, fake);
         keeper.keep(|| u32::try_from(300 + random.below(most)).unwrap());
         assert_eq!(spawns(&keeper.fake), theirs, "seed {seed}");
@@ -114,9 +114,49 @@ fn a_core_that_dies_at_any_write_loses_no_event_and_starts_nothing_twice() {
     assert!(deaths > 60, "{deaths} deaths");
 }
 
+/// Nothing that it writes is believed; who runs is taken up again.
+#[test]
+fn a_core_that_writes_over_all_its_memory_changes_no_running_service() {
+    let mut deaths = 0;
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let (manifest, fake) = world(secs(300));
+        let mut keeper = Keeper::new(manifest, fake);
+        keeper.scribbles = Some(Random::new(!seed));
+        let mut lives = 0;
+        keeper.keep(|| {
+            lives += 1;
+            // In the end one lives on, and the machine goes down by it.
+            match lives {
+                1..8 => u32::try_from(2_000 + random.below(6_000)).unwrap(),
+                _ => MANY,
+            }
+        });
+        let steady = |(_, act): &&(Instant, Act)| match act {
+            Act::Spawn(child) | Act::Signal(child, _) => child.unit == UnitId(4),
+            _ => false,
+        };
+        let up = keeper
+            .fake
+            .acts
+            .iter()
+            .filter(|(at, _)| *at < Instant::ZERO.after(secs(300)));
+        let touched: Vec<_> = up.filter(steady).collect();
+        assert_eq!(touched.len(), 1, "seed {seed}: {touched:?}");
+        let last = keeper.fake.acts.last().map(|(_, act)| *act);
+        assert_eq!(
+            last,
+            Some(Act::Finish(FinalAction::PowerOff)),
+            "seed {seed}"
+        );
+        deaths += keeper.lives - 1;
+    }
+    assert!(deaths > 60, "{deaths} deaths");
+}
+
 #[test]
 fn an_exit_says_how_it_came() {
-    let (manifest, mut fake) = world();
+    let (manifest, mut fake) = world(secs(6));
     let status = ExitStatus::Signal {
         number: 11,
         core_dumped: true,

@@ -107,6 +107,12 @@ impl Drop for Life {
     }
 }
 
+/// Whether a core without a state has to be told: generations begin anew with it, so what is said
+/// of a process that is gone would be taken for the next one's.
+fn outlives_state(wake: Wake) -> bool {
+    !matches!(wake, Wake::Event(Event::Exited { .. } | Event::Ready(_)))
+}
+
 /// The keeper, over the fake.
 pub struct Keeper {
     pub fake: Fake,
@@ -213,7 +219,7 @@ impl Keeper {
         let is_new = std::mem::replace(&mut self.is_new, false);
         if let Some((wake, stamp)) = self.handed
             && is_new
-            && (stamp == taken_in || self.fake.forsaken)
+            && (stamp == taken_in || (self.fake.forsaken && outlives_state(wake)))
             && wake != Wake::Event(Event::Tick)
         {
             return wake;
