@@ -152,6 +152,8 @@ impl<'k, K: Kernel> Hands<'k, K> {
         for _ in 0..PATIENCE {
             let told = self.raw.wait(self.bell, 0, None) == 0;
             if let Some(exit) = self.exits.take() {
+                // It may have come between the two looks: a tick lets others run at any time.
+                let told = told || self.raw.wait(self.bell, 0, None) == 0;
                 return told.then_some(exit);
             }
             self.give_way(1);
