@@ -152,6 +152,15 @@ impl Console {
     }
 }
 
+/// Says a line in a child, which may wait for the console; `None`: that is what we were started
+/// with.
+pub(crate) fn say(console: Option<&CStr>, line: &[u8]) {
+    match console.map(fd::open_to_write) {
+        Some(Ok(device)) => drop(rustix::io::write(&device, line)),
+        Some(Err(_)) | None => drop(rustix::io::write(Fd::OUTPUT, line)),
+    }
+}
+
 /// Whether a line can be written without waiting: true of files, and of sockets with room.
 fn has_room(device: &Fd) -> bool {
     let at_once = Timespec {

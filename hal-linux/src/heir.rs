@@ -4,32 +4,21 @@
 use crate::children;
 use crate::intake::{DEATHS_MAX, Handed};
 use crate::linux::Linux;
-use crate::region::{self, at};
+use crate::region::{self, Region, at};
 use init_core::checkpoint::words::load;
-use init_core::effect::FinalAction;
 use init_core::event::Errno;
-use init_core::hal::{Clock, Power};
+use init_core::hal::Clock;
 use init_core::ident::{Child, Generation, Role, UnitId};
-use init_core::report;
-use init_core::time::Duration;
+use init_core::report::{self, Line};
 use init_core::unit::Readiness;
 
 /// EFAULT.
 const BAD_ADDRESS: Errno = Errno(14);
 
-/// Lives in a row, none of which deals with anything that it takes in: more are in vain.
-const VAIN_MAX: u32 = 8;
-
-/// A life that began so long after the one before is not in a row with it.
-const VAIN_SECONDS_MAX: u32 = 10;
-
-/// Until the machine starts anew although its file systems are not detached.
-const FINISH_TIME: Duration = Duration::from_secs(5);
-
 impl Linux {
-    /// Takes over what the life before left; says what it died of, if it did.
+    /// Takes over what the life before left.
     #[inline(never)]
-    pub(crate) fn inherit(&mut self, died: bool) {
+    pub(crate) fn inherit(&mut self) {
         let region = self.region;
         let roles = [Role::Main, Role::Stop, Role::Probe];
         for (unit, _) in (0..=u16::MAX).zip(self.manifest.units) {
@@ -52,9 +41,6 @@ impl Linux {
             }
         }
         self.inherit_clients();
-        if died {
-            self.tell_death();
-        }
     }
 
     /// A unit that is starting says ready where it was told to.
@@ -70,14 +56,9 @@ impl Linux {
     }
 
     /// Says what the life before died of.
-    fn tell_death(&mut self) {
+    pub(crate) fn tell_death(&mut self) {
         let (now, region) = (self.now(), self.region);
-        let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
-        report::write_line(&mut self.console, now, &|line| {
-            line.text("process 1 died of ").signal(signal);
-            line.text(" at ").address(region.long(at::COUNTER));
-            line.text(", address ").address(region.long(at::ADDRESS));
-        });
+        report::write_line(&mut self.console, now, &|line| epitaph(region, line));
     }
 
     /// A process is being started. What two lives have ended of is not tried a third time.
@@ -116,20 +97,12 @@ impl Linux {
                 .text(" is put aside: process 1 died of it twice");
         });
     }
+}
 
-    /// Where no life gets anything done, nothing but a new start of the machine is left.
-    pub(crate) fn escalate(&mut self) {
-        let (now, region) = (self.now(), self.region);
-        let second = u32::try_from(now.as_us() / 1_000_000).unwrap_or(u32::MAX);
-        if second.saturating_sub(region.get(at::BEGAN)) > VAIN_SECONDS_MAX {
-            region.set(at::VAIN, 1);
-        }
-        region.set(at::BEGAN, second);
-        if region.get(at::VAIN) > VAIN_MAX {
-            report::write_line(&mut self.console, now, &|line| {
-                line.text("process 1 dies again and again: the machine starts anew");
-            });
-            self.finish(FinalAction::Reboot, now.after(FINISH_TIME));
-        }
-    }
+/// What the life before died of.
+pub(crate) fn epitaph(region: Region, line: &mut Line<'_>) {
+    let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
+    line.text("process 1 died of ").signal(signal);
+    line.text(" at ").address(region.long(at::COUNTER));
+    line.text(", address ").address(region.long(at::ADDRESS));
 }

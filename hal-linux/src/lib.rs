@@ -23,6 +23,7 @@ mod console;
 mod control;
 #[cfg(feature = "freestanding")]
 mod early;
+mod escalation;
 mod events;
 mod heal;
 mod heir;
@@ -49,6 +50,7 @@ mod watchdog;
 
 #[cfg(feature = "freestanding")]
 pub use early::early;
+pub use escalation::take_own_steps;
 #[cfg(feature = "freestanding")]
 pub use keeper::keep;
 pub use linux::{Buffers, Linux, Storage};
@@ -86,6 +88,10 @@ macro_rules! init {
 
         fn run(arguments: $crate::Arguments) -> u8 {
             $($first(arguments);)?
+            // The tables are constants: products without steps of their own carry no code for any.
+            if $product::MANIFEST.healing.is_some() {
+                $crate::take_own_steps();
+            }
             $crate::run(&$product::MANIFEST, &MEMORY, arguments)
         }
 

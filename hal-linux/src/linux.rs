@@ -16,6 +16,7 @@ use crate::sys::process::{self, Fork};
 use crate::watchdog::Watchdog;
 use crate::{errno, heal, power, probe, setup};
 use core::cell::Cell;
+use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
 use init_core::checkpoint::words::store;
@@ -101,6 +102,8 @@ pub struct Linux {
     /// The time of this turn, once somebody has asked; it is over when process 1 has slept.
     pub(crate) now: Cell<Option<Instant>>,
     pub(crate) watchdog: Watchdog,
+    /// What the kernel is told when the machine starts anew.
+    pub(crate) restart_word: Option<&'static CStr>,
     /// What the next life finds.
     pub(crate) region: Region,
 }
@@ -152,14 +155,15 @@ impl Linux {
             pool: pool(kernel),
             now: Cell::new(None),
             watchdog: Watchdog::new(),
+            restart_word: None,
             region: *region,
         };
         if region::HEALS && is_heir {
-            let died = linux.handover() == Handover::Fault;
-            if died {
+            if linux.handover() == Handover::Fault {
+                linux.tell_death();
                 linux.escalate();
             }
-            linux.inherit(died);
+            linux.inherit();
         } else {
             // /run may not be usable yet; each set-up step is followed by another attempt.
             let _ = linux.ensure_listening();

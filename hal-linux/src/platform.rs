@@ -59,6 +59,7 @@ impl Platform for Linux {
         if self.awaits_watchdog() {
             self.tell_no_watchdog();
         }
+        self.tell_last_death();
         #[cfg(feature = "freestanding")]
         crate::sys::seldom::give_back();
     }

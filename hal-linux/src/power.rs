@@ -4,6 +4,7 @@
 use crate::bytes::{Bytes, Fields};
 use crate::lines::Lines;
 use crate::linux::Linux;
+use crate::region::HEALS;
 use crate::sys::fd;
 use crate::sys::process::{self, Fork};
 use crate::sys::text::c_text;
@@ -46,10 +47,14 @@ impl Power for Linux {
         let detacher = if self.in_container {
             None
         } else {
-            helper(detach_all)
+            helper(&detach_all)
         };
-        self.wait_for(&mut [helper(rustix::fs::sync), detacher], deadline);
+        self.wait_for(&mut [helper(&rustix::fs::sync), detacher], deadline);
         self.console.drain();
+        if HEALS && let (FinalAction::Reboot, Some(word)) = (action, self.restart_word) {
+            // Refused, or not understood by the board: it starts anew as ever.
+            let _ = process::restart(word);
+        }
         let command = match action {
             FinalAction::PowerOff => RebootCommand::PowerOff,
             FinalAction::Reboot => RebootCommand::Restart,
@@ -66,7 +71,7 @@ impl Power for Linux {
 }
 
 /// Does it in a child; the child's number, if there is one.
-fn helper(work: fn()) -> Option<Pid> {
+pub(crate) fn helper(work: &dyn Fn()) -> Option<Pid> {
     match process::fork() {
         Ok(Fork::Child) => {
             work();
@@ -81,7 +86,7 @@ fn helper(work: fn()) -> Option<Pid> {
 impl Linux {
     /// Sleeps until the helpers have ended or time is up, whichever comes first. Whatever else
     /// happens is taken in and has no consequence any more.
-    fn wait_for(&mut self, helpers: &mut [Option<Pid>], deadline: Instant) {
+    pub(crate) fn wait_for(&mut self, helpers: &mut [Option<Pid>], deadline: Instant) {
         while self.now() < deadline {
             for helper in &mut *helpers {
                 *helper = helper.filter(|pid| {

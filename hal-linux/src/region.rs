@@ -64,8 +64,15 @@ pub(crate) mod at {
     /// which the last of them began.
     pub(crate) const VAIN: usize = 24;
     pub(crate) const BEGAN: usize = 25;
+    /// Deaths since a second, and which one.
+    pub(crate) const DEATHS: usize = 26;
+    pub(crate) const DEATHS_SINCE: usize = 27;
+    /// Steps taken because healing did not help, and how often the machine was started anew for
+    /// that, as the record says.
+    pub(crate) const STEPS: usize = 28;
+    pub(crate) const STARTS: usize = 29;
     /// Three words for each client: its descriptor plus 1, its generation, its state.
-    pub(crate) const CLIENTS: usize = 26;
+    pub(crate) const CLIENTS: usize = 30;
     pub(super) const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
     /// How a child ended, as the kernel told: a `siginfo_t`. The kernel's fields may have 64 bits.
     pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);

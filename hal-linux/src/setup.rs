@@ -4,8 +4,9 @@
 
 use crate::bytes::{Bytes, Fields};
 use crate::cause::Cause;
+use crate::console;
 use crate::lines::Lines;
-use crate::sys::fd::{self, Fd};
+use crate::sys::fd;
 use crate::sys::text::c_text;
 use core::ffi::CStr;
 use init_core::report::{LINE_BYTES_MAX, Line};
@@ -132,11 +133,7 @@ fn tell(unit: &str, op: &SetupOp, cause: Cause, console: Option<&CStr>) {
     let mut line = Line::new(&mut room);
     line.text("init: ").text(unit).text(": ");
     operation(&mut line, op).text(": ").errno(error);
-    // This is a child: it may wait for the console.
-    match console.map(fd::open_to_write) {
-        Some(Ok(device)) => drop(rustix::io::write(&device, line.end())),
-        Some(Err(_)) | None => drop(rustix::io::write(Fd::OUTPUT, line.end())),
-    }
+    console::say(console, line.end());
 }
 
 /// A step in words.

@@ -7,6 +7,7 @@ use crate::composition;
 use crate::diagnostic::{Diagnostic, Id, Span, did_you_mean};
 use crate::fields::{Fields, Located};
 use crate::graph;
+use crate::healing;
 use crate::images;
 use crate::links::{self, Names};
 use crate::model::{Image, Product, Rootfs, Unit, UnitKind, Watchdog};
@@ -219,6 +220,7 @@ impl Compiler<'_> {
             shutdown_timeout: shutdown.duration("timeout")?,
             leftover_grace: shutdown.duration("leftover-grace")?,
             watchdog: self.watchdog(),
+            healing: healing::read(self.sections, rescue_target.is_some(), &mut self.problems),
             ctrl_alt_del: product.word("ctrl-alt-del").to_string(),
             console: product.word("console").to_string(),
             log_level: product.word("log-level").to_string(),

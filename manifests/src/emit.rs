@@ -3,6 +3,7 @@
 //! The text names `::init_core::` items only, needs no run-time code, and is the same for the same
 //! product.
 
+mod healing;
 mod program;
 
 use crate::model::{Image, Product, Ready, RelationKind, Restart, Unit, UnitKind, Watchdog};
@@ -338,6 +339,7 @@ fn emit_manifest(out: &mut String, product: &Product) {
             None => String::from("None"),
         },
     );
+    field("healing", healing::table(product.healing.as_ref()));
     field(
         "ctrl_alt_del",
         format!("::init_core::event::MachineRequest::{request}"),

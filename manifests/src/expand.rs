@@ -13,6 +13,7 @@ const ORDER: &[(&str, Option<Section>)] = &[
     ("product", Some(Section::Product)),
     ("shutdown", Some(Section::Shutdown)),
     ("watchdog", Some(Section::Watchdog)),
+    ("healing", Some(Section::Healing)),
     ("rootfs", Some(Section::Rootfs)),
     ("network", Some(Section::Network)),
     ("sysctl", None),

@@ -13,6 +13,7 @@ pub mod emit;
 pub mod expand;
 pub mod fields;
 mod graph;
+mod healing;
 mod images;
 mod links;
 pub mod model;

@@ -25,6 +25,8 @@ pub struct Product {
     pub leftover_grace: u64,
     /// The hardware watchdog, if there is one.
     pub watchdog: Option<Watchdog>,
+    /// What is done when process 1 dies again and again; `None`: what is usual.
+    pub healing: Option<Healing>,
     /// What Ctrl-Alt-Del asks for, as in the manifest.
     pub ctrl_alt_del: String,
     /// The console device.
@@ -57,6 +59,34 @@ pub struct Watchdog {
     pub seconds: u16,
     /// It resets no machine that goes down.
     pub disarm: bool,
+}
+
+/// What is done when process 1 dies again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healing {
+    /// How many deaths are healed, in so many microseconds.
+    pub limit: Option<(u16, u64)>,
+    /// What is done then.
+    pub steps: Vec<HealingStep>,
+    /// What the kernel is told to start the other slot.
+    pub other_slot: String,
+    /// Where restarts are counted.
+    pub record: Option<String>,
+    /// Microseconds after which a boot is taken for a good one.
+    pub reset_after: u64,
+}
+
+/// What is done when healing does not help; as in `init-core`, by the same names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealingStep {
+    /// `rescue`
+    Rescue,
+    /// `reboot`
+    Reboot,
+    /// `other-slot`
+    OtherSlot,
+    /// `power-off`
+    PowerOff,
 }
 
 /// What the root file system is made of.

@@ -17,6 +17,8 @@ pub enum Section {
     Shutdown,
     /// `[watchdog]`
     Watchdog,
+    /// `[healing]`
+    Healing,
     /// `[rootfs]`
     Rootfs,
     /// `[network]`
@@ -132,6 +134,11 @@ pub const SECTIONS: &[(Section, &str, &str)] = &[
         Section::Watchdog,
         "[watchdog]",
         "What resets a machine that does not get on.",
+    ),
+    (
+        Section::Healing,
+        "[healing]",
+        "What is done when process 1 dies again and again although it heals.",
     ),
     (
         Section::Rootfs,

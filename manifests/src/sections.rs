@@ -12,6 +12,7 @@ const SINGLE: &[(&str, Section)] = &[
     ("product", Section::Product),
     ("shutdown", Section::Shutdown),
     ("watchdog", Section::Watchdog),
+    ("healing", Section::Healing),
     ("rootfs", Section::Rootfs),
     ("network", Section::Network),
 ];
@@ -268,8 +269,8 @@ fn unknown_section(entry: &Entry) -> Diagnostic {
     let known = known.chain(OTHER.iter().copied());
     let help = did_you_mean(&entry.key, known).unwrap_or_else(|| {
         String::from(
-            "sections are product, shutdown, watchdog, rootfs, defaults, sysctl, network, \
-            mount, directory, symlink, service, task, target and overlay",
+            "sections are product, shutdown, watchdog, healing, rootfs, defaults, sysctl, \
+            network, mount, directory, symlink, service, task, target and overlay",
         )
     });
     let message = format!("there is no key or section `{}`", entry.key);

@@ -5,8 +5,8 @@ mod common;
 use manifests::diagnostic::Span;
 use manifests::emit;
 use manifests::model::{
-    Credentials, Exec, Product, Program, Ready, RelationKind, Restart, Rootfs, Step, Stream, Unit,
-    UnitKind,
+    Credentials, Exec, Healing, HealingStep, Product, Program, Ready, RelationKind, Restart,
+    Rootfs, Step, Stream, Unit, UnitKind,
 };
 
 /// Texts that end literals, comments or lines where a careless emitter writes them.
@@ -22,6 +22,13 @@ fn product(units: Vec<Unit>) -> Product {
         shutdown_timeout: 30_000_000,
         leftover_grace: 1_500,
         watchdog: None,
+        healing: Some(Healing {
+            limit: Some((u16::MAX, 1)),
+            steps: vec![HealingStep::Rescue, HealingStep::OtherSlot],
+            other_slot: ODD.into(),
+            record: Some(format!("/{ODD}")),
+            reset_after: u64::MAX,
+        }),
         ctrl_alt_del: "power-off".into(),
         console: format!("/dev/{ODD}"),
         log_level: "normal".into(),

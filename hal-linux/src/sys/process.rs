@@ -102,6 +102,33 @@ pub fn signal(pid: u32, signal: u8) -> Result<(), Errno> {
     kill(recipient(pid)?, signal)
 }
 
+/// Sends process 1 a signal, by its number: what it has blocked stays pending, whatever happens to
+/// it next.
+///
+/// # Errors
+/// EINVAL: there is no such signal.
+pub fn signal_init(signal: u8) -> Result<(), Errno> {
+    kill(1, signal)
+}
+
+/// Starts the machine anew and hands a word to the kernel's drivers. Returns only if refused.
+///
+/// # Errors
+/// EPERM: without the right to.
+pub fn restart(word: &CStr) -> Result<(), Errno> {
+    let pointer = word.as_ptr().expose_provenance();
+    let number = |number: u32| usize::try_from(number).unwrap_or(0);
+    let arguments = [
+        number(abi::LINUX_REBOOT_MAGIC1),
+        number(abi::LINUX_REBOOT_MAGIC2),
+        number(abi::LINUX_REBOOT_CMD_RESTART2),
+        pointer,
+        0,
+    ];
+    // SAFETY: the pointer leads to a nul-terminated string.
+    result(unsafe { syscall(abi::__NR_reboot, arguments) }).map(drop)
+}
+
 /// Sends a signal, by its number, to a process group.
 ///
 /// # Errors

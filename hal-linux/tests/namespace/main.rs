@@ -4,6 +4,8 @@
 mod console;
 mod control;
 #[cfg(target_arch = "x86_64")]
+mod escalation;
+#[cfg(target_arch = "x86_64")]
 mod faults;
 #[cfg(target_arch = "x86_64")]
 mod inject;

@@ -188,6 +188,7 @@ impl Graph {
             rescue_target: rescue.map(|index| UnitId(u16::try_from(index).unwrap())),
             shutdown: self.shutdown,
             watchdog: None,
+            healing: None,
             ctrl_alt_del: MachineRequest::Reboot,
             console: c"/dev/console",
             log_level: LogLevel::Debug,

@@ -3,7 +3,7 @@
 //!
 //! Edges lie in one table, grouped by unit and kind, so that a unit's event touches only its own.
 
-use super::{KillScope, Program, Readiness, RestartPolicy, StopPolicy, Success};
+use super::{HealingDesc, KillScope, Program, Readiness, RestartPolicy, StopPolicy, Success};
 use crate::ident::{Role, UnitId};
 use crate::time::Duration;
 use core::ffi::CStr;
@@ -221,6 +221,9 @@ pub struct Manifest {
     pub shutdown: ShutdownDesc,
     /// The hardware watchdog, if there is one.
     pub watchdog: Option<WatchdogDesc>,
+    /// What is done when process 1 dies again and again; `None`: the machine starts anew after lives
+    /// in vain.
+    pub healing: Option<&'static HealingDesc>,
     /// What Ctrl-Alt-Del asks for.
     pub ctrl_alt_del: crate::event::MachineRequest,
     /// The console device, e.g. `/dev/console`.

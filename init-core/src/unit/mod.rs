@@ -3,6 +3,7 @@
 //! Everything here can be written as a `const` and lies in read-only memory.
 
 mod exec;
+mod healing;
 mod manifest;
 mod policy;
 
@@ -10,6 +11,7 @@ pub use exec::{
     Arguments, Context, Credentials, Exec, Image, Limit, LimitValue, Probe, Program, Resource,
     Setup, SetupOp, Stream,
 };
+pub use healing::{DeathLimit, HealingDesc, HealingStep};
 pub use manifest::{
     EdgeKind, EdgeKinds, LogLevel, Manifest, Rules, ShutdownDesc, UnitDesc, UnitKind, WatchdogDesc,
 };

@@ -1,5 +1,5 @@
-//! This file describes the keys of the machine: product, shutdown, watchdog, root file
-//! system, mounts, paths.
+//! This file describes the keys of the machine: product, shutdown, watchdog, healing, root
+//! file system, mounts, paths.
 
 use super::{Key, Kind, Section, key};
 
@@ -7,6 +7,7 @@ const ROOT: &[Section] = &[Section::Root];
 const PRODUCT: &[Section] = &[Section::Product];
 const SHUTDOWN: &[Section] = &[Section::Shutdown];
 const WATCHDOG: &[Section] = &[Section::Watchdog];
+const HEALING: &[Section] = &[Section::Healing];
 const ROOTFS: &[Section] = &[Section::Rootfs];
 const MOUNT: &[Section] = &[Section::Mount];
 const MADE: &[Section] = &[Section::Directory];
@@ -67,6 +68,30 @@ pub const KEYS: &[Key] = &[
     key("at-shutdown", WATCHDOG, Kind::Word(&["armed", "disarmed"]), r#""armed""#,
         "Whether it still resets a machine that does not get to the end of its shutdown.",
         r#""disarmed""#),
+    key("deaths", HEALING, Kind::Integer(1, 65_535), "",
+        "How many deaths of process 1 are healed in the time that `within` says; one more, and \
+         the next step of `then` is taken. Not written: only lives that end before they deal with \
+         anything count, and more than eight of those in a row, ten seconds apart at most, are too \
+         many. Those always count.",
+        "20"),
+    key("within", HEALING, Kind::Duration, r#""1min""#,
+        "The time in which deaths are counted, in whole seconds.", r#""10min""#),
+    key("then", HEALING, Kind::Texts, r#"["reboot"]"#,
+        "The steps: `rescue` (the machine goes to its rescue target), `reboot`, `other-slot`, \
+         `power-off`. `rescue` comes first; of the others each boot takes the next one, as \
+         `record` remembers, and the last one again. `[]`: process 1 heals for ever.",
+        r#"["rescue", "reboot", "other-slot"]"#),
+    key("other-slot", HEALING, Kind::Text, "",
+        "What the kernel's reboot call is given for the step `other-slot`: a word that the board's \
+         reboot-mode driver hands to the boot loader.",
+        r#""recovery""#),
+    key("record", HEALING, Kind::Path, "",
+        "Where it is written, before the machine starts anew, how often it did and what process 1 \
+         died of: a file on a disk, or a device in memory that a reset leaves alone. The next boot \
+         says it. Not written: each boot begins with the first step.",
+        r#""/data/deaths""#),
+    key("reset-after", HEALING, Kind::Duration, r#""10min""#,
+        "A machine that has been up for so long begins with the first step again.", r#""1h""#),
     key("packages", ROOTFS, Kind::Texts, "[]",
         "Debian packages of the board's architecture, unpacked with all that they depend on.",
         r#"["busybox-static", "mosquitto"]"#),

@@ -87,6 +87,7 @@ static EMPTY: Manifest = Manifest {
         leftover_grace: Duration::from_secs(2),
     },
     watchdog: None,
+    healing: None,
     ctrl_alt_del: MachineRequest::Reboot,
     console: c"/dev/console",
     log_level: LogLevel::Normal,

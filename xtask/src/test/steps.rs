@@ -293,6 +293,7 @@ fn namespaces() -> Result<Outcome> {
         })
     };
     let (firmware, split) = (build("product.toml")?, build("split.toml")?);
+    let escalating = build("escalating.toml")?;
     let keeper = build::keeper(board)?;
     let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
     cargo
@@ -301,6 +302,7 @@ fn namespaces() -> Result<Outcome> {
         .env("SYSMASTER_NAMESPACE_SYMBOLS", &firmware.symbols)
         .env("SYSMASTER_SPLIT_INIT", &split.file)
         .env("SYSMASTER_SPLIT_SYMBOLS", &split.symbols)
+        .env("SYSMASTER_ESCALATING_INIT", &escalating.file)
         .env("SYSMASTER_KEEPER", &keeper.file);
     process::run_shown(&mut cargo, CARGO_LIMIT)?;
     Ok(Outcome::Passed(String::new()))

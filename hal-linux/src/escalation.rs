@@ -1,0 +1,304 @@
+//! This file is what happens when healing does not help: process 1 dies again and again, and the
+//! steps of the manifest's `[healing]` are taken, one each time.
+//!
+//! How often the machine was started anew for that outlives it in a record: two lines of text in a
+//! file or a device. Only children touch it, so nothing waits for a disk.
+
+use crate::bytes::{Fields, number};
+use crate::lines::Lines;
+use crate::linux::Linux;
+use crate::power::helper;
+use crate::region::{HEALS, at};
+use crate::sys::shared::Lasting;
+use crate::sys::{fd, process};
+use crate::{console, errno, heir};
+use core::ffi::CStr;
+use init_core::effect::FinalAction;
+use init_core::event::Errno;
+use init_core::hal::{Clock, Power};
+use init_core::report::{self, LINE_BYTES_MAX, Line};
+use init_core::time::{Duration, Instant};
+use init_core::unit::{HealingDesc, HealingStep};
+use linux_raw_sys::general as abi;
+
+/// Lives in a row, none of which deals with anything that it takes in: more are in vain.
+const VAIN_MAX: u32 = 8;
+
+/// A life that began so long after the one before is not in a row with it.
+const VAIN_SECONDS_MAX: u32 = 10;
+
+/// Until the machine starts anew although its file systems are not detached.
+const FINISH_TIME: Duration = Duration::from_secs(5);
+
+/// Until the machine starts anew although its record is not written.
+const RECORD_TIME: Duration = Duration::from_secs(2);
+
+/// The signal that asks for the rescue target: SIGRTMIN+1, as users of glibc and musl count.
+const RESCUE_SIGNAL: u8 = 35;
+
+/// Bytes of the record: written at once, over what was there, so that it is never half a record.
+const RECORD_BYTES: usize = 256;
+
+/// Bytes of its first line.
+const FIRST_BYTES: usize = 32;
+
+/// What that begins with; the number follows.
+const TITLE: &[u8] = b"restarts:";
+
+/// EIO: less was written than was to be.
+const NOT_ALL: Errno = Errno(5);
+
+/// What only products with steps of their own carry.
+#[derive(Debug)]
+struct Ladder {
+    is_too_often: fn(&Linux, &HealingDesc, u32) -> bool,
+    next_step: fn(&mut Linux, &'static HealingDesc, Instant) -> Option<HealingStep>,
+    tell_record: fn(&Linux, &CStr),
+}
+
+static LADDER: Lasting<Ladder> = Lasting::empty();
+
+/// Lets process 1 take the steps that its manifest names. Called by [`crate::init`] for products
+/// that name some; the others are linked without what it takes.
+pub fn take_own_steps() {
+    if HEALS {
+        LADDER.set(&Ladder {
+            is_too_often: Linux::is_too_often,
+            next_step: Linux::next_step,
+            tell_record: Linux::tell_record,
+        });
+    }
+}
+
+impl Linux {
+    /// A life begins after a death. Where there were too many, the next step is taken.
+    pub(crate) fn escalate(&mut self) {
+        let (now, region) = (self.now(), self.region);
+        let own = LADDER.get().zip(self.manifest.healing);
+        let second = u32::try_from(now.as_us() / 1_000_000).unwrap_or(u32::MAX);
+        if second.saturating_sub(region.get(at::BEGAN)) > VAIN_SECONDS_MAX {
+            region.set(at::VAIN, 1);
+        }
+        region.set(at::BEGAN, second);
+        let often = own.is_some_and(|(own, healing)| (own.is_too_often)(self, healing, second));
+        if !often && region.get(at::VAIN) <= VAIN_MAX {
+            return;
+        }
+        region.set(at::VAIN, 0);
+        let step = match own {
+            Some((own, healing)) => (own.next_step)(self, healing, now),
+            None => Some(HealingStep::Reboot),
+        };
+        report::write_line(&mut self.console, now, &|line| {
+            line.text("process 1 dies again and again: ")
+                .text(words(step));
+        });
+        let action = match step {
+            // What is left to do is done by the lives to come.
+            None | Some(HealingStep::Rescue) => return,
+            Some(HealingStep::Reboot | HealingStep::OtherSlot) => FinalAction::Reboot,
+            Some(HealingStep::PowerOff) => FinalAction::PowerOff,
+        };
+        self.finish(action, self.now().after(FINISH_TIME));
+    }
+
+    /// The machine is up: what the boot before ended of is said, if it was that.
+    pub(crate) fn tell_last_death(&self) {
+        let record = self.manifest.healing.and_then(|healing| healing.record);
+        if let Some((own, path)) = LADDER.get().zip(record) {
+            (own.tell_record)(self, path);
+        }
+    }
+
+    /// Counts a death; whether there were more than the manifest's limit.
+    fn is_too_often(&self, healing: &HealingDesc, second: u32) -> bool {
+        let (Some(limit), region) = (healing.limit, self.region) else {
+            return false;
+        };
+        let within = u32::try_from(limit.within.as_us() / 1_000_000).unwrap_or(u32::MAX);
+        if second.saturating_sub(region.get(at::DEATHS_SINCE)) >= within {
+            region.set(at::DEATHS_SINCE, second);
+            region.set(at::DEATHS, 0);
+        }
+        let count = region.get(at::DEATHS).saturating_add(1);
+        let often = count > limit.count.into();
+        region.set(at::DEATHS, if often { 0 } else { count });
+        often
+    }
+
+    /// Which step is next; what has to be known to the boot loader, the next boot or the next life
+    /// for it is left there.
+    fn next_step(&mut self, healing: &'static HealingDesc, now: Instant) -> Option<HealingStep> {
+        let region = self.region;
+        let taken = region.get(at::STEPS);
+        region.set(at::STEPS, taken.saturating_add(1));
+        let mut step = healing.step(taken, 0);
+        match step {
+            None => {}
+            Some(HealingStep::Rescue) => {
+                // It stays pending until a life deals with it, however many die before.
+                let _ = process::signal_init(RESCUE_SIGNAL);
+            }
+            Some(HealingStep::Reboot | HealingStep::OtherSlot | HealingStep::PowerOff) => {
+                region.set(at::STARTS, 0);
+                if let Some(path) = healing.record {
+                    let is_good = now >= Instant::ZERO.after(healing.reset_after);
+                    self.record_death(path, is_good);
+                }
+                step = healing.step(taken, region.get(at::STARTS));
+            }
+        }
+        if step == Some(HealingStep::OtherSlot) {
+            self.restart_word = Some(healing.other_slot);
+        }
+        step
+    }
+
+    /// Reads how often the machine was started anew, and writes that it is once more and why.
+    fn record_death(&mut self, path: &'static CStr, is_good: bool) {
+        let region = self.region;
+        let console = self.console_of_children();
+        let child = helper(&|| {
+            if !is_good {
+                region.set(at::STARTS, starts(&mut Lines::of(path)));
+            }
+            let starts = region.get(at::STARTS).saturating_add(1);
+            keep(path, console, starts, &|line| heir::epitaph(region, line));
+        });
+        let deadline = self.now().after(RECORD_TIME);
+        self.wait_for(&mut [child], deadline);
+    }
+
+    /// Says what the boot before ended of, once. In a child.
+    fn tell_record(&self, path: &CStr) {
+        let console = self.console_of_children();
+        let _ = helper(&|| {
+            let mut lines = Lines::of(path);
+            let starts = starts(&mut lines);
+            let Some(epitaph) = lines.next().filter(|line| starts > 0 && !line.is_empty()) else {
+                return;
+            };
+            say(console, &|line| {
+                line.text("started anew, ").number(starts);
+                line.text(" in a row: ").bytes(epitaph);
+            });
+            keep(path, console, starts, &|_| {});
+        });
+    }
+
+    fn console_of_children(&self) -> Option<&'static CStr> {
+        self.console.is_device().then_some(self.manifest.console)
+    }
+}
+
+fn words(step: Option<HealingStep>) -> &'static str {
+    match step {
+        None => "it goes on",
+        Some(HealingStep::Rescue) => "to the rescue target",
+        Some(HealingStep::Reboot) => "the machine starts anew",
+        Some(HealingStep::OtherSlot) => "the machine starts anew from its other slot",
+        Some(HealingStep::PowerOff) => "the machine is switched off",
+    }
+}
+
+/// The number in a record's first line; 0 where there is no record, or what is no record.
+fn starts(lines: &mut Lines) -> u32 {
+    let mut fields = Fields::of(lines.next().unwrap_or_default());
+    match fields.behind(0) == TITLE {
+        true => number(fields.behind(0), 10).unwrap_or(0),
+        false => 0,
+    }
+}
+
+/// Writes a record; says why not where that is so.
+fn keep(path: &CStr, console: Option<&CStr>, starts: u32, epitaph: report::Words<'_>) {
+    if let Err(error) = write(path, starts, epitaph) {
+        say(console, &|line| {
+            line.text("no record in ").bytes(path.to_bytes());
+            line.text(": ").errno(error);
+        });
+    }
+}
+
+fn write(path: &CStr, starts: u32, epitaph: report::Words<'_>) -> Result<(), Errno> {
+    let mut record = [b'\n'; RECORD_BYTES];
+    let (first, second) = record.split_at_mut(FIRST_BYTES);
+    let mut line = Line::new(first);
+    line.bytes(TITLE).text(" ").number(starts);
+    line.fill_to(FIRST_BYTES - 1).end();
+    let mut line = Line::new(second);
+    epitaph(&mut line);
+    line.end();
+    let file = fd::open(path, abi::O_WRONLY | abi::O_CREAT | abi::O_NOCTTY, 0o600)?;
+    let written = rustix::io::write(&file, &record).map_err(errno)?;
+    if written < RECORD_BYTES {
+        return Err(NOT_ALL);
+    }
+    // A device in memory has nothing to write back, and says so.
+    let _ = rustix::fs::fsync(&file);
+    Ok(())
+}
+
+/// Says a line in a child.
+fn say(console: Option<&CStr>, words: report::Words<'_>) {
+    let mut room = [0; LINE_BYTES_MAX];
+    let mut line = Line::new(&mut room);
+    line.text("init: ");
+    words(&mut line);
+    console::say(console, line.end());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+
+    fn record(content: &[u8]) -> (tempfile::NamedTempFile, CString) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, content).unwrap();
+        let path = CString::new(file.path().as_os_str().as_bytes()).unwrap();
+        (file, path)
+    }
+
+    #[test]
+    fn what_was_written_is_read_whatever_was_there_before() {
+        for before in [&b""[..], b"restarts: 7\nold\n", &[b'x'; 4_096]] {
+            let (_file, path) = record(before);
+            write(&path, u32::MAX, &|line| {
+                line.text("it died");
+            })
+            .unwrap();
+            let mut lines = Lines::of(&path);
+            assert_eq!(starts(&mut lines), u32::MAX);
+            assert_eq!(lines.next(), Some(&b"it died"[..]));
+            write(&path, 2, &|_| {}).unwrap();
+            let mut lines = Lines::of(&path);
+            assert_eq!(starts(&mut lines), 2);
+            assert_eq!(lines.next(), Some(&b""[..]));
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_counts_nothing() {
+        let damaged: [&[u8]; 6] = [
+            b"",
+            b"restarts:",
+            b"restarts: many\n",
+            b"restarts: 4294967296\n",
+            b"restarts:3\n",
+            &[0xff; 300],
+        ];
+        for content in damaged {
+            let (_file, path) = record(content);
+            assert_eq!(
+                starts(&mut Lines::of(&path)),
+                0,
+                "{}",
+                content.escape_ascii()
+            );
+        }
+        assert_eq!(starts(&mut Lines::of(c"/nowhere/at/all")), 0);
+        assert!(write(c"/nowhere/at/all", 1, &|_| {}).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! This file kills process 1 more often than its manifest allows, over several boots, and expects the
+//! manifest's steps in their order.
+
+use crate::inject::{Injury, injure};
+use crate::machine::{End, Machine};
+use std::path::Path;
+
+/// Names process 1 of `escalating.toml`, built by `cargo xtask test`.
+const PROGRAM: &str = "SYSMASTER_ESCALATING_INIT";
+
+/// Deaths that `escalating.toml` allows.
+const DEATHS: u32 = 3;
+
+/// Boots with a folder that outlives the machine; `None` where nobody built the program.
+fn boot(kept: &Path) -> Option<Machine> {
+    let program = std::env::var_os(PROGRAM)?;
+    let kept = kept.to_str().expect("temporary folders have plain names");
+    let mount = format!("mount --bind {kept} /mnt && exec \"$@\"");
+    let first = ["sh", "-c", &mount, "sh"];
+    let mut machine = Machine::boot_copy(&first, Some(Path::new(&program)), "idle")?;
+    machine.wait_for("boot: idle reached");
+    Some(machine)
+}
+
+/// Takes all steps of a boot: the rescue target, then the one that is wanted, which ends it.
+fn die_out(machine: &mut Machine, wanted: &str) {
+    for step in ["to the rescue target", wanted] {
+        for _ in 0..DEATHS {
+            injure(machine.pid(), Injury::Counter(0));
+            machine.wait_for("goes on where it was");
+        }
+        injure(machine.pid(), Injury::Counter(0));
+        machine.wait_for("process 1 died of SIGSEGV at 0x0");
+        let said = machine.wait_for("process 1 dies again and again: ");
+        assert!(said.ends_with(step), "{}", machine.console());
+        if step != wanted {
+            machine.wait_for("goes on where it was");
+            machine.wait_for("sleeper: stopped");
+        }
+    }
+    assert_eq!(machine.end(), End::Reboot, "{}", machine.console());
+}
+
+#[test]
+fn who_dies_too_often_goes_to_rescue_then_starts_anew_then_from_the_other_slot() {
+    let kept = tempfile::tempdir().expect("a folder can be made");
+    let record = kept.path().join("deaths");
+    let (anew, other) = (
+        "the machine starts anew",
+        "the machine starts anew from its other slot",
+    );
+    let boots = [(None, anew), (Some(1), other), (Some(2), other)];
+    for (starts, wanted) in boots {
+        let Some(mut machine) = boot(kept.path()) else {
+            return eprintln!("SKIPPED: {PROGRAM} names no process 1");
+        };
+        if let Some(starts) = starts {
+            let told = machine.wait_for(&format!("started anew, {starts} in a row: "));
+            assert!(told.contains("process 1 died of SIGSEGV at 0x0"), "{told}");
+        }
+        die_out(&mut machine, wanted);
+    }
+    let text = std::fs::read_to_string(&record).expect("it was written");
+    assert!(text.starts_with("restarts: 3 "), "{text}");
+    // What is no record counts nothing.
+    std::fs::write(&record, "restarts: none").expect("there is room");
+    let mut machine = boot(kept.path()).expect("it is there");
+    die_out(&mut machine, anew);
+    assert!(
+        !machine.console().contains("in a row"),
+        "{}",
+        machine.console()
+    );
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_told_and_the_machine_starts_anew() {
+    let kept = tempfile::tempdir().expect("a folder can be made");
+    std::fs::create_dir(kept.path().join("deaths")).expect("there is room");
+    let Some(mut machine) = boot(kept.path()) else {
+        return eprintln!("SKIPPED: {PROGRAM} names no process 1");
+    };
+    die_out(&mut machine, "the machine starts anew");
+    let told = "no record in /mnt/deaths: Is a directory";
+    assert!(machine.console().contains(told), "{}", machine.console());
+}
