@@ -5,6 +5,7 @@
 //! to the end, whatever fails.
 
 mod disk;
+mod escalating;
 mod gateway;
 mod hostile;
 mod small;
@@ -163,6 +164,7 @@ pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
         .iter()
         .chain(small::SCENARIOS)
         .chain(disk::SCENARIOS)
+        .chain(escalating::SCENARIOS)
         .chain(hostile::SCENARIOS)
         .chain(watchdog::SCENARIOS);
     for board in bench.boards {
