@@ -178,11 +178,12 @@ impl Linux {
             let Some(epitaph) = lines.next().filter(|line| starts > 0 && !line.is_empty()) else {
                 return;
             };
+            // First, so that whoever has read the line need not fear for what is written next.
+            keep(path, console, starts, &|_| {});
             say(console, &|line| {
                 line.text("started anew, ").number(starts);
                 line.text(" in a row: ").bytes(epitaph);
             });
-            keep(path, console, starts, &|_| {});
         });
     }
 
