@@ -1,5 +1,5 @@
-//! This file kills process 1 more often than its manifest allows, over several boots, and expects the
-//! manifest's steps in their order.
+//! This file kills process 1 more often than its manifest allows, over several boots, and expects
+//! the manifest's steps in their order.
 
 use crate::inject::{Injury, injure};
 use crate::machine::{End, Machine};

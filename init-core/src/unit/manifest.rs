@@ -221,8 +221,8 @@ pub struct Manifest {
     pub shutdown: ShutdownDesc,
     /// The hardware watchdog, if there is one.
     pub watchdog: Option<WatchdogDesc>,
-    /// What is done when process 1 dies again and again; `None`: the machine starts anew after lives
-    /// in vain.
+    /// What is done when process 1 dies again and again; `None`: the machine starts anew after
+    /// lives in vain.
     pub healing: Option<&'static HealingDesc>,
     /// What Ctrl-Alt-Del asks for.
     pub ctrl_alt_del: crate::event::MachineRequest,

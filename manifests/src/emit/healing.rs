@@ -15,8 +15,8 @@ pub fn table(healing: Option<&Healing>) -> String {
     let steps = healing.steps.iter();
     let steps = steps.map(|step| format!("::init_core::unit::HealingStep::{step:?}"));
     format!(
-        "Some(&::init_core::unit::HealingDesc {{ limit: {}, steps: &[{}], other_slot: {}, record: {}, \
-         reset_after: {} }})",
+        "Some(&::init_core::unit::HealingDesc {{ limit: {}, steps: &[{}], other_slot: {}, \
+         record: {}, reset_after: {} }})",
         option(limit),
         steps.collect::<Vec<_>>().join(", "),
         program::c_text(&healing.other_slot),
