@@ -10,7 +10,7 @@ use crate::graph;
 use crate::healing;
 use crate::images;
 use crate::links::{self, Names};
-use crate::model::{Image, Product, Rootfs, Unit, UnitKind, Watchdog};
+use crate::model::{Image, Product, Rootfs, Unit, UnitKind};
 use crate::mounts::{self, Mount};
 use crate::programs;
 use crate::read::Reader;
@@ -21,6 +21,7 @@ use crate::source::Sources;
 use crate::tree::Tree;
 use crate::units;
 use crate::users::Users;
+use crate::watchdog;
 use std::path::{Path, PathBuf};
 
 /// What to compile.
@@ -219,7 +220,7 @@ impl Compiler<'_> {
             rescue_target,
             shutdown_timeout: shutdown.duration("timeout")?,
             leftover_grace: shutdown.duration("leftover-grace")?,
-            watchdog: self.watchdog(),
+            watchdog: watchdog::read(self.sections, &mut self.problems),
             healing: healing::read(self.sections, rescue_target.is_some(), &mut self.problems),
             ctrl_alt_del: product.word("ctrl-alt-del").to_string(),
             console: product.word("console").to_string(),
@@ -250,28 +251,6 @@ impl Compiler<'_> {
             }
         }
         Some(images.into_iter().map(|(image, _)| image).collect())
-    }
-
-    fn watchdog(&mut self) -> Option<Watchdog> {
-        let section = self.sections.single(Section::Watchdog);
-        if section.lacks("device") {
-            return None;
-        }
-        let micros = section.duration("timeout")?;
-        let seconds = u16::try_from(micros / 1_000_000).unwrap_or(0);
-        if seconds == 0 || micros % 1_000_000 != 0 {
-            let message = "a watchdog counts whole seconds, from 1 to 65535";
-            let span = section.span_of("timeout");
-            let problem = Diagnostic::new(Id::OutOfRange, span, message);
-            self.problems
-                .push(problem.help("write timeout = \"30s\", for one"));
-            return None;
-        }
-        Some(Watchdog {
-            device: section.word("device").to_string(),
-            seconds,
-            disarm: section.word("at-shutdown") == "disarmed",
-        })
     }
 
     fn product_keys(&mut self, product: &Fields) {

@@ -31,5 +31,6 @@ pub mod tree;
 mod units;
 mod users;
 mod value;
+mod watchdog;
 
 pub use door::{Failure, build, choose_board, house};
