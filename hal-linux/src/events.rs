@@ -8,7 +8,7 @@
 
 use crate::errno;
 use crate::linux::Linux;
-use crate::region::SPLIT;
+use crate::region::{SPLIT, at};
 use crate::sys::fault::{self, Sent};
 use crate::sys::fd::{self, Fd};
 use crate::sys::signals;
@@ -235,6 +235,10 @@ pub(crate) fn timespec(us: u64) -> Timespec {
 impl EventSource for Linux {
     fn wait(&mut self, until: Option<Instant>, taken_in: u32) -> Wake {
         self.settle(taken_in);
+        if crate::region::HEALS && self.region.get(at::OUTCOME) != 0 {
+            // The core has dealt with that.
+            self.region.set(at::OUTCOME, 0);
+        }
         loop {
             if let Some(wake) = self.next_wake() {
                 crate::heal::made_progress();

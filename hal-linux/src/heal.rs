@@ -4,18 +4,38 @@
 //! It is called on the handler's stack, at any instruction of process 1, so it uses atomics,
 //! system calls and nothing else. What goes wrong here leads back here, to the next means.
 
-use crate::region::{Region, at};
+use crate::region::{self, Region, at};
 #[cfg(feature = "freestanding")]
 use crate::sys::image::{self, Source};
 use crate::sys::shared::{self, Lasting};
 use crate::sys::{fd, limits, slices};
 use core::sync::atomic::{AtomicU32, Ordering};
+#[cfg(feature = "freestanding")]
+use init_core::event::Errno;
 
 /// The handover's cause: the program died of a fault.
 pub(crate) const HANDOVER_FAULT: u32 = 1;
 
 /// The handover's cause: somebody asked for it.
 pub(crate) const HANDOVER_AGAIN: u32 = 2;
+
+/// The handover's cause: an image is to take over, and has not yet.
+pub(crate) const HANDOVER_UPGRADE: u32 = 3;
+
+/// The handover's cause: the image ended before that.
+pub(crate) const HANDOVER_BACK: u32 = 4;
+
+/// What became of an image: it took over, or it did not.
+pub(crate) const OUTCOME_UPGRADED: u32 = 1;
+pub(crate) const OUTCOME_BACK: u32 = 2;
+
+/// Until an image must have taken over. It only reads what there is: milliseconds, and on the
+/// slowest of emulators a second.
+#[cfg(feature = "freestanding")]
+const TAKE_OVER_SECONDS: usize = 10;
+
+/// Lives in a row that ended before they had found out what there is: more are in vain.
+const EARLY_DEATHS_MAX: u32 = 32;
 
 /// The descriptor of the program's copy.
 pub(crate) const COPY: u16 = 4;
@@ -53,9 +73,35 @@ pub(crate) fn arm(region: &'static Region, is_heir: bool) {
     slices::begin();
 }
 
-/// Whether a fault is healed.
+/// Whether this life has taken over: there is no other program to go back to.
 pub(crate) fn is_armed() -> bool {
     REGION.get().is_some()
+}
+
+/// Whether a fault is healed: by what this life has found, or by what the one before left.
+pub(crate) fn can_live_again() -> bool {
+    let left = || Region::inherited().is_some_and(|it| it.get(at::VAIN) < EARLY_DEATHS_MAX);
+    region::HEALS && (is_armed() || left())
+}
+
+/// An image begins to take over: from the next step on, its program and the region of the one
+/// before belong together no longer.
+pub(crate) fn begin_to_take_over() {
+    TAKES_OVER.store(1, Ordering::Relaxed);
+}
+
+/// Whether [`begin_to_take_over`] was called in this life.
+static TAKES_OVER: AtomicU32 = AtomicU32::new(0);
+
+/// This image cannot read what there is: the one before goes on.
+#[inline(never)]
+pub(crate) fn go_back() -> ! {
+    live_again(&Death {
+        signal: 0,
+        code: 0,
+        counter: 0,
+        address: 0,
+    })
 }
 
 /// Slices of processor time without progress after which process 1 is taken for looping: slow
@@ -93,7 +139,15 @@ pub(crate) fn is_loop() -> bool {
 
 /// Records the death and executes the program again.
 pub(crate) fn live_again(death: &Death) -> ! {
-    if let Some(region) = REGION.get() {
+    let left;
+    let region = match REGION.get() {
+        Some(region) => Some(region),
+        None => {
+            left = Region::inherited();
+            left.as_ref()
+        }
+    };
+    if let Some(region) = region {
         if TRIED_COUNT.load(Ordering::Relaxed) == 0 {
             record(region, death);
         }
@@ -111,6 +165,29 @@ pub(crate) fn renew(region: &Region) -> ! {
     hand_over_all(region);
     limits::restore();
     by_all_means()
+}
+
+/// Executes an image. Returns only if that cannot be: then all is as before.
+#[cfg(feature = "freestanding")]
+#[inline(never)]
+pub(crate) fn upgrade(region: &Region) -> Errno {
+    let number = region.get(at::IMAGE).wrapping_sub(1);
+    let Ok(number) = u16::try_from(number) else {
+        return Errno(9); // EBADF
+    };
+    region.set(at::HANDOVER, HANDOVER_UPGRADE);
+    hand_over_all(region);
+    limits::restore();
+    slices::alarm(TAKE_OVER_SECONDS);
+    let error = image::execute(Source::File(number), false);
+    slices::alarm(0);
+    region.set(at::HANDOVER, 0);
+    for number in region.descriptors() {
+        if let Ok(number) = u16::try_from(number.wrapping_sub(1)) {
+            let _ = fd::close_on_exec(number);
+        }
+    }
+    error
 }
 
 /// The next life gets all that the region names, the region itself and the program.
@@ -135,6 +212,15 @@ fn record(region: &Region, death: &Death) {
     region.set(at::CODE, death.code);
     region.set_long(at::COUNTER, long(death.counter));
     region.set_long(at::ADDRESS, long(death.address));
+    if region.get(at::HANDOVER) == HANDOVER_UPGRADE {
+        if TAKES_OVER.load(Ordering::Relaxed) == 0 {
+            region.set(at::OUTCOME, OUTCOME_BACK);
+            region.set(at::HANDOVER, HANDOVER_BACK);
+            return;
+        }
+        // It begins to take over once more.
+        return region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));
+    }
     region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));
     region.set(at::HANDOVER, HANDOVER_FAULT);
 }

@@ -46,6 +46,14 @@ impl Handed {
         }
     }
 
+    /// The word of the same where units have other numbers; of one that is gone, nothing.
+    pub(crate) fn renamed(word: u32, rename: impl Fn(UnitId) -> Option<UnitId>) -> u32 {
+        match Self::of(word) {
+            Some(Self::Ready(unit)) => rename(unit).map_or(0, |unit| Self::Ready(unit).word()),
+            Some(Self::Exit | Self::Signal | Self::Frame(_)) | None => word,
+        }
+    }
+
     fn of(word: u32) -> Option<Self> {
         let [kind, slot, high, _] = word.to_le_bytes();
         match kind {
@@ -254,6 +262,10 @@ impl Linux {
             pool.ended(pid);
         }
         let event = match child {
+            #[cfg(feature = "freestanding")]
+            None if self.region.get(at::TRIAL) == pid => {
+                Event::TrialEnded(self.trial_result(status))
+            }
             None => Event::OrphanExited,
             Some(child) => {
                 let word = load(self.word(child));
@@ -283,6 +295,8 @@ impl Linux {
                 store(entry, 0);
             }
         }
+        #[cfg(feature = "freestanding")]
+        crate::trial::forget_process(&self.region, pid);
         wait::forget(words);
     }
 

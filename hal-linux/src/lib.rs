@@ -46,6 +46,9 @@ mod start;
     reason = "the system call's own register widths"
 )]
 pub mod sys;
+#[cfg(feature = "freestanding")]
+mod trial;
+mod upgrade;
 mod watchdog;
 
 #[cfg(feature = "freestanding")]

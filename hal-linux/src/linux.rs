@@ -14,16 +14,15 @@ use crate::sys::kernel::Kernel;
 use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
 use crate::watchdog::Watchdog;
-use crate::{errno, heal, power, probe, setup};
+use crate::{errno, heal, power, probe, setup, upgrade};
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
 use init_core::checkpoint::words::store;
 use init_core::event::Errno;
-use init_core::hal::{Clock, Platform, Process};
+use init_core::hal::{Clock, Process};
 use init_core::ident::{Child, Role};
-use init_core::renewal::Handover;
 use init_core::time::Instant;
 use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Setup, SetupOp, Signal};
 use rustix::fd::AsFd;
@@ -106,6 +105,8 @@ pub struct Linux {
     pub(crate) restart_word: Option<&'static CStr>,
     /// What the next life finds.
     pub(crate) region: Region,
+    /// The region's file, until this image takes over from another.
+    pub(crate) heritage: Option<(Fd, &'static Region)>,
 }
 
 impl Linux {
@@ -120,9 +121,9 @@ impl Linux {
     ) -> Result<Self, Errno> {
         ensure_descriptors(UNITS);
         fill_standard_descriptors();
-        let (region, is_heir) = region(UNITS)?;
+        let (region, is_heir, heritage) = region(manifest)?;
         let region = &*buffers.region.write(region);
-        if region.is_kept() {
+        if region.is_kept() && heritage.is_none() {
             heal::arm(region, is_heir);
         }
         let kernel = region.kernel();
@@ -157,9 +158,10 @@ impl Linux {
             watchdog: Watchdog::new(),
             restart_word: None,
             region: *region,
+            heritage: heritage.map(|file| (file, region)),
         };
         if region::HEALS && is_heir {
-            if linux.handover() == Handover::Fault {
+            if linux.followed_a_fault() {
                 linux.tell_death();
                 linux.escalate();
             }
@@ -305,12 +307,27 @@ impl Linux {
     }
 }
 
-/// What the life before left, or a new region; whether there was a life before.
-fn region(unit_count: usize) -> Result<(Region, bool), Errno> {
-    match Region::inherited(unit_count) {
-        Some(region) => Ok((region, true)),
-        None => Ok((Region::new(unit_count, Kernel::probe())?, false)),
+/// What the life before left, or a new region; whether there was a life before, and the region's
+/// file if another program's had to be written down anew.
+fn region(manifest: &Manifest) -> Result<(Region, bool, Option<Fd>), Errno> {
+    let count = manifest.units.len();
+    let left = match region::HEALS {
+        true if region::SPLIT => Region::inherited_parts(count),
+        true => Region::inherited(),
+        false => None,
+    };
+    if let Some(left) = left {
+        if left.get(at::HANDOVER) == heal::HANDOVER_UPGRADE {
+            let Some((region, file)) = upgrade::adopt(&left, manifest) else {
+                heal::go_back();
+            };
+            return Ok((region, true, Some(file)));
+        }
+        if left.fits(count) {
+            return Ok((left, true, None));
+        }
     }
+    Ok((Region::new(count, Kernel::probe())?, false, None))
 }
 
 /// The pool, if the kernel can and a child's death cannot be ours: before 5.16 a child that leaves

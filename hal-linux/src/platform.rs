@@ -6,13 +6,19 @@ use crate::console::Console;
 use crate::heal;
 use crate::lines::Lines;
 use crate::linux::Linux;
-use crate::region::{self, SPLIT, at};
+use crate::region::{self, SPLIT};
 use init_core::checkpoint::words::Words;
+use init_core::event::Errno;
 use init_core::hal::Platform;
+#[cfg(feature = "freestanding")]
+use init_core::ident::ClientId;
 use init_core::ident::{Generation, Role, UnitId};
 use init_core::renewal::{Handover, Image};
 use init_core::text::index;
 use init_core::time::Instant;
+
+/// ENOSYS.
+const NO_SUCH_CALL: Errno = Errno(38);
 
 impl Platform for Linux {
     type Console = Console;
@@ -26,17 +32,41 @@ impl Platform for Linux {
     }
 
     fn handover(&self) -> Handover {
-        match self.region.get(at::HANDOVER) {
-            heal::HANDOVER_AGAIN => Handover::Again,
-            _ => Handover::Fault,
+        self.why()
+    }
+
+    fn take_over(&mut self) {
+        if region::HEALS {
+            self.end_upgrade();
         }
     }
 
-    fn renew(&mut self, image: Image) {
-        if region::HEALS && self.region.is_kept() {
-            match image {
-                Image::Same => heal::renew(&self.region),
-            }
+    #[cfg(feature = "freestanding")]
+    fn try_image(&mut self, client: ClientId) -> Result<(), Errno> {
+        if region::HEALS {
+            return self.begin_trial(client);
+        }
+        Err(NO_SUCH_CALL)
+    }
+
+    #[cfg(feature = "freestanding")]
+    fn end_trial(&mut self) {
+        if region::HEALS {
+            self.forget_image();
+        }
+    }
+
+    #[cfg(feature = "freestanding")]
+    fn is_known(&self, unit: UnitId) -> bool {
+        !region::HEALS || self.is_known_to_image(unit)
+    }
+
+    fn renew(&mut self, image: Image) -> Errno {
+        match image {
+            Image::Same if region::HEALS && self.region.is_kept() => heal::renew(&self.region),
+            #[cfg(feature = "freestanding")]
+            Image::New if region::HEALS => heal::upgrade(&self.region),
+            Image::Same | Image::New => NO_SUCH_CALL,
         }
     }
 

@@ -71,8 +71,20 @@ pub(crate) mod at {
     /// that, as the record says.
     pub(crate) const STEPS: usize = 28;
     pub(crate) const STARTS: usize = 29;
+    /// How many units there are: a program with others finds its way by that.
+    pub(crate) const UNIT_COUNT: usize = 30;
+    /// The process in which an image is on trial, and what kept it from executing that.
+    #[cfg(feature = "freestanding")]
+    pub(crate) const TRIAL: usize = 31;
+    #[cfg(feature = "freestanding")]
+    pub(crate) const TRIAL_FAILURE: usize = 32;
+    /// The image, and what its trial answers: descriptors plus 1.
+    pub(crate) const IMAGE: usize = 33;
+    pub(crate) const ANSWER: usize = 34;
+    /// What became of an image that was executed, until the core has dealt with it.
+    pub(crate) const OUTCOME: usize = 35;
     /// Three words for each client: its descriptor plus 1, its generation, its state.
-    pub(crate) const CLIENTS: usize = 30;
+    pub(crate) const CLIENTS: usize = 36;
     pub(super) const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
     /// How a child ended, as the kernel told: a `siginfo_t`. The kernel's fields may have 64 bits.
     pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);
@@ -124,23 +136,65 @@ const KEEPER_WORDS: usize = 2;
 const RING_WORDS: usize = if SPLIT { relay::WORDS } else { 0 };
 
 impl Region {
-    /// What the life before this one left.
+    /// What the life before this one left, whatever units it had.
     #[inline(never)]
-    pub(crate) fn inherited(unit_count: usize) -> Option<Self> {
-        if !HEALS {
-            return None;
-        }
+    pub(crate) fn inherited() -> Option<Self> {
+        let region = Self::found()?;
+        (region.get(at::HANDOVER) != 0).then_some(region)
+    }
+
+    /// As [`Self::inherited`] of a region in two parts, whose sizes follow from the units.
+    pub(crate) fn inherited_parts(unit_count: usize) -> Option<Self> {
         let (own, others) = sizes(unit_count);
-        let region = if SPLIT {
-            let (own, others) = shared::inherited_parts(own, others)?;
-            Self::of(own, others, unit_count)?
-        } else {
-            let words = shared::inherited_words(own.saturating_add(others))?;
-            let (own, others) = words.split_at_checked(own)?;
-            Self::of(own, others, unit_count)?
-        };
+        let (own, others) = shared::inherited_parts(own, others)?;
+        let region = Self::of(own, others, unit_count)?;
         let is_ours = region.get(at::MAGIC) == MAGIC && region.get(at::HANDOVER) != 0;
         is_ours.then_some(region)
+    }
+
+    /// The region under [`shared::WORDS_FD`].
+    pub(crate) fn found() -> Option<Self> {
+        if !HEALS || SPLIT {
+            return None;
+        }
+        let words = shared::found_words()?;
+        let count = words.get(at::UNIT_COUNT)?.load(Ordering::Acquire);
+        let count = usize::try_from(count).ok()?;
+        let (own, others) = words.split_at_checked(sizes(count).0)?;
+        let region = Self::of(own, others, count)?;
+        (region.get(at::MAGIC) == MAGIC).then_some(region)
+    }
+
+    /// A region in memory of its own, for one that is left to be written down anew.
+    pub(crate) fn blank(unit_count: usize) -> Option<(Self, Fd)> {
+        let (own, others) = sizes(unit_count);
+        let (file, words) = shared::file_of_words(own.saturating_add(others)).ok()?;
+        let (own, others) = words.split_at_checked(own)?;
+        Some((Self::of(own, others, unit_count)?, file))
+    }
+
+    /// Whether it is one of a program with so many units.
+    pub(crate) fn fits(&self, unit_count: usize) -> bool {
+        let (own, others) = sizes(unit_count);
+        self.size() == own.saturating_add(others)
+    }
+
+    /// Its words.
+    pub(crate) fn size(&self) -> usize {
+        let units = self.units.len().saturating_add(self.core.len());
+        self.head.len().saturating_add(units)
+    }
+
+    /// All of it, in order.
+    pub(crate) fn parts(&self) -> [SharedWords; 3] {
+        [self.head, self.units, self.core]
+    }
+
+    /// The words of a unit: those of its readiness descriptor and of its processes.
+    pub(crate) fn unit(&self, unit: UnitId) -> SharedWords {
+        let begin = unit.index().saturating_mul(UNIT_WORDS);
+        let words = self.units.get(begin..).unwrap_or_default();
+        words.get(..UNIT_WORDS).unwrap_or_default()
     }
 
     /// A new one, shared with children; also with heirs if the kernel has files in memory and
@@ -167,6 +221,7 @@ impl Region {
         let region = Self::of(own, others, unit_count).ok_or(Errno(0))?;
         region.set(at::KERNEL, kernel.bits());
         region.set(at::KEPT, is_kept.into());
+        region.set(at::UNIT_COUNT, u32::try_from(unit_count).unwrap_or(0));
         region.set(at::MAGIC, MAGIC);
         Ok(region)
     }
@@ -287,7 +342,8 @@ impl Region {
         let lone = self.part(at::LISTENER, 3).iter();
         let clients = self.part(at::CLIENTS, at::CLIENT_WORDS).iter().step_by(3);
         let units = self.units.iter().step_by(UNIT_WORDS);
-        let words = lone.chain(clients).chain(units);
+        let image = self.part(at::IMAGE, 2).iter();
+        let words = lone.chain(image).chain(clients).chain(units);
         words.map(|word| word.load(Ordering::Relaxed))
     }
 }

@@ -53,15 +53,32 @@ pub enum Role {
     Init,
     /// The control tool.
     Tool,
+    /// An image that is to show whether it could be process 1.
+    Trial,
 }
 
-/// What to be: process 1 is init whatever its name; everyone else is the tool.
-pub fn role() -> Role {
+/// What to be: process 1 is init whatever its name; everyone else is the tool, but for an image
+/// that process 1 tries.
+pub fn role(name: impl FnOnce() -> Option<&'static CStr>) -> Role {
     if rustix::process::getpid().as_raw_nonzero().get() == 1 {
         Role::Init
+    } else if is_on_trial(name()) {
+        Role::Trial
     } else {
         Role::Tool
     }
+}
+
+/// Whether it was called by the name that an image on trial has.
+fn is_on_trial(name: Option<&CStr>) -> bool {
+    #[cfg(feature = "freestanding")]
+    let is_it = crate::region::HEALS && name == Some(crate::sys::image::TRIAL);
+    #[cfg(not(feature = "freestanding"))]
+    let is_it = {
+        let _ = name;
+        false
+    };
+    is_it
 }
 
 /// Runs as init in process 1, as the control tool elsewhere; the exit code.
@@ -71,8 +88,15 @@ pub fn run<const UNITS: usize>(
     memory: &'static Once<Memory<UNITS>>,
     arguments: crate::Arguments,
 ) -> u8 {
-    if role() == Role::Tool {
-        return crate::sctl(arguments.iter());
+    match role(|| arguments.iter().next()) {
+        Role::Tool => return crate::sctl(arguments.iter()),
+        Role::Trial => {
+            let core = memory.take().map(|memory| memory.core.core(manifest));
+            return core.map_or(1, |mut core| {
+                crate::upgrade::stand_trial(&mut core, manifest)
+            });
+        }
+        Role::Init => {}
     }
     crate::sys::fault::install();
     crate::sys::image::remember(arguments);
@@ -128,6 +152,9 @@ pub fn begin(
     arguments: impl Iterator<Item = &'static CStr>,
 ) {
     if !driver.resume() {
+        if crate::region::HEALS && driver.platform().heritage.is_some() {
+            crate::heal::go_back();
+        }
         let options = options(driver.platform(), manifest, arguments);
         driver.boot(options);
     }

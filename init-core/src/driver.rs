@@ -1,12 +1,14 @@
 //! This file is the only loop: wait, step, perform. It is the only caller of a HAL.
 
 use crate::checkpoint::Past;
+use crate::checkpoint::words::KEEPS;
 use crate::effect::{Effect, Notice, Reply};
 use crate::event::{BootOptions, Event};
 use crate::hal::{Platform, Wake};
 use crate::ident::{Child, ClientId, Role, UnitId};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::protocol::{self, Buffer, Intake, View};
+use crate::renewal::Image;
 use crate::report::Report;
 use crate::supervisor::Core;
 use crate::time::Instant;
@@ -79,6 +81,7 @@ impl<'a, P: Platform> Driver<'a, P> {
             self.report.set_level(level);
         }
         let now = self.platform.now();
+        self.platform.take_over();
         let why = self.platform.handover();
         self.tell(Notice::Resumed(life, why), now);
         self.step(Event::Resumed(why));
@@ -127,6 +130,9 @@ impl<'a, P: Platform> Driver<'a, P> {
 
     fn step(&mut self, event: Event) -> bool {
         let now = self.platform.now();
+        if KEEPS && event == Event::TrialEnded(None) {
+            self.note_known();
+        }
         self.core.step(event, now);
         self.unfinished = false;
         let mut count: u32 = 0;
@@ -155,7 +161,10 @@ impl<'a, P: Platform> Driver<'a, P> {
             Effect::Reply { client, reply } => self.reply(client, reply),
             Effect::HangUp(client) => self.platform.close(client),
             Effect::Notice(notice) => self.tell(notice, now),
-            Effect::Renew(image) => self.platform.renew(image),
+            Effect::Try(_) | Effect::EndTrial | Effect::Renew(_) if !KEEPS => {}
+            Effect::Try(client) => self.try_image(client, now),
+            Effect::EndTrial => self.platform.end_trial(),
+            Effect::Renew(image) => self.renew(image, now),
             Effect::Final(action) => {
                 let deadline = self.core.finish_deadline(now);
                 self.platform.finish(action, deadline);
@@ -163,6 +172,28 @@ impl<'a, P: Platform> Driver<'a, P> {
             }
         }
         true
+    }
+
+    #[inline(never)]
+    fn try_image(&mut self, client: ClientId, now: Instant) {
+        if let Err(error) = self.platform.try_image(client) {
+            self.core.step(Event::NotTried(error), now);
+        }
+    }
+
+    #[inline(never)]
+    fn renew(&mut self, image: Image, now: Instant) {
+        let error = self.platform.renew(image);
+        if image == Image::New {
+            self.core.step(Event::NotRenewed(error), now);
+        }
+    }
+
+    /// The image on trial has said which units it knows.
+    #[inline(never)]
+    fn note_known(&mut self) {
+        let platform = &self.platform;
+        self.core.note_known(&|unit| platform.is_known(unit));
     }
 
     fn reply(&mut self, client: ClientId, reply: Reply) {

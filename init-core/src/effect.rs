@@ -3,7 +3,7 @@
 
 use crate::event::{Errno, ExitStatus};
 use crate::ident::{Child, ClientId, UnitId};
-use crate::renewal::{Handover, Image};
+use crate::renewal::{Handover, Image, Obstacle};
 use crate::time::Duration;
 use crate::unit::{KillScope, Signal};
 use serde::{Deserialize, Serialize};
@@ -36,8 +36,13 @@ pub enum Effect {
     HangUp(ClientId),
     /// Tell people what happened.
     Notice(Notice),
+    /// Try the image that this client named, in a child. Feeds back `TrialEnded`, once, or
+    /// `NotTried`.
+    Try(ClientId),
+    /// End the trial if there is one, which is told as any end of it, and forget the image.
+    EndTrial,
     /// Execute this program in process 1. Alone: all that was asked for before it is done. Where it
-    /// succeeds the next life is told so by `Resumed`.
+    /// succeeds the next life is told so by `Resumed`, else `NotRenewed` is fed back.
     Renew(Image),
     /// End of everything: the machine's last act. Nothing is performed after it.
     Final(FinalAction),
@@ -74,6 +79,8 @@ pub enum Reply {
     Superseded,
     /// Begun; the client does not wait for the end.
     Begun,
+    /// Process 1 keeps its program.
+    NotUpgraded(Obstacle),
 }
 
 /// Why a request changed nothing.
@@ -162,6 +169,8 @@ pub enum Notice {
     Rescue,
     /// Another life of process 1 goes on where the one before was; which it is, and why.
     Resumed(u32, Handover),
+    /// An image was not executed, or not for long.
+    NotUpgraded(Obstacle),
     /// Something was to be told when process 1 died, and is lost.
     Lost,
     /// A rule of the core itself was broken at this place; it went on.

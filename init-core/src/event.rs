@@ -2,7 +2,7 @@
 //! decision.
 
 use crate::ident::{Child, ClientId, UnitId};
-use crate::renewal::Handover;
+use crate::renewal::{Handover, Image, Obstacle};
 use crate::unit::{LogLevel, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,13 @@ pub enum Event {
     },
     /// A control client is gone; no answer is owed.
     ClientGone(ClientId),
+    /// The trial of an image is over, and what is against it. Before that, `Core::note_known`.
+    TrialEnded(Option<Obstacle>),
+    /// No trial could be begun for [`crate::effect::Effect::Try`].
+    NotTried(Errno),
+    /// The program could not be executed for [`crate::effect::Effect::Renew`]: this is still the
+    /// old one.
+    NotRenewed(Errno),
     /// A new life found the core's state. Sent once, first.
     Resumed(Handover),
     /// A control client does not wait for the end of what it asked: if it has no answer, it is told
@@ -70,6 +77,8 @@ impl Event {
             | Self::SpawnFailed { .. }
             | Self::Resumed(_)
             | Self::Unawaited(_)
+            | Self::NotTried(_)
+            | Self::NotRenewed(_)
             | Self::Tick => false,
             Self::Boot(_)
             | Self::Ready(_)
@@ -79,7 +88,8 @@ impl Event {
             | Self::NoChildLeft
             | Self::Machine(_)
             | Self::Control { .. }
-            | Self::ClientGone(_) => true,
+            | Self::ClientGone(_)
+            | Self::TrialEnded(_) => true,
         }
     }
 }
@@ -217,8 +227,8 @@ pub enum ControlRequest {
     ResetFailed(UnitId),
     /// The machine as a whole; answered at once.
     Machine(MachineRequest),
-    /// Execute the program of process 1 again; answered by its next life.
-    Reexec,
+    /// Execute a program in process 1; answered by its next life.
+    Renew(Image),
 }
 
 /// A signal that a HAL received, as asked of the machine by long custom: busybox init (USR1 halt,

@@ -4,8 +4,9 @@ use crate::event::MachineRequest;
 use crate::ident::UnitId;
 use crate::time::Duration;
 use crate::unit::{
-    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
-    RestartPolicy, Rules, Setup, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
+    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, OnUpgrade, Program,
+    Readiness, Restart, RestartPolicy, Rules, Setup, ShutdownDesc, StartLimit, Stream, UnitDesc,
+    UnitKind,
 };
 
 pub const BROKER: UnitId = UnitId(0);
@@ -63,6 +64,8 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
         },
         critical: false,
         controls: false,
+        definition: 0,
+        on_upgrade: OnUpgrade::Keep,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct UnitStatus {
     pub last_exit: Option<ExitStatus>,
     /// Why it failed, while [`UnitState::Failed`] or [`UnitState::Restarting`].
     pub failure: Option<Failure>,
+    /// It runs by another definition than the manifest has.
+    pub stale: bool,
 }
 
 /// Where the machine as a whole stands.

@@ -4,7 +4,7 @@
 //! final action; the manifest's total deadline bounds it. A further request while going down may
 //! change what the final action is, never whether it comes.
 
-use crate::effect::{Effect, FinalAction, Notice, Refusal, Reply};
+use crate::effect::{Effect, FinalAction, Notice, Refusal};
 use crate::event::{BootOptions, MachineRequest};
 use crate::ident::{ClientId, UnitId};
 use crate::job::Job;
@@ -58,6 +58,8 @@ pub(crate) struct System {
     pub(crate) renewal: Renewal,
     /// Who waits for the end of that.
     pub(crate) renewer: Option<ClientId>,
+    /// When that has taken too long; [`Instant::MAX`]: never.
+    pub(crate) renewal_due: Instant,
 }
 
 impl System {
@@ -76,6 +78,7 @@ impl System {
             killed: false,
             renewal: Renewal::None,
             renewer: None,
+            renewal_due: Instant::MAX,
         }
     }
 
@@ -89,7 +92,8 @@ impl System {
     /// When to look at the phase again; [`Instant::MAX`]: it has no limit.
     pub(crate) fn deadline(&self) -> Instant {
         match self.phase {
-            Phase::Off | Phase::Booting | Phase::Up | Phase::Final => Instant::MAX,
+            Phase::Off | Phase::Final => Instant::MAX,
+            Phase::Booting | Phase::Up => self.renewal_due,
             Phase::Stopping => self.total,
             Phase::Leftovers => self.total.min(self.patience),
         }
@@ -163,7 +167,7 @@ impl Core<'_> {
         self.system.begun = now;
         self.system.total = now.after(self.manifest.shutdown.timeout);
         self.tell(Notice::ShutdownBegun(action));
-        self.end_renewal(Reply::Refused(Refusal::ShuttingDown));
+        self.drop_renewal();
         self.stop_all(now);
     }
 
@@ -172,10 +176,10 @@ impl Core<'_> {
         let overdue = now >= self.system.total;
         match self.system.phase {
             Phase::Off | Phase::Final => false,
-            Phase::Up => self.renewal_turn(),
+            Phase::Up => self.renewal_turn(now),
             Phase::Booting => {
                 (!self.units.iter().any(Unit::is_moving) && self.report_boot(now))
-                    || self.renewal_turn()
+                    || self.renewal_turn(now)
             }
             Phase::Stopping if overdue => self.enter_leftovers(true, now),
             Phase::Stopping => {

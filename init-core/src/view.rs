@@ -32,6 +32,7 @@ impl Core<'_> {
             restarts: unit.restarts,
             last_exit: unit.last_exit,
             failure,
+            stale: self.is_stale(id),
         })
     }
 

@@ -217,7 +217,28 @@ fn emit_unit(out: &mut String, at: usize, rules: usize, product: &Product, edges
     field("rules", format!("&RULES_{rules}"));
     field("critical", unit.critical.to_string());
     field("controls", unit.controls.to_string());
+    field("definition", format!("0x{:08x}", definition(unit)));
+    let on_upgrade = match unit.restarts_on_upgrade {
+        true => "Restart",
+        false => "Keep",
+    };
+    field(
+        "on_upgrade",
+        format!("::init_core::unit::OnUpgrade::{on_upgrade}"),
+    );
     line(out, "    },");
+}
+
+/// A number for what a running unit was made from: its program with all that is given to it, and
+/// how it says to be ready. How it is kept and what it is ordered after may change while it runs.
+/// (FNV-1a over the text below, of which a test holds an example: where it changes, every unit of a
+/// device looks changed at its next upgrade.)
+fn definition(unit: &Unit) -> u32 {
+    let program = program::definition(&unit.start);
+    let text = format!("{} {} {program}", unit.kind.word(), readiness(&unit.ready));
+    text.bytes().fold(0x811c_9dc5, |sum, byte| {
+        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 fn readiness(ready: &Ready) -> String {
@@ -349,4 +370,56 @@ fn emit_manifest(out: &mut String, product: &Product) {
     let silence = |micros| format!("Some({})", duration(micros));
     field("split", product.split.map_or("None".into(), silence));
     line(out, "};");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Span;
+    use crate::fields::BUILT_IN;
+    use crate::model::{Exec, Program, Stream};
+
+    fn unit(change: impl FnOnce(&mut Unit, &mut Exec)) -> u32 {
+        let span = Span {
+            file: BUILT_IN,
+            start: 0,
+            end: 0,
+        };
+        let mut exec = Exec {
+            arguments: vec![String::from("/usr/sbin/mosquitto"), String::from("-v")],
+            span,
+            environment: vec![String::from("A=b")],
+            directory: String::from("/"),
+            credentials: None,
+            umask: 0o022,
+            nice: 0,
+            oom_score: None,
+            limits: Vec::new(),
+            streams: [Stream::Null, Stream::Console, Stream::Console],
+            is_image: false,
+            priority: 0,
+        };
+        let mut unit = Unit::new(String::from("broker"), UnitKind::Service, span);
+        change(&mut unit, &mut exec);
+        unit.start = Program::Exec(Box::new(exec));
+        definition(&unit)
+    }
+
+    #[test]
+    fn what_runs_has_a_number_that_changes_with_it_and_with_nothing_else() {
+        let before = unit(|_, _| ());
+        // Another number here marks every unit of every device as changed: see `definition`.
+        assert_eq!(before, 0xd156_98c4, "{before:#x}");
+        assert_eq!(before, unit(|unit, _| unit.name = String::from("other")));
+        assert_eq!(before, unit(|unit, _| unit.critical = true));
+        assert_eq!(before, unit(|unit, _| unit.stopping.signal = 2));
+        let changed = [
+            unit(|_, exec| exec.arguments[1] = String::from("-q")),
+            unit(|_, exec| exec.environment.clear()),
+            unit(|_, exec| exec.umask = 0o077),
+            unit(|_, exec| exec.streams[0] = Stream::Console),
+            unit(|unit, _| unit.ready = Ready::Newline(3)),
+        ];
+        assert!(!changed.contains(&before), "{changed:x?}");
+    }
 }

@@ -187,6 +187,8 @@ pub struct Unit {
     pub critical: bool,
     /// Whether its program may control units and machine by letters.
     pub controls: bool,
+    /// Whether an upgraded process 1 restarts it if it runs otherwise.
+    pub restarts_on_upgrade: bool,
     /// References to others.
     pub relations: Vec<Relation>,
 }
@@ -368,6 +370,7 @@ impl Unit {
             success_signals: Vec::new(),
             critical: false,
             controls: false,
+            restarts_on_upgrade: false,
             relations: Vec::new(),
         }
     }

@@ -103,6 +103,7 @@ fn unit(
     unit.stop = filler.program(fields, "stop-exec", users, &mut quiet);
     problems.extend(quiet.into_iter().filter(|p| p.id == Id::BadPlaceholder));
     unit.restart = restart(fields);
+    unit.restarts_on_upgrade = fields.word("on-upgrade") == "restart";
     if let Some(success) = fields.table("success") {
         let number = |item: &Located<Value>| match item.value {
             Value::Number(code) => u8::try_from(code).ok(),

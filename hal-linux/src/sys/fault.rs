@@ -15,8 +15,9 @@ use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 
 /// What a processor raises for a fault of the program itself, what a program raises to end, and
-/// the end of a slice of processor time, with which endless loops are found.
-const CAUGHT: [u32; 8] = [
+/// the end of a slice of processor time, with which endless loops are found, and the end of the
+/// time that an image has to take over.
+const CAUGHT: [u32; 9] = [
     abi::SIGILL,
     abi::SIGTRAP,
     abi::SIGABRT,
@@ -25,6 +26,7 @@ const CAUGHT: [u32; 8] = [
     abi::SIGSEGV,
     abi::SIGSYS,
     abi::SIGPROF,
+    abi::SIGALRM,
 ];
 
 /// More than the largest frame of the machines that we know, and what the handler needs.
@@ -218,7 +220,7 @@ extern "C" fn handle(signal: u32, info: *const u32, context: *const u8) {
     // Codes above 0 are the kernel's own, and nobody else may give them.
     let is_sent = i32::from_ne_bytes(word(2).to_ne_bytes()) <= 0;
     if is_own && is_sent && word(INFO_WORDS) != pid {
-        if signal == abi::SIGPROF {
+        if signal == abi::SIGPROF || signal == abi::SIGALRM {
             // Like other signals without meaning.
             return;
         }
@@ -233,10 +235,15 @@ extern "C" fn handle(signal: u32, info: *const u32, context: *const u8) {
     let address = unsafe { info.wrapping_add(INFO_WORDS).cast::<usize>().read() };
     // SAFETY: the kernel left its frame there.
     let counter = unsafe { context.wrapping_add(COUNTER_AT).cast::<usize>().read() };
-    if is_own && signal == abi::SIGPROF && !is_sent && !heal::is_loop() {
+    let is_fault = match signal {
+        abi::SIGPROF => heal::is_loop(),
+        abi::SIGALRM => !heal::is_armed(),
+        _ => true,
+    };
+    if is_own && !is_sent && !is_fault {
         return;
     }
-    if is_own && heal::is_armed() {
+    if is_own && heal::can_live_again() {
         // What goes wrong from here on shall end up here again.
         unblock();
         heal::live_again(&heal::Death {

@@ -3,12 +3,12 @@
 //! The copy is made from this process's own memory, so neither `/proc` nor the file that the
 //! program was started from is needed, and it is what runs even if that file was exchanged.
 
-use super::fd::FCNTL;
+use super::fd::{FCNTL, Fd};
 use super::process::duplicate_to;
 use super::start::{Arguments, first_instruction};
 use super::syscall::{result, syscall};
 use crate::heal;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use init_core::event::Errno;
@@ -119,6 +119,14 @@ fn is_sealed() -> bool {
 
 const SEALS: u32 = abi::F_SEAL_SEAL | abi::F_SEAL_SHRINK | abi::F_SEAL_GROW | abi::F_SEAL_WRITE;
 
+/// An empty file in memory for a program.
+///
+/// # Errors
+/// What the kernel answers.
+pub fn file() -> Result<Fd, Errno> {
+    Ok(Fd::adopt(u16::try_from(make()?).map_err(|_| Errno(24))?))
+}
+
 /// An empty file in memory. Kernels before 6.3 do not know the flag for what they allow anyway.
 fn make() -> Result<usize, Errno> {
     let name = c"init".as_ptr().expose_provenance();
@@ -198,6 +206,46 @@ unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
 }
 
 /// From here on nobody can change it.
+///
+/// # Errors
+/// It is no such file, or somebody can write to it by a mapping.
+pub fn seal_file(file: &Fd) -> Result<(), Errno> {
+    seal(file.number().into())
+}
+
+/// The beginning of the program's own file: what kind of program it is and for which processor.
+pub fn own_identity() -> Identity {
+    // SAFETY: the first segment begins with the header, and nobody ever writes to it.
+    unsafe { (&raw const __ehdr_start).cast::<Identity>().read() }
+}
+
+/// Magic number, width of words, order of bytes; kind and processor.
+pub type Identity = [u8; 20];
+
+/// The path that the kernel started this program as.
+pub fn own_path() -> Option<&'static CStr> {
+    let start = START.load(Ordering::Relaxed).cast_const();
+    if start.is_null() {
+        return None;
+    }
+    // SAFETY: behind the count the kernel put its pointers, and a null.
+    let first = unsafe { start.wrapping_add(1).cast::<*const c_char>().read() };
+    // SAFETY: what is not null leads to a nul-terminated string that stays.
+    (!first.is_null()).then(|| unsafe { CStr::from_ptr(first) })
+}
+
+/// Becomes an image on trial: under its own name for that, with nothing else. Returns only on
+/// failure.
+pub fn execute_on_trial(image: &Fd) -> Errno {
+    let arguments = [TRIAL.as_ptr().expose_provenance(), 0];
+    let (first, none) = (&raw const arguments[0], &raw const arguments[1]);
+    execute_file(image.number().into(), first, none)
+}
+
+/// What an image on trial is called.
+pub const TRIAL: &CStr = c"sysmaster-on-trial";
+
+/// From here on nobody can change it.
 fn seal(file: usize) -> Result<(), Errno> {
     let [command, seals] = [abi::F_ADD_SEALS, SEALS].map(|it| usize::try_from(it).unwrap_or(0));
     // SAFETY: there is no pointer.
@@ -213,6 +261,8 @@ pub enum Source {
     Own,
     /// Its first argument: the path that the kernel itself started.
     Path,
+    /// An image that stood its trial, by its descriptor.
+    File(u16),
 }
 
 /// Replaces this process by its program. Returns only on failure. `bare`: without the arguments and
@@ -238,6 +288,7 @@ pub fn execute(source: Source, bare: bool) -> Errno {
     let [empty, file] = [c"", c"/proc/self/exe"].map(|it| it.as_ptr().expose_provenance());
     let (folder, path, flags) = match source {
         Source::Copy => (usize::from(DESCRIPTOR), empty, abi::AT_EMPTY_PATH),
+        Source::File(number) => (usize::from(number), empty, abi::AT_EMPTY_PATH),
         Source::Own => (here, file, 0),
         Source::Path => (here, name, 0),
     };
@@ -250,6 +301,21 @@ pub fn execute(source: Source, bare: bool) -> Errno {
         syscall(
             abi::__NR_execveat,
             [folder, path, arguments, environment, flags],
+        )
+    };
+    result(answer).err().unwrap_or(Errno(0))
+}
+
+fn execute_file(file: usize, arguments: *const usize, environment: *const usize) -> Errno {
+    let path = c"".as_ptr().expose_provenance();
+    let vectors = [arguments, environment].map(|it| it.expose_provenance());
+    let [arguments, environment] = vectors;
+    let flags = usize::try_from(abi::AT_EMPTY_PATH).unwrap_or(0);
+    // SAFETY: the path is a constant; the vectors lead to constants and end with a null.
+    let answer = unsafe {
+        syscall(
+            abi::__NR_execveat,
+            [file, path, arguments, environment, flags],
         )
     };
     result(answer).err().unwrap_or(Errno(0))

@@ -7,7 +7,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
 /// A static that is lent out once, mutably, for the program's life. The flag comes first: the end
@@ -75,7 +75,7 @@ pub const WORDS_FD: u16 = 3;
 /// What the kernel answers, which may not have such files.
 pub fn lasting_words(count: usize) -> Result<SharedWords, Errno> {
     make_file(bytes_of(count))?;
-    map(count, 0)
+    map(Fd::WORDS, count, 0)
 }
 
 /// What parts of a file begin at multiples of: of every machine's page size, so that each part can
@@ -88,7 +88,10 @@ const PART_BYTES: usize = 65_536;
 /// As those of [`lasting_words`].
 pub fn lasting_parts(first: usize, second: usize) -> Result<(SharedWords, SharedWords), Errno> {
     make_file(bytes_of_parts(first, second))?;
-    Ok((map(first, 0)?, map(second, offset_behind(first))?))
+    Ok((
+        map(Fd::WORDS, first, 0)?,
+        map(Fd::WORDS, second, offset_behind(first))?,
+    ))
 }
 
 /// The parts that the life before left, if they are that large.
@@ -96,8 +99,8 @@ pub fn inherited_parts(first: usize, second: usize) -> Option<(SharedWords, Shar
     if !is_inherited(bytes_of_parts(first, second)) {
         return None;
     }
-    let second = map(second, offset_behind(first)).ok()?;
-    Some((map(first, 0).ok()?, second))
+    let second = map(Fd::WORDS, second, offset_behind(first)).ok()?;
+    Some((map(Fd::WORDS, first, 0).ok()?, second))
 }
 
 fn offset_behind(first: usize) -> u64 {
@@ -131,10 +134,14 @@ pub fn new_words(count: usize) -> Result<SharedWords, Errno> {
     Ok(words_at(address.map_err(crate::errno)?, count))
 }
 
-/// The words that the life before left, if there are that many.
-pub fn inherited_words(count: usize) -> Option<SharedWords> {
-    if is_inherited(bytes_of(count)) {
-        map(count, 0).ok()
+/// The words that the life before left, all of them.
+pub fn found_words() -> Option<SharedWords> {
+    let stat = rustix::fs::fstat(Fd::WORDS).ok()?;
+    let bytes = usize::try_from(stat.st_size).ok()?;
+    let count = bytes.checked_div(size_of::<AtomicU32>())?;
+    let is_ours = count > 0 && fd::is_size_sealed(Fd::WORDS);
+    if is_ours {
+        map(Fd::WORDS, count, 0).ok()
     } else {
         None
     }
@@ -145,11 +152,53 @@ fn is_inherited(bytes: usize) -> bool {
     usize::try_from(size) == Ok(bytes) && fd::is_size_sealed(Fd::WORDS)
 }
 
-fn make_file(bytes: usize) -> Result<(), Errno> {
+/// Zeroed words in a file in memory that is to become the one under [`WORDS_FD`].
+///
+/// # Errors
+/// What the kernel answers, for lack of memory.
+pub fn file_of_words(count: usize) -> Result<(Fd, SharedWords), Errno> {
+    let file = sized_file(count)?;
+    let words = map(file.as_fd(), count, 0)?;
+    Ok((file, words))
+}
+
+/// A file in memory for so many words.
+///
+/// # Errors
+/// What the kernel answers, for lack of memory.
+pub fn sized_file(count: usize) -> Result<Fd, Errno> {
+    file_of(bytes_of(count))
+}
+
+fn file_of(bytes: usize) -> Result<Fd, Errno> {
     let file = fd::memory_file(c"state")?;
     let bytes = u64::try_from(bytes).unwrap_or(0);
     rustix::fs::ftruncate(&file, bytes).map_err(crate::errno)?;
     fd::seal_size(&file)?;
+    Ok(file)
+}
+
+/// Writes words to a file, behind what was written before.
+///
+/// # Errors
+/// What the kernel answers, for lack of memory.
+pub fn write_words(file: &Fd, words: SharedWords) -> Result<(), Errno> {
+    let mut done = 0;
+    while done < size_of_val(words) {
+        let from = words.as_ptr().expose_provenance().wrapping_add(done);
+        let left = size_of_val(words).wrapping_sub(done);
+        // SAFETY: the kernel reads as many bytes as the words have from there on.
+        let answer = unsafe { syscall(abi::__NR_write, [file.number().into(), from, left, 0, 0]) };
+        match result(answer)? {
+            0 => return Err(Errno(0)),
+            count => done = done.wrapping_add(count),
+        }
+    }
+    Ok(())
+}
+
+fn make_file(bytes: usize) -> Result<(), Errno> {
+    let file = file_of(bytes)?;
     if file.number() == WORDS_FD {
         file.leak();
         return Ok(());
@@ -164,7 +213,7 @@ fn bytes_of(count: usize) -> usize {
 }
 
 /// Every page is there from now on, so that no write can fail for lack of memory.
-fn map(count: usize, offset: u64) -> Result<SharedWords, Errno> {
+fn map(file: BorrowedFd<'_>, count: usize, offset: u64) -> Result<SharedWords, Errno> {
     let flags = MapFlags::SHARED | MapFlags::POPULATE;
     let bytes = bytes_of(count);
     // SAFETY: a mapping at an address of the kernel's choice touches no memory in use.
@@ -174,7 +223,7 @@ fn map(count: usize, offset: u64) -> Result<SharedWords, Errno> {
             bytes,
             READ_WRITE,
             flags,
-            Fd::WORDS,
+            file,
             offset,
         )
     };

@@ -18,6 +18,15 @@ pub fn begin() {
     unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0, 0, 0]) };
 }
 
+/// Lets a signal come after so many seconds, also over an execution; 0: none comes.
+pub fn alarm(seconds: usize) {
+    let once = [0, 0, seconds, 0];
+    let timer = usize::try_from(abi::ITIMER_REAL).unwrap_or(0);
+    let pointer = (&raw const once).expose_provenance();
+    // SAFETY: the pointer leads to a time; the old one is not asked for.
+    unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0, 0, 0]) };
+}
+
 /// How often this program has waited for something; it wraps around.
 pub fn sleep_count() -> u32 {
     // `struct rusage`: two times of two words, then 14 counts, of which that is the 13th.

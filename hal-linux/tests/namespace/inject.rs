@@ -123,3 +123,48 @@ fn write(pid: Pid, at: u64, code: &[u8]) {
         ptrace::write(pid, address, i64::from_le_bytes(word)).expect("it is stopped");
     }
 }
+
+/// What becomes of the next program that a process executes.
+pub enum Fate<'f> {
+    /// These instructions are at an address in it.
+    Planted(u64, &'f [u8]),
+    /// It is injured so many instructions after `done` is true.
+    Injured(u32, &'f dyn Fn() -> bool),
+}
+
+/// Lets something make a process execute another program, does that to it, and returns after how
+/// many instructions `done` was true. Then the process is let be. `cause` has to lead it there.
+pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -> u32 {
+    let pid = stop(pid, ptrace::Options::PTRACE_O_TRACEEXEC);
+    ptrace::cont(pid, None).expect("it is stopped");
+    std::thread::scope(|scope| {
+        scope.spawn(cause);
+        loop {
+            match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
+                WaitStatus::PtraceEvent(..) => break,
+                WaitStatus::Stopped(_, its) => ptrace::cont(pid, its).expect("it is stopped"),
+                end => panic!("{end:?}"),
+            }
+        }
+        let mut count = 0;
+        match fate {
+            Fate::Planted(address, code) => write(pid, *address, code),
+            Fate::Injured(later, done) => {
+                while !done() {
+                    step(pid);
+                    count += 1;
+                    assert!(count < 100_000, "it is never done");
+                }
+                (0..*later).for_each(|_| step(pid));
+                hurt(pid, Injury::Counter(0));
+            }
+        }
+        ptrace::detach(pid, None).expect("it is stopped");
+        count
+    })
+}
+
+fn step(pid: Pid) {
+    ptrace::step(pid, None).expect("it is stopped");
+    waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+}

@@ -20,6 +20,8 @@ mod signals;
 mod split;
 mod stalled;
 mod unruly;
+#[cfg(target_arch = "x86_64")]
+mod upgrade;
 
 use machine::{End, Machine};
 

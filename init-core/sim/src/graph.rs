@@ -4,8 +4,8 @@ use init_core::event::MachineRequest;
 use init_core::ident::UnitId;
 use init_core::time::Duration;
 use init_core::unit::{
-    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Program, Readiness, Restart,
-    RestartPolicy, Rules, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
+    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, OnUpgrade, Program,
+    Readiness, Restart, RestartPolicy, Rules, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
 };
 use std::collections::BTreeSet;
 
@@ -251,5 +251,7 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
         }),
         critical: false,
         controls: false,
+        definition: 0,
+        on_upgrade: OnUpgrade::Keep,
     }
 }

@@ -11,6 +11,8 @@
 //! back. One that is pending after a restart is performed then; one that was begun, as
 //! [`Core::keep_in`] says.
 
+mod legacy;
+mod names;
 mod pack;
 mod records;
 pub mod words;
@@ -22,11 +24,15 @@ use crate::supervisor::{Core, EFFECT_COUNT_MAX};
 use crate::system::{Phase, System};
 use crate::unit::{Manifest, Signal};
 use crate::wire::{Value, Wire};
-use records::{RECORD_BYTES, Records};
+pub use legacy::Legacy;
+use names::Names;
+pub(crate) use names::Renames;
+use pack::Machine;
+use records::{RECORD_BYTES, RECORD_WORDS, Records};
 use words::Words;
 
 /// "This region is of sysMaster, in this layout." Raised whenever the meaning of a word changes.
-const MAGIC: u32 = 0x534d_0003;
+const MAGIC: u32 = 0x534d_0004;
 
 /// Where a word lies that is written alone.
 mod at {
@@ -39,7 +45,12 @@ mod at {
     pub const DONE: usize = 3;
     /// Incarnations that found the region.
     pub const LIVES: usize = 4;
-    pub const EFFECTS: usize = 5;
+    /// How many units there are, how long a record is, and where the units' names begin, which the
+    /// records follow: for programs with other units.
+    pub const UNITS: usize = 5;
+    pub const RECORD_WORDS: usize = 6;
+    pub const NAMES_AT: usize = 7;
+    pub const EFFECTS: usize = 8;
 }
 
 /// Pending effects are those that wait, and the one that is being performed.
@@ -48,17 +59,33 @@ const EFFECT_PLACES: usize = 2 * EFFECT_COUNT_MAX;
 /// Words of an effect: the largest is a reply that says why a unit failed.
 const EFFECT_WORDS: usize = 4;
 
-const RECORDS: usize = at::EFFECTS + EFFECT_PLACES * EFFECT_WORDS;
+const NAMES: usize = at::EFFECTS + EFFECT_PLACES * EFFECT_WORDS;
+
+const fn records_at(units: usize) -> usize {
+    NAMES.wrapping_add(Names::words_for(units))
+}
+
+/// Says how the region is laid out.
+fn write_layout(words: Words<'_>, units: usize) {
+    let layout = [
+        (at::UNITS, units),
+        (at::RECORD_WORDS, RECORD_WORDS),
+        (at::NAMES_AT, NAMES),
+    ];
+    for (place, value) in layout {
+        words.set(place, u32::try_from(value).unwrap_or(u32::MAX));
+    }
+}
 
 /// Words that the region of a product with this many units has.
 pub const fn words_for(units: usize) -> usize {
-    RECORDS.wrapping_add(Records::words_for(units.wrapping_add(1)))
+    records_at(units).wrapping_add(Records::words_for(units.wrapping_add(1)))
 }
 
 /// Turns a bit of a word of a unit's record, for tests. `false`: a journal is there that mends it.
 #[cfg(feature = "fake")]
 pub fn damage(words: Words<'_>, units: usize, unit: UnitId, word: usize, bit: u32) -> bool {
-    let records = Records::new(words, RECORDS, units.wrapping_add(1));
+    let records = Records::new(words, records_at(units), units.wrapping_add(1));
     records.damage(record_of(Some(unit)), word, bit)
 }
 
@@ -93,7 +120,7 @@ impl<'a> Checkpoint<'a> {
     const fn new(words: Words<'a>, units: usize) -> Self {
         Self {
             words,
-            records: Records::new(words, RECORDS, units.wrapping_add(1)),
+            records: Records::new(words, records_at(units), units.wrapping_add(1)),
             emitted: 0,
             taken: 0,
             is_damaged: false,
@@ -190,9 +217,12 @@ impl<'a> Core<'a> {
         for index in [at::MAGIC, at::BEGUN, at::DONE] {
             words.set(index, 0);
         }
+        let names = Names::new(words, NAMES, self.units.len());
         for id in self.units.ids() {
             let _touched = self.units.get_mut(id);
+            names.set(id.index(), self.desc(id).name);
         }
+        write_layout(words, self.units.len());
         self.commit();
         words.set(at::FINGERPRINT, fingerprint(self.manifest));
         words.set(at::LIVES, 1);
@@ -238,14 +268,21 @@ impl<'a> Core<'a> {
         if let Some(id) = unit {
             return pack::unit(self.units.link(id), wire);
         }
-        self.system.pass(wire);
-        for waiter in &mut self.waiters {
-            waiter.pass(wire);
-        }
-        self.orphan_count.pass(wire);
-        self.event_count.pass(wire);
-        self.checkpoint.emitted.pass(wire);
-        self.checkpoint.taken.pass(wire);
+        let mut machine = Machine {
+            system: self.system,
+            waiters: self.waiters,
+            orphan_count: self.orphan_count,
+            event_count: self.event_count,
+            emitted: self.checkpoint.emitted,
+            taken: self.checkpoint.taken,
+        };
+        machine.pass(wire);
+        self.system = machine.system;
+        self.waiters = machine.waiters;
+        self.orphan_count = machine.orphan_count;
+        self.event_count = machine.event_count;
+        self.checkpoint.emitted = machine.emitted;
+        self.checkpoint.taken = machine.taken;
     }
 
     /// Reads what is committed. `false`: there is no machine's record, or it was never booted.

@@ -4,6 +4,7 @@
 use crate::effect::{Effect, FinalAction, Notice, Reply};
 use crate::ident::{Child, ClientId, Generation, Role};
 use crate::job::Job;
+use crate::limits::CLIENT_COUNT_MAX;
 use crate::renewal::{Image, Renewal};
 use crate::supervisor::unit::{Alive, Rung, State, Then, Unit};
 use crate::supervisor::{Goal, Waiter};
@@ -16,11 +17,19 @@ use crate::wire::{Value, Wire};
 words!(FinalAction { PowerOff = 0, Reboot = 1, Halt = 2, Kexec = 3 });
 words!(Goal { Up = 0, Down = 1 });
 words!(Job { None = 0, Start = 1, Stop = 2, Restart = 3 });
-words!(Image { Same = 0 });
+words!(Image { Same = 0, New = 1 });
 words!(KillScope { Process = 0, Group = 1 });
 words!(LogLevel { Quiet = 0, Normal = 1, Debug = 2 });
 words!(Phase { Off = 0, Booting = 1, Up = 2, Stopping = 3, Leftovers = 4, Final = 5 });
-words!(Renewal { None = 0, Again = 1, Executing = 2 });
+words!(Renewal {
+    None = 0,
+    Again = 1,
+    Executing = 2,
+    Trial = 3,
+    Late = 4,
+    Clearing = 5,
+    Upgrading = 6
+});
 words!(Role { Main = 0, Stop = 1, Probe = 2 });
 words!(Rung { Program = 0, Signal = 1, Kill = 2 });
 
@@ -44,7 +53,8 @@ fields!(System {
     patience,
     killed,
     renewal,
-    renewer
+    renewer,
+    renewal_due
 });
 fields!(Waiter { client, unit, goal });
 
@@ -57,6 +67,8 @@ variants!(Effect, Self::Notice(Value::EMPTY) => {
     5 => HangUp(client),
     6 => Final(action),
     7 => Renew(image),
+    8 => Try(client),
+    9 => EndTrial,
 });
 variants!(Reply, Self::Done => {
     0 => Done,
@@ -64,6 +76,7 @@ variants!(Reply, Self::Done => {
     2 => Failed { unit, reason },
     3 => Superseded,
     4 => Begun,
+    5 => NotUpgraded(obstacle),
 });
 variants!(State, Self::Inactive => {
     0 => Inactive,
@@ -137,7 +150,49 @@ fn time(us: u64, wire: &mut Wire<'_, '_>) -> u64 {
     number.wrapping_sub(1)
 }
 
-/// What is kept of a unit. Lists that it is threaded into are made anew.
+/// What is kept of the machine.
+pub struct Machine {
+    pub system: System,
+    pub waiters: [Option<Waiter>; CLIENT_COUNT_MAX],
+    pub orphan_count: u32,
+    pub event_count: u32,
+    pub emitted: u32,
+    pub taken: u32,
+}
+
+impl Machine {
+    /// One that was never booted.
+    pub const NEW: Self = Self {
+        system: System::new(),
+        waiters: [None; CLIENT_COUNT_MAX],
+        orphan_count: 0,
+        event_count: 0,
+        emitted: 0,
+        taken: 0,
+    };
+
+    pub fn pass(&mut self, wire: &mut Wire<'_, '_>) {
+        let Self {
+            system,
+            waiters,
+            orphan_count,
+            event_count,
+            emitted,
+            taken,
+        } = self;
+        system.pass(wire);
+        for waiter in waiters {
+            waiter.pass(wire);
+        }
+        orphan_count.pass(wire);
+        event_count.pass(wire);
+        emitted.pass(wire);
+        taken.pass(wire);
+    }
+}
+
+/// What is kept of a unit. A field that is added comes last: where it was not written it is zero.
+/// Lists that it is threaded into are made anew.
 pub fn unit(unit: &mut Unit, wire: &mut Wire<'_, '_>) {
     let Unit {
         state,
@@ -161,6 +216,9 @@ pub fn unit(unit: &mut Unit, wire: &mut Wire<'_, '_>) {
         delay,
         window_opened,
         window_count,
+        definition,
+        leaves,
+        returns,
     } = unit;
     state.pass(wire);
     job.pass(wire);
@@ -179,6 +237,9 @@ pub fn unit(unit: &mut Unit, wire: &mut Wire<'_, '_>) {
     delay.pass(wire);
     window_opened.pass(wire);
     window_count.pass(wire);
+    definition.pass(wire);
+    leaves.pass(wire);
+    returns.pass(wire);
 }
 
 #[cfg(test)]
@@ -189,7 +250,7 @@ mod tests {
     use crate::effect::{Failure, Refusal};
     use crate::event::{Errno, ExitStatus, SpawnStep};
     use crate::ident::UnitId;
-    use crate::limits::CLIENT_COUNT_MAX;
+    use crate::renewal::Obstacle;
     use std::vec::Vec;
 
     const LATE: Instant = Instant::from_us((1 << TIME_BITS) - 2);
@@ -230,6 +291,9 @@ mod tests {
             delay: LONG,
             window_opened: LATE,
             window_count: u16::MAX,
+            definition: u32::MAX,
+            leaves: true,
+            returns: true,
             ..Unit::NEW
         }
     }
@@ -269,6 +333,7 @@ mod tests {
             killed: true,
             renewal: Renewal::Executing,
             renewer: Some(CLIENT),
+            renewal_due: LATE,
         };
         let mut waiters = [Some(Waiter {
             client: CLIENT,
@@ -308,6 +373,7 @@ mod tests {
             Reply::Superseded,
             Reply::Begun,
             Reply::Refused(Refusal::Conflict(UnitId::SYSTEM, UnitId(0))),
+            Reply::NotUpgraded(Obstacle::Ended(STATUS)),
             failed,
         ];
         let effects = [
@@ -319,7 +385,9 @@ mod tests {
             },
             Effect::KillAll(Signal::TERM),
             Effect::HangUp(CLIENT),
-            Effect::Renew(Image::Same),
+            Effect::Renew(Image::New),
+            Effect::Try(CLIENT),
+            Effect::EndTrial,
             Effect::Final(FinalAction::Halt),
         ];
         let client = CLIENT;
@@ -336,7 +404,7 @@ mod tests {
 
     #[test]
     fn what_was_never_written_is_refused() {
-        for bytes in [&[0, 1][..], &[3, 0], &[3, 65], &[6, 4], &[7, 9], &[8], &[]] {
+        for bytes in [&[0, 1][..], &[3, 0], &[3, 65], &[6, 4], &[7, 9], &[10], &[]] {
             assert_eq!(read::<Effect>(bytes), None, "{bytes:?}");
         }
         assert_eq!(read::<Alive>(&[8]), None);

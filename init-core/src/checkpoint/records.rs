@@ -7,16 +7,10 @@
 use super::words::Words;
 
 /// Words of a record: the largest is the machine's own, see `pack`.
-const RECORD_WORDS: usize = 28;
+pub const RECORD_WORDS: usize = 30;
 
 /// Bytes of a record.
 pub const RECORD_BYTES: usize = RECORD_WORDS * 4;
-
-/// A record with its checksum.
-const PLACE_WORDS: usize = 1 + RECORD_WORDS;
-
-/// A record in the journal, with its number.
-const ENTRY_WORDS: usize = 1 + PLACE_WORDS;
 
 /// Records in words: how many there are in a finished journal, all records, the journal.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +18,8 @@ pub struct Records<'r> {
     words: Words<'r>,
     begin: usize,
     count: usize,
+    /// Words of a record with its checksum.
+    place_words: usize,
     /// Records in the journal that is being written.
     staged: u32,
 }
@@ -31,29 +27,40 @@ pub struct Records<'r> {
 impl<'r> Records<'r> {
     /// Words for this many records.
     pub const fn words_for(count: usize) -> usize {
-        count
-            .wrapping_mul(PLACE_WORDS + ENTRY_WORDS)
-            .wrapping_add(1)
+        Self::words_for_sized(count, RECORD_WORDS)
+    }
+
+    /// As [`Self::words_for`], for records of so many words: each has a checksum, and once more in
+    /// the journal, there with its number.
+    pub const fn words_for_sized(count: usize, record_words: usize) -> usize {
+        let words = record_words.wrapping_mul(2).wrapping_add(3);
+        count.wrapping_mul(words).wrapping_add(1)
     }
 
     /// This many records from this word on.
     pub const fn new(words: Words<'r>, begin: usize, count: usize) -> Self {
+        Self::sized(words, begin, count, RECORD_WORDS)
+    }
+
+    /// This many records of so many words.
+    pub const fn sized(words: Words<'r>, begin: usize, count: usize, record_words: usize) -> Self {
         Self {
             words,
             begin,
             count,
+            place_words: record_words.wrapping_add(1),
             staged: 0,
         }
     }
 
     fn place(&self, record: usize) -> usize {
-        let skip = record.wrapping_mul(PLACE_WORDS).wrapping_add(1);
+        let skip = record.wrapping_mul(self.place_words).wrapping_add(1);
         self.begin.wrapping_add(skip)
     }
 
     fn entry(&self, number: u32) -> usize {
         let number = usize::try_from(number).unwrap_or(usize::MAX);
-        let skip = number.wrapping_mul(ENTRY_WORDS);
+        let skip = number.wrapping_mul(self.place_words.wrapping_add(1));
         self.place(self.count).wrapping_add(skip)
     }
 
@@ -87,7 +94,7 @@ impl<'r> Records<'r> {
                 continue;
             }
             let (from, to) = (entry.wrapping_add(1), self.place(record));
-            for index in 0..PLACE_WORDS {
+            for index in 0..self.place_words {
                 let word = self.words.get(from.wrapping_add(index));
                 self.words.set(to.wrapping_add(index), word);
             }
@@ -95,17 +102,22 @@ impl<'r> Records<'r> {
         self.words.set(self.begin, 0);
     }
 
-    /// Reads a record; `false`: it is damaged.
+    /// Reads a record, the front of a longer one, or a shorter one with zeros behind it; `false`:
+    /// it is damaged, or what is left out says something.
     pub fn read(&self, record: usize, bytes: &mut [u8; RECORD_BYTES]) -> bool {
         let place = self.place(record);
+        let words = self.place_words.saturating_sub(1).min(RECORD_WORDS);
+        let bytes = bytes.get_mut(..words.wrapping_mul(4)).unwrap_or_default();
         self.words.read(place.wrapping_add(1), bytes);
-        self.words.get(place) == self.checksum(place)
+        let mut rest = words.wrapping_add(1)..self.place_words;
+        let is_front = rest.all(|index| self.words.get(place.wrapping_add(index)) == 0);
+        is_front && self.words.get(place) == self.checksum(place)
     }
 
     /// Turns a bit; whether it is there for good.
     #[cfg(feature = "fake")]
     pub fn damage(&self, record: usize, word: usize, bit: u32) -> bool {
-        let skip = word.checked_rem(PLACE_WORDS).unwrap_or(0);
+        let skip = word.checked_rem(self.place_words).unwrap_or(0);
         let at = self.place(record).wrapping_add(skip);
         self.words
             .set(at, self.words.get(at) ^ 1_u32.wrapping_shl(bit));
@@ -117,7 +129,7 @@ impl<'r> Records<'r> {
     fn checksum(&self, place: usize) -> u32 {
         /// An odd number without structure: the golden ratio's fraction.
         const MIX: u32 = 0x9e37_79b1;
-        (1..PLACE_WORDS).fold(MIX, |sum, index| {
+        (1..self.place_words).fold(MIX, |sum, index| {
             let word = self.words.get(place.wrapping_add(index));
             let mixed = (sum ^ word).wrapping_mul(MIX);
             mixed ^ (mixed >> 15)
@@ -183,7 +195,7 @@ mod tests {
         let memory = region();
         let mut records = Records::new(Words::new(&memory), 0, COUNT);
         change(&mut records, [1, 2, 3]);
-        for index in 0..PLACE_WORDS {
+        for index in 0..records.place_words {
             let word = &memory[records.place(1) + index];
             for bit in 0..32 {
                 word.fetch_xor(1 << bit, Ordering::Relaxed);

@@ -18,9 +18,13 @@ pub use power::Power;
 pub use process::Process;
 
 use crate::checkpoint::words::Words;
-use crate::ident::{Generation, Role, UnitId};
+use crate::event::Errno;
+use crate::ident::{ClientId, Generation, Role, UnitId};
 use crate::renewal::{Handover, Image};
 use crate::time::Instant;
+
+/// ENOSYS.
+const NO_SUCH_CALL: Errno = Errno(38);
 
 /// Everything that a driver needs of a system. Console and log are byte streams
 /// (`embedded_io::Write`) that never block: what does not fit is dropped and counted.
@@ -54,10 +58,34 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
     /// answer is hung up on, and what was handed out and not settled was not taken in.
     fn forsake(&mut self) {}
 
-    /// Executes the program in its own place; the next life finds the region, all processes and all
-    /// connections. Returns only where there is no region.
-    fn renew(&mut self, image: Image) {
+    /// The core's state has been found and can be read: nobody needs the program any longer that
+    /// was executed before this one.
+    fn take_over(&mut self) {}
+
+    /// Begins to try the image that a client asks for, in a child: the end of that is told by
+    /// [`crate::event::Event::TrialEnded`].
+    ///
+    /// # Errors
+    /// There is no memory or no process for it, or this is a platform without such children.
+    fn try_image(&mut self, client: ClientId) -> Result<(), Errno> {
+        let _ = client;
+        Err(NO_SUCH_CALL)
+    }
+
+    /// Ends the trial that goes on, and forgets the image.
+    fn end_trial(&mut self) {}
+
+    /// Whether the image that stood its trial knows this unit.
+    fn is_known(&self, unit: UnitId) -> bool {
+        let _ = unit;
+        true
+    }
+
+    /// Executes a program in this one's place; the next life finds the region, all processes and
+    /// all connections. Returns only if it cannot be executed.
+    fn renew(&mut self, image: Image) -> Errno {
         let _ = image;
+        NO_SUCH_CALL
     }
 
     /// Feeds the machine's watchdog if its time has come, unless `sick` names a unit for which the

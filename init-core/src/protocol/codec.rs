@@ -37,7 +37,7 @@ fields!(Malformed { problem, offset });
 fields!(Operands<'f> { path, unit });
 fields!(Detail<'f> { program, critical, failure, about });
 fields!(UnitRecord<'f> {
-    index, name, kind, state, pid, age_ms, ready_ms, restarts, last_exit
+    index, name, kind, state, pid, age_ms, ready_ms, restarts, last_exit, stale
 });
 fields!(MachineRecord<'f> {
     version, product, board, phase, units, ready, failed, boot_ms, uptime_ms
@@ -50,6 +50,7 @@ variants!(Request<'f>, Self::Machine => {
     3 => Change { change, name, wait },
     4 => Act(request),
     5 => Reexec,
+    6 => Upgrade { image },
 });
 variants!(Response<'f>, Self::Done => {
     0 => Machine(machine),
@@ -61,4 +62,5 @@ variants!(Response<'f>, Self::Done => {
     6 => Failed { unit, failure, about },
     7 => Superseded,
     8 => Error(malformed),
+    9 => NotUpgraded { obstacle, unit },
 });

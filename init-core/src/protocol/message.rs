@@ -5,6 +5,7 @@
 
 use crate::effect::{Failure, Refusal};
 use crate::event::{ExitStatus, MachineRequest};
+use crate::renewal::Obstacle;
 use crate::report::Operands;
 use crate::status::{MachinePhase, UnitState};
 use crate::unit::UnitKind;
@@ -40,6 +41,11 @@ pub enum Request<'a> {
     Act(MachineRequest),
     /// Execute the program of process 1 again. Its next life answers.
     Reexec,
+    /// Execute another image in process 1. Its next life answers, or this one says why not.
+    Upgrade {
+        /// The image's absolute path; empty: the path of process 1's own program.
+        image: Text<'a>,
+    },
 }
 
 /// What can be asked of a unit.
@@ -95,6 +101,13 @@ pub enum Response<'a> {
     Superseded,
     /// The request could not be read. Process 1 hangs up after this.
     Error(Malformed),
+    /// Process 1 keeps its program.
+    NotUpgraded {
+        /// Why.
+        obstacle: Obstacle,
+        /// The name of the unit in [`Obstacle::Stuck`], else empty.
+        unit: Text<'a>,
+    },
 }
 
 /// The machine as clients see it.
@@ -143,6 +156,8 @@ pub struct UnitRecord<'a> {
     pub restarts: u16,
     /// How its last main process ended.
     pub last_exit: Option<ExitStatus>,
+    /// It runs by another definition than the manifest has.
+    pub stale: bool,
 }
 
 /// What only a look at one unit shows.

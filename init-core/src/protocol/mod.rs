@@ -17,5 +17,5 @@ mod tests;
 pub use crate::wire::{Problem, Text, Value, Wire};
 pub use frame::{Buffer, Full, HEADER_BYTES, Reader, SCHEMA, Sender, VERSION, Writer, decode};
 pub use message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
-pub use session::{Intake, View, answer, receive};
+pub use session::{Intake, View, answer, image_asked, receive};
 pub use stream::{Assembler, BadLength, PREFIX_BYTES, prefix};

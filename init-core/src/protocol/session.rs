@@ -8,6 +8,7 @@ use super::message::{Change, Detail, MachineRecord, Malformed, Request, Response
 use crate::effect::{Failure, Refusal, Reply};
 use crate::event::ControlRequest;
 use crate::ident::UnitId;
+use crate::renewal::Image;
 use crate::report::{Lookup, Operands, is_inner};
 use crate::status::{MachineStatus, UnitStatus};
 use crate::time::{Duration, Instant};
@@ -76,7 +77,11 @@ pub fn receive(frame: &[u8], view: &View<'_>, buffer: &mut Buffer) -> Intake {
             wait: true,
         },
         Request::Reexec => Intake::Control {
-            request: ControlRequest::Reexec,
+            request: ControlRequest::Renew(Image::Same),
+            wait: true,
+        },
+        Request::Upgrade { .. } => Intake::Control {
+            request: ControlRequest::Renew(Image::New),
             wait: true,
         },
     }
@@ -109,8 +114,28 @@ pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) ->
             failure: reason,
             about: about(manifest, unit, reason),
         },
+        Reply::NotUpgraded(obstacle) => Response::NotUpgraded {
+            obstacle,
+            unit: obstacle.unit().map(name).unwrap_or_default(),
+        },
     };
     put(&response, buffer)
+}
+
+/// The image that a client asks for; `None`: it asks for none.
+pub fn image_asked(frame: &[u8]) -> Option<&[u8]> {
+    match decode::<Request<'_>>(frame) {
+        Ok(Request::Upgrade { image }) => Some(image.0),
+        Ok(
+            Request::Machine
+            | Request::Units { .. }
+            | Request::Unit { .. }
+            | Request::Change { .. }
+            | Request::Act(_)
+            | Request::Reexec,
+        )
+        | Err(_) => None,
+    }
 }
 
 fn reject(malformed: Malformed, buffer: &mut Buffer) -> usize {
@@ -220,6 +245,7 @@ fn record(
         ready_ms: status.ready_after.map(ms),
         restarts: status.restarts,
         last_exit: status.last_exit,
+        stale: status.stale,
     }
 }
 

@@ -139,6 +139,10 @@ impl Answer<'_> {
             | Event::SpawnFailed { .. }
             | Event::Resumed(_)
             | Event::Unawaited(_)
+            // No image is tried where keeper and core are two.
+            | Event::TrialEnded(_)
+            | Event::NotTried(_)
+            | Event::NotRenewed(_)
             | Event::Control { .. } => Self::Tick,
         }
     }

@@ -248,8 +248,9 @@ impl<B: Bell> Platform for Remote<B> {
         }
     }
 
-    fn renew(&mut self, image: Image) {
+    fn renew(&mut self, image: Image) -> Errno {
         let _done_by_the_next = self.ask(Request::Renew(image));
+        NO_ANSWER
     }
 
     /// Whoever waits to be fed is with the keeper, which does so as long as it is asked to wait.

@@ -135,6 +135,7 @@ impl Report {
             | Notice::ShutdownOverdue
             | Notice::Rescue
             | Notice::Resumed(..)
+            | Notice::NotUpgraded(_)
             | Notice::Lost
             | Notice::Fault(_) => self.machine_frame(notice),
         }
@@ -161,6 +162,11 @@ impl Report {
                 "process 1 was executed again and goes on where it was: incarnation {=u32}",
                 life
             ),
+            Notice::Resumed(life, Handover::Upgraded | Handover::RolledBack(_)) => println!(
+                "process 1 is another and goes on where it was: incarnation {=u32}",
+                life
+            ),
+            Notice::NotUpgraded(_) => println!("not upgraded"),
             Notice::Lost => println!("a line may be missing: process 1 died while it wrote"),
             Notice::Fault(fault) => self.fault_frame(fault),
             Notice::Starting(_)

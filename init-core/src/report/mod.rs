@@ -204,19 +204,23 @@ impl Report {
                 .text(self.handover_word(why))
                 .text(" and goes on where it was: incarnation ")
                 .number(life),
+            Notice::NotUpgraded(obstacle) => {
+                let unit = obstacle.unit().map_or("", |unit| self.name(unit));
+                line.text("not upgraded: ").obstacle(obstacle, unit)
+            }
             Notice::Lost => line.text("a line may be missing: process 1 died while it wrote"),
             Notice::Fault(fault) => self.fault(line, fault),
         };
     }
 
-    fn handover_word(&self, why: Handover) -> &'static [u8] {
-        if why == Handover::Fault && self.manifest.split.is_some() {
-            return b"the core is a new one";
+    fn handover_word(&self, why: Handover) -> &'static str {
+        match why {
+            Handover::Fault if self.manifest.split.is_some() => "the core is a new one",
+            Handover::Fault => "process 1 died",
+            Handover::Again => "process 1 was executed again",
+            Handover::Upgraded => "process 1 was upgraded",
+            Handover::RolledBack(_) => "process 1 was rolled back",
         }
-        texts!(why, Handover {
-            Fault => "process 1 died",
-            Again => "process 1 was executed again",
-        })
     }
 
     fn failures<'a>(
@@ -301,7 +305,8 @@ fn level(notice: &Notice) -> LogLevel {
         | Notice::ShutdownOverdue
         | Notice::Rescue
         | Notice::TargetRefused(..)
-        | Notice::Resumed(_, Handover::Fault)
+        | Notice::Resumed(_, Handover::Fault | Handover::RolledBack(_))
+        | Notice::NotUpgraded(_)
         | Notice::Lost
         | Notice::Fault(_) => LogLevel::Quiet,
         Notice::BootDone { failed, .. } if *failed > 0 => LogLevel::Quiet,
@@ -314,7 +319,7 @@ fn level(notice: &Notice) -> LogLevel {
         | Notice::ShutdownBegun(_)
         | Notice::LeftoversAsked
         | Notice::LeftoversKilled
-        | Notice::Resumed(_, Handover::Again)
+        | Notice::Resumed(_, Handover::Again | Handover::Upgraded)
         | Notice::ShutdownFinal(..) => LogLevel::Normal,
         Notice::Starting(_) | Notice::Stopping(_) => LogLevel::Debug,
     }

@@ -26,6 +26,7 @@ fn status(state: UnitState, failure: Option<Failure>) -> Option<UnitStatus> {
         restarts: 0,
         last_exit: None,
         failure,
+        stale: false,
     })
 }
 

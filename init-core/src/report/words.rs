@@ -6,12 +6,16 @@
 use super::line::Line;
 use crate::effect::Failure;
 use crate::event::{Errno, ExitStatus, SpawnStep};
+use crate::renewal::Obstacle;
 use crate::text::{texts, word};
 use crate::time::Duration;
 use crate::unit::{Exec, Program, Stream, UnitDesc};
 use crate::wire::Text;
 use core::ffi::CStr;
 use serde::{Deserialize, Serialize};
+
+/// What comes when a program has not taken over in time.
+const SIGALRM: u8 = 14;
 
 /// From number 1 on.
 const SIGNALS: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM \
@@ -76,6 +80,33 @@ impl Line<'_> {
                 self.text(step_word(step)).text(blank).text(path);
                 self.text(": ").errno(error)
             }
+        }
+    }
+
+    /// Adds why process 1 keeps its program; `unit` is the one in it.
+    #[inline(never)]
+    pub fn obstacle(&mut self, obstacle: Obstacle, unit: impl AsRef<[u8]>) -> &mut Self {
+        match obstacle {
+            Obstacle::NotRead(error) => self.text("the image cannot be read: ").errno(error),
+            Obstacle::NotOurs => self.text("the image is no process 1 of sysMaster"),
+            Obstacle::OtherMachine => self.text("the image is for another processor"),
+            Obstacle::NotExecuted(error) => {
+                self.text("the image cannot be executed: ").errno(error)
+            }
+            Obstacle::OtherLayout | Obstacle::RolledBack(0) => {
+                self.text("the image cannot read what this process 1 knows: another version")
+            }
+            Obstacle::Ended(status) => self.text("the image's trial ended: ").exit(status),
+            Obstacle::Late => self.text("the image's trial gave no answer in time"),
+            Obstacle::Stuck(_) => self
+                .bytes(unit.as_ref())
+                .text(" does not stop, and the image does not know it"),
+            Obstacle::RolledBack(SIGALRM) => self.text("the image did not take over in time"),
+            Obstacle::RolledBack(signal) => self
+                .text("the image died of ")
+                .signal(signal)
+                .text(" before it had taken over"),
+            Obstacle::Died => self.text("process 1 died meanwhile; try again"),
         }
     }
 

@@ -39,7 +39,7 @@ impl Core<'_> {
             ControlRequest::Stop(id) => self.unit_request(id, Job::Stop, now),
             ControlRequest::Restart(id) => self.unit_request(id, Job::Restart, now),
             ControlRequest::ResetFailed(id) => self.reset_failed(id, now),
-            ControlRequest::Reexec => return self.reexec_asked(client),
+            ControlRequest::Renew(image) => return self.renewal_asked(client, image, now),
         };
         match outcome {
             Err(refusal) => self.reply(client, Reply::Refused(refusal)),
@@ -57,6 +57,9 @@ impl Core<'_> {
     ) -> Result<Option<(UnitId, Goal)>, Refusal> {
         if self.system.is_going_down() {
             return Err(Refusal::ShuttingDown);
+        }
+        if self.is_being_exchanged() {
+            return Err(Refusal::Renewing);
         }
         if id.index() >= self.units.len() {
             return Err(Refusal::NoSuchUnit);

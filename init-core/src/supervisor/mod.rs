@@ -19,6 +19,7 @@ use crate::event::Event;
 use crate::ident::{Child, Generation, Role, UnitId};
 use crate::job::{Job, Plan};
 use crate::limits::CLIENT_COUNT_MAX;
+use crate::renewal::Obstacle;
 use crate::ring::Ring;
 use crate::system::{Phase, System};
 use crate::time::Instant;
@@ -148,8 +149,13 @@ impl<'a> Core<'a> {
             Event::Machine(request) => self.machine_asked(request, now),
             Event::Control { client, request } => self.client_asked(client, request, now),
             Event::ClientGone(client) => self.forget_client(client),
-            Event::Resumed(why) => self.resumed(why),
             Event::Unawaited(client) => self.release_client(client),
+            Event::Resumed(why) => self.resumed(why, now),
+            Event::TrialEnded(obstacle) => self.trial_ended(obstacle, now),
+            Event::NotTried(error) => {
+                self.trial_ended(Some(Obstacle::NotRead(error)), now);
+            }
+            Event::NotRenewed(error) => self.not_renewed(error, now),
             // Nothing changes by itself; deadlines are taken below, each with its own commit.
             Event::Tick => return,
         }

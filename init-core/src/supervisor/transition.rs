@@ -199,6 +199,7 @@ impl Core<'_> {
         let desc = self.desc(id);
         let unit = self.units.get_mut(id);
         unit.generation = unit.generation.next();
+        unit.definition = desc.definition;
         unit.started = now;
         if matches!(desc.start, Program::None) {
             return self.become_up(id, now);

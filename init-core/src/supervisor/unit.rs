@@ -142,6 +142,12 @@ pub struct Unit {
     pub window_opened: Instant,
     /// Automatic restarts in that window.
     pub window_count: u16,
+    /// The definition that its present or last incarnation was started by.
+    pub definition: u32,
+    /// An image that is to be executed does not know it.
+    pub leaves: bool,
+    /// It was wanted before the program was exchanged, or was not there: it may have to be started.
+    pub returns: bool,
 }
 
 impl Unit {
@@ -168,6 +174,9 @@ impl Unit {
         delay: Duration::ZERO,
         window_opened: Instant::ZERO,
         window_count: 0,
+        definition: 0,
+        leaves: false,
+        returns: false,
     };
 
     /// What memory holds before [`Self::NEW`] is written into it: values of which today's compiler

@@ -17,6 +17,8 @@ pub enum Command {
     Act(MachineRequest),
     /// Execute the program of process 1 again.
     Reexec,
+    /// Execute another image in process 1: the word after the command, or its own file.
+    Upgrade,
     /// Say which program this is, and which process 1 is.
     Version,
     /// Explain.
@@ -25,10 +27,10 @@ pub enum Command {
 
 /// The commands' words, in the order of the help.
 pub const COMMANDS: &str = "list status start stop restart reset-failed poweroff reboot halt kexec \
-rescue reexec version help ";
+rescue reexec upgrade version help ";
 
 /// What each of these words says, in the same order.
-const MEANINGS: [Command; 14] = [
+const MEANINGS: [Command; 15] = [
     Command::List,
     Command::Status,
     Command::Change(Change::Start),
@@ -41,6 +43,7 @@ const MEANINGS: [Command; 14] = [
     Command::Act(MachineRequest::Kexec),
     Command::Act(MachineRequest::Rescue),
     Command::Reexec,
+    Command::Upgrade,
     Command::Version,
     Command::Help,
 ];
@@ -65,6 +68,8 @@ pub enum Usage<'a> {
     NeedsUnit(&'a [u8]),
     /// The command takes no further word.
     TooMany(&'a [u8]),
+    /// The command needs an absolute path, and not too long a one.
+    NeedsPath(&'a [u8]),
     /// Other programs of this name go down without process 1; this one does not.
     NoForce(&'a [u8]),
 }
@@ -127,7 +132,13 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
         });
     };
     let command = find(word).ok_or(Usage::UnknownCommand(word))?;
-    match (command, rest.next()) {
+    let next = rest.next();
+    match (command, next) {
+        (Command::Upgrade, Some(path)) if !is_path(path) => Err(Usage::NeedsPath(path)),
+        (Command::Upgrade, _) => match rest.next() {
+            Some(extra) => Err(Usage::TooMany(extra)),
+            None => Ok(Parsed { command, wait }),
+        },
         (Command::Change(_), None) => Err(Usage::NeedsUnit(word)),
         (Command::List | Command::Act(_) | Command::Reexec | Command::Version, Some(extra)) => {
             Err(Usage::TooMany(extra))
@@ -166,6 +177,13 @@ pub fn units<'a>(words: Words<'a>) -> impl Iterator<Item = &'a [u8]> {
     let mut units = after_program(words, false);
     let _command = units.next();
     units
+}
+
+/// Bytes of an image's path, with its end.
+pub const PATH_BYTES_MAX: usize = 256;
+
+fn is_path(word: &[u8]) -> bool {
+    word.starts_with(b"/") && word.len() < PATH_BYTES_MAX
 }
 
 fn is_option(word: &[u8]) -> bool {

@@ -27,6 +27,9 @@ impl<C: Client> Tool<'_, '_, C> {
             }
             Usage::NeedsUnit(word) => line.text(word).text(": which unit? See sctl list"),
             Usage::TooMany(word) => line.text(word).text(": one word too many"),
+            Usage::NeedsPath(word) => line
+                .text(word)
+                .text(": an image is named by its absolute path of less than 256 bytes"),
             Usage::NoForce(word) => line.text(word).text(
                 " is not supported: process 1 stops everything in order and goes down by the \
                  manifest's deadline in any case. If it is dead: echo b > /proc/sysrq-trigger",
@@ -113,6 +116,9 @@ impl<C: Client> Tool<'_, '_, C> {
                 failure,
                 about,
             } => line.text(unit).text(": failed: ").why(failure, about),
+            Response::NotUpgraded { obstacle, unit } => {
+                line.text("not upgraded: ").obstacle(obstacle, unit)
+            }
             Response::Superseded => line.text(name).text(": a later request took its place"),
             Response::Machine(_)
             | Response::Units { .. }

@@ -63,6 +63,10 @@ impl<C: Client> Tool<'_, '_, C> {
             Command::Change(change) => self.each(words, Some((change, wait)), buffer),
             Command::Act(request) => self.act(&Request::Act(request), buffer),
             Command::Reexec => self.act(&Request::Reexec, buffer),
+            Command::Upgrade => {
+                let image = Text(units(words).next().unwrap_or_default());
+                self.act(&Request::Upgrade { image }, buffer)
+            }
         };
         result.unwrap_or_else(|code| code)
     }

@@ -52,6 +52,9 @@ impl<C: Client> Tool<'_, '_, C> {
             Some(exit) => line.exit(exit),
             None => line.text("-"),
         };
+        if unit.stale {
+            line.text("  stale");
+        }
         self.say();
     }
 
@@ -82,6 +85,11 @@ impl<C: Client> Tool<'_, '_, C> {
         }
         if let Some(exit) = unit.last_exit {
             self.line.text("  last exit  ").exit(exit);
+            self.say();
+        }
+        if unit.stale {
+            self.line
+                .text("  stale      runs by the definition of an earlier process 1");
             self.say();
         }
         if let Some(failure) = detail.failure {

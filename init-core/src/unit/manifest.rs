@@ -77,6 +77,8 @@ impl UnitDesc {
         rules: &Rules::USUAL,
         critical: false,
         controls: false,
+        definition: 0,
+        on_upgrade: OnUpgrade::Keep,
     };
 
     /// Whether the HAL is to tell when the main program was executed.
@@ -148,6 +150,19 @@ pub struct UnitDesc {
     pub critical: bool,
     /// Whether its program may control units and machine, where that is asked by letters.
     pub controls: bool,
+    /// A number for what it runs and how that says to be ready: another number, another program.
+    pub definition: u32,
+    /// What becomes of it when process 1 is upgraded and its definition is another.
+    pub on_upgrade: OnUpgrade,
+}
+
+/// What becomes of a unit that runs by another definition than an upgraded process 1 has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUpgrade {
+    /// It goes on, and is shown as stale until it is started anew.
+    Keep,
+    /// It is restarted.
+    Restart,
 }
 
 /// How a unit is kept. Units that are kept alike refer to the same.

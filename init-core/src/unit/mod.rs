@@ -13,7 +13,8 @@ pub use exec::{
 };
 pub use healing::{DeathLimit, HealingDesc, HealingStep};
 pub use manifest::{
-    EdgeKind, EdgeKinds, LogLevel, Manifest, Rules, ShutdownDesc, UnitDesc, UnitKind, WatchdogDesc,
+    EdgeKind, EdgeKinds, LogLevel, Manifest, OnUpgrade, Rules, ShutdownDesc, UnitDesc, UnitKind,
+    WatchdogDesc,
 };
 pub use policy::{
     Backoff, KillScope, LimitAction, Readiness, Restart, RestartPolicy, Signal, StartLimit,

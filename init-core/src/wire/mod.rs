@@ -12,6 +12,7 @@
 pub(crate) mod describe;
 mod values;
 
+use crate::checkpoint::Renames;
 use serde::{Deserialize, Serialize};
 
 /// Text as it came: nobody has looked whether it is UTF-8. Names are compared byte by byte, and a
@@ -71,6 +72,7 @@ pub struct Wire<'f, 'b> {
     /// What has not been written to.
     room: &'b mut [u8],
     problem: Option<Problem>,
+    renames: Option<Renames<'b>>,
 }
 
 impl<'f, 'b> Wire<'f, 'b> {
@@ -81,6 +83,21 @@ impl<'f, 'b> Wire<'f, 'b> {
             rest,
             room: &mut [],
             problem: None,
+            renames: None,
+        }
+    }
+
+    /// Reads the numbers of units as what they are now.
+    pub(crate) fn renaming(mut self, renames: Renames<'b>) -> Self {
+        self.renames = Some(renames);
+        self
+    }
+
+    /// What the number of a unit is now.
+    fn renamed(&self, unit: u16) -> u16 {
+        match self.renames {
+            Some(renames) => renames.renamed(unit),
+            None => unit,
         }
     }
 
@@ -91,6 +108,7 @@ impl<'f, 'b> Wire<'f, 'b> {
             rest: &[],
             room,
             problem: None,
+            renames: None,
         }
     }
 

@@ -4,6 +4,8 @@ use super::describe::{fields, variants, words};
 use crate::effect::{Failure, Refusal};
 use crate::event::{Errno, ExitStatus, SpawnStep};
 use crate::ident::UnitId;
+use crate::renewal::Obstacle;
+use crate::wire::{Value, Wire};
 
 words!(SpawnStep {
     Session = 0,
@@ -23,7 +25,16 @@ words!(SpawnStep {
 });
 
 fields!(Errno { 0 });
-fields!(UnitId { 0 });
+
+/// Passed on between programs whose units have other numbers, it is translated.
+impl<'f> Value<'f> for UnitId {
+    const EMPTY: Self = Self(0);
+
+    fn pass(&mut self, wire: &mut Wire<'f, '_>) {
+        self.0.pass(wire);
+        self.0 = wire.renamed(self.0);
+    }
+}
 
 variants!(ExitStatus, Self::Code(0) => {
     0 => Code(code),
@@ -38,6 +49,18 @@ variants!(Failure, Self::StartTimeout => {
     4 => StartLimit,
     5 => Unkillable,
     6 => Watchdog,
+});
+variants!(Obstacle, Self::NotOurs => {
+    0 => NotRead(error),
+    1 => NotOurs,
+    2 => OtherMachine,
+    3 => NotExecuted(error),
+    4 => OtherLayout,
+    5 => Ended(status),
+    6 => Late,
+    7 => Stuck(unit),
+    8 => RolledBack(signal),
+    9 => Died,
 });
 variants!(Refusal, Self::NoSuchUnit => {
     0 => Conflict(first, second),

@@ -265,6 +265,7 @@ impl Machine {
                     Reply::Done => "done".to_string(),
                     Reply::Superseded => "superseded".to_string(),
                     Reply::Begun => "begun".to_string(),
+                    Reply::NotUpgraded(obstacle) => format!("not upgraded {obstacle:?}"),
                     Reply::Refused(refusal) => format!("refused {refusal:?}"),
                     Reply::Failed { unit, reason } => {
                         format!("failed {} {}", self.name(unit), self.failure_words(reason))
@@ -285,6 +286,9 @@ impl Machine {
                 self.note(now, "renew".into());
                 self.live_on(Handover::Again);
             }
+            Effect::Renew(Image::New) => self.note(now, "upgrade".into()),
+            Effect::Try(_) => self.note(now, "try".into()),
+            Effect::EndTrial => self.note(now, "end-trial".into()),
             Effect::Final(action) => {
                 self.note(now, format!("final {action:?}"));
                 self.finished = true;
@@ -379,6 +383,7 @@ impl Machine {
             Notice::TargetRefused(id, refusal) => format!("refused {} {refusal:?}", name(id)),
             Notice::Rescue => "rescue".into(),
             Notice::Resumed(life, why) => format!("resumed {life} {why:?}"),
+            Notice::NotUpgraded(obstacle) => format!("not upgraded {obstacle:?}"),
             Notice::Lost => "lost".into(),
             Notice::Fault(fault) => panic!("the core reports {fault:?}"),
         }

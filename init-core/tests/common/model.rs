@@ -371,7 +371,7 @@ impl<'a> Model<'a> {
             Effect::HangUp(client) => self.witness.hung_up(client),
             Effect::Notice(Notice::Fault(fault)) => panic!("the core reports {fault:?}"),
             Effect::Notice(notice) => self.witness.noticed(notice),
-            Effect::Renew(_) => panic!("there is no region"),
+            Effect::Try(_) | Effect::EndTrial | Effect::Renew(_) => panic!("there is no region"),
             Effect::Final(action) => self.finished = Some(action),
         }
     }

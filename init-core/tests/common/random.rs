@@ -4,6 +4,7 @@ use super::machine::{Machine, ms, secs};
 use init_core::event::{ControlRequest, Errno, Event, ExitStatus, MachineRequest};
 use init_core::hal::fake::Script;
 use init_core::ident::{Role, UnitId};
+use init_core::renewal::Image;
 use init_core::unit::{
     EdgeKind, LimitAction, Probe, Program, Readiness, Restart, RestartPolicy, StartLimit,
     StopPolicy, UnitKind,
@@ -148,7 +149,7 @@ pub fn disturb(random: &mut Random, machine: &mut Machine) {
             }
         }
         10 if random.once_in(10) => drop(machine.machine(MachineRequest::Rescue)),
-        11 if random.once_in(3) => drop(machine.ask(ControlRequest::Reexec)),
+        11 if random.once_in(3) => drop(machine.ask(ControlRequest::Renew(Image::Same))),
         _ => drop(machine.run_for(random.span(ms(300)))),
     }
 }

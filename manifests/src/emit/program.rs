@@ -83,6 +83,14 @@ pub fn reference(program: &Program, at: usize, which: &str) -> String {
     }
 }
 
+/// All that a process of this program is made from.
+pub fn definition(program: &Program) -> String {
+    match program {
+        Program::Exec(exec) => format!("{} {}", vector(&exec.arguments), context(exec)),
+        Program::None | Program::Setup(_) => reference(program, 0, ""),
+    }
+}
+
 fn step(step: &Step) -> String {
     match step {
         Step::WaitDevice(path) => format!("WaitDevice({})", c_text(path)),

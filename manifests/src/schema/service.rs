@@ -118,6 +118,11 @@ pub const KEYS: &[Key] = &[
         r#"{ codes = [3], signals = ["USR1"] }"#),
     key("critical", UNITS, Kind::Boolean, "false",
         "Without it the device is not healthy; reports say so.", "true"),
+    key("on-upgrade", RUNS, Kind::Word(&["keep", "restart"]), r#""keep""#,
+        "What becomes of it when `sctl upgrade` executes a process 1 that runs it otherwise \
+         (program, arguments, settings, readiness): it goes on and is shown as stale, or it is \
+         restarted.",
+        r#""restart""#),
     key("on", READY, Kind::Word(&["exec", "newline", "letter", "listen", "path"]), r#""exec""#,
         "What tells: its program was executed; it writes a newline to `fd`; it says so in a \
          letter; a socket listens (`tcp` or `unix`); `path` exists.",

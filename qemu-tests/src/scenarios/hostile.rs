@@ -93,6 +93,8 @@ fn faults(guest: &mut Guest) -> Result<()> {
     for _ in 0..FAULT_COUNT {
         shell.success("sctl reexec")?;
     }
+    // Its own file, as it is on the device.
+    shell.success("sctl upgrade /init")?;
     shell.success(&format!("{WHO} > /run/after; cmp /run/before /run/after"))?;
     // Exits are told as before.
     shell.last_command("exit 7")?;

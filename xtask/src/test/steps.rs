@@ -294,6 +294,7 @@ fn namespaces() -> Result<Outcome> {
     };
     let (firmware, split) = (build("product.toml")?, build("split.toml")?);
     let escalating = build("escalating.toml")?;
+    let upgraded = build("upgraded.toml")?;
     let keeper = build::keeper(board)?;
     let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
     cargo
@@ -303,6 +304,8 @@ fn namespaces() -> Result<Outcome> {
         .env("SYSMASTER_SPLIT_INIT", &split.file)
         .env("SYSMASTER_SPLIT_SYMBOLS", &split.symbols)
         .env("SYSMASTER_ESCALATING_INIT", &escalating.file)
+        .env("SYSMASTER_NAMESPACE_UPGRADED", &upgraded.file)
+        .env("SYSMASTER_NAMESPACE_UPGRADED_SYMBOLS", &upgraded.symbols)
         .env("SYSMASTER_KEEPER", &keeper.file);
     process::run_shown(&mut cargo, CARGO_LIMIT)?;
     Ok(Outcome::Passed(String::new()))

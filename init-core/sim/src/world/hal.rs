@@ -145,12 +145,13 @@ impl Platform for Port<'_> {
         self.0.handover
     }
 
-    fn renew(&mut self, _image: Image) {
+    fn renew(&mut self, _image: Image) -> Errno {
         let world = &mut *self.0;
         world.cross();
         world.renews = true;
         world.store.calls = 0;
         world.cross();
+        Errno(0)
     }
 
     fn memory_kib(&mut self) -> Option<u32> {

@@ -7,6 +7,7 @@ use super::*;
 use crate::effect::{Failure, Refusal};
 use crate::event::{Errno, ExitStatus, MachineRequest, SpawnStep};
 use crate::ident::UnitId;
+use crate::renewal::Obstacle;
 use crate::report::Operands;
 use crate::status::{MachinePhase, UnitState};
 use crate::unit::UnitKind;
@@ -101,6 +102,19 @@ const FAILURES: [Failure; 8] = [
     Failure::Watchdog,
 ];
 
+const OBSTACLES: [Obstacle; 10] = [
+    Obstacle::NotRead(Errno(2)),
+    Obstacle::NotOurs,
+    Obstacle::OtherMachine,
+    Obstacle::NotExecuted(Errno(13)),
+    Obstacle::OtherLayout,
+    Obstacle::Ended(ExitStatus::Code(3)),
+    Obstacle::Late,
+    Obstacle::Stuck(UnitId(300)),
+    Obstacle::RolledBack(11),
+    Obstacle::Died,
+];
+
 const ABOUT: Operands<'_> = Operands {
     path: Text::of("/bin/x"),
     unit: Text::of("y"),
@@ -116,6 +130,7 @@ pub const RECORD: UnitRecord<'_> = UnitRecord {
     ready_ms: Some(45),
     restarts: 2,
     last_exit: Some(ExitStatus::Code(3)),
+    stale: true,
 };
 
 const DETAIL: Detail<'_> = Detail {
@@ -153,6 +168,9 @@ pub fn requests() -> Vec<Request<'static>> {
     }));
     all.extend(ACTS.map(Request::Act));
     all.push(Request::Reexec);
+    all.push(Request::Upgrade {
+        image: Text::of("/x"),
+    });
     all
 }
 
@@ -185,6 +203,10 @@ pub fn responses() -> Vec<Response<'static>> {
         failure,
         about: ABOUT,
     }));
+    all.extend(OBSTACLES.map(|obstacle| Response::NotUpgraded {
+        obstacle,
+        unit: Text::of("a"),
+    }));
     all.extend(PROBLEMS.map(|problem| {
         Response::Error(Malformed {
             problem,
@@ -202,7 +224,8 @@ fn is_listed(request: &Request<'_>, response: &Response<'_>) {
         | Request::Unit { .. }
         | Request::Change { .. }
         | Request::Act(_)
-        | Request::Reexec => {}
+        | Request::Reexec
+        | Request::Upgrade { .. } => {}
     }
     match response {
         Response::Machine(_)
@@ -213,7 +236,8 @@ fn is_listed(request: &Request<'_>, response: &Response<'_>) {
         | Response::Refused { .. }
         | Response::Failed { .. }
         | Response::Superseded
-        | Response::Error(_) => {}
+        | Response::Error(_)
+        | Response::NotUpgraded { .. } => {}
     }
 }
 

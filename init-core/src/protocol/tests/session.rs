@@ -29,6 +29,7 @@ fn status(unit: UnitId) -> Option<UnitStatus> {
         restarts: 2,
         last_exit: Some(ExitStatus::Code(3)),
         failure: Some(NO_PROGRAM),
+        stale: false,
     })
 }
 

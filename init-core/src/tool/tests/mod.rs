@@ -83,6 +83,7 @@ impl Desk {
             restarts: u16::from(has_failed),
             last_exit: has_failed.then_some(ExitStatus::Code(3)),
             failure: has_failed.then_some(crate::effect::Failure::StartLimit),
+            stale: false,
         })
     }
 

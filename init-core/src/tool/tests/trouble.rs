@@ -199,6 +199,7 @@ fn endless_page() -> Vec<u8> {
         ready_ms: None,
         restarts: u16::MAX,
         last_exit: None,
+        stale: false,
     };
     writer.add(&unit).unwrap();
     let length = writer.length();

@@ -1,0 +1,234 @@
+//! This file tries an image in a child of process 1: the child reads it into a file in memory,
+//! looks whether it is what it should be, and executes it over a copy of the region. Process 1 only
+//! makes the child and hears of its end.
+//!
+//! What it needs: a process, two descriptors, memory for the image and for the copy. The child may
+//! wait for a flash as long as it takes; the core sees to the time.
+
+use crate::bytes::Bytes;
+use crate::linux::Linux;
+use crate::region::{self, Region, at};
+use crate::sys::fd::{self, Fd};
+use crate::sys::image::{self, Identity};
+use crate::sys::process::{self, Fork, duplicate_to};
+use crate::sys::text::c_text;
+use crate::sys::{shared, signals};
+use crate::upgrade::{ANSWERED, OTHER_LAYOUT};
+use core::ffi::CStr;
+use core::sync::atomic::Ordering;
+use init_core::event::{Errno, ExitStatus};
+use init_core::hal::ControlPort;
+use init_core::ident::{ClientId, UnitId};
+use init_core::protocol::image_asked;
+use init_core::renewal::Obstacle;
+
+/// Bytes of a path, with its end.
+const PATH_BYTES_MAX: usize = 256;
+
+/// A program of ours is a fortieth of that; whatever is larger is something else.
+const IMAGE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+
+/// Read at once.
+const PIECE_BYTES: usize = 1_024;
+
+/// What every process 1 of sysMaster has in its file, because this is in it. The first byte comes
+/// once, so that a search need not go back.
+#[used]
+static MARK: [u8; 24] = *b"\x01sysMaster, process one\n";
+
+/// ENAMETOOLONG, EFBIG, EBUSY, EINVAL, EINTR.
+const TOO_LONG: Errno = Errno(36);
+const TOO_LARGE: Errno = Errno(27);
+const BUSY: Errno = Errno(16);
+const INVALID: Errno = Errno(22);
+const INTERRUPTED: i32 = 4;
+
+impl Linux {
+    /// Begins to try the image that the client asks for.
+    #[inline(never)]
+    pub(crate) fn begin_trial(&mut self, client: ClientId) -> Result<(), Errno> {
+        let region = self.region;
+        if region.get(at::TRIAL) != 0 {
+            // Begun by the life before, or not yet gone.
+            let is_ours = region.get(at::ANSWER) != 0;
+            return if is_ours { Ok(()) } else { Err(BUSY) };
+        }
+        let mut path = Bytes::<PATH_BYTES_MAX>::new();
+        for byte in image_asked(self.frame(client)).ok_or(INVALID)? {
+            path.push(*byte).ok_or(TOO_LONG)?;
+        }
+        if path.is_empty() {
+            for byte in image::own_path().ok_or(INVALID)?.to_bytes() {
+                path.push(*byte).ok_or(TOO_LONG)?;
+            }
+        }
+        path.push(0).ok_or(TOO_LONG)?;
+        let path = c_text(&path).ok_or(INVALID)?;
+        self.forget_image();
+        let (image, answer) = (image::file()?, copy_of(&region)?);
+        region.set(at::TRIAL_FAILURE, 0);
+        region::note(region.word(at::IMAGE), Some(&image));
+        region::note(region.word(at::ANSWER), Some(&answer));
+        if let Fork::Child = process::fork_noted(region.word(at::TRIAL))? {
+            let failure = try_image(path, &image, &answer, self);
+            region.set(at::TRIAL_FAILURE, encode(failure));
+            process::exit(1);
+        }
+        image.leak();
+        answer.leak();
+        Ok(())
+    }
+
+    /// Ends the trial that there may be, and forgets the image.
+    pub(crate) fn forget_image(&self) {
+        let region = self.region;
+        let pid = region.get(at::TRIAL);
+        if pid != 0 {
+            let _ = process::signal(pid, 9);
+        }
+        for word in [at::IMAGE, at::ANSWER] {
+            drop(region::adopt(region.word(word)));
+            region::note(region.word(word), None);
+        }
+    }
+
+    /// What speaks against the image, now that its trial has ended so.
+    pub(crate) fn trial_result(&self, status: ExitStatus) -> Option<Obstacle> {
+        if let Some(obstacle) = decode(self.region.get(at::TRIAL_FAILURE)) {
+            return Some(obstacle);
+        }
+        match status {
+            ExitStatus::Code(OTHER_LAYOUT) => Some(Obstacle::OtherLayout),
+            ExitStatus::Code(0) if self.answer(0) == Some(ANSWERED) => None,
+            _ => Some(Obstacle::Ended(status)),
+        }
+    }
+
+    /// Whether the image on trial knows a unit.
+    pub(crate) fn is_known_to_image(&self, unit: UnitId) -> bool {
+        let place = unit.index().saturating_add(1);
+        self.answer(place).is_some_and(|word| word != 0)
+    }
+
+    /// A word of what the trial answered.
+    fn answer(&self, index: usize) -> Option<u32> {
+        let file = region::adopt(self.region.word(at::ANSWER))?;
+        let at = self.region.size().saturating_add(index).saturating_mul(4);
+        let mut bytes = [0; 4];
+        let count = rustix::io::pread(&file, &mut bytes, u64::try_from(at).ok()?);
+        file.leak();
+        (count == Ok(4)).then_some(u32::from_ne_bytes(bytes))
+    }
+}
+
+/// A file in memory with all that the region has now, and room for an answer.
+fn copy_of(region: &Region) -> Result<Fd, Errno> {
+    let units = usize::try_from(region.get(at::UNIT_COUNT)).unwrap_or(0);
+    let file = shared::sized_file(region.size().saturating_add(units).saturating_add(1))?;
+    for part in region.parts() {
+        shared::write_words(&file, part)?;
+    }
+    Ok(file)
+}
+
+/// The child: why the image was not executed.
+fn try_image(path: &CStr, image: &Fd, answer: &Fd, linux: &Linux) -> Obstacle {
+    let _ = rustix::process::setsid();
+    let _ = signals::unblock_all();
+    let moved = duplicate_to(answer.number(), shared::WORDS_FD);
+    let first = shared::WORDS_FD.saturating_add(1);
+    process::close_from(first, Some(image.number()), fd::highest(), linux.kernel);
+    if let Err(error) = moved.and_then(|()| fd::keep_over_exec(shared::WORDS_FD)) {
+        return Obstacle::NotRead(error);
+    }
+    match read_image(path, image) {
+        Ok(()) => Obstacle::NotExecuted(image::execute_on_trial(image)),
+        Err(obstacle) => obstacle,
+    }
+}
+
+/// Reads the file into memory where nothing can change it, and looks whether it is one of ours.
+fn read_image(path: &CStr, image: &Fd) -> Result<(), Obstacle> {
+    let not_read = Obstacle::NotRead;
+    let file = fd::open_to_read(path).map_err(not_read)?;
+    let mut piece = [0; PIECE_BYTES];
+    let (mut total, mut marked) = (0_usize, 0_usize);
+    loop {
+        let count = match rustix::io::read(&file, &mut piece) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.raw_os_error() == INTERRUPTED => continue,
+            Err(error) => return Err(not_read(crate::errno(error))),
+        };
+        let bytes = piece.get(..count).unwrap_or_default();
+        if total == 0 {
+            check_identity(bytes)?;
+        }
+        total = total.saturating_add(count);
+        if total > IMAGE_BYTES_MAX {
+            return Err(not_read(TOO_LARGE));
+        }
+        for byte in bytes {
+            marked = match MARK.get(marked) {
+                None => marked,
+                Some(wanted) if wanted == byte => marked.saturating_add(1),
+                Some(_) => usize::from(MARK.first() == Some(byte)),
+            };
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let count = rustix::io::write(image, rest).map_err(|it| not_read(crate::errno(it)))?;
+            rest = rest.get(count.max(1)..).unwrap_or_default();
+        }
+    }
+    if marked < MARK.len() {
+        return Err(Obstacle::NotOurs);
+    }
+    image::seal_file(image).map_err(not_read)
+}
+
+/// Looks at the front of a file.
+fn check_identity(bytes: &[u8]) -> Result<(), Obstacle> {
+    let found: Option<&Identity> = bytes.first_chunk();
+    let own = image::own_identity();
+    match found {
+        Some(found) if found.starts_with(b"\x7fELF") => {
+            // Width and order; processor. The version of the system interface is nobody's business.
+            let differs = |at: usize| found.get(at) != own.get(at);
+            match [4, 5, 18, 19].into_iter().any(differs) {
+                false => Ok(()),
+                true => Err(Obstacle::OtherMachine),
+            }
+        }
+        Some(_) | None => Err(Obstacle::NotOurs),
+    }
+}
+
+/// What kept the child from executing the image, in one word; never 0.
+fn encode(obstacle: Obstacle) -> u32 {
+    let (kind, error) = match obstacle {
+        Obstacle::NotRead(Errno(error)) => (1, error),
+        Obstacle::NotExecuted(Errno(error)) => (2, error),
+        Obstacle::OtherMachine => (3, 0),
+        _ => (4, 0),
+    };
+    kind << 16 | u32::from(error)
+}
+
+fn decode(word: u32) -> Option<Obstacle> {
+    let [low, high, kind, _] = word.to_le_bytes();
+    let error = Errno(u16::from_le_bytes([low, high]));
+    match kind {
+        1 => Some(Obstacle::NotRead(error)),
+        2 => Some(Obstacle::NotExecuted(error)),
+        3 => Some(Obstacle::OtherMachine),
+        4 => Some(Obstacle::NotOurs),
+        _ => None,
+    }
+}
+
+/// The number of the trial's process has no other use once its exit is dealt with.
+pub(crate) fn forget_process(region: &Region, pid: u32) {
+    let word = region.word(at::TRIAL);
+    let _ = word.compare_exchange(pid, 0, Ordering::Release, Ordering::Relaxed);
+}

@@ -1,0 +1,134 @@
+//! This file is an image's side of an upgrade: it reads what a program with other units left,
+//! writes it down for its own, and takes over.
+//!
+//! Until it takes over it changes nothing: the region of the life before and that one's program
+//! stay under their numbers, and a fault leads back to them. On trial it does the same in a child,
+//! over a copy, and says which units it knows.
+
+use crate::heal;
+use crate::intake::Handed;
+use crate::linux::Linux;
+use crate::region::{self, Region, at};
+use crate::sys::fd::Fd;
+use crate::sys::process::duplicate_to;
+#[cfg(feature = "freestanding")]
+use crate::sys::shared;
+use crate::sys::shared::WORDS_FD;
+use crate::sys::slices;
+use core::sync::atomic::{AtomicU32, Ordering};
+use init_core::checkpoint::Legacy;
+#[cfg(feature = "freestanding")]
+use init_core::checkpoint::Past;
+use init_core::ident::UnitId;
+use init_core::renewal::Handover;
+use init_core::unit::Manifest;
+
+/// "The words behind this one say which units the image knows."
+#[cfg(feature = "freestanding")]
+pub(crate) const ANSWERED: u32 = 0x616e_7377;
+
+/// The exit code of an image that cannot read what there is.
+#[cfg(feature = "freestanding")]
+pub(crate) const OTHER_LAYOUT: u8 = 65;
+
+/// Writes down anew what the life before left, for these units; the region and its file.
+#[inline(never)]
+pub(crate) fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
+    let count = manifest.units.len();
+    let legacy = Legacy::of(left.core())?;
+    let (region, file) = Region::blank(count)?;
+    // The front of both has one layout, or their first words would differ.
+    copy(left.parts()[0], region.parts()[0]);
+    let own_count = u32::try_from(count).ok()?;
+    region.set(at::UNIT_COUNT, own_count);
+    region.set(at::HANDOVER, heal::HANDOVER_AGAIN);
+    let to = region.core();
+    if !legacy.hand_on(to, manifest) {
+        return None;
+    }
+    for unit in (0..=u16::MAX).map(UnitId).take(count) {
+        if let Some(before) = legacy.before(to, count, unit) {
+            copy(left.unit(before), region.unit(unit));
+        }
+    }
+    for word in [at::HANDED, at::SOURCE] {
+        let renamed = Handed::renamed(region.get(word), |unit| legacy.after(to, count, unit));
+        region.set(word, renamed);
+    }
+    Some((region, file))
+}
+
+fn copy(from: &[AtomicU32], to: &[AtomicU32]) {
+    for (from, to) in from.iter().zip(to) {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+impl Linux {
+    /// From here on this program goes on, and the one before is forgotten.
+    #[inline(never)]
+    pub(crate) fn end_upgrade(&mut self) {
+        let Some((file, region)) = self.heritage.take() else {
+            return;
+        };
+        region.set(at::OUTCOME, heal::OUTCOME_UPGRADED);
+        heal::begin_to_take_over();
+        if let Some(image) = region::adopt(region.word(at::IMAGE)) {
+            let _ = duplicate_to(image.number(), heal::COPY);
+        }
+        // Known to fail for bad numbers only.
+        let _ = duplicate_to(file.number(), WORDS_FD);
+        heal::arm(region, true);
+        slices::alarm(0);
+        for word in [at::IMAGE, at::ANSWER] {
+            region::note(region.word(word), None);
+        }
+    }
+
+    /// Why this life began.
+    pub(crate) fn why(&self) -> Handover {
+        let region = self.region;
+        let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
+        match (region.get(at::OUTCOME), region.get(at::HANDOVER)) {
+            (heal::OUTCOME_UPGRADED, _) => Handover::Upgraded,
+            (heal::OUTCOME_BACK, _) => Handover::RolledBack(signal),
+            (_, heal::HANDOVER_AGAIN) => Handover::Again,
+            _ => Handover::Fault,
+        }
+    }
+
+    /// Whether the life before ended in a fault of its own.
+    pub(crate) fn followed_a_fault(&self) -> bool {
+        self.region.get(at::HANDOVER) == heal::HANDOVER_FAULT
+    }
+}
+
+/// On trial: finds out whether this program could take over from what is under [`WORDS_FD`], and
+/// which of its units it knows; the exit code.
+#[cfg(feature = "freestanding")]
+pub(crate) fn stand_trial(core: &mut init_core::Core<'static>, manifest: &Manifest) -> u8 {
+    let mut pass = || {
+        let left = Region::found()?;
+        let (region, _file) = adopt(&left, manifest)?;
+        let (to, count) = (region.core(), manifest.units.len());
+        if !matches!(core.keep_in(to), Past::Restored(_)) {
+            return None;
+        }
+        let legacy = Legacy::of(left.core())?;
+        // The copy has a word more than its region, and one for each unit.
+        let words = shared::found_words()?;
+        let answers = words.get(
+            left.size()
+                .checked_sub(legacy.unit_count())?
+                .checked_sub(1)?..,
+        )?;
+        let (first, rest) = answers.split_first()?;
+        for (unit, place) in (0..=u16::MAX).map(UnitId).zip(rest) {
+            let is_known = legacy.after(to, count, unit).is_some();
+            place.store(is_known.into(), Ordering::Relaxed);
+        }
+        first.store(ANSWERED, Ordering::Release);
+        Some(())
+    };
+    if pass().is_some() { 0 } else { OTHER_LAYOUT }
+}
