@@ -23,7 +23,6 @@ fn processes(machine: &Machine) -> Vec<(String, String)> {
 #[test]
 fn a_hundred_executions_change_no_process_and_lose_no_exit_and_no_client() {
     let mut machine = boot!("renewal");
-    machine.inside("mkfifo /run/go");
     // The machine's own units have done their work.
     let is_up = |machine: &Machine| processes(machine).len() == 3;
     while !is_up(&machine) || !machine.console().contains("setup: ready") {
