@@ -275,6 +275,8 @@ fn a_start_that_kills_two_lives_fails_and_the_rest_goes_on() {
     let fork = address_of(&["7process", "10fork_noted"]);
     let fork = fork.expect("its file is named beside the program's");
     machine.wait_for("boot: idle reached");
+    // As above: what starts programs is given back after the boot.
+    assert!(machine.sctl(&["list"]).status.success());
     let mut start = machine.tool(&["start", "never-there"]);
     trap(machine.pid(), fork, 2, || {
         let start = start.output().expect("nsenter starts");

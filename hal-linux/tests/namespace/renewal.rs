@@ -4,6 +4,7 @@
 use crate::boot;
 use crate::machine::{End, Machine};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// Units and the numbers of their processes.
 fn processes(machine: &Machine) -> Vec<(String, String)> {
@@ -20,6 +21,14 @@ fn processes(machine: &Machine) -> Vec<(String, String)> {
     pids.collect()
 }
 
+/// Waits until the one that comes and goes has come again.
+fn wait_for_all(machine: &Machine) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while processes(machine).len() != 3 {
+        assert!(Instant::now() < end, "{}", machine.console());
+    }
+}
+
 #[test]
 fn a_hundred_executions_change_no_process_and_lose_no_exit_and_no_client() {
     let mut machine = boot!("renewal");
@@ -28,6 +37,8 @@ fn a_hundred_executions_change_no_process_and_lose_no_exit_and_no_client() {
     while !is_up(&machine) || !machine.console().contains("setup: ready") {
         machine.wait_for("ready");
     }
+    // Written to before the service has made its pipe, it would be a file.
+    machine.inside("until [ -p /run/go ]; do sleep 0.01; done");
     let pid = machine.pid();
     let mut waiting = machine.tool(&["start", "says-when-told"]);
     let waiting = waiting.stdout(Stdio::null()).spawn();
@@ -41,6 +52,7 @@ fn a_hundred_executions_change_no_process_and_lose_no_exit_and_no_client() {
         if count % 10 == 0 {
             machine.inside("echo > /run/go");
             machine.wait_for("comes-and-goes: ended: exit code 3; restart");
+            wait_for_all(&machine);
         }
     }
     assert!(
