@@ -32,11 +32,9 @@ fn wait_for_all(machine: &Machine) {
 #[test]
 fn a_hundred_executions_change_no_process_and_lose_no_exit_and_no_client() {
     let mut machine = boot!("renewal");
-    // The machine's own units have done their work.
-    let is_up = |machine: &Machine| processes(machine).len() == 3;
-    while !is_up(&machine) || !machine.console().contains("setup: ready") {
-        machine.wait_for("ready");
-    }
+    // Nobody can be asked before; and then the machine's own units have done their work.
+    machine.wait_for("setup: ready");
+    wait_for_all(&machine);
     // Written to before the service has made its pipe, it would be a file.
     machine.inside("until [ -p /run/go ]; do sleep 0.01; done");
     let pid = machine.pid();
