@@ -26,7 +26,7 @@ pub fn run(sim: &Sim) -> Result<()> {
     if sim.mutants || sim.mutant.is_some() {
         return mutants::run(sim);
     }
-    let mut command = Command::new(build(&house::root())?);
+    let mut command = Command::new(build(&house::root(), "sim")?);
     let numbers = [
         ("--seeds", sim.seeds),
         ("--from", sim.from),
@@ -43,9 +43,10 @@ pub fn run(sim: &Sim) -> Result<()> {
     process::run_shown(&mut command, RUN_LIMIT)
 }
 
-/// Builds the simulation of the tree at `root`; its program.
-fn build(root: &Path) -> Result<PathBuf> {
-    let target = house::target().join("sim");
+/// Builds the simulation of the tree at `root`; its program. `name`: the folder below `target`, one
+/// for each tree, since cargo takes what one left for the other's.
+fn build(root: &Path, name: &str) -> Result<PathBuf> {
+    let target = house::target().join(name);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root).env_remove("RUSTFLAGS");

@@ -76,7 +76,7 @@ fn plant(mutant: &Mutant, tree: &Tree, sim: &Sim) -> Result<Option<(String, Stri
     let file = tree.root.join(&mutant.file);
     let original = fs::read_to_string(&file)?;
     fs::write(&file, original.replace(&mutant.text, &mutant.with))?;
-    let found = build(&tree.root)
+    let found = build(&tree.root, "sim-mutants")
         .with_context(|| format!("{} does not build", mutant.name))
         .and_then(|program| search(&program, sim));
     fs::write(&file, original)?;
