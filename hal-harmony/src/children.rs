@@ -4,8 +4,15 @@
 //! lost for want of room. A place is free again when the kernel has freed the process.
 
 use crate::abi::{FIRST_BADGE, Group};
-use init_core::event::ExitStatus;
-use init_core::ident::Child;
+use init_core::event::{Event, ExitStatus};
+use init_core::ident::{Child, Generation, Role, UnitId};
+
+/// The core, where it is a process of its own: it serves no unit.
+pub const CORE: Child = Child {
+    unit: UnitId::SYSTEM,
+    generation: Generation(0),
+    role: Role::Main,
+};
 
 /// One place.
 #[derive(Debug, Default)]
@@ -32,6 +39,25 @@ struct Ended {
     group: Group,
     status: ExitStatus,
     said: Said,
+    owes: Owed,
+}
+
+/// What a process has done that is to be told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Owed {
+    /// It began, or said that it is ready.
+    ready: bool,
+    /// It said that it gets on.
+    heartbeat: bool,
+}
+
+impl Owed {
+    fn take(&mut self, child: Child) -> Option<Event> {
+        if core::mem::take(&mut self.ready) {
+            return Some(Event::Ready(child));
+        }
+        core::mem::take(&mut self.heartbeat).then_some(Event::Heartbeat(child))
+    }
 }
 
 /// Whether all that an ended process had said has been heard. Only then is it freed: what a process
@@ -53,8 +79,7 @@ struct Running {
     group: Group,
     /// We killed it: the kernel shows that as the code of a good end.
     killed: bool,
-    /// Its start is to be told.
-    owes_ready: bool,
+    owes: Owed,
     /// It has asked whether it is to go on, and will ask again.
     listens: bool,
     /// It is to stop, and is told so when it asks.
@@ -128,7 +153,10 @@ impl Children {
             child,
             group,
             killed: false,
-            owes_ready,
+            owes: Owed {
+                ready: owes_ready,
+                heartbeat: false,
+            },
             listens: false,
             is_to_stop: false,
         }));
@@ -162,11 +190,7 @@ impl Children {
 
     /// The child that a process serves or served; `None`: the kernel has freed it.
     pub fn sender(&self, pid: i32) -> Option<Child> {
-        self.slots.iter().find_map(|slot| match &slot.0 {
-            State::Running(one) if one.group.pid() == pid => Some(one.child),
-            State::Ended(one) if one.group.pid() == pid => Some(one.child),
-            State::Running(_) | State::Ended(_) | State::Free | State::Stillborn(_) => None,
-        })
+        self.find(|_, its| its == pid).map(|(child, _)| child)
     }
 
     /// A process that runs as far as we know, to be answered.
@@ -193,15 +217,56 @@ impl Children {
         (!one.listens).then_some(&one.group)
     }
 
+    /// The process that serves a child, or did so and has not been told as ended.
+    pub fn pid_of(&self, child: Child) -> Option<u32> {
+        self.find(|one, _| one == child).map(|(_, pid)| pid)
+    }
+
+    /// The process that serves a unit in a role, with its generation.
+    pub fn owner(&self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
+        let found = self.find(|one, _| one.unit == unit && one.role == role);
+        found.map(|(child, pid)| (child.generation, pid))
+    }
+
+    fn find(&self, is_wanted: impl Fn(Child, i32) -> bool) -> Option<(Child, u32)> {
+        let is_wanted = |child, pid: i32| {
+            let found = Some((child, pid.unsigned_abs()));
+            found.filter(|_| is_wanted(child, pid))
+        };
+        self.slots.iter().find_map(|slot| match &slot.0 {
+            State::Running(one) => is_wanted(one.child, one.group.pid()),
+            State::Ended(one) => is_wanted(one.child, one.group.pid()),
+            State::Free | State::Stillborn(_) => None,
+        })
+    }
+
+    /// Something of a child is to be told that cannot be told now.
+    pub fn owe(&mut self, event: Event) {
+        let (wanted, is_ready) = match event {
+            Event::Ready(child) => (child, true),
+            Event::Heartbeat(child) => (child, false),
+            _ => return,
+        };
+        let owed = self.slots.iter_mut().find_map(|slot| match &mut slot.0 {
+            State::Running(one) => (one.child == wanted).then_some(&mut one.owes),
+            State::Ended(one) => (one.child == wanted).then_some(&mut one.owes),
+            State::Free | State::Stillborn(_) => None,
+        });
+        if let Some(owed) = owed {
+            owed.ready |= is_ready;
+            owed.heartbeat |= !is_ready;
+        }
+    }
+
     /// All are to stop; those that do not listen, from now on known as killed by us.
     pub fn ask_all_to_stop(&mut self) -> impl Iterator<Item = &Group> {
         self.slots.iter_mut().filter_map(|slot| match &mut slot.0 {
-            State::Running(one) => {
+            State::Running(one) if one.child != CORE => {
                 one.is_to_stop = true;
                 one.killed |= !one.listens;
                 (!one.listens).then_some(&one.group)
             }
-            State::Free | State::Ended(_) | State::Stillborn(_) => None,
+            State::Running(_) | State::Free | State::Ended(_) | State::Stillborn(_) => None,
         })
     }
 
@@ -212,14 +277,14 @@ impl Children {
         Some(&one.group)
     }
 
-    /// All processes, from now on known as killed by us.
+    /// All processes of units, from now on known as killed by us.
     pub fn all_to_kill(&mut self) -> impl Iterator<Item = &Group> {
         self.slots.iter_mut().filter_map(|slot| match &mut slot.0 {
-            State::Running(one) => {
+            State::Running(one) if one.child != CORE => {
                 one.killed = true;
                 Some(&one.group)
             }
-            State::Free | State::Ended(_) | State::Stillborn(_) => None,
+            State::Running(_) | State::Free | State::Ended(_) | State::Stillborn(_) => None,
         })
     }
 
@@ -233,6 +298,7 @@ impl Children {
                         group: one.group,
                         status: status(code, one.killed),
                         said: Said::Unmarked,
+                        owes: one.owes,
                     });
                 }
                 other => slot.0 = other,
@@ -269,26 +335,30 @@ impl Children {
         }
     }
 
-    /// A child whose start is to be told; it is, once.
-    pub fn take_ready(&mut self) -> Option<Child> {
+    /// What is owed of a child; it is told, once.
+    pub fn take_owed(&mut self) -> Option<Event> {
         self.slots.iter_mut().find_map(|slot| match &mut slot.0 {
-            State::Running(one) => core::mem::take(&mut one.owes_ready).then_some(one.child),
-            State::Free | State::Ended(_) | State::Stillborn(_) => None,
+            State::Running(one) => one.owes.take(one.child),
+            State::Ended(one) => one.owes.take(one.child),
+            State::Free | State::Stillborn(_) => None,
         })
     }
 
-    /// Lets `free` free what has ended and was heard; the first child that it frees, and how that
-    /// had ended.
+    /// Lets `free` free who has ended and was heard, of those that are wanted; the first child that
+    /// it frees, and how that had ended.
     pub fn take_ended(
         &mut self,
+        is_wanted: impl Fn(Child) -> bool,
         free: impl Fn(Group) -> Result<(), Group>,
     ) -> Option<(Child, ExitStatus)> {
         for slot in self.slots.iter_mut() {
             match core::mem::take(&mut slot.0) {
-                State::Ended(one) if one.said == Said::Heard => match free(one.group) {
-                    Ok(()) => return Some((one.child, one.status)),
-                    Err(group) => slot.0 = State::Ended(Ended { group, ..one }),
-                },
+                State::Ended(one) if one.said == Said::Heard && is_wanted(one.child) => {
+                    match free(one.group) {
+                        Ok(()) => return Some((one.child, one.status)),
+                        Err(group) => slot.0 = State::Ended(Ended { group, ..one }),
+                    }
+                }
                 State::Stillborn(group) => {
                     if let Err(group) = free(group) {
                         slot.0 = State::Stillborn(group);
@@ -306,9 +376,20 @@ impl Children {
         self.slots.iter().any(ended)
     }
 
-    /// Whether there is nobody.
+    /// Whether a child's process has ended and was not freed.
+    pub fn is_ending(&self, child: Child) -> bool {
+        let is_it = |slot: &Slot| matches!(&slot.0, State::Ended(one) if one.child == child);
+        self.slots.iter().any(is_it)
+    }
+
+    /// Whether there is nobody, but for the core.
     pub fn is_empty(&self) -> bool {
-        self.slots.iter().all(|slot| matches!(slot.0, State::Free))
+        self.slots.iter().all(|slot| match &slot.0 {
+            State::Free => true,
+            State::Running(one) => one.child == CORE,
+            State::Ended(one) => one.child == CORE,
+            State::Stillborn(_) => false,
+        })
     }
 }
 

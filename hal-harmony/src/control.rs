@@ -22,8 +22,8 @@ enum Stage {
     Free,
     /// So much of its frame has come.
     Sending { received: u16, whole: u16 },
-    /// The core has the frame.
-    Asked { whole: u16 },
+    /// The core has the frame, or is to have it as soon as it can be told.
+    Asked { whole: u16, is_owed: bool },
     /// The client went away while the core had its frame; the core is to be told.
     Gone,
     /// The answer is there to be fetched.
@@ -75,7 +75,10 @@ impl Session {
         }
         self.stage = if piece.is_last() {
             self.generation = self.generation.wrapping_add(1);
-            Stage::Asked { whole }
+            Stage::Asked {
+                whole,
+                is_owed: false,
+            }
         } else {
             Stage::Sending {
                 received: piece.end(),
@@ -156,6 +159,35 @@ impl Sessions {
         }
     }
 
+    /// A client's frame is there, and the core cannot be told now.
+    pub fn owe(&mut self, client: ClientId) {
+        if let Some(session) = self.of(client)
+            && let Stage::Asked { is_owed, .. } = &mut session.stage
+        {
+            *is_owed = true;
+        }
+    }
+
+    /// A client whose frame the core is to be told of; it is, once.
+    pub fn take_owed(&mut self) -> Option<ClientId> {
+        self.each().find_map(|(slot, session)| {
+            let Stage::Asked { is_owed, .. } = &mut session.stage else {
+                return None;
+            };
+            let generation = session.generation;
+            core::mem::take(is_owed).then_some(ClientId { slot, generation })
+        })
+    }
+
+    /// Nobody knows any more what they are owed who wait for the core: they are refused.
+    pub fn hang_up(&mut self) {
+        for session in &mut self.0 {
+            if matches!(session.stage, Stage::Asked { .. } | Stage::Gone) {
+                session.stage = Stage::Free;
+            }
+        }
+    }
+
     /// That process is no more.
     pub fn leave(&mut self, pid: i32) {
         for session in self.0.iter_mut().filter(|session| session.pid == pid) {
@@ -183,7 +215,7 @@ impl<K: Kernel + 'static> ControlPort for Harmony<K> {
         let session = self.sessions.0.get(usize::from(client.slot));
         let session = session.filter(|session| session.generation == client.generation);
         let frame = session.and_then(|session| match session.stage {
-            Stage::Asked { whole } => session.frame.get(..usize::from(whole)),
+            Stage::Asked { whole, .. } => session.frame.get(..usize::from(whole)),
             Stage::Free | Stage::Sending { .. } | Stage::Gone | Stage::Answered { .. } => None,
         });
         frame.unwrap_or_default()

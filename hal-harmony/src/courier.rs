@@ -5,6 +5,7 @@
 //! send: it sleeps in the receive whenever it is not copying, and what is sent is not left in the
 //! kernel. It decides nothing, it answers nobody, and it never ends.
 
+use crate::SPLIT;
 use crate::abi::{
     Calls, Channel, Error, Handle, Kernel, MESSAGE_BYTES, Notification, Patience, Received, Stack,
 };
@@ -37,6 +38,9 @@ impl<K: Kernel + Clone + Sync> Courier<K> {
         let post = Post::new();
         for _ in 0..HANDLE_COUNT {
             post.give(calls.handle()?);
+        }
+        if SPLIT {
+            post.give_core(calls.handle()?);
         }
         Ok(Self {
             calls: calls.clone(),
@@ -76,6 +80,10 @@ impl<K: Kernel + Clone + Sync> Courier<K> {
         // What is shorter leaves zeros.
         let mut sheet = [0; MESSAGE_BYTES];
         let left = match self.calls.receive(&self.channel, handle, &mut sheet) {
+            Received::Told { pid, handle } if SPLIT && self.post.is_core(pid) => Some(handle),
+            Received::Asked(asked) if SPLIT && self.post.is_core(asked.pid()) => {
+                Some(self.post.put_core(asked))
+            }
             Received::Told { pid, handle } => {
                 if pid == OWN_PID {
                     self.post.put_mark(pid, &sheet);

@@ -1,6 +1,7 @@
 //! This file is the place where the root task sleeps.
 
 use crate::abi::{Kernel, Patience};
+use crate::children::CORE;
 use crate::clock::Mode;
 use crate::harmony::Harmony;
 use init_core::event::Event;
@@ -30,12 +31,12 @@ impl<K: Kernel + 'static> EventSource for Harmony<K> {
 }
 
 impl<K: Kernel + 'static> Harmony<K> {
-    fn next_event(&mut self) -> Option<Event> {
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
         if let Some(request) = self.asked.take() {
             return Some(Event::Machine(request));
         }
-        if let Some(child) = self.children.take_ready() {
-            return Some(Event::Ready(child));
+        if let Some(event) = self.children.take_owed() {
+            return Some(event);
         }
         self.take_exits();
         self.send_mark();
@@ -43,7 +44,8 @@ impl<K: Kernel + 'static> Harmony<K> {
             return Some(Event::ClientGone(client));
         }
         let free = |group| self.calls.free(group);
-        if let Some((child, status)) = self.children.take_ended(free) {
+        let is_unit = |child| child != CORE;
+        if let Some((child, status)) = self.children.take_ended(is_unit, free) {
             return Some(Event::Exited { child, status });
         }
         if self.owes_alone && self.children.is_empty() {
@@ -53,7 +55,7 @@ impl<K: Kernel + 'static> Harmony<K> {
         None
     }
 
-    fn next_letter(&mut self) -> Option<Wake> {
+    pub(crate) fn next_letter(&mut self) -> Option<Wake> {
         for _ in 0..LETTERS_PER_TURN_MAX {
             let Some(letter) = self.courier.post.take() else {
                 self.tell_lost();
@@ -67,11 +69,19 @@ impl<K: Kernel + 'static> Harmony<K> {
     }
 
     /// Until an exit is told or a letter comes, or a while; too short is no harm.
-    fn sleep(&self, until: Option<Instant>, now: Instant) {
-        #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
-        crate::abi::log::carry(u32::MAX);
+    pub(crate) fn sleep(&self, until: Option<Instant>, now: Instant) {
         // A process whose threads are not gone yet is not told again: it is looked at again.
-        let looks_again = self.children.has_ended() || self.time.mode == Mode::CounterPoll;
+        self.doze(until, now, self.children.has_ended());
+    }
+
+    /// As [`Self::sleep`], but where somebody is to be looked at again, only others run meanwhile.
+    pub(crate) fn doze(&self, until: Option<Instant>, now: Instant, looks_again: bool) {
+        // The core carries its own.
+        #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
+        if !crate::SPLIT {
+            crate::abi::log::carry(u32::MAX);
+        }
+        let looks_again = looks_again || self.time.mode == Mode::CounterPoll;
         let patience = match until {
             _ if looks_again => Patience::None,
             Some(until) => Patience::Us(until.since(now).as_us()),

@@ -1,6 +1,7 @@
 //! This file is the Harmony platform: all that the root task holds, and how it starts and ends
 //! processes.
 
+use crate::SPLIT;
 use crate::abi::layout::RingPage;
 use crate::abi::{Calls, Error, Group, Kernel, Stack};
 use crate::children::{Children, Slot};
@@ -13,7 +14,7 @@ use crate::image::{self, Loadable};
 use crate::start;
 use init_core::event::{Errno, MachineRequest};
 use init_core::hal::{Clock, Platform, Process};
-use init_core::ident::{Child, Role};
+use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::time::Instant;
 use init_core::unit::Image;
 use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Signal};
@@ -89,6 +90,8 @@ pub struct Harmony<K: 'static> {
     pub(crate) sessions: &'static mut Sessions,
     /// Nothing comes from services any more.
     pub(crate) is_deaf: bool,
+    /// The core has no state: whatever it counts, it has taken nothing in.
+    pub(crate) is_forsaken: bool,
     /// Somebody waits until nobody is left.
     pub(crate) owes_alone: bool,
     pub(crate) asked: Option<MachineRequest>,
@@ -135,6 +138,7 @@ impl<K: Kernel + Clone + Sync + 'static> Harmony<K> {
             courier,
             sessions,
             is_deaf: false,
+            is_forsaken: false,
             owes_alone: false,
             asked: None,
             calls,
@@ -155,13 +159,21 @@ impl<K: Kernel + 'static> Harmony<K> {
     }
 
     /// Whom our waiting lets run: those below us while we sleep. Where waiting is looking again
-    /// and again, only those at our own priority.
+    /// and again, only those at our own priority. Between us and services is the core.
     fn priority(&self, exec: &Exec) -> u32 {
-        let highest = self.config.own_priority.saturating_sub(1);
+        let highest = self.core_priority().saturating_sub(u32::from(SPLIT));
         match (self.time.mode, exec.context.priority) {
             (Mode::KernelTimeout, 0) => self.config.service_priority.min(highest),
             (Mode::KernelTimeout, own) => u32::from(own).min(highest),
             (Mode::CounterPoll, _) => self.config.own_priority,
+        }
+    }
+
+    /// The highest that we let run.
+    pub(crate) fn core_priority(&self) -> u32 {
+        match self.time.mode {
+            Mode::KernelTimeout => self.config.own_priority.saturating_sub(1),
+            Mode::CounterPoll => self.config.own_priority,
         }
     }
 
@@ -212,6 +224,9 @@ impl<K: Kernel + 'static> Process for Harmony<K> {
         ready: Readiness,
         confirm: bool,
     ) -> Result<u32, Errno> {
+        if SPLIT && let Some(pid) = self.children.pid_of(child) {
+            return Ok(pid);
+        }
         // There are no descriptors, sockets or paths on which readiness could be seen.
         match (child.role, program, ready) {
             (
@@ -263,6 +278,21 @@ impl<K: Kernel + 'static> Platform for Harmony<K> {
 
     fn console(&mut self) -> &mut Console<K> {
         &mut self.console
+    }
+
+    fn owner(&mut self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
+        if SPLIT {
+            self.children.owner(unit, role)
+        } else {
+            None
+        }
+    }
+
+    fn forsake(&mut self) {
+        if SPLIT {
+            self.sessions.hang_up();
+            self.is_forsaken = true;
+        }
     }
 
     fn memory_kib(&mut self) -> Option<u32> {

@@ -153,7 +153,11 @@ impl Loadable {
             .checked_add(in_file)
             .and_then(|end| usize::try_from(end).ok())
             .zip(usize::try_from(offset).ok())
-            .and_then(|(end, begin)| self.file.get(begin..end))
+            .and_then(|(end, begin)| match in_file {
+                // Of zeroed variables nothing is in the file, which may end before them.
+                0 => Some(&[][..]),
+                _ => self.file.get(begin..end),
+            })
             .ok_or(Malformed::Bounds)?;
         let page_bytes = u64::try_from(PAGE_BYTES).unwrap_or(u64::MAX);
         let lead = address.checked_rem(page_bytes).unwrap_or(0);

@@ -35,7 +35,11 @@ mod power;
 pub mod probe;
 #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 mod root;
+mod split;
 mod start;
+
+/// Whether the core is a process of its own, and the root task its keeper.
+pub(crate) const SPLIT: bool = cfg!(feature = "split");
 
 pub use clock::Mode;
 pub use console::Console;
@@ -43,7 +47,8 @@ pub use harmony::{Config, Harmony, Storage};
 pub use image::Malformed;
 pub use init_core::unit::Image;
 #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
-pub use root::{WINDOW, probe as walk, run};
+pub use root::{WINDOW, core, keep, probe as walk, run};
+pub use split::{CoreEnd, Keeper, decide};
 
 /// Names the board's main function: `fn() -> !`.
 #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
@@ -51,7 +56,7 @@ pub use root::{WINDOW, probe as walk, run};
 macro_rules! entry {
     ($main:path) => {
         #[unsafe(export_name = "sysmaster_root")]
-        fn __sysmaster_root() -> ! {
+        fn __sysmaster_root(_argument: u64) -> ! {
             let main: fn() -> ! = $main;
             main()
         }
@@ -75,5 +80,43 @@ macro_rules! init {
         }
 
         $crate::entry!(run);
+    };
+}
+
+/// Makes the root task of a board that is the keeper of a core, from the tables in the module
+/// `product`, a [`Config`] and the program that [`core!`] makes.
+#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
+#[macro_export]
+macro_rules! keep {
+    ($product:ident, $config:expr, $core:expr) => {
+        static SYSTEM: $crate::abi::start::Once<
+            $crate::Storage<$crate::abi::Svc, { 2 * $product::UNIT_COUNT + 1 }>,
+        > = $crate::abi::start::Once::new($crate::Storage::new());
+
+        static PROGRAM: $crate::Image = $crate::Image {
+            path: c"init-core",
+            file: $core,
+        };
+
+        fn run() -> ! {
+            $crate::keep(&$product::MANIFEST, $config, &PROGRAM, &SYSTEM)
+        }
+
+        $crate::entry!(run);
+    };
+}
+
+/// Makes the core that [`keep!`] keeps, from the same tables.
+#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
+#[macro_export]
+macro_rules! core {
+    ($product:ident) => {
+        static CORE: $crate::abi::start::Once<::init_core::Storage<{ $product::UNIT_COUNT }>> =
+            $crate::abi::start::Once::new(::init_core::Storage::new());
+
+        #[unsafe(export_name = "sysmaster_root")]
+        fn __sysmaster_root(argument: u64) -> ! {
+            $crate::core(&$product::MANIFEST, &CORE, argument)
+        }
     };
 }

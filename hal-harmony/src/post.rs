@@ -58,6 +58,12 @@ pub struct Post {
     put: AtomicU32,
     taken: AtomicU32,
     dropped: AtomicU32,
+    /// Who decides, where that is a process of its own; 0: nobody. Its calls have a place of their
+    /// own, in which there is the handle of one.
+    core_pid: AtomicI32,
+    core_handle: AtomicI32,
+    /// What its next call is received by, whoever else calls.
+    core_spare: AtomicI32,
     /// Handles by which nobody is waited for; [`NO_HANDLE`]: none in this place.
     handles: [AtomicI32; HANDLE_COUNT],
 }
@@ -80,6 +86,9 @@ impl Post {
             put: AtomicU32::new(0),
             taken: AtomicU32::new(0),
             dropped: AtomicU32::new(0),
+            core_pid: AtomicI32::new(0),
+            core_handle: AtomicI32::new(NO_HANDLE),
+            core_spare: AtomicI32::new(NO_HANDLE),
             handles: [const { AtomicI32::new(NO_HANDLE) }; HANDLE_COUNT],
         }
     }
@@ -141,6 +150,41 @@ impl Post {
     pub fn put_asked(&self, asked: Asked, sheet: &[u8; MESSAGE_BYTES]) {
         let (handle, pid) = asked.into_numbers();
         self.put(pid, handle, sheet);
+    }
+
+    /// Says who the core is, from now on.
+    pub fn expect_core(&self, pid: i32) {
+        self.core_pid.store(pid, Ordering::Release);
+    }
+
+    /// Whether that is the core, of which nothing is put with what services say.
+    pub fn is_core(&self, pid: i32) -> bool {
+        pid == self.core_pid.load(Ordering::Acquire)
+    }
+
+    /// Puts in the core's call; the handle for the next message. It makes one call at a time:
+    /// another one is not put in, and its handle comes back.
+    pub fn put_core(&self, asked: Asked) -> Handle {
+        let spare = self.core_spare.swap(NO_HANDLE, Ordering::Acquire);
+        if spare == NO_HANDLE {
+            return asked.forget();
+        }
+        let (handle, _) = asked.into_numbers();
+        self.core_handle.store(handle, Ordering::Release);
+        Handle::from_number(spare)
+    }
+
+    /// Puts the handle back that is spared for the core's next call.
+    pub fn give_core(&self, handle: Handle) {
+        self.core_spare
+            .store(handle.into_number(), Ordering::Release);
+    }
+
+    /// Takes the core's call out.
+    pub fn take_core(&self) -> Option<Asked> {
+        let handle = self.core_handle.swap(NO_HANDLE, Ordering::Acquire);
+        let pid = self.core_pid.load(Ordering::Acquire);
+        (handle != NO_HANDLE).then(|| Asked::from_numbers(handle, pid))
     }
 
     /// Counts one that was not put in.

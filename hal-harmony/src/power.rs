@@ -11,7 +11,9 @@ impl<K: Kernel + 'static> Power for Harmony<K> {
     /// does nothing but [`Harmony::rest`].
     fn finish(&mut self, action: FinalAction, _deadline: Instant) {
         #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
-        crate::abi::log::carry(u32::MAX);
+        if !crate::SPLIT {
+            crate::abi::log::carry(u32::MAX);
+        }
         match action {
             FinalAction::PowerOff => self.calls.power_off(),
             FinalAction::Reboot | FinalAction::Kexec => {

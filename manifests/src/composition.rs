@@ -1,6 +1,5 @@
 //! This file checks how process 1 is put together: as one process, or with a core of its own.
 
-use crate::board::{Abi, Board};
 use crate::diagnostic::{Diagnostic, Id};
 use crate::fields::Fields;
 
@@ -8,7 +7,7 @@ use crate::fields::Fields;
 const CORE_TIMEOUT_US_MIN: u64 = 10_000;
 
 /// How many microseconds a core may be silent that is a process of its own; `None`: it is not.
-pub fn split(product: &Fields, board: &Board, problems: &mut Vec<Diagnostic>) -> Option<u64> {
+pub fn split(product: &Fields, problems: &mut Vec<Diagnostic>) -> Option<u64> {
     let micros = product.duration("core-timeout")?;
     if micros < CORE_TIMEOUT_US_MIN {
         let span = product.span_of("core-timeout");
@@ -18,12 +17,6 @@ pub fn split(product: &Fields, board: &Board, problems: &mut Vec<Diagnostic>) ->
     }
     if product.word("composition") != "split" {
         return None;
-    }
-    if board.abi != Abi::Linux {
-        let span = product.span_of("composition");
-        let message = "on this board process 1 is one process";
-        let problem = Diagnostic::new(Id::WrongBoard, span, message);
-        problems.push(problem.help("write composition = \"solo\""));
     }
     Some(micros)
 }

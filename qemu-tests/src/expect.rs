@@ -29,7 +29,18 @@ pub struct Expectation {
 struct File {
     include: Option<PathBuf>,
     #[serde(default)]
+    core_deaths: u32,
+    #[serde(default)]
     expect: Vec<Expectation>,
+}
+
+/// What is done to a product, and what it must show then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scenario {
+    /// How often its core is ended while it runs, where that is a process that can be.
+    pub core_deaths: u32,
+    /// What it must show.
+    pub expect: Vec<Expectation>,
 }
 
 /// How an expectation stands.
@@ -55,18 +66,28 @@ pub fn file_of(product: &Path) -> PathBuf {
 /// # Errors
 /// A file cannot be read, is not what it should be, or includes itself.
 pub fn load(product: &Path, nonce: &str) -> Result<Vec<Expectation>> {
-    let mut all = Vec::new();
+    Ok(scenario(product, nonce)?.expect)
+}
+
+/// As [`load`], with what is done to it.
+///
+/// # Errors
+/// As [`load`].
+pub fn scenario(product: &Path, nonce: &str) -> Result<Scenario> {
+    let mut scenario = Scenario::default();
     let mut next = Some(file_of(product)).filter(|path| path.exists());
     for _ in 0..INCLUDE_DEPTH_MAX {
         let Some(path) = next else {
-            return Ok(all);
+            return Ok(scenario);
         };
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let file: File = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
         next = file.include.map(|include| path.with_file_name(include));
-        all.extend(file.expect);
-        for line in all
+        scenario.core_deaths = scenario.core_deaths.max(file.core_deaths);
+        scenario.expect.extend(file.expect);
+        for line in scenario
+            .expect
             .iter_mut()
             .flat_map(|expectation| &mut expectation.lines)
         {

@@ -117,6 +117,32 @@ pub fn root_task(program: &str, request: &Request<'_>) -> Result<PathBuf> {
     Ok(linked(program, request, &toolchain))
 }
 
+/// The program of a split product's core, which its root task carries.
+const CORE_PROGRAM: &str = "core-process";
+
+/// Builds the core of a split product where the root task finds it; the file with symbols.
+///
+/// # Errors
+/// As [`root_task`].
+pub fn core_process(request: &Request<'_>) -> Result<PathBuf> {
+    let linked = root_task(CORE_PROGRAM, request)?;
+    let toolchain = setup::toolchain(&request.board.triple, false)?;
+    let bytes = std::fs::read(&linked)
+        .with_context(|| format!("cannot read {}", linked.display()))
+        .and_then(crate::elf::strip)?;
+    let file = core_file(request, &toolchain);
+    // What includes it is not built again for the same bytes.
+    if std::fs::read(&file).ok().as_ref() != Some(&bytes) {
+        std::fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(linked)
+}
+
+/// Where that program lies, without its symbols.
+fn core_file(request: &Request<'_>, toolchain: &Toolchain) -> PathBuf {
+    linked(CORE_PROGRAM, request, toolchain).with_extension("stripped")
+}
+
 /// Builds the programs of a product's services, which are the bins of the package in `folder`, into
 /// the folder `out`, stripped.
 ///
@@ -365,6 +391,9 @@ fn cargo(
     let mut features = request.features.to_vec();
     if crate::product::is_split(request.product, request.board)? {
         features.push("split".to_string());
+        if request.board.abi == Abi::OhTee {
+            cargo.env("SYSMASTER_CORE", core_file(request, toolchain));
+        }
     }
     if !features.is_empty() {
         cargo.arg("--features").arg(features.join(","));

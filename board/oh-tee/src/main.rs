@@ -19,8 +19,11 @@ const CONFIG: hal_harmony::Config = hal_harmony::Config {
     reset: None,
 };
 
-#[cfg(not(feature = "planted-panic"))]
+#[cfg(not(any(feature = "planted-panic", feature = "split")))]
 hal_harmony::init!(product, CONFIG);
+// The program of `core_process.rs`, which is built first.
+#[cfg(all(feature = "split", not(feature = "planted-panic")))]
+hal_harmony::keep!(product, CONFIG, include_bytes!(env!("SYSMASTER_CORE")));
 #[cfg(feature = "planted-panic")]
 hal_harmony::entry!(planted);
 

@@ -290,6 +290,10 @@ impl<K: Kernel> Calls<K> {
         self.map_into(group.capability, memory, at, may)
     }
 
+    pub(super) fn map_own(&self, memory: &Memory, at: u64, may: u64) -> Result<(), Error> {
+        self.map_into(OWN_GROUP, memory, at, may)
+    }
+
     fn map_into(&self, group: i32, memory: &Memory, at: u64, may: u64) -> Result<(), Error> {
         if at == 0 || !is_paged(at) {
             return Err(Error::Unaligned);
@@ -307,7 +311,7 @@ impl<K: Kernel> Calls<K> {
     /// # Errors
     /// As [`Self::map`].
     pub fn sync_code(&self, memory: &Memory, length: u64, window: u64) -> Result<(), Error> {
-        self.map_into(OWN_GROUP, memory, window, super::layout::READ)?;
+        self.map_own(memory, window, super::layout::READ)?;
         let arguments = [window, length, SYNC_INSTRUCTIONS, 0, 0, 0];
         let synced = self.plain(Number::CACHE_FLUSH, arguments);
         let own = [word(OWN_GROUP), word(memory.0), window, 0, 0, 0];

@@ -9,6 +9,7 @@ mod line;
 pub(crate) mod log;
 pub mod number;
 pub(crate) mod raw;
+mod shared;
 #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 pub mod start;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
@@ -20,6 +21,8 @@ pub use calls::{
 };
 pub use channel::{Asked, Channel, Handle, Lent, MESSAGE_BYTES, Received, Stack};
 pub use line::Line;
+pub use shared::Shared;
+pub(crate) use shared::shown;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub use svc::Svc;
 

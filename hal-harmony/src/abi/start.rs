@@ -1,5 +1,5 @@
-//! This file is the root task's first instruction, the end of a panic, and memory that is lent
-//! once.
+//! This file is the root task's first instruction, and a core's, the end of a panic, and memory
+//! that is lent once.
 //!
 //! The kernel enters with the stack pointer at a page with arguments, as Linux does; nothing of it
 //! is needed here. Nothing has run before: no constructor, no relocation.
@@ -9,9 +9,10 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 unsafe extern "Rust" {
-    /// The board's main function, exported by [`crate::entry!`]. The kernel dies if the root task
-    /// ends, so it never returns.
-    safe fn sysmaster_root() -> !;
+    /// The board's main function, exported by [`crate::entry!`] or [`crate::core!`]. The kernel
+    /// dies if the root task ends, so it never returns. The argument is that of a process, from
+    /// who made it.
+    safe fn sysmaster_root(argument: u64) -> !;
 }
 
 unsafe extern "C" {
@@ -33,8 +34,8 @@ core::arch::global_asm!(
     enter = sym enter,
 );
 
-extern "C" fn enter() -> ! {
-    sysmaster_root()
+extern "C" fn enter(argument: u64) -> ! {
+    sysmaster_root(argument)
 }
 
 #[panic_handler]

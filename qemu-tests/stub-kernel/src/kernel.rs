@@ -1,5 +1,6 @@
 //! This file is the stub as a whole: what a trap and an interrupt lead to.
 
+use crate::deaths::Deaths;
 use crate::exits::Recycler;
 use crate::number::Number;
 use crate::object::{Doing, Group, Notification, Object, Thread, ThreadId};
@@ -40,6 +41,7 @@ pub struct Kernel {
     /// The tick at which the current thread has had its share.
     pub share_ends: u64,
     pub has_clock: bool,
+    pub deaths: Deaths,
 }
 
 impl Kernel {
@@ -55,6 +57,7 @@ impl Kernel {
             reschedule: false,
             share_ends: 0,
             has_clock: !page::clock_stands_still(),
+            deaths: Deaths::new(page::core_deaths()),
         }
     }
 

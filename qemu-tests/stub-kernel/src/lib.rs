@@ -11,6 +11,7 @@ extern crate alloc;
 mod calls;
 mod channel;
 mod copy;
+mod deaths;
 mod exits;
 mod kernel;
 mod memory;

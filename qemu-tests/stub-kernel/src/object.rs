@@ -32,6 +32,7 @@ pub enum Object {
 
 /// A process.
 pub struct Group {
+    pub name: Vec<u8>,
     pub badge: i32,
     pub pid: i32,
     pub caps: Vec<Option<Object>>,

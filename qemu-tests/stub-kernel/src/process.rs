@@ -15,6 +15,8 @@ use core::cell::Cell;
 const GROUP_ARGS: u64 = 56;
 const THREAD_ARGS: u64 = 48;
 const GIVEN_MAX: u64 = 16;
+/// Bytes of a process's name that are kept.
+const NAME_MAX: u64 = 64;
 
 const PRIORITY_MAX: u32 = 255;
 const USER: u32 = 2;
@@ -34,6 +36,7 @@ impl Kernel {
     /// A process without a thread that holds itself and its space; its index.
     pub fn new_group(&mut self, badge: i32, pid: i32, quota: u64) -> Option<usize> {
         let group = Group {
+            name: Vec::new(),
             badge,
             pid,
             caps: Vec::new(),
@@ -67,7 +70,17 @@ impl Kernel {
         };
         let (badge, pid) = (word(&args, 0), word(&args, 32));
         let quota = long(&args, 48);
+        let name = self
+            .group()
+            .space
+            .copy_in(long(&args, 8), long(&args, 16).min(NAME_MAX));
+        let Some(name) = name else {
+            return INVALID;
+        };
         let new = self.new_group(badge.cast_signed(), pid.cast_signed(), quota);
+        if let Some(index) = new {
+            self.groups[index].name = name;
+        }
         match new {
             Some(index) => self.group_mut().grant(Object::Group(index)),
             None => NO_MEMORY,
@@ -120,6 +133,7 @@ impl Kernel {
             long(&args, 32),
         );
         self.new_thread(group, frame, priority, doing);
+        self.expect_death(group);
         self.reschedule |= priority > self.threads[self.current].priority;
         let own = self.groups[group].grant(Object::Thread);
         if group == self.threads[self.current].group {

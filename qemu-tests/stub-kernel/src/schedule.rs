@@ -12,6 +12,7 @@ impl Kernel {
     /// Who goes on, after whatever happened.
     pub fn leave(&mut self) -> *const Frame {
         self.time_out();
+        self.end_core();
         self.reschedule |= cpu::ticks() >= self.share_ends;
         if self.reschedule {
             self.reschedule = false;
@@ -50,6 +51,7 @@ impl Kernel {
             cpu::interrupt_at(until);
             cpu::sleep();
             self.time_out();
+            self.end_core();
         }
     }
 
@@ -58,7 +60,7 @@ impl Kernel {
             Doing::Waits(_, until) if self.has_clock => until,
             _ => None,
         });
-        until.min()
+        until.chain(self.deaths.tick()).min()
     }
 
     /// Those whose limit has come wake.

@@ -62,6 +62,43 @@ impl Decoder {
     }
 }
 
+/// Lines of one kind that are shown.
+const LIKE_SHOWN_MAX: usize = 4;
+
+/// The console without most of the lines that a core's end makes, which are many.
+pub fn shortened(console: &str) -> String {
+    let kinds = ["keeper: the core ", "init: [", "stub: ended the core"];
+    let kind = |line: &str| match line {
+        _ if line.starts_with(kinds[0]) => Some(0),
+        _ if line.starts_with(kinds[1]) && line.contains(" goes on") => Some(1),
+        _ if line.starts_with(kinds[2]) => Some(2),
+        _ => None,
+    };
+    let mut counts = [0; 3];
+    let mut text = String::new();
+    for line in console.lines() {
+        if let Some(count) = kind(line).and_then(|kind| counts.get_mut(kind)) {
+            *count += 1;
+            match *count {
+                0..=LIKE_SHOWN_MAX => {}
+                _ => continue,
+            }
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    let left: usize = counts
+        .iter()
+        .map(|count| count.saturating_sub(LIKE_SHOWN_MAX))
+        .sum();
+    if left > 0 {
+        text.push_str(&format!(
+            "({left} more lines of cores that ended, not shown)\n"
+        ));
+    }
+    text
+}
+
 fn bytes(digits: &str) -> Result<Vec<u8>> {
     if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         bail!("an odd number of digits");

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// The product without services: what it costs, the core and the HAL cost.
 const BARE: &str = "bare";
 
+/// What the names of products begin with whose services are those of `qemu-tests/harmony-demo`.
+const DEMOS: &str = "harmony-";
+
 /// A root image and what was made beside it.
 #[derive(Debug)]
 pub struct Files {
@@ -30,6 +33,8 @@ pub struct Files {
     pub object: PathBuf,
     /// The program with its symbols.
     pub symbols: PathBuf,
+    /// The program that has the words of the log: the same, or that of a core of its own.
+    pub words: PathBuf,
 }
 
 /// Builds a program of a board and writes its root image, in every form, into `out`.
@@ -45,9 +50,16 @@ pub fn build(program: &str, board: &Board, product: &Path, out: &Path) -> Result
         features: &[],
         heals: true,
     };
+    let is_keeper = program == "init" && crate::product::is_split(product, board)?;
+    let core = is_keeper.then(|| build::core_process(&request));
+    let core = core.transpose()?;
     let linked = build::root_task(program, &request)?;
-    let elf =
-        std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+    let read = |file: &Path| {
+        std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let elf = read(&linked)?;
+    // Who decides writes the log.
+    let words = core.as_deref().map_or_else(|| Ok(elf.clone()), read)?;
     let (image, read) = root_image::write(&elf)?;
     let object = object_file::write(&image)?;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
@@ -55,11 +67,13 @@ pub fn build(program: &str, board: &Board, product: &Path, out: &Path) -> Result
         image: out.join(format!("{program}.img")),
         object: out.join(format!("{program}.o")),
         symbols: out.join(format!("{program}.elf")),
+        words: out.join(format!("{program}.log.elf")),
     };
     for (file, bytes) in [
         (&files.image, &image),
         (&files.object, &object),
         (&files.symbols, &elf),
+        (&files.words, &words),
     ] {
         std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -89,10 +103,10 @@ pub fn build(program: &str, board: &Board, product: &Path, out: &Path) -> Result
 
 /// Builds the programs of a product whose services are a package of ours; their folder.
 fn services(board: &Board, product: &Path, out: &Path) -> Result<Option<PathBuf>> {
-    let package = house::root().join("qemu-tests").join(house::stem(product));
-    if !package.join("Cargo.toml").is_file() {
+    if !house::stem(product).starts_with(DEMOS) {
         return Ok(None);
     }
+    let package = house::root().join("qemu-tests/harmony-demo");
     let folder = out.join("services");
     build::services(board, &package, &folder)?;
     Ok(Some(folder))
@@ -129,11 +143,26 @@ pub fn write(board: &Board, product: &Path, out: &Path) -> Result<()> {
 /// # Errors
 /// It cannot be built, or a unit of it does not come up.
 pub fn run(board: &Board, product: &Path, out: &Path) -> Result<()> {
+    run_on(board, product, out, stub::Variant::Normal)
+}
+
+/// As [`run`], on the stub without a clock, where nothing times out by itself.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_without_clock(board: &Board, product: &Path) -> Result<()> {
+    let out = house::target().join("images").join(&board.name);
+    let out = out.join(house::stem(product));
+    run_on(board, product, &out, stub::Variant::NoClock)
+}
+
+fn run_on(board: &Board, product: &Path, out: &Path, variant: stub::Variant) -> Result<()> {
     let files = build("init", board, product, out)?;
-    let kernel = stub::link(board, &files, stub::Variant::Normal)?;
+    let scenario = expect::scenario(product, "")?;
+    let kernel = stub::link(board, &files, variant, scenario.core_deaths)?;
     let console = stub::run(board, &kernel)?;
-    let console = log::Decoder::new(&std::fs::read(&files.symbols)?)?.decode(&console)?;
-    print!("{console}");
+    let console = log::Decoder::new(&std::fs::read(&files.words)?)?.decode(&console)?;
+    print!("{}", log::shortened(&console));
     let report = BootReport::read(console.lines());
     println!("\n{report}");
     // Who is asked for by the target must come up; what a product shows of faults, it expects.
@@ -145,20 +174,37 @@ pub fn run(board: &Board, product: &Path, out: &Path) -> Result<()> {
         .map(|line| (Duration::ZERO, line.to_string()));
     let lines: Vec<_> = lines.collect();
     let mut missing = Vec::new();
-    let expected = expect::load(product, "")?;
-    for one in &expected {
+    for one in &scenario.expect {
         match one.judge(&lines) {
             Standing::Met(_, line) => println!("  shown: {}: {line}", one.what),
             Standing::Missing(line) => missing.push(format!("{}: no line {line:?}", one.what)),
         }
     }
+    let healed = console.lines().filter(|line| is_healing(line)).count();
+    if scenario.core_deaths > 0 {
+        println!(
+            "  healed: {healed} cores took the place of another, of {} that were ended",
+            scenario.core_deaths
+        );
+    }
+    if u32::try_from(healed) != Ok(scenario.core_deaths) {
+        missing.push(format!(
+            "{} cores were to be ended, {healed} were replaced",
+            scenario.core_deaths
+        ));
+    }
     if !missing.is_empty() {
         bail!("the product does not work:\n  {}", missing.join("\n  "));
     }
-    if expected.is_empty()
+    if scenario.expect.is_empty()
         && let Some(problem) = report.problem()
     {
         bail!("the product does not work: {problem}");
     }
     Ok(())
+}
+
+/// What a keeper says when its core is replaced.
+fn is_healing(line: &str) -> bool {
+    line.starts_with("keeper: the core ") && line.contains("; another takes its place: ")
 }

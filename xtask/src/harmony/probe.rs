@@ -45,7 +45,7 @@ fn transcript(variant: Variant) -> Result<String> {
     // The tables of a product are not part of it; any will do.
     let product = house::product(super::BARE)?;
     let files = super::build("probe", &board, &product, &out)?;
-    let kernel = stub::link(&board, &files, variant)?;
+    let kernel = stub::link(&board, &files, variant, 0)?;
     let console = stub::run(&board, &kernel)?.replace('\r', "");
     let lines = console.lines().skip_while(|line| !line.starts_with(BEFORE));
     let mut text = String::new();

@@ -26,11 +26,12 @@ const DIED: &str = "stub: the kernel dies";
 /// A boot with a handful of services takes a second or two; busy machines take many times that.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The stub, linked with the root image.
+/// The stub, linked with the root image. It ends the root task's core so often, at times of its
+/// own.
 ///
 /// # Errors
 /// It cannot be built or linked.
-pub fn link(board: &Board, files: &Files, variant: Variant) -> Result<PathBuf> {
+pub fn link(board: &Board, files: &Files, variant: Variant, core_deaths: u32) -> Result<PathBuf> {
     let (library, toolchain) = build::stub_kernel(board)?;
     let kernel = files.image.with_extension(match variant {
         Variant::Normal => "stub",
@@ -58,6 +59,7 @@ pub fn link(board: &Board, files: &Files, variant: Variant) -> Result<PathBuf> {
             linker.arg("--defsym=stub_no_clock=1");
         }
     }
+    linker.arg(format!("--defsym=stub_deaths={core_deaths}"));
     process::capture(&mut linker).context("linking the stub kernel")?;
     Ok(kernel)
 }

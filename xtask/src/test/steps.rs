@@ -88,6 +88,11 @@ fn harmony() -> Vec<Step> {
         Step::slow("harmony: services on the stub kernel", || {
             succeeds(&["run", "--once", "--board", "oh-tee-virt"])
         }),
+        Step::slow("harmony: in one process, and without a clock", || {
+            let board = house::board("oh-tee-virt")?;
+            crate::harmony::run_without_clock(&board, &house::product("harmony-solo")?)?;
+            Ok(Outcome::Passed(String::new()))
+        }),
         Step::slow("size: Harmony's root image without services", || {
             succeeds(&["image", "--board", "oh-tee-virt", "--product", "bare"])
         }),

@@ -53,19 +53,30 @@ fn is_done(channel: &Channel<Svc>, own: &Own, request: &Request<'_>) -> bool {
     matches!(response, Some(Response::Done | Response::Begun))
 }
 
-/// How many units are where they are to end up.
-fn in_place(channel: &Channel<Svc>, own: &Own) -> Option<usize> {
+/// What a look at all units shows.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    /// How many are where they are to end up.
+    in_place: usize,
+    /// The process of the one that nobody touches.
+    steady: Option<u32>,
+}
+
+fn look(channel: &Channel<Svc>, own: &Own) -> Option<Look> {
     let mut room = [0; FRAME_BYTES_MAX];
     let mut reader = ask(channel, own, &Request::Units { from: 0 }, &mut room)?;
     let _: Response<'_> = reader.take().ok()?;
-    let mut count = 0;
+    let mut look = Look::default();
     while !reader.is_at_end() {
         let unit: UnitRecord<'_> = reader.take().ok()?;
         let is_it =
             |(name, state): &(&[u8], UnitState)| unit.name.0 == *name && unit.state == *state;
-        count += usize::from(WANTED.iter().any(is_it));
+        look.in_place += usize::from(WANTED.iter().any(is_it));
+        if unit.name.0 == b"steady" {
+            look.steady = unit.pid;
+        }
     }
-    Some(count)
+    Some(look)
 }
 
 fn main(mut channel: Channel<Svc>) -> u8 {
@@ -73,6 +84,8 @@ fn main(mut channel: Channel<Svc>) -> u8 {
     channel.ready();
     let _ = channel.heartbeat();
     own.sleep(200);
+    let first = look(&channel, &own).unwrap_or_default();
+    let mut is_same = first.steady.is_some();
     let stopped = is_done(&channel, &own, &change(Change::Stop, "answers"));
     channel.log(if stopped {
         b"stopped it"
@@ -92,13 +105,23 @@ fn main(mut channel: Channel<Svc>) -> u8 {
     };
     let _ = is_done(&channel, &own, &request);
     for _ in 0..LOOKS_MAX {
-        if in_place(&channel, &own) == Some(WANTED.len()) {
+        let Some(now) = look(&channel, &own) else {
+            channel.log(b"is not answered");
+            break;
+        };
+        is_same &= now.steady == first.steady;
+        if now.in_place == WANTED.len() {
+            channel.log(if is_same {
+                b"steady was one process at every look"
+            } else {
+                b"steady was not always the same process"
+            });
             channel.log(b"all are where they belong");
-            let _ = is_done(&channel, &own, &Request::Act(MachineRequest::PowerOff));
             break;
         }
         own.sleep(100);
     }
+    let _ = is_done(&channel, &own, &Request::Act(MachineRequest::PowerOff));
     while channel.heartbeat() == service_client::Order::GoOn {
         own.sleep(50);
     }

@@ -14,6 +14,7 @@ unsafe extern "C" {
     static stub_image_end: u8;
     static stub_clock_stands_still: u64;
     static stub_power_off_resets: u64;
+    static stub_core_deaths: u64;
     static binary_procmgr_bin_start: u8;
     static binary_procmgr_bin_size: u64;
 }
@@ -103,4 +104,10 @@ pub fn clock_stands_still() -> bool {
 pub fn power_off_resets() -> bool {
     // SAFETY: the linker script defines it.
     unsafe { stub_power_off_resets != 0 }
+}
+
+/// How often the process by the name of a core is ended.
+pub fn core_deaths() -> u64 {
+    // SAFETY: the linker script defines it.
+    unsafe { stub_core_deaths }
 }

@@ -1,0 +1,78 @@
+//! This file is memory that the root task and another process both see: words at one address in
+//! both, which outlive that process.
+//!
+//! Words are atomic because somebody else writes them too, and every bit pattern of one is valid.
+
+use super::Kernel;
+use super::calls::{Calls, Error, Group, Memory, bytes};
+use super::layout::{PAGE_BYTES, PMO_DATA, READ, WRITE};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Memory that can be given to processes, one after the other.
+#[derive(Debug)]
+pub struct Shared {
+    memory: Memory,
+    at: u64,
+    words: &'static [AtomicU32],
+}
+
+impl Shared {
+    /// The words.
+    pub fn words(&self) -> &'static [AtomicU32] {
+        self.words
+    }
+}
+
+/// Bytes of so many words in whole pages.
+fn length(words: usize) -> u64 {
+    bytes(words.saturating_mul(4).next_multiple_of(PAGE_BYTES))
+}
+
+/// The words at an address.
+///
+/// # Safety
+/// So many words are mapped there for as long as this program lives.
+unsafe fn words_at(at: u64, words: usize) -> &'static [AtomicU32] {
+    let at = usize::try_from(at).unwrap_or(0);
+    let at = core::ptr::with_exposed_provenance::<AtomicU32>(at);
+    // SAFETY: the caller vouches for the memory; a page is aligned for words, and any bits are one.
+    unsafe { core::slice::from_raw_parts(at, words) }
+}
+
+impl<K: Kernel> Calls<K> {
+    /// Makes memory of so many words, all of them 0, and maps it at `at`, where nothing of ours may
+    /// lie. It stays there for ever.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub fn share(&self, at: u64, words: usize) -> Result<Shared, Error> {
+        let memory = self.memory(length(words), PMO_DATA)?;
+        if let Err(error) = self.map_own(&memory, at, READ | WRITE) {
+            self.release(memory);
+            return Err(error);
+        }
+        // SAFETY: the kernel has just mapped so many there, and nobody unmaps them: only
+        // `Calls::sync_code` unmaps, what it has mapped itself.
+        let words = unsafe { words_at(at, words) };
+        for word in words {
+            // What was there before is somebody else's.
+            word.store(0, Ordering::Relaxed);
+        }
+        Ok(Shared { memory, at, words })
+    }
+
+    /// Lets a process see the memory, at the same address, and write to it.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub fn show(&self, shared: &Shared, group: &Group) -> Result<(), Error> {
+        self.map(group, &shared.memory, shared.at, READ | WRITE)
+    }
+}
+
+/// The words that this process was shown before it began. For a core, and nobody else.
+pub(crate) fn shown(at: u64, words: usize) -> &'static [AtomicU32] {
+    // SAFETY: a core begins with this, and the keeper that makes one has shown it so many words at
+    // this address before it starts it; it takes nothing back from a process.
+    unsafe { words_at(at, words) }
+}
