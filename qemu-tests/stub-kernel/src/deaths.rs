@@ -10,7 +10,7 @@ pub const NAME: &[u8] = b"init-core";
 
 /// Spans within which a core is ended after its begin, in millionths of a second: in its first
 /// instructions, while it finds its state, in its first work, and mostly while it sleeps.
-const SPANS_US: [u64; 4] = [60, 600, 6_000, 60_000];
+const SPANS_US: [u64; 4] = [60, 600, 6_000, 24_000];
 
 /// Every so many deaths are by a fault of its own, as far as anybody can see.
 const FAULT_EVERY: u64 = 5;
