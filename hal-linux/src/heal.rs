@@ -86,6 +86,7 @@ pub(crate) fn can_live_again() -> bool {
 
 /// An image begins to take over: from the next step on, its program and the region of the one
 /// before belong together no longer.
+#[cfg(feature = "freestanding")]
 pub(crate) fn begin_to_take_over() {
     TAKES_OVER.store(1, Ordering::Relaxed);
 }

@@ -1,14 +1,15 @@
 //! This file takes over what the program's life before this one left: children, descriptors and
 //! clients stay as they are, and nothing of the file system is needed.
 
-use crate::children;
 use crate::intake::{DEATHS_MAX, Handed};
 use crate::linux::Linux;
 use crate::region::{self, Region, at};
+use crate::{children, heal};
 use init_core::checkpoint::words::load;
 use init_core::event::Errno;
 use init_core::hal::Clock;
 use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::renewal::Handover;
 use init_core::report::{self, Line};
 use init_core::unit::Readiness;
 
@@ -16,6 +17,23 @@ use init_core::unit::Readiness;
 const BAD_ADDRESS: Errno = Errno(14);
 
 impl Linux {
+    /// Why this life began.
+    pub(crate) fn why(&self) -> Handover {
+        let region = self.region;
+        let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
+        match (region.get(at::OUTCOME), region.get(at::HANDOVER)) {
+            (heal::OUTCOME_UPGRADED, _) => Handover::Upgraded,
+            (heal::OUTCOME_BACK, _) => Handover::RolledBack(signal),
+            (_, heal::HANDOVER_AGAIN) => Handover::Again,
+            _ => Handover::Fault,
+        }
+    }
+
+    /// Whether the life before ended in a fault of its own.
+    pub(crate) fn followed_a_fault(&self) -> bool {
+        self.region.get(at::HANDOVER) == heal::HANDOVER_FAULT
+    }
+
     /// Takes over what the life before left.
     #[inline(never)]
     pub(crate) fn inherit(&mut self) {

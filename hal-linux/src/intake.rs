@@ -4,6 +4,7 @@
 //! until the core has taken it in. So a fault at any instruction loses nothing, and the core is
 //! told nothing twice.
 
+use crate::carried::upgrades;
 use crate::linux::Linux;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, SPLIT, at};
 use crate::sys::{shared, signals, wait};
@@ -47,6 +48,7 @@ impl Handed {
     }
 
     /// The word of the same where units have other numbers; of one that is gone, nothing.
+    #[cfg(feature = "freestanding")]
     pub(crate) fn renamed(word: u32, rename: impl Fn(UnitId) -> Option<UnitId>) -> u32 {
         match Self::of(word) {
             Some(Self::Ready(unit)) => rename(unit).map_or(0, |unit| Self::Ready(unit).word()),
@@ -262,11 +264,12 @@ impl Linux {
             pool.ended(pid);
         }
         let event = match child {
-            #[cfg(feature = "freestanding")]
-            None if self.region.get(at::TRIAL) == pid => {
-                Event::TrialEnded(self.trial_result(status))
-            }
-            None => Event::OrphanExited,
+            None => match upgrades() {
+                Some(code) if self.region.get(at::TRIAL) == pid => {
+                    Event::TrialEnded((code.trial_result)(self, status))
+                }
+                Some(_) | None => Event::OrphanExited,
+            },
             Some(child) => {
                 let word = load(self.word(child));
                 let status = match crate::child::decode(word) {
@@ -295,8 +298,9 @@ impl Linux {
                 store(entry, 0);
             }
         }
-        #[cfg(feature = "freestanding")]
-        crate::trial::forget_process(&self.region, pid);
+        // The number of a trial's process has no other use once its exit is dealt with.
+        let trial = self.region.word(at::TRIAL);
+        let _ = trial.compare_exchange(pid, 0, Ordering::Release, Ordering::Relaxed);
         wait::forget(words);
     }
 

@@ -16,6 +16,11 @@
 )]
 
 mod bytes;
+#[cfg_attr(
+    not(feature = "freestanding"),
+    expect(dead_code, reason = "a test cannot be executed")
+)]
+mod carried;
 mod cause;
 mod child;
 mod children;
@@ -48,6 +53,7 @@ mod start;
 pub mod sys;
 #[cfg(feature = "freestanding")]
 mod trial;
+#[cfg(feature = "freestanding")]
 mod upgrade;
 mod watchdog;
 
@@ -64,6 +70,8 @@ pub use start::{Memory, run};
 pub use start::{Role, begin, begin_split, role};
 #[cfg(feature = "freestanding")]
 pub use sys::start::Arguments;
+#[cfg(feature = "freestanding")]
+pub use upgrade::carry_upgrades;
 
 /// Names the board's main function: `fn(hal_linux::Arguments) -> u8`, the exit code.
 #[cfg(feature = "freestanding")]
@@ -91,9 +99,13 @@ macro_rules! init {
 
         fn run(arguments: $crate::Arguments) -> u8 {
             $($first(arguments);)?
-            // The tables are constants: products without steps of their own carry no code for any.
+            // The tables are constants: products without steps of their own carry no code for any,
+            // and those that are not to be exchanged none for that.
             if $product::MANIFEST.healing.is_some() {
                 $crate::take_own_steps();
+            }
+            if $product::MANIFEST.hot_upgrade.is_some() {
+                $crate::carry_upgrades();
             }
             $crate::run(&$product::MANIFEST, &MEMORY, arguments)
         }

@@ -1,6 +1,7 @@
 //! This file is the Linux platform: all that process 1 holds, and how it starts and signals
 //! processes.
 
+use crate::carried::upgrades;
 use crate::child::{self, Job, Standard};
 use crate::children::{self, Children};
 use crate::console::{self, Console};
@@ -14,7 +15,7 @@ use crate::sys::kernel::Kernel;
 use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
 use crate::watchdog::Watchdog;
-use crate::{errno, heal, power, probe, setup, upgrade};
+use crate::{errno, heal, power, probe, setup};
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -318,7 +319,8 @@ fn region(manifest: &Manifest) -> Result<(Region, bool, Option<Fd>), Errno> {
     };
     if let Some(left) = left {
         if left.get(at::HANDOVER) == heal::HANDOVER_UPGRADE {
-            let Some((region, file)) = upgrade::adopt(&left, manifest) else {
+            let adopted = upgrades().and_then(|code| (code.adopt)(&left, manifest));
+            let Some((region, file)) = adopted else {
                 heal::go_back();
             };
             return Ok((region, true, Some(file)));

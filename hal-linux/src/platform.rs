@@ -2,6 +2,7 @@
 //! what lies between one life of the program and the next.
 
 use crate::bytes::{Fields, number};
+use crate::carried::upgrades;
 use crate::console::Console;
 use crate::heal;
 use crate::lines::Lines;
@@ -10,9 +11,7 @@ use crate::region::{self, SPLIT};
 use init_core::checkpoint::words::Words;
 use init_core::event::Errno;
 use init_core::hal::Platform;
-#[cfg(feature = "freestanding")]
-use init_core::ident::ClientId;
-use init_core::ident::{Generation, Role, UnitId};
+use init_core::ident::{ClientId, Generation, Role, UnitId};
 use init_core::renewal::{Handover, Image};
 use init_core::text::index;
 use init_core::time::Instant;
@@ -36,37 +35,31 @@ impl Platform for Linux {
     }
 
     fn take_over(&mut self) {
-        if region::HEALS {
-            self.end_upgrade();
+        if let Some(code) = upgrades() {
+            (code.take_over)(self);
         }
     }
 
-    #[cfg(feature = "freestanding")]
     fn try_image(&mut self, client: ClientId) -> Result<(), Errno> {
-        if region::HEALS {
-            return self.begin_trial(client);
-        }
-        Err(NO_SUCH_CALL)
+        let code = upgrades().ok_or(NO_SUCH_CALL)?;
+        (code.begin_trial)(self, client)
     }
 
-    #[cfg(feature = "freestanding")]
     fn end_trial(&mut self) {
-        if region::HEALS {
-            self.forget_image();
+        if let Some(code) = upgrades() {
+            (code.forget_image)(self);
         }
     }
 
-    #[cfg(feature = "freestanding")]
     fn is_known(&self, unit: UnitId) -> bool {
-        !region::HEALS || self.is_known_to_image(unit)
+        upgrades().is_none_or(|code| (code.is_known)(self, unit))
     }
 
     fn renew(&mut self, image: Image) -> Errno {
         match image {
             Image::Same if region::HEALS && self.region.is_kept() => heal::renew(&self.region),
-            #[cfg(feature = "freestanding")]
-            Image::New if region::HEALS => heal::upgrade(&self.region),
-            Image::Same | Image::New => NO_SUCH_CALL,
+            Image::Same => NO_SUCH_CALL,
+            Image::New => upgrades().map_or(NO_SUCH_CALL, |code| (code.execute)(&self.region)),
         }
     }
 

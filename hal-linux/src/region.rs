@@ -74,12 +74,12 @@ pub(crate) mod at {
     /// How many units there are: a program with others finds its way by that.
     pub(crate) const UNIT_COUNT: usize = 30;
     /// The process in which an image is on trial, and what kept it from executing that.
-    #[cfg(feature = "freestanding")]
     pub(crate) const TRIAL: usize = 31;
     #[cfg(feature = "freestanding")]
     pub(crate) const TRIAL_FAILURE: usize = 32;
     /// The image, and what its trial answers: descriptors plus 1.
     pub(crate) const IMAGE: usize = 33;
+    #[cfg(feature = "freestanding")]
     pub(crate) const ANSWER: usize = 34;
     /// What became of an image that was executed, until the core has dealt with it.
     pub(crate) const OUTCOME: usize = 35;
@@ -166,6 +166,7 @@ impl Region {
     }
 
     /// A region in memory of its own, for one that is left to be written down anew.
+    #[cfg(feature = "freestanding")]
     pub(crate) fn blank(unit_count: usize) -> Option<(Self, Fd)> {
         let (own, others) = sizes(unit_count);
         let (file, words) = shared::file_of_words(own.saturating_add(others)).ok()?;
@@ -186,11 +187,13 @@ impl Region {
     }
 
     /// All of it, in order.
+    #[cfg(feature = "freestanding")]
     pub(crate) fn parts(&self) -> [SharedWords; 3] {
         [self.head, self.units, self.core]
     }
 
     /// The words of a unit: those of its readiness descriptor and of its processes.
+    #[cfg(feature = "freestanding")]
     pub(crate) fn unit(&self, unit: UnitId) -> SharedWords {
         let begin = unit.index().saturating_mul(UNIT_WORDS);
         let words = self.units.get(begin..).unwrap_or_default();

@@ -3,11 +3,13 @@
 //! It is linked into the same program as process 1 and runs in an ordinary process: here, and only
 //! here, calls may wait. What is asked and shown is decided in `init_core::tool`.
 
+use crate::carried::upgrades;
 use crate::sys::fd::{self, Fd};
 use crate::{control, errno};
 use core::ffi::CStr;
 use init_core::event::Errno;
 use init_core::protocol::Buffer;
+use init_core::renewal::HotUpgrade;
 use init_core::time::Duration;
 use init_core::tool::{self, Client, Received, Stream};
 use linux_raw_sys::net::{AF_UNIX, SOCK_SEQPACKET};
@@ -55,6 +57,10 @@ impl Connection {
 impl Client for Connection {
     fn address(&self) -> &'static [u8] {
         control::PATH.to_bytes()
+    }
+
+    fn upgrade(&self) -> Option<&'static HotUpgrade> {
+        upgrades()?.core
     }
 
     fn connect(&mut self) -> Result<(), Errno> {

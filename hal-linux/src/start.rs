@@ -2,6 +2,8 @@
 
 use crate::Linux;
 #[cfg(feature = "freestanding")]
+use crate::carried;
+#[cfg(feature = "freestanding")]
 use crate::region::SPLIT;
 use crate::split::{self, Decide};
 use crate::sys::fd;
@@ -72,7 +74,7 @@ pub fn role(name: impl FnOnce() -> Option<&'static CStr>) -> Role {
 /// Whether it was called by the name that an image on trial has.
 fn is_on_trial(name: Option<&CStr>) -> bool {
     #[cfg(feature = "freestanding")]
-    let is_it = crate::region::HEALS && name == Some(crate::sys::image::TRIAL);
+    let is_it = carried::upgrades().is_some() && name == Some(crate::sys::image::TRIAL);
     #[cfg(not(feature = "freestanding"))]
     let is_it = {
         let _ = name;
@@ -92,8 +94,9 @@ pub fn run<const UNITS: usize>(
         Role::Tool => return crate::sctl(arguments.iter()),
         Role::Trial => {
             let core = memory.take().map(|memory| memory.core.core(manifest));
-            return core.map_or(1, |mut core| {
-                crate::upgrade::stand_trial(&mut core, manifest)
+            let code = carried::upgrades();
+            return core.zip(code).map_or(1, |(mut core, code)| {
+                (code.stand_trial)(&mut core, manifest)
             });
         }
         Role::Init => {}

@@ -15,7 +15,6 @@ use crate::sys::text::c_text;
 use crate::sys::{shared, signals};
 use crate::upgrade::{ANSWERED, OTHER_LAYOUT};
 use core::ffi::CStr;
-use core::sync::atomic::Ordering;
 use init_core::event::{Errno, ExitStatus};
 use init_core::hal::ControlPort;
 use init_core::ident::{ClientId, UnitId};
@@ -31,9 +30,8 @@ const IMAGE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Read at once.
 const PIECE_BYTES: usize = 1_024;
 
-/// What every process 1 of sysMaster has in its file, because this is in it. The first byte comes
-/// once, so that a search need not go back.
-#[used]
+/// What every process 1 of sysMaster has in its file that can take over from another, because this
+/// is in it. The first byte comes once, so that a search need not go back.
 static MARK: [u8; 24] = *b"\x01sysMaster, process one\n";
 
 /// ENAMETOOLONG, EFBIG, EBUSY, EINVAL, EINTR.
@@ -225,10 +223,4 @@ fn decode(word: u32) -> Option<Obstacle> {
         4 => Some(Obstacle::NotOurs),
         _ => None,
     }
-}
-
-/// The number of the trial's process has no other use once its exit is dealt with.
-pub(crate) fn forget_process(region: &Region, pid: u32) {
-    let word = region.word(at::TRIAL);
-    let _ = word.compare_exchange(pid, 0, Ordering::Release, Ordering::Relaxed);
 }

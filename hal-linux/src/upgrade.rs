@@ -5,35 +5,49 @@
 //! stay under their numbers, and a fault leads back to them. On trial it does the same in a child,
 //! over a copy, and says which units it knows.
 
+use crate::carried::{UPGRADES, Upgrades};
 use crate::heal;
 use crate::intake::Handed;
 use crate::linux::Linux;
-use crate::region::{self, Region, at};
+use crate::region::{self, HEALS, Region, at};
 use crate::sys::fd::Fd;
 use crate::sys::process::duplicate_to;
-#[cfg(feature = "freestanding")]
-use crate::sys::shared;
-use crate::sys::shared::WORDS_FD;
+use crate::sys::shared::{self, WORDS_FD};
 use crate::sys::slices;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::Legacy;
-#[cfg(feature = "freestanding")]
 use init_core::checkpoint::Past;
 use init_core::ident::UnitId;
-use init_core::renewal::Handover;
+use init_core::renewal::HOT_UPGRADE;
 use init_core::unit::Manifest;
 
 /// "The words behind this one say which units the image knows."
-#[cfg(feature = "freestanding")]
 pub(crate) const ANSWERED: u32 = 0x616e_7377;
 
 /// The exit code of an image that cannot read what there is.
-#[cfg(feature = "freestanding")]
 pub(crate) const OTHER_LAYOUT: u8 = 65;
+
+/// Lets process 1 be exchanged. Called by [`crate::init`] for products that ask for it; the others
+/// are linked without what it takes.
+pub fn carry_upgrades() {
+    if HEALS {
+        UPGRADES.set(&Upgrades {
+            core: HOT_UPGRADE,
+            begin_trial: Linux::begin_trial,
+            forget_image: Linux::forget_image,
+            trial_result: Linux::trial_result,
+            is_known: Linux::is_known_to_image,
+            execute: heal::upgrade,
+            adopt,
+            take_over: Linux::end_upgrade,
+            stand_trial,
+        });
+    }
+}
 
 /// Writes down anew what the life before left, for these units; the region and its file.
 #[inline(never)]
-pub(crate) fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
+fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
     let count = manifest.units.len();
     let legacy = Legacy::of(left.core())?;
     let (region, file) = Region::blank(count)?;
@@ -67,7 +81,7 @@ fn copy(from: &[AtomicU32], to: &[AtomicU32]) {
 impl Linux {
     /// From here on this program goes on, and the one before is forgotten.
     #[inline(never)]
-    pub(crate) fn end_upgrade(&mut self) {
+    fn end_upgrade(&mut self) {
         let Some((file, region)) = self.heritage.take() else {
             return;
         };
@@ -84,29 +98,11 @@ impl Linux {
             region::note(region.word(word), None);
         }
     }
-
-    /// Why this life began.
-    pub(crate) fn why(&self) -> Handover {
-        let region = self.region;
-        let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
-        match (region.get(at::OUTCOME), region.get(at::HANDOVER)) {
-            (heal::OUTCOME_UPGRADED, _) => Handover::Upgraded,
-            (heal::OUTCOME_BACK, _) => Handover::RolledBack(signal),
-            (_, heal::HANDOVER_AGAIN) => Handover::Again,
-            _ => Handover::Fault,
-        }
-    }
-
-    /// Whether the life before ended in a fault of its own.
-    pub(crate) fn followed_a_fault(&self) -> bool {
-        self.region.get(at::HANDOVER) == heal::HANDOVER_FAULT
-    }
 }
 
 /// On trial: finds out whether this program could take over from what is under [`WORDS_FD`], and
 /// which of its units it knows; the exit code.
-#[cfg(feature = "freestanding")]
-pub(crate) fn stand_trial(core: &mut init_core::Core<'static>, manifest: &Manifest) -> u8 {
+fn stand_trial(core: &mut init_core::Core<'static>, manifest: &Manifest) -> u8 {
     let mut pass = || {
         let left = Region::found()?;
         let (region, _file) = adopt(&left, manifest)?;

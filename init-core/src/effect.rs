@@ -98,6 +98,8 @@ pub enum Refusal {
     Renewing,
     /// Process 1 keeps nothing that another life could go on with.
     NoHeirs,
+    /// The product does not ask for process 1 to be exchanged.
+    NoUpgrade,
 }
 
 /// Why a unit failed.

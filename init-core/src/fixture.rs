@@ -99,6 +99,7 @@ pub const MANIFEST: Manifest = Manifest {
     ctrl_alt_del: MachineRequest::Reboot,
     console: c"/dev/console",
     log_level: LogLevel::Normal,
+    hot_upgrade: crate::renewal::HOT_UPGRADE,
     split: None,
 };
 

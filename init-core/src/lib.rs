@@ -51,6 +51,7 @@ pub mod text;
 pub mod time;
 pub mod tool;
 pub mod unit;
+mod upgrade;
 mod view;
 pub mod wire;
 

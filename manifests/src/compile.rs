@@ -225,6 +225,7 @@ impl Compiler<'_> {
             ctrl_alt_del: product.word("ctrl-alt-del").to_string(),
             console: product.word("console").to_string(),
             log_level: product.word("log-level").to_string(),
+            hot_upgrade: composition::hot_upgrade(self.sections, board, &mut self.problems),
             split: composition::split(product, &mut self.problems),
             rootfs,
             images,

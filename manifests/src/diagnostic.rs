@@ -116,6 +116,7 @@ ids! {
     BadPlaceholder = "M039" Error "`{instance}` stands for nothing.";
     UnknownOverlay = "M040" Warning "An overlay is for a board that the product is not meant for.";
     GivesWay = "M041" Warning "A unit that is only wanted is excluded by another: it stays down.";
+    NeverUpgraded = "M042" Error "A unit says what an upgrade does, and the product has none.";
 }
 
 /// One thing said about a manifest.

@@ -345,21 +345,7 @@ fn emit_manifest(out: &mut String, product: &Product) {
             duration(product.leftover_grace),
         ),
     );
-    field(
-        "watchdog",
-        match &product.watchdog {
-            Some(Watchdog {
-                device,
-                seconds,
-                disarm,
-            }) => format!(
-                "Some(::init_core::unit::WatchdogDesc {{ device: {}, seconds: {seconds}, \
-                 disarm: {disarm} }})",
-                program::c_text(device)
-            ),
-            None => String::from("None"),
-        },
-    );
+    field("watchdog", watchdog(product.watchdog.as_ref()));
     field("healing", healing::table(product.healing.as_ref()));
     field(
         "ctrl_alt_del",
@@ -367,9 +353,32 @@ fn emit_manifest(out: &mut String, product: &Product) {
     );
     field("console", program::c_text(&product.console));
     field("log_level", format!("::init_core::unit::LogLevel::{level}"));
+    field(
+        "hot_upgrade",
+        String::from(match product.hot_upgrade {
+            true => "::init_core::renewal::HOT_UPGRADE",
+            false => "None",
+        }),
+    );
     let silence = |micros| format!("Some({})", duration(micros));
     field("split", product.split.map_or("None".into(), silence));
     line(out, "};");
+}
+
+fn watchdog(watchdog: Option<&Watchdog>) -> String {
+    let Some(Watchdog {
+        device,
+        seconds,
+        disarm,
+    }) = watchdog
+    else {
+        return String::from("None");
+    };
+    format!(
+        "Some(::init_core::unit::WatchdogDesc {{ device: {}, seconds: {seconds}, \
+         disarm: {disarm} }})",
+        program::c_text(device)
+    )
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct Product {
     pub console: String,
     /// quiet, normal or debug.
     pub log_level: String,
+    /// Process 1 can be exchanged for another image.
+    pub hot_upgrade: bool,
     /// The core is a process of its own, which may be silent for so many microseconds.
     pub split: Option<u64>,
     /// What the root file system is made of.

@@ -32,6 +32,7 @@ fn product(units: Vec<Unit>) -> Product {
         ctrl_alt_del: "power-off".into(),
         console: format!("/dev/{ODD}"),
         log_level: "normal".into(),
+        hot_upgrade: false,
         split: None,
         rootfs: Rootfs::default(),
         images: None,

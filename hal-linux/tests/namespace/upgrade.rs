@@ -11,6 +11,13 @@ const IMAGE: &str = "SYSMASTER_NAMESPACE_UPGRADED";
 /// The same with symbols.
 const SYMBOLS: &str = "SYSMASTER_NAMESPACE_UPGRADED_SYMBOLS";
 
+/// Names process 1 of `escalating.toml`, which does not ask for upgrades.
+const FIXED: &str = "SYSMASTER_ESCALATING_INIT";
+
+fn fixed() -> PathBuf {
+    PathBuf::from(std::env::var_os(FIXED).expect("it is named beside the program under test"))
+}
+
 fn image() -> PathBuf {
     PathBuf::from(std::env::var_os(IMAGE).expect("it is named beside the program under test"))
 }
@@ -139,6 +146,10 @@ fn what_is_no_image_of_ours_is_refused_with_the_cause_and_nothing_happens() {
         ("/run/unmarked", "no process 1 of sysMaster"),
         ("/run/foreign", "for another processor"),
         ("/run/half", "not upgraded: the image"),
+        (
+            &inside(&machine, &fixed()),
+            "no process 1 of sysMaster with hot-upgrade = true",
+        ),
         ("/run", "Is a directory"),
     ] {
         let upgrade = machine.sctl(&["upgrade", file]);
@@ -151,6 +162,26 @@ fn what_is_no_image_of_ours_is_refused_with_the_cause_and_nothing_happens() {
     let wrong = machine.sctl(&["upgrade", "relative"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(!machine.console().contains("leaves: stops"));
+}
+
+#[test]
+fn a_product_that_does_not_ask_for_it_is_not_upgraded_and_says_what_to_write() {
+    if program().is_none() {
+        return;
+    }
+    let booted = Machine::boot_copy(&[], Some(&fixed()), "idle");
+    let mut machine = booted.expect("namespaces can be made");
+    machine.wait_for("boot: idle reached");
+    let upgrade = machine.sctl(&["upgrade", &inside(&machine, &image())]);
+    let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
+    assert_eq!(upgrade.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("[product] that is hot-upgrade = true"),
+        "{said}"
+    );
+    // It heals, so it can execute itself.
+    assert!(machine.sctl(&["reexec"]).status.success());
+    machine.wait_for("process 1 was executed again and goes on where it was");
 }
 
 /// Where a function of the image is, by parts of its mangled name.

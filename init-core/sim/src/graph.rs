@@ -2,6 +2,7 @@
 
 use init_core::event::MachineRequest;
 use init_core::ident::UnitId;
+use init_core::renewal::HOT_UPGRADE;
 use init_core::time::Duration;
 use init_core::unit::{
     Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, OnUpgrade, Program,
@@ -192,6 +193,7 @@ impl Graph {
             ctrl_alt_del: MachineRequest::Reboot,
             console: c"/dev/console",
             log_level: LogLevel::Debug,
+            hot_upgrade: HOT_UPGRADE,
             split: None,
         }))
     }

@@ -63,10 +63,8 @@ impl<'r> Legacy<'r> {
     /// `false`: something cannot be read.
     pub fn hand_on(&self, to: Words<'_>, manifest: &Manifest) -> bool {
         let count = manifest.units.len();
+        describe(to, manifest);
         let names = Names::new(to, NAMES, count);
-        for (unit, desc) in manifest.units.iter().enumerate() {
-            names.set(unit, desc.name);
-        }
         let heir = Heir {
             legacy: self,
             names,
@@ -76,7 +74,6 @@ impl<'r> Legacy<'r> {
         if !heir.machine(manifest) || !(0..count).all(|unit| heir.unit(unit)) {
             return false;
         }
-        super::write_layout(to, count);
         to.set(at::LIVES, self.words.get(at::LIVES));
         to.set(at::FINGERPRINT, fingerprint(manifest));
         to.set(at::MAGIC, MAGIC);
@@ -93,6 +90,23 @@ impl<'r> Legacy<'r> {
     pub fn after(&self, to: Words<'_>, count: usize, unit: UnitId) -> Option<UnitId> {
         let name = self.names.get(unit.index())?;
         id(Names::new(to, NAMES, count).find(name, unit.index())?)
+    }
+}
+
+/// Says how the region of this manifest's units is laid out, and what they are called.
+pub(crate) fn describe(words: Words<'_>, manifest: &Manifest) {
+    let count = manifest.units.len();
+    let layout = [
+        (at::UNITS, count),
+        (at::RECORD_WORDS, RECORD_WORDS),
+        (at::NAMES_AT, NAMES),
+    ];
+    for (place, value) in layout {
+        words.set(place, u32::try_from(value).unwrap_or(u32::MAX));
+    }
+    let names = Names::new(words, NAMES, count);
+    for (unit, desc) in manifest.units.iter().enumerate() {
+        names.set(unit, desc.name);
     }
 }
 
@@ -114,10 +128,7 @@ impl Heir<'_, '_, '_> {
         if !self.legacy.records.read(record, &mut bytes) {
             return false;
         }
-        let mut wire = Wire::reading(&bytes).renaming(Renames {
-            from: self.legacy.names,
-            to: self.names,
-        });
+        let mut wire = Wire::reading(&bytes).renaming(Renames::new(self.legacy.names, self.names));
         pass(&mut wire);
         wire.is_whole()
     }

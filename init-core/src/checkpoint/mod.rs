@@ -25,10 +25,11 @@ use crate::system::{Phase, System};
 use crate::unit::{Manifest, Signal};
 use crate::wire::{Value, Wire};
 pub use legacy::Legacy;
+pub(crate) use legacy::describe;
 use names::Names;
 pub(crate) use names::Renames;
 use pack::Machine;
-use records::{RECORD_BYTES, RECORD_WORDS, Records};
+use records::{RECORD_BYTES, Records};
 use words::Words;
 
 /// "This region is of sysMaster, in this layout." Raised whenever the meaning of a word changes.
@@ -46,7 +47,7 @@ mod at {
     /// Incarnations that found the region.
     pub const LIVES: usize = 4;
     /// How many units there are, how long a record is, and where the units' names begin, which the
-    /// records follow: for programs with other units.
+    /// records follow: for programs with other units. 0 in products that are never upgraded.
     pub const UNITS: usize = 5;
     pub const RECORD_WORDS: usize = 6;
     pub const NAMES_AT: usize = 7;
@@ -63,18 +64,6 @@ const NAMES: usize = at::EFFECTS + EFFECT_PLACES * EFFECT_WORDS;
 
 const fn records_at(units: usize) -> usize {
     NAMES.wrapping_add(Names::words_for(units))
-}
-
-/// Says how the region is laid out.
-fn write_layout(words: Words<'_>, units: usize) {
-    let layout = [
-        (at::UNITS, units),
-        (at::RECORD_WORDS, RECORD_WORDS),
-        (at::NAMES_AT, NAMES),
-    ];
-    for (place, value) in layout {
-        words.set(place, u32::try_from(value).unwrap_or(u32::MAX));
-    }
 }
 
 /// Words that the region of a product with this many units has.
@@ -217,12 +206,12 @@ impl<'a> Core<'a> {
         for index in [at::MAGIC, at::BEGUN, at::DONE] {
             words.set(index, 0);
         }
-        let names = Names::new(words, NAMES, self.units.len());
         for id in self.units.ids() {
             let _touched = self.units.get_mut(id);
-            names.set(id.index(), self.desc(id).name);
         }
-        write_layout(words, self.units.len());
+        if let Some(code) = self.manifest.hot_upgrade {
+            code.describe(words, self.manifest);
+        }
         self.commit();
         words.set(at::FINGERPRINT, fingerprint(self.manifest));
         words.set(at::LIVES, 1);

@@ -69,13 +69,27 @@ impl<'r> Names<'r> {
 /// What the numbers of units in one region are in another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Renames<'r> {
-    pub(super) from: Names<'r>,
-    pub(super) to: Names<'r>,
+    from: Names<'r>,
+    to: Names<'r>,
+    /// By a pointer: who never renames is linked without it.
+    rename: fn(&Self, u16) -> u16,
 }
 
-impl Renames<'_> {
+impl<'r> Renames<'r> {
+    pub(super) fn new(from: Names<'r>, to: Names<'r>) -> Self {
+        Self {
+            from,
+            to,
+            rename: Self::find,
+        }
+    }
+
     /// Where a unit is now; [`UnitId::SYSTEM`], which nobody has, if it is gone.
     pub(crate) fn renamed(&self, unit: u16) -> u16 {
+        (self.rename)(self, unit)
+    }
+
+    fn find(&self, unit: u16) -> u16 {
         let unit = usize::from(unit);
         let name = self.from.get(unit);
         let found = name.and_then(|name| self.to.find(name, unit));

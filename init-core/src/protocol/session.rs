@@ -101,7 +101,8 @@ pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) ->
                 | Refusal::NoSuchUnit
                 | Refusal::NoRescueTarget
                 | Refusal::Renewing
-                | Refusal::NoHeirs => Default::default(),
+                | Refusal::NoHeirs
+                | Refusal::NoUpgrade => Default::default(),
             };
             Response::Refused {
                 refusal,

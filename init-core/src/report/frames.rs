@@ -243,7 +243,9 @@ impl Report {
             ),
             Refusal::ShuttingDown => println!("{=str}: the machine is going down", name),
             Refusal::NoSuchUnit => println!("{=str}: there is no such unit", name),
-            Refusal::Renewing | Refusal::NoHeirs => println!("{=str}: refused", name),
+            Refusal::Renewing | Refusal::NoHeirs | Refusal::NoUpgrade => {
+                println!("{=str}: refused", name)
+            }
             Refusal::NoRescueTarget => {
                 println!("the manifest names no rescue-target; staying as it is");
             }

@@ -206,7 +206,11 @@ impl Report {
                 .number(life),
             Notice::NotUpgraded(obstacle) => {
                 let unit = obstacle.unit().map_or("", |unit| self.name(unit));
-                line.text("not upgraded: ").obstacle(obstacle, unit)
+                line.text("not upgraded: ");
+                match self.manifest.hot_upgrade {
+                    Some(code) => code.say(line, obstacle, unit.as_bytes()),
+                    None => line,
+                }
             }
             Notice::Lost => line.text("a line may be missing: process 1 died while it wrote"),
             Notice::Fault(fault) => self.fault(line, fault),
@@ -264,7 +268,9 @@ impl Report {
             Refusal::ShuttingDown => self.unit(line, target, "the machine is going down"),
             Refusal::NoSuchUnit => self.unit(line, target, "there is no such unit"),
             // Nobody refuses a target so.
-            Refusal::Renewing | Refusal::NoHeirs => self.unit(line, target, "refused"),
+            Refusal::Renewing | Refusal::NoHeirs | Refusal::NoUpgrade => {
+                self.unit(line, target, "refused")
+            }
             Refusal::NoRescueTarget => {
                 line.text("the manifest names no rescue-target; staying as it is")
             }

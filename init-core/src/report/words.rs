@@ -85,10 +85,12 @@ impl Line<'_> {
 
     /// Adds why process 1 keeps its program; `unit` is the one in it.
     #[inline(never)]
-    pub fn obstacle(&mut self, obstacle: Obstacle, unit: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn obstacle(&mut self, obstacle: Obstacle, unit: &[u8]) -> &mut Self {
         match obstacle {
             Obstacle::NotRead(error) => self.text("the image cannot be read: ").errno(error),
-            Obstacle::NotOurs => self.text("the image is no process 1 of sysMaster"),
+            Obstacle::NotOurs => {
+                self.text("the image is no process 1 of sysMaster with hot-upgrade = true")
+            }
             Obstacle::OtherMachine => self.text("the image is for another processor"),
             Obstacle::NotExecuted(error) => {
                 self.text("the image cannot be executed: ").errno(error)
@@ -99,7 +101,7 @@ impl Line<'_> {
             Obstacle::Ended(status) => self.text("the image's trial ended: ").exit(status),
             Obstacle::Late => self.text("the image's trial gave no answer in time"),
             Obstacle::Stuck(_) => self
-                .bytes(unit.as_ref())
+                .bytes(unit)
                 .text(" does not stop, and the image does not know it"),
             Obstacle::RolledBack(SIGALRM) => self.text("the image did not take over in time"),
             Obstacle::RolledBack(signal) => self

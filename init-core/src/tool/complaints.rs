@@ -86,6 +86,7 @@ impl<C: Client> Tool<'_, '_, C> {
 
     /// Says what became of a request; `None` when there is no such unit.
     pub(super) fn settle(&mut self, name: &[u8], response: &Response<'_>) -> Option<u8> {
+        let upgrade = self.upgrade();
         let line = self.complaint();
         match *response {
             Response::Done | Response::Begun => return Some(DONE),
@@ -110,6 +111,10 @@ impl<C: Client> Tool<'_, '_, C> {
                 Refusal::NoHeirs => {
                     line.text("refused: this process 1 keeps nothing over an execution")
                 }
+                Refusal::NoUpgrade => line.text(
+                    "refused: this process 1 cannot be exchanged; in the manifest's [product] \
+                     that is hot-upgrade = true",
+                ),
             },
             Response::Failed {
                 unit,
@@ -117,7 +122,11 @@ impl<C: Client> Tool<'_, '_, C> {
                 about,
             } => line.text(unit).text(": failed: ").why(failure, about),
             Response::NotUpgraded { obstacle, unit } => {
-                line.text("not upgraded: ").obstacle(obstacle, unit)
+                line.text("not upgraded: ");
+                match upgrade {
+                    Some(code) => code.say(line, obstacle, unit.0),
+                    None => line.text("see the console"),
+                }
             }
             Response::Superseded => line.text(name).text(": a later request took its place"),
             Response::Machine(_)

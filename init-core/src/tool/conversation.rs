@@ -5,6 +5,7 @@ use crate::protocol::{
     Buffer, MachineRecord, Malformed, Problem, Reader, Request, Response, Sender, UnitRecord,
     Value, Writer,
 };
+use crate::renewal::HotUpgrade;
 use crate::report::Line;
 use crate::time::Duration;
 
@@ -51,6 +52,11 @@ pub enum Received {
 pub trait Client {
     /// Where process 1 listens, for messages.
     fn address(&self) -> &'static [u8];
+
+    /// What the program carries of exchanging process 1, for its words. None by default.
+    fn upgrade(&self) -> Option<&'static HotUpgrade> {
+        None
+    }
 
     /// Connects to process 1, before [`Self::send`] and [`Self::receive`]; again, when process 1
     /// has hung up. Never waits: EAGAIN when the queue of those who want to connect is full.
@@ -116,6 +122,10 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
 
     pub(super) fn address(&self) -> &'static [u8] {
         self.client.address()
+    }
+
+    pub(super) fn upgrade(&self) -> Option<&'static HotUpgrade> {
+        self.client.upgrade()
     }
 
     pub(super) fn is_all_written(&self) -> bool {

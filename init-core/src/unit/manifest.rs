@@ -5,6 +5,7 @@
 
 use super::{HealingDesc, KillScope, Program, Readiness, RestartPolicy, StopPolicy, Success};
 use crate::ident::{Role, UnitId};
+use crate::renewal::HotUpgrade;
 use crate::time::Duration;
 use core::ffi::CStr;
 use serde::{Deserialize, Serialize};
@@ -245,6 +246,8 @@ pub struct Manifest {
     pub console: &'static CStr,
     /// How much is said unless the kernel command line chooses.
     pub log_level: LogLevel,
+    /// Process 1 can be exchanged for another image; `None`: it cannot, and has no code for it.
+    pub hot_upgrade: Option<&'static HotUpgrade>,
     /// The core is a process of its own, which may be silent about an event for so long.
     pub split: Option<Duration>,
 }

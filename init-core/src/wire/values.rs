@@ -69,4 +69,5 @@ variants!(Refusal, Self::NoSuchUnit => {
     3 => NoRescueTarget,
     4 => Renewing,
     5 => NoHeirs,
+    6 => NoUpgrade,
 });

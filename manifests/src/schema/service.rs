@@ -121,7 +121,7 @@ pub const KEYS: &[Key] = &[
     key("on-upgrade", RUNS, Kind::Word(&["keep", "restart"]), r#""keep""#,
         "What becomes of it when `sctl upgrade` executes a process 1 that runs it otherwise \
          (program, arguments, settings, readiness): it goes on and is shown as stale, or it is \
-         restarted.",
+         restarted. Only where `[product]` has `hot-upgrade = true`.",
         r#""restart""#),
     key("on", READY, Kind::Word(&["exec", "newline", "letter", "listen", "path"]), r#""exec""#,
         "What tells: its program was executed; it writes a newline to `fd`; it says so in a \

@@ -38,6 +38,10 @@ pub const KEYS: &[Key] = &[
         "With `split`: how long that child may be silent about an event until another takes its \
          place, from 10ms on.",
         r#""500ms""#),
+    key("hot-upgrade", PRODUCT, Kind::Boolean, "false",
+        "Whether `sctl upgrade` can exchange process 1 for another image while everything runs. It \
+         takes some 10 KiB of the program. Not with `split`.",
+        "true"),
     key("default-target", PRODUCT, Kind::Unit, "", "What is started at boot.", r#""online""#),
     key("rescue-target", PRODUCT, Kind::Unit, "",
         "What is started instead when the kernel command line or a start limit asks for it.",

@@ -91,6 +91,7 @@ static EMPTY: Manifest = Manifest {
     ctrl_alt_del: MachineRequest::Reboot,
     console: c"/dev/console",
     log_level: LogLevel::Normal,
+    hot_upgrade: None,
     split: None,
 };
 

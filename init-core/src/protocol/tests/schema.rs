@@ -79,13 +79,14 @@ const PROBLEMS: [Problem; 5] = [
     Problem::BadValue,
 ];
 
-const REFUSALS: [Refusal; 6] = [
+const REFUSALS: [Refusal; 7] = [
     Refusal::Conflict(UnitId(300), UnitId(4)),
     Refusal::ShuttingDown,
     Refusal::NoSuchUnit,
     Refusal::NoRescueTarget,
     Refusal::Renewing,
     Refusal::NoHeirs,
+    Refusal::NoUpgrade,
 ];
 
 const FAILURES: [Failure; 8] = [

@@ -9,6 +9,7 @@ use crate::event::{ControlRequest, Errno, ExitStatus};
 use crate::fixture::MANIFEST;
 use crate::ident::UnitId;
 use crate::protocol::{Intake, View, answer, receive};
+use crate::renewal::{HOT_UPGRADE, HotUpgrade};
 use crate::status::{MachineStatus, UnitStatus};
 use crate::time::{Duration, Instant};
 use crate::unit::Manifest;
@@ -129,6 +130,10 @@ impl Desk {
 impl Client for Desk {
     fn address(&self) -> &'static [u8] {
         b"/run/control"
+    }
+
+    fn upgrade(&self) -> Option<&'static HotUpgrade> {
+        HOT_UPGRADE
     }
 
     fn connect(&mut self) -> Result<(), Errno> {
