@@ -48,6 +48,34 @@ pub struct Board {
     pub budget: Budget,
 }
 
+impl Board {
+    /// Whatever a C main makes of it: nothing is asked of a machine, and nothing of Linux is there.
+    #[must_use]
+    pub fn library() -> Self {
+        Self {
+            folder: crate::house().join("board/c"),
+            name: String::from("library"),
+            abi: Abi::Library,
+            triple: String::new(),
+            debian_arch: String::new(),
+            debian_suite: None,
+            page_bytes: PAGE_BYTES_MIN,
+            rustflags: Vec::new(),
+            console: String::new(),
+            capabilities: vec![
+                Capability::Halt,
+                Capability::Letters,
+                Capability::PowerOff,
+                Capability::Reboot,
+            ],
+            kernel: Kernel::default(),
+            qemu: Qemu::default(),
+            disk: None,
+            budget: Budget::default(),
+        }
+    }
+}
+
 /// What a kernel offers to programs, and which composition runs on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,6 +85,9 @@ pub enum Abi {
     Linux,
     /// The public ABI of OpenHarmony's own microkernel: board/oh-tee, hal-harmony.
     OhTee,
+    /// None: the core is a library in an image with a C main, board/c.
+    #[serde(skip)]
+    Library,
 }
 
 /// Something that a manifest may ask for and a machine may lack.
@@ -96,7 +127,7 @@ pub struct Kernel {
 }
 
 /// The QEMU line of a board, without kernel, initramfs and kernel command line.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Qemu {
     /// Program name, looked up on `PATH`.
@@ -284,6 +315,8 @@ fn check(folder: &Path, file: &File) -> Result<(), Problem> {
     match file.abi {
         Abi::Linux => check_linux(file)?,
         Abi::OhTee => check_oh_tee(file)?,
+        // No file says so.
+        Abi::Library => {}
     }
     let page_bytes = *file.page_size.get_ref();
     if !page_bytes.is_power_of_two() || !(PAGE_BYTES_MIN..=PAGE_BYTES_MAX).contains(&page_bytes) {

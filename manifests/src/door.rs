@@ -60,24 +60,40 @@ pub fn build() {
     for name in VARIABLES {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    if let Err(failure) = try_build() {
+    end(try_build(None));
+}
+
+/// As [`build`], for a library that somebody else links: without `SYSMASTER_BOARD` and without what
+/// a board is linked with.
+pub fn build_library() {
+    for name in VARIABLES {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    end(try_build(Some(Board::library())));
+}
+
+fn end(outcome: Result<(), Failure>) {
+    if let Err(failure) = outcome {
         eprintln!("{failure}");
         std::process::exit(1);
     }
 }
 
-fn try_build() -> Result<(), Failure> {
-    let [product, board, rootfs] = VARIABLES.map(env::var_os);
-    let board = choose_board(
-        board
-            .as_deref()
-            .map(|name| name.to_string_lossy())
-            .as_deref(),
-    )?;
+fn try_build(board: Option<Board>) -> Result<(), Failure> {
+    let [product, name, rootfs] = VARIABLES.map(env::var_os);
+    let board = match board {
+        Some(board) => board,
+        None => choose_board(
+            name.as_deref()
+                .map(|name| name.to_string_lossy())
+                .as_deref(),
+        )?,
+    };
     println!("cargo:rerun-if-changed={}", board.folder.display());
     let usual = match board.abi {
         Abi::Linux => "products/minimal.toml",
         Abi::OhTee => "products/bare.toml",
+        Abi::Library => "../board/c/demo/product.toml",
     };
     let product = product.map(PathBuf::from).or_else(own_product);
     let product = product.unwrap_or_else(|| Path::new(HERE).join(usual));
@@ -139,11 +155,12 @@ fn link(board: &Board) {
     let script = match board.abi {
         Abi::Linux => house().join("board/linux/firmware.ld"),
         Abi::OhTee => board.folder.join("link.x"),
+        Abi::Library => return,
     };
     println!("cargo:rerun-if-changed={}", script.display());
     let args = match board.abi {
         Abi::Linux => &LINK_ARGS[..],
-        Abi::OhTee => &BARE_LINK_ARGS,
+        Abi::OhTee | Abi::Library => &BARE_LINK_ARGS,
     };
     for arg in args {
         println!("cargo:rustc-link-arg-bins={arg}");

@@ -33,4 +33,4 @@ mod users;
 mod value;
 mod watchdog;
 
-pub use door::{Failure, build, choose_board, house};
+pub use door::{Failure, build, build_library, choose_board, house};

@@ -226,6 +226,46 @@ pub fn stub_kernel(board: &Board) -> Result<(PathBuf, Toolchain)> {
     Ok((folder.join("firmware/libstub_kernel.a"), toolchain))
 }
 
+/// Builds the core as a static library with the tables of `product`, for the host or for `board`'s
+/// processor without an operating system.
+///
+/// # Errors
+/// No toolchain can be had, the manifest is refused, or it does not compile.
+pub fn library(board: Option<&Board>, product: &Path) -> Result<(PathBuf, Option<Toolchain>)> {
+    const ARGUMENTS: [&str; 6] = [
+        "build",
+        "--quiet",
+        "--package",
+        "board-c",
+        "--profile",
+        "firmware",
+    ];
+    let Some(board) = board else {
+        let folder = house::target().join("library");
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(ARGUMENTS)
+            .arg("--target-dir")
+            .arg(&folder)
+            .env("SYSMASTER_PRODUCT", product);
+        process::run_shown(&mut cargo, STUB_LIMIT)?;
+        return Ok((folder.join("firmware/libsysmaster.a"), None));
+    };
+    let toolchain = setup::toolchain(&board.triple, false)?;
+    let mut cargo = toolchain.cargo();
+    cargo
+        .args(ARGUMENTS)
+        .args(["--target", &toolchain.triple])
+        .arg("--target-dir")
+        .arg(toolchain.objects())
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("SYSMASTER_PRODUCT", product);
+    bare_core(&mut cargo, &toolchain, "core");
+    process::run_shown(&mut cargo, STUB_LIMIT)?;
+    let folder = toolchain.objects().join(&toolchain.triple);
+    Ok((folder.join("firmware/libsysmaster.a"), Some(toolchain)))
+}
+
 fn without_product(program: &str, board: &Board) -> Result<Firmware> {
     let toolchain = setup::toolchain(&board.triple, false)?;
     say(&format!("building {program} for {}", board.name));
@@ -351,6 +391,7 @@ fn package(board: &Board) -> &'static str {
     match board.abi {
         Abi::Linux => "board-linux",
         Abi::OhTee => "board-oh-tee",
+        Abi::Library => "board-c",
     }
 }
 
@@ -406,7 +447,7 @@ fn cargo(
         Abi::Linux if toolchain.core == Core::FromSource => {
             cargo.arg("-Zbuild-std=core");
         }
-        Abi::Linux => {}
+        Abi::Linux | Abi::Library => {}
     }
     Ok(cargo)
 }

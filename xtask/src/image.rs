@@ -87,6 +87,7 @@ fn product_for(board: &Board, product: Option<&str>) -> Result<PathBuf> {
     let usual = match board.abi {
         Abi::Linux => "gateway",
         Abi::OhTee => "harmony-demo",
+        Abi::Library => "minimal",
     };
     house::product(product.unwrap_or(usual))
 }

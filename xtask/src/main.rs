@@ -12,6 +12,7 @@ mod harmony;
 mod heal;
 mod house;
 mod image;
+mod library;
 mod panics;
 mod process;
 mod product;

@@ -30,7 +30,7 @@ pub fn check(check: &Check) -> Result<()> {
     for board in boards {
         let outcome = outcome(&product, &board, rootfs)?;
         let is_meant = match board.abi {
-            Abi::Linux => outcome.is_meant_for(&board.name),
+            Abi::Linux | Abi::Library => outcome.is_meant_for(&board.name),
             Abi::OhTee => outcome.names(&board.name),
         };
         if check.board.is_none() && !is_meant {

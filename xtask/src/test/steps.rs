@@ -93,6 +93,9 @@ fn harmony() -> Vec<Step> {
             crate::harmony::run_without_clock(&board, &house::product("harmony-solo")?)?;
             Ok(Outcome::Passed(String::new()))
         }),
+        Step::slow("library: the core in an image with a C main", || {
+            Ok(Outcome::Passed(crate::library::run()?))
+        }),
         Step::slow("size: Harmony's root image without services", || {
             succeeds(&["image", "--board", "oh-tee-virt", "--product", "bare"])
         }),
