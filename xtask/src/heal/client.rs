@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// After this a client without an answer, and without being told that there will be none, hangs.
-pub const HANG_LIMIT: Duration = Duration::from_secs(5);
+/// Far more than a unit takes to be stopped whose stop signal was lost with the life that was to
+/// send it, on a machine that has no time for its program.
+pub const HANG_LIMIT: Duration = Duration::from_secs(20);
 
 /// Between two attempts to connect while process 1 does not listen.
 const RETRY_INTERVAL: Duration = Duration::from_micros(200);

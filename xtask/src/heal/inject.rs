@@ -227,9 +227,9 @@ impl Stopped {
             Injury::OnStack => registers.rip = registers.rsp,
             Injury::Stack(address) => {
                 registers.rsp = address;
-                self.write(registers.rip, &[0x50])?; // push rax
+                registers.rip = self.write_aside(&[0x50])?; // push rax
             }
-            Injury::Code(code) => self.write(registers.rip, code)?,
+            Injury::Code(code) => registers.rip = self.write_aside(code)?,
             Injury::Signal(_) => return Ok(()),
             Injury::Noise => return self.scribble(registers.rsp),
         }
@@ -264,6 +264,23 @@ impl Stopped {
     }
 
     /// Replaces code by whole words; what of the last is not given is not executed.
+    /// Writes code where nobody's code is, and says where: over the program's headers, which lie in
+    /// front of its code. A child that has not executed its program yet may be anywhere in the code
+    /// itself, and must not run what is meant for its parent.
+    #[cfg(target_arch = "x86_64")]
+    fn write_aside(&self, code: &[u8]) -> Result<u64> {
+        const AT_PHDR: u64 = 3;
+        let file = format!("/proc/{}/auxv", self.0);
+        let vector = std::fs::read(&file).with_context(|| format!("cannot read {file}"))?;
+        let (words, _) = vector.as_chunks::<8>();
+        let (pairs, _) = words.as_chunks::<2>();
+        let mut pairs = pairs.iter().map(|pair| pair.map(u64::from_ne_bytes));
+        let headers = pairs.find_map(|[key, value]| (key == AT_PHDR).then_some(value));
+        let headers = headers.context("process 1 has no program headers in memory")?;
+        self.write(headers, code)?;
+        Ok(headers)
+    }
+
     #[cfg(target_arch = "x86_64")]
     fn write(&self, at: u64, code: &[u8]) -> Result<()> {
         for (place, part) in (at..).step_by(8).zip(code.chunks(8)) {

@@ -46,7 +46,12 @@ impl Load {
                 0 => Change::Stop,
                 _ => Change::Start,
             };
-            client.ask(change(what, &unit_name(*unit)))
+            let name = unit_name(*unit);
+            let outcome = client.ask(change(what, &name))?;
+            if outcome == Outcome::Hung {
+                eprintln!("no answer to {what:?} {name}");
+            }
+            Ok(outcome)
         });
         let questions = spawn(socket, !seed, move |random, client| {
             let name = unit_name(random.below(services));

@@ -39,6 +39,8 @@ pub struct Product {
     services: usize,
     /// The core is a process of its own.
     pub split: bool,
+    /// Nobody else uses the folder as long as this is open.
+    _lock: File,
 }
 
 impl Product {
@@ -57,6 +59,9 @@ impl Product {
         })?;
         let folder = house::target().join("heal");
         std::fs::create_dir_all(&folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        lock.try_lock()
+            .context("another campaign runs in this checkout; wait for its end")?;
         let kind = if split { "-split" } else { "" };
         let product = folder.join(format!("heal-{services}{kind}.toml"));
         let journal = folder.join("witnesses");
@@ -81,6 +86,7 @@ impl Product {
             folder,
             services,
             split,
+            _lock: lock,
         })
     }
 

@@ -18,8 +18,9 @@ use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long process 1's word of a service may lag behind the service's own.
-const LAG_LIMIT: Duration = Duration::from_secs(2);
+/// How long process 1's word of a service may lag behind the service's own. What is lost never
+/// comes; a busy machine may take seconds to execute a program.
+const LAG_LIMIT: Duration = Duration::from_secs(20);
 
 /// The moment of a fault: this long after the case before was looked at, at most.
 const DELAY_US_MAX: usize = 3_000;
@@ -172,6 +173,10 @@ impl Trial {
                 std::thread::sleep(LOOK_INTERVAL);
                 continue;
             }
+            eprintln!(
+                "{}: its witnesses tell {told:?}, process 1 {shown:?}",
+                unit_name(unit)
+            );
             // Told once: from now on it is held against what process 1 counts today.
             let counted = shown.map_or(0, |shown| u64::from(shown.restarts));
             let now = told.ends.saturating_sub(counted);
