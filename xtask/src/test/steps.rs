@@ -93,6 +93,11 @@ fn harmony() -> Vec<Step> {
             crate::harmony::run_without_clock(&board, &house::product("harmony-solo")?)?;
             Ok(Outcome::Passed(String::new()))
         }),
+        Step::slow("harmony: what a boot leaves over a reset", || {
+            let board = house::board("oh-tee-virt")?;
+            crate::harmony::run_with_reset(&board, &house::product("harmony-reset")?)?;
+            Ok(Outcome::Passed(String::new()))
+        }),
         Step::slow("library: the core in an image with a C main", || {
             Ok(Outcome::Passed(crate::library::run()?))
         }),
