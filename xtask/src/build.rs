@@ -226,8 +226,8 @@ pub fn stub_kernel(board: &Board) -> Result<(PathBuf, Toolchain)> {
     Ok((folder.join("firmware/libstub_kernel.a"), toolchain))
 }
 
-/// Builds the core as a static library with the tables of `product`, for `board`'s processor without
-/// an operating system, or, by the same compiler, for the machine that this runs on.
+/// Builds the core as a static library with the tables of `product`, for `board`'s processor
+/// without an operating system, or, by the same compiler, for the machine that this runs on.
 ///
 /// # Errors
 /// No toolchain can be had, the manifest is refused, or it does not compile.
