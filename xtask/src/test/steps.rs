@@ -64,6 +64,10 @@ pub fn all() -> Result<Vec<Step>> {
             succeeds(&["budget", "--board", &board.name])
         }));
     }
+    steps.push(Step::slow(
+        "figures: the texts tell what was measured",
+        || succeeds(&["figures", "--check"]),
+    ));
     steps.extend(harmony());
     steps.extend(boots()?);
     steps.push(Step::slow(
