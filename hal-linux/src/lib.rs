@@ -101,7 +101,7 @@ macro_rules! init {
             $($first(arguments);)?
             // The tables are constants: products without steps of their own carry no code for any,
             // and those that are not to be exchanged none for that.
-            if $product::MANIFEST.healing.is_some() {
+            if $product::MANIFEST.healing.is_some_and(|healing| healing.has_steps()) {
                 $crate::take_own_steps();
             }
             if $product::MANIFEST.hot_upgrade.is_some() {

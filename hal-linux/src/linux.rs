@@ -311,9 +311,8 @@ impl Linux {
 /// What the life before left, or a new region; whether there was a life before, and the region's
 /// file if another program's had to be written down anew.
 fn region(manifest: &Manifest) -> Result<(Region, bool, Option<Fd>), Errno> {
-    let count = manifest.units.len();
     let left = match region::HEALS {
-        true if region::SPLIT => Region::inherited_parts(count),
+        true if region::SPLIT => Region::inherited_parts(manifest),
         true => Region::inherited(),
         false => None,
     };
@@ -325,11 +324,11 @@ fn region(manifest: &Manifest) -> Result<(Region, bool, Option<Fd>), Errno> {
             };
             return Ok((region, true, Some(file)));
         }
-        if left.fits(count) {
+        if left.fits(manifest) {
             return Ok((left, true, None));
         }
     }
-    Ok((Region::new(count, Kernel::probe())?, false, None))
+    Ok((Region::new(manifest, Kernel::probe())?, false, None))
 }
 
 /// The pool, if the kernel can and a child's death cannot be ours: before 5.16 a child that leaves

@@ -15,6 +15,7 @@ use init_core::event::Errno;
 use init_core::ident::{Child, Role, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
 use init_core::relay;
+use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
 const MAGIC: u32 = 0x5253_0002;
@@ -144,8 +145,9 @@ impl Region {
     }
 
     /// As [`Self::inherited`] of a region in two parts, whose sizes follow from the units.
-    pub(crate) fn inherited_parts(unit_count: usize) -> Option<Self> {
-        let (own, others) = sizes(unit_count);
+    pub(crate) fn inherited_parts(manifest: &Manifest) -> Option<Self> {
+        let unit_count = manifest.units.len();
+        let (own, others) = sizes(manifest);
         let (own, others) = shared::inherited_parts(own, others)?;
         let region = Self::of(own, others, unit_count)?;
         let is_ours = region.get(at::MAGIC) == MAGIC && region.get(at::HANDOVER) != 0;
@@ -160,23 +162,23 @@ impl Region {
         let words = shared::found_words()?;
         let count = words.get(at::UNIT_COUNT)?.load(Ordering::Acquire);
         let count = usize::try_from(count).ok()?;
-        let (own, others) = words.split_at_checked(sizes(count).0)?;
+        let (own, others) = words.split_at_checked(own_words(count))?;
         let region = Self::of(own, others, count)?;
         (region.get(at::MAGIC) == MAGIC).then_some(region)
     }
 
     /// A region in memory of its own, for one that is left to be written down anew.
     #[cfg(feature = "freestanding")]
-    pub(crate) fn blank(unit_count: usize) -> Option<(Self, Fd)> {
-        let (own, others) = sizes(unit_count);
+    pub(crate) fn blank(manifest: &Manifest) -> Option<(Self, Fd)> {
+        let (own, others) = sizes(manifest);
         let (file, words) = shared::file_of_words(own.saturating_add(others)).ok()?;
         let (own, others) = words.split_at_checked(own)?;
-        Some((Self::of(own, others, unit_count)?, file))
+        Some((Self::of(own, others, manifest.units.len())?, file))
     }
 
-    /// Whether it is one of a program with so many units.
-    pub(crate) fn fits(&self, unit_count: usize) -> bool {
-        let (own, others) = sizes(unit_count);
+    /// Whether it is as large as this manifest's.
+    pub(crate) fn fits(&self, manifest: &Manifest) -> bool {
+        let (own, others) = sizes(manifest);
         self.size() == own.saturating_add(others)
     }
 
@@ -206,8 +208,9 @@ impl Region {
     /// # Errors
     /// What the kernel answers, for lack of memory.
     #[inline(never)]
-    pub(crate) fn new(unit_count: usize, kernel: Kernel) -> Result<Self, Errno> {
-        let (own, others) = sizes(unit_count);
+    pub(crate) fn new(manifest: &Manifest, kernel: Kernel) -> Result<Self, Errno> {
+        let unit_count = manifest.units.len();
+        let (own, others) = sizes(manifest);
         let lasting = match HEALS && kernel.memfd {
             true if SPLIT => shared::lasting_parts(own, others).ok(),
             true => shared::lasting_words(own.saturating_add(others))
@@ -357,12 +360,27 @@ fn three(words: SharedWords, begin: usize) -> Three {
 }
 
 /// Words that are process 1's own, and those that the core may write.
-fn sizes(unit_count: usize) -> (usize, usize) {
+fn sizes(manifest: &Manifest) -> (usize, usize) {
+    let unit_count = manifest.units.len();
     let core = if HEALS { words_for(unit_count) } else { 0 };
+    let core = core.saturating_add(recorder_words(manifest));
+    (own_words(unit_count), core.saturating_add(RING_WORDS))
+}
+
+fn own_words(unit_count: usize) -> usize {
     let units = unit_count.saturating_mul(UNIT_WORDS);
     let own = at::UNITS.saturating_add(units);
-    let own = own.saturating_add(if SPLIT { KEEPER_WORDS } else { 0 });
-    (own, core.saturating_add(RING_WORDS))
+    own.saturating_add(if SPLIT { KEEPER_WORDS } else { 0 })
+}
+
+/// Words of the flight recorder, behind the core's own.
+fn recorder_words(manifest: &Manifest) -> usize {
+    if !cfg!(feature = "recorder") {
+        return 0;
+    }
+    let recorder = manifest.healing.and_then(|healing| healing.recorder);
+    let bytes = recorder.map_or(0, |recorder| recorder.bytes);
+    usize::try_from(bytes / 4).unwrap_or(0)
 }
 
 /// Notes a descriptor, or that there is none.

@@ -50,7 +50,7 @@ pub fn carry_upgrades() {
 fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
     let count = manifest.units.len();
     let legacy = Legacy::of(left.core())?;
-    let (region, file) = Region::blank(count)?;
+    let (region, file) = Region::blank(manifest)?;
     // The front of both has one layout, or their first words would differ.
     copy(left.parts()[0], region.parts()[0]);
     let own_count = u32::try_from(count).ok()?;

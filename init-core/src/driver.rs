@@ -192,6 +192,7 @@ impl<'a, P: Platform> Driver<'a, P> {
     /// The image on trial has said which units it knows.
     #[inline(never)]
     fn note_known(&mut self) {
+        self.core.checkpoint.recorder.gap();
         let platform = &self.platform;
         self.core.note_known(&|unit| platform.is_known(unit));
     }
@@ -217,6 +218,8 @@ impl<'a, P: Platform> Driver<'a, P> {
                 status: &|unit| self.core.status(unit),
                 machine: self.core.machine_status(),
                 now,
+                #[cfg(feature = "recorder")]
+                recorder: &self.core.checkpoint.recorder,
             };
             protocol::receive(self.platform.frame(client), &view, &mut self.answer)
         };

@@ -14,6 +14,7 @@ use crate::model::{Image, Product, Rootfs, Unit, UnitKind};
 use crate::mounts::{self, Mount};
 use crate::programs;
 use crate::read::Reader;
+use crate::recorder;
 use crate::schema::Section;
 use crate::sections::{Named, Sections, apply_overlays};
 use crate::setup::{self, lacks};
@@ -212,6 +213,9 @@ impl Compiler<'_> {
         if let (Some(root), None) = (self.request.rootfs, &images) {
             programs::check(&units, root, board, &mut self.problems);
         }
+        let recorder = recorder::read(self.sections, board, units.len(), &mut self.problems);
+        let has_rescue = rescue_target.is_some();
+        let healing = healing::read(self.sections, has_rescue, recorder, &mut self.problems);
         Some(Product {
             name: product.word("name").to_string(),
             board: board.name.clone(),
@@ -221,17 +225,12 @@ impl Compiler<'_> {
             shutdown_timeout: shutdown.duration("timeout")?,
             leftover_grace: shutdown.duration("leftover-grace")?,
             watchdog: watchdog::read(self.sections, &mut self.problems),
-            healing: healing::read(
-                self.sections,
-                board,
-                rescue_target.is_some(),
-                &mut self.problems,
-            ),
+            healing,
             ctrl_alt_del: product.word("ctrl-alt-del").to_string(),
             console: product.word("console").to_string(),
             log_level: product.word("log-level").to_string(),
             hot_upgrade: composition::hot_upgrade(self.sections, board, &mut self.problems),
-            split: composition::split(product, board, &mut self.problems),
+            split: composition::split(product, &mut self.problems),
             rootfs,
             images,
         })

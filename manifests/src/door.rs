@@ -114,7 +114,10 @@ fn try_build(board: Option<Board>) -> Result<(), Failure> {
     for text in said.lines() {
         println!("cargo:warning={text}");
     }
-    check_composition(product.split.is_some())?;
+    check_feature("split", "composition = \"split\"", product.split.is_some())?;
+    let healing = product.healing.as_ref();
+    let records = healing.is_some_and(|healing| healing.recorder.is_some());
+    check_feature("recorder", "[healing] recorder", records)?;
     let folder = env::var("OUT_DIR").map_err(|_| {
         Failure(String::from(
             "OUT_DIR is not set: call manifests::build() from a build.rs",
@@ -125,17 +128,17 @@ fn try_build(board: Option<Board>) -> Result<(), Failure> {
         .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))
 }
 
-/// The HAL is compiled for one composition, and the manifest must want that one.
-fn check_composition(is_split: bool) -> Result<(), Failure> {
-    let has_feature = env::var_os("CARGO_FEATURE_SPLIT").is_some();
-    match (is_split, has_feature) {
+/// What process 1 is compiled with is what the manifest wants, no more and no less.
+fn check_feature(name: &str, key: &str, is_wanted: bool) -> Result<(), Failure> {
+    let variable = format!("CARGO_FEATURE_{}", name.to_uppercase());
+    match (is_wanted, env::var_os(variable).is_some()) {
         (true, true) | (false, false) => Ok(()),
-        (true, false) => Err(Failure(String::from(
-            "the manifest says composition = \"split\": build with `--features split`, which this \
-             package must have as split = [\"hal-linux/split\"] (`cargo xtask build` does so)",
+        (true, false) => Err(Failure(format!(
+            "the manifest says {key}: build with `--features {name}`, which this package must \
+             have as {name} = [\"hal-linux/{name}\"] (`cargo xtask build` does so)"
         ))),
-        (false, true) => Err(Failure(String::from(
-            "the manifest says composition = \"solo\": build without the feature `split`",
+        (false, true) => Err(Failure(format!(
+            "the manifest does not say {key}: build without the feature `{name}`"
         ))),
     }
 }

@@ -63,6 +63,15 @@ impl Edges {
 /// The whole text of `manifest.rs`.
 #[must_use]
 pub fn emit(product: &Product) -> String {
+    let healing = product.healing.as_ref();
+    match healing.and_then(|healing| healing.recorder) {
+        // Whatever changes makes it another manifest.
+        Some(_) => numbered(product, fnv1a(&numbered(product, 0))),
+        None => numbered(product, 0),
+    }
+}
+
+fn numbered(product: &Product, manifest: u32) -> String {
     let mut out = String::new();
     let write = &mut out;
     let edges = Edges::new(&product.units);
@@ -95,7 +104,7 @@ pub fn emit(product: &Product) -> String {
     line(write, "];");
     line(write, "");
     emit_edges(write, &edges);
-    emit_manifest(write, product);
+    emit_manifest(write, product, manifest);
     if let Some(images) = &product.images {
         emit_images(write, images);
     }
@@ -236,6 +245,10 @@ fn emit_unit(out: &mut String, at: usize, rules: usize, product: &Product, edges
 fn definition(unit: &Unit) -> u32 {
     let program = program::definition(&unit.start);
     let text = format!("{} {} {program}", unit.kind.word(), readiness(&unit.ready));
+    fnv1a(&text)
+}
+
+fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |sum, byte| {
         (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
@@ -304,7 +317,7 @@ fn emit_edges(out: &mut String, edges: &Edges) {
     line(out, "");
 }
 
-fn emit_manifest(out: &mut String, product: &Product) {
+fn emit_manifest(out: &mut String, product: &Product, manifest: u32) {
     let request = match product.ctrl_alt_del.as_str() {
         "power-off" => "PowerOff",
         "halt" => "Halt",
@@ -346,7 +359,10 @@ fn emit_manifest(out: &mut String, product: &Product) {
         ),
     );
     field("watchdog", watchdog(product.watchdog.as_ref()));
-    field("healing", healing::table(product.healing.as_ref()));
+    field(
+        "healing",
+        healing::table(product.healing.as_ref(), manifest),
+    );
     field(
         "ctrl_alt_del",
         format!("::init_core::event::MachineRequest::{request}"),

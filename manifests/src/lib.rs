@@ -20,6 +20,7 @@ pub mod model;
 mod mounts;
 mod programs;
 mod read;
+mod recorder;
 pub mod reference;
 mod rootfs;
 pub mod schema;

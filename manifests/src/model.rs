@@ -76,6 +76,8 @@ pub struct Healing {
     pub record: Option<String>,
     /// Microseconds after which a boot is taken for a good one.
     pub reset_after: u64,
+    /// Bytes of the flight recorder, if there is one.
+    pub recorder: Option<u32>,
 }
 
 /// What is done when healing does not help; as in `init-core`, by the same names.

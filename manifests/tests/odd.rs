@@ -28,6 +28,7 @@ fn product(units: Vec<Unit>) -> Product {
             other_slot: ODD.into(),
             record: Some(format!("/{ODD}")),
             reset_after: u64::MAX,
+            recorder: Some(u32::MAX),
         }),
         ctrl_alt_del: "power-off".into(),
         console: format!("/dev/{ODD}"),

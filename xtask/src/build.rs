@@ -226,32 +226,44 @@ pub fn stub_kernel(board: &Board) -> Result<(PathBuf, Toolchain)> {
     Ok((folder.join("firmware/libstub_kernel.a"), toolchain))
 }
 
-/// Builds the core as a static library with the tables of `product`, for `board`'s processor
-/// without an operating system, or, by the same compiler, for the machine that this runs on.
+/// Builds the core as a static library with the tables of `product`, for the host or for `board`'s
+/// processor without an operating system.
 ///
 /// # Errors
 /// No toolchain can be had, the manifest is refused, or it does not compile.
-pub fn library(board: &Board, is_for_host: bool, product: &Path) -> Result<(PathBuf, Toolchain)> {
-    let toolchain = setup::toolchain(&board.triple, false)?;
-    let triple = if is_for_host {
-        format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
-    } else {
-        toolchain.triple.clone()
+pub fn library(board: Option<&Board>, product: &Path) -> Result<(PathBuf, Option<Toolchain>)> {
+    const ARGUMENTS: [&str; 6] = [
+        "build",
+        "--quiet",
+        "--package",
+        "board-c",
+        "--profile",
+        "firmware",
+    ];
+    let Some(board) = board else {
+        let folder = house::target().join("library");
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(ARGUMENTS)
+            .arg("--target-dir")
+            .arg(&folder)
+            .env("SYSMASTER_PRODUCT", product);
+        process::run_shown(&mut cargo, STUB_LIMIT)?;
+        return Ok((folder.join("firmware/libsysmaster.a"), None));
     };
+    let toolchain = setup::toolchain(&board.triple, false)?;
     let mut cargo = toolchain.cargo();
     cargo
-        .args(["build", "--quiet", "--package", "board-c"])
-        .args(["--profile", "firmware", "--target", &triple])
+        .args(ARGUMENTS)
+        .args(["--target", &toolchain.triple])
         .arg("--target-dir")
         .arg(toolchain.objects())
         .env("RUSTC_BOOTSTRAP", "1")
         .env("SYSMASTER_PRODUCT", product);
-    if !is_for_host {
-        bare_core(&mut cargo, &toolchain, "core");
-    }
+    bare_core(&mut cargo, &toolchain, "core");
     process::run_shown(&mut cargo, STUB_LIMIT)?;
-    let folder = toolchain.objects().join(triple);
-    Ok((folder.join("firmware/libsysmaster.a"), toolchain))
+    let folder = toolchain.objects().join(&toolchain.triple);
+    Ok((folder.join("firmware/libsysmaster.a"), Some(toolchain)))
 }
 
 fn without_product(program: &str, board: &Board) -> Result<Firmware> {
@@ -418,11 +430,9 @@ fn cargo(
         cargo.env("SYSMASTER_ROOTFS", rootfs);
     }
     let mut features = request.features.to_vec();
-    if crate::product::is_split(request.product, request.board)? {
-        features.push("split".to_string());
-        if request.board.abi == Abi::OhTee {
-            cargo.env("SYSMASTER_CORE", core_file(request, toolchain));
-        }
+    features.extend(crate::product::features(request.product, request.board)?);
+    if request.board.abi == Abi::OhTee && features.iter().any(|name| name == "split") {
+        cargo.env("SYSMASTER_CORE", core_file(request, toolchain));
     }
     if !features.is_empty() {
         cargo.arg("--features").arg(features.join(","));

@@ -81,11 +81,16 @@ pub fn recipe(product: &Path, board: &Board) -> Result<Recipe> {
     })
 }
 
-/// Whether the product's core is to be a process of its own. What is wrong with the manifest is
-/// said where it is compiled.
-pub fn is_split(product: &Path, board: &Board) -> Result<bool> {
-    let made = outcome(product, board, None)?.product;
-    Ok(made.is_some_and(|made| made.split.is_some()))
+/// The features that a program of this product has. What is wrong with the manifest is said where
+/// it is compiled.
+pub fn features(product: &Path, board: &Board) -> Result<Vec<String>> {
+    let Some(made) = outcome(product, board, None)?.product else {
+        return Ok(Vec::new());
+    };
+    let records = made.healing.is_some_and(|it| it.recorder.is_some());
+    let all = [("split", made.split.is_some()), ("recorder", records)];
+    let wanted = all.into_iter().filter(|(_, is_wanted)| *is_wanted);
+    Ok(wanted.map(|(name, _)| name.to_string()).collect())
 }
 
 /// The compiled manifest; what is to be said of it goes to stderr.

@@ -6,7 +6,8 @@ use crate::product::{PLACES, manifest};
 use crate::rules::{ids, seen};
 use crate::script::{Script, Step};
 use crate::world::{Died, Handed, Port, Region, World};
-use init_core::checkpoint::words_for;
+use init_core::checkpoint::words::Words;
+use init_core::checkpoint::{recorder_bytes_for, words_for};
 use init_core::event::{BootOptions, MachineRequest};
 use init_core::ident::UnitId;
 use init_core::protocol::{Change, Request, Text};
@@ -29,6 +30,8 @@ pub struct Stage {
     storage: Box<Storage<PLACES>>,
     words: &'static [AtomicU32],
     fuse: &'static AtomicU32,
+    /// Entries of the flight recorder; 0: there is none.
+    entries: usize,
 }
 
 /// What happened in a history, or in many.
@@ -66,12 +69,33 @@ impl Default for Stage {
 impl Stage {
     /// Memory for this thread; kept for ever.
     pub fn new() -> Self {
-        let words = (0..words_for(PLACES)).map(|_| AtomicU32::new(0));
+        Self::with_recorder(0)
+    }
+
+    /// The same, in which the flight recorder has room for so many entries.
+    pub fn with_recorder(entries: usize) -> Self {
+        let words = (0..region_words(PLACES, entries)).map(|_| AtomicU32::new(0));
         Self {
             storage: Box::new(Storage::new()),
             words: words.collect::<Vec<_>>().leak(),
             fuse: Box::leak(Box::new(AtomicU32::new(0))),
+            entries,
         }
+    }
+
+    /// Lets a script happen once; what the flight recorder has then.
+    ///
+    /// # Errors
+    /// The first rule that was broken.
+    pub fn record(
+        &mut self,
+        script: &Script,
+        manifest: &'static Manifest,
+    ) -> Result<(Tally, Words<'static>), Broken> {
+        let (tally, _) = self.once(script, manifest, false)?;
+        let units = manifest.units.len();
+        let words = &self.words[..region_words(units, self.entries)];
+        Ok((tally, Words::new(words)))
     }
 
     /// Lets a script happen. Where deaths of process 1 are all that is out of the ordinary, it
@@ -116,7 +140,7 @@ impl Stage {
     ) -> Result<(Tally, Vec<String>), Broken> {
         let numbers: Vec<usize> = script.units.iter().map(|unit| unit.number).collect();
         let region = Region {
-            words: &self.words[..words_for(manifest.units.len())],
+            words: &self.words[..region_words(manifest.units.len(), self.entries)],
             fuse: self.fuse,
         };
         let mut world = World::new(manifest, &numbers, &script.lives, region);
@@ -156,6 +180,15 @@ impl Stage {
             }),
         }
     }
+}
+
+/// Words of the region of so many units, with a recorder of so many entries.
+fn region_words(units: usize, entries: usize) -> usize {
+    let recorder = match entries {
+        0 => 0,
+        _ => recorder_bytes_for(units, entries) / 4,
+    };
+    words_for(units) + recorder
 }
 
 /// Where a history stands.

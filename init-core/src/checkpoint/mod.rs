@@ -11,24 +11,38 @@
 //! back. One that is pending after a restart is performed then; one that was begun, as
 //! [`Core::keep_in`] says.
 
+mod entry;
 mod legacy;
 mod names;
+#[cfg(not(feature = "recorder"))]
+mod no_recorder;
 mod pack;
+mod recorder;
+#[cfg(feature = "fake")]
+pub mod recording;
 mod records;
 pub mod words;
 
 use crate::effect::{Effect, Fault, Notice};
+use crate::event::Event;
 use crate::ident::UnitId;
 use crate::supervisor::unit::Unit;
 use crate::supervisor::{Core, EFFECT_COUNT_MAX};
 use crate::system::{Phase, System};
+use crate::time::Instant;
 use crate::unit::{Manifest, Signal};
 use crate::wire::{Value, Wire};
+pub use entry::{Entry, Happening};
 pub use legacy::Legacy;
 pub(crate) use legacy::describe;
 use names::Names;
 pub(crate) use names::Renames;
+#[cfg(not(feature = "recorder"))]
+pub use no_recorder::NoRecorder as OwnRecorder;
 use pack::Machine;
+#[cfg(feature = "recorder")]
+pub use recorder::Recorder as OwnRecorder;
+pub use recorder::{ENTRY_COUNT_MIN, RECORDS, Recorder, bytes_for as recorder_bytes_for};
 use records::{RECORD_BYTES, Records};
 use words::Words;
 
@@ -89,6 +103,7 @@ pub(crate) struct Checkpoint<'a> {
     taken: u32,
     /// Something of what was found could not be read.
     pub(crate) is_damaged: bool,
+    pub(crate) recorder: OwnRecorder<'a>,
 }
 
 /// What was found when the region was opened.
@@ -103,16 +118,24 @@ pub enum Past {
 impl<'a> Checkpoint<'a> {
     /// Keeps nothing.
     pub(crate) const fn nowhere() -> Self {
-        Self::new(Words::new(&[]), 0)
+        Self {
+            words: Words::new(&[]),
+            records: Records::new(Words::new(&[]), 0, 0),
+            emitted: 0,
+            taken: 0,
+            is_damaged: false,
+            recorder: OwnRecorder::new(Words::new(&[]), 0),
+        }
     }
 
-    const fn new(words: Words<'a>, units: usize) -> Self {
+    fn new(words: Words<'a>, units: usize) -> Self {
         Self {
             words,
             records: Records::new(words, records_at(units), units.wrapping_add(1)),
             emitted: 0,
             taken: 0,
             is_damaged: false,
+            recorder: OwnRecorder::new(words.after(words_for(units)), units),
         }
     }
 
@@ -188,7 +211,10 @@ impl<'a> Core<'a> {
         if known {
             let life = words.get(at::LIVES).wrapping_add(1);
             words.set(at::LIVES, life);
+            let before =
+                [at::BEGUN, at::DONE].map(|place| if RECORDS { words.get(place) } else { 0 });
             if self.restore() {
+                self.record_life(life, before);
                 return Past::Restored(life);
             }
         }
@@ -215,7 +241,31 @@ impl<'a> Core<'a> {
         self.commit();
         words.set(at::FINGERPRINT, fingerprint(self.manifest));
         words.set(at::LIVES, 1);
+        self.checkpoint.recorder.begin(&self.checkpoint.records);
         words.set(at::MAGIC, MAGIC);
+    }
+
+    fn record_life(&mut self, life: u32, [begun, done]: [u32; 2]) {
+        let life = Happening::Life { life, begun, done };
+        let checkpoint = &mut self.checkpoint;
+        let life = (!checkpoint.is_damaged).then_some(life);
+        checkpoint.recorder.go_on(&checkpoint.records, life);
+    }
+
+    /// Records what is taken in next.
+    pub(crate) fn record(&mut self, event: Event, now: Instant) {
+        if RECORDS {
+            self.checkpoint.recorder.put(Happening::Event(event), now);
+        }
+    }
+
+    /// Nothing is left to do.
+    pub(crate) fn record_rest(&mut self, now: Instant) {
+        if RECORDS {
+            let checkpoint = &mut self.checkpoint;
+            let life = checkpoint.words.get(at::LIVES);
+            checkpoint.recorder.rest(&checkpoint.records, life, now);
+        }
     }
 
     /// Makes what the last step did the state that an heir finds.
@@ -226,18 +276,26 @@ impl<'a> Core<'a> {
         if self.checkpoint.words.is_empty() {
             return self.units.forget_touched();
         }
+        self.checkpoint.recorder.count_open();
         while let Some(id) = self.units.next_touched() {
             self.stage(Some(id));
         }
         self.stage(None);
         self.checkpoint.records.commit();
+        #[cfg(feature = "fake")]
+        self.checkpoint.words.tell_commit();
     }
 
     /// Stages a unit's record, or the machine's.
     fn stage(&mut self, unit: Option<UnitId>) {
         let mut bytes = [0; RECORD_BYTES];
         self.pass(unit, &mut Wire::writing(&mut bytes));
-        self.checkpoint.records.stage(record_of(unit), &bytes);
+        let (record, checkpoint) = (record_of(unit), &mut self.checkpoint);
+        let new = checkpoint.records.stage(record, &bytes);
+        if RECORDS {
+            let old = checkpoint.records.stored_checksum(record);
+            checkpoint.recorder.changed(record, old, new);
+        }
     }
 
     /// Reads a unit's record, or the machine's. `false`: it is damaged, and what was read is not

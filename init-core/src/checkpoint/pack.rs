@@ -151,6 +151,7 @@ fn time(us: u64, wire: &mut Wire<'_, '_>) -> u64 {
 }
 
 /// What is kept of the machine.
+#[derive(Debug)]
 pub struct Machine {
     pub system: System,
     pub waiters: [Option<Waiter>; CLIENT_COUNT_MAX],

@@ -37,6 +37,11 @@ impl<'r> Records<'r> {
         count.wrapping_mul(words).wrapping_add(1)
     }
 
+    /// Words of this many records in their places, without the journal.
+    pub const fn places_for(count: usize) -> usize {
+        count.wrapping_mul(RECORD_WORDS.wrapping_add(1))
+    }
+
     /// This many records from this word on.
     pub const fn new(words: Words<'r>, begin: usize, count: usize) -> Self {
         Self::sized(words, begin, count, RECORD_WORDS)
@@ -53,7 +58,7 @@ impl<'r> Records<'r> {
         }
     }
 
-    fn place(&self, record: usize) -> usize {
+    pub fn place(&self, record: usize) -> usize {
         let skip = record.wrapping_mul(self.place_words).wrapping_add(1);
         self.begin.wrapping_add(skip)
     }
@@ -64,15 +69,17 @@ impl<'r> Records<'r> {
         self.place(self.count).wrapping_add(skip)
     }
 
-    /// Changes a record, from the next commit on; each at most once in a commit.
-    pub fn stage(&mut self, record: usize, bytes: &[u8; RECORD_BYTES]) {
+    /// Changes a record, from the next commit on; each at most once in a commit. Its checksum.
+    pub fn stage(&mut self, record: usize, bytes: &[u8; RECORD_BYTES]) -> u32 {
         let entry = self.entry(self.staged);
         self.staged = self.staged.wrapping_add(1);
         let place = entry.wrapping_add(1);
         self.words
             .set(entry, u32::try_from(record).unwrap_or(u32::MAX));
         self.words.write(place.wrapping_add(1), bytes);
-        self.words.set(place, self.checksum(place));
+        let checksum = self.checksum(place);
+        self.words.set(place, checksum);
+        checksum
     }
 
     /// Makes all that was staged count.
@@ -127,14 +134,44 @@ impl<'r> Records<'r> {
     /// Tells a damaged record from a whole one. Every step is a bijection of the state, so no
     /// change of a single word goes unnoticed.
     fn checksum(&self, place: usize) -> u32 {
-        /// An odd number without structure: the golden ratio's fraction.
-        const MIX: u32 = 0x9e37_79b1;
-        (1..self.place_words).fold(MIX, |sum, index| {
-            let word = self.words.get(place.wrapping_add(index));
-            let mixed = (sum ^ word).wrapping_mul(MIX);
-            mixed ^ (mixed >> 15)
-        })
+        let words = (1..self.place_words).map(|index| self.words.get(place.wrapping_add(index)));
+        words.fold(MIX, mixed)
     }
+
+    /// The checksum that a record has in its place.
+    pub fn stored_checksum(&self, record: usize) -> u32 {
+        self.words.get(self.place(record))
+    }
+
+    /// All records, as the sum of what each adds to it.
+    pub fn sum(&self) -> u32 {
+        let shares = (0..self.count).map(|record| share(record, self.stored_checksum(record)));
+        shares.fold(0, u32::wrapping_add)
+    }
+
+    /// Copies all records, each in its place, to other words from this one on.
+    pub fn copy_to(&self, to: Words<'_>, begin: usize) {
+        let from = self.place(0);
+        for index in 0..self.count.wrapping_mul(self.place_words) {
+            let word = self.words.get(from.wrapping_add(index));
+            to.set(begin.wrapping_add(index), word);
+        }
+    }
+}
+
+/// An odd number without structure: the golden ratio's fraction.
+const MIX: u32 = 0x9e37_79b1;
+
+/// A step of a checksum.
+pub const fn mixed(sum: u32, word: u32) -> u32 {
+    let mixed = (sum ^ word).wrapping_mul(MIX);
+    mixed ^ (mixed >> 15)
+}
+
+/// What a record adds to the sum of all.
+pub fn share(record: usize, checksum: u32) -> u32 {
+    let record = u32::try_from(record).unwrap_or(u32::MAX);
+    mixed(mixed(checksum, record), 0)
 }
 
 #[cfg(test)]

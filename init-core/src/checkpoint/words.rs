@@ -31,6 +31,8 @@ pub struct Words<'r> {
     /// Writes that still take effect; the program dies when there are none left.
     #[cfg(feature = "fake")]
     fuse: Option<&'r AtomicU32>,
+    #[cfg(feature = "fake")]
+    watcher: Option<fn(Words<'_>)>,
 }
 
 /// A fuse that has burnt: a write was tried and did not take effect.
@@ -44,6 +46,8 @@ impl<'r> Words<'r> {
             words,
             #[cfg(feature = "fake")]
             fuse: None,
+            #[cfg(feature = "fake")]
+            watcher: None,
         }
     }
 
@@ -103,6 +107,30 @@ impl<'r> Words<'r> {
             fuse.store(left.wrapping_sub(1), Ordering::Relaxed);
         }
         left == 0 || left == BURNT
+    }
+
+    /// Those from this one on; none beyond the end.
+    pub fn after(self, begin: usize) -> Self {
+        let mut rest = self;
+        rest.words = self.words.get(begin..).unwrap_or_default();
+        rest
+    }
+
+    /// Has this called after each commit, with the region that was committed to.
+    #[cfg(feature = "fake")]
+    pub const fn watched(self, by: fn(Words<'_>)) -> Self {
+        Self {
+            watcher: Some(by),
+            ..self
+        }
+    }
+
+    /// Something was committed.
+    #[cfg(feature = "fake")]
+    pub fn tell_commit(self) {
+        if let Some(watcher) = self.watcher {
+            watcher(self);
+        }
     }
 
     /// How many there are.

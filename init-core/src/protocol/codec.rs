@@ -51,6 +51,8 @@ variants!(Request<'f>, Self::Machine => {
     4 => Act(request),
     5 => Reexec,
     6 => Upgrade { image },
+    #[cfg(feature = "recorder")]
+    7 => Recording { from },
 });
 variants!(Response<'f>, Self::Done => {
     0 => Machine(machine),
@@ -63,4 +65,6 @@ variants!(Response<'f>, Self::Done => {
     7 => Superseded,
     8 => Error(malformed),
     9 => NotUpgraded { obstacle, unit },
+    #[cfg(feature = "recorder")]
+    10 => Recording { manifest, count, sum, total, words },
 });

@@ -46,6 +46,12 @@ pub enum Request<'a> {
         /// The image's absolute path; empty: the path of process 1's own program.
         image: Text<'a>,
     },
+    /// What the flight recorder holds. Answered by [`Response::Recording`].
+    #[cfg(feature = "recorder")]
+    Recording {
+        /// The first word wanted.
+        from: u32,
+    },
 }
 
 /// What can be asked of a unit.
@@ -107,6 +113,20 @@ pub enum Response<'a> {
         obstacle: Obstacle,
         /// The name of the unit in [`Obstacle::Stuck`], else empty.
         unit: Text<'a>,
+    },
+    /// As much of the flight recorder as fits.
+    #[cfg(feature = "recorder")]
+    Recording {
+        /// Of the manifest that process 1 was compiled from.
+        manifest: u32,
+        /// Events recorded in all; wraps.
+        count: u32,
+        /// The sum of the state after them.
+        sum: u32,
+        /// Words of the recorder; 0: there is none.
+        total: u32,
+        /// Those from the one that was asked for on, each in four bytes, least significant first.
+        words: Text<'a>,
     },
 }
 

@@ -5,6 +5,8 @@
 
 use super::frame::{Buffer, Writer, decode};
 use super::message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
+#[cfg(feature = "recorder")]
+use crate::checkpoint::OwnRecorder;
 use crate::effect::{Failure, Refusal, Reply};
 use crate::event::ControlRequest;
 use crate::ident::UnitId;
@@ -33,6 +35,9 @@ pub struct View<'a> {
     pub machine: MachineStatus,
     /// The time.
     pub now: Instant,
+    /// What is recorded.
+    #[cfg(feature = "recorder")]
+    pub recorder: &'a OwnRecorder<'a>,
 }
 
 /// What becomes of a client's frame.
@@ -80,6 +85,8 @@ pub fn receive(frame: &[u8], view: &View<'_>, buffer: &mut Buffer) -> Intake {
             request: ControlRequest::Renew(Image::Same),
             wait: true,
         },
+        #[cfg(feature = "recorder")]
+        Request::Recording { from } => Intake::Answer(recording(from, view, buffer)),
         Request::Upgrade { .. } => Intake::Control {
             request: ControlRequest::Renew(Image::New),
             wait: true,
@@ -127,6 +134,8 @@ pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) ->
 pub fn image_asked(frame: &[u8]) -> Option<&[u8]> {
     match decode::<Request<'_>>(frame) {
         Ok(Request::Upgrade { image }) => Some(image.0),
+        #[cfg(feature = "recorder")]
+        Ok(Request::Recording { .. }) => None,
         Ok(
             Request::Machine
             | Request::Units { .. }
@@ -206,6 +215,34 @@ fn units(from: u16, view: &View<'_>, buffer: &mut Buffer) -> usize {
         result = writer.add(&record(unit, desc, &status, view.now));
     }
     writer.length()
+}
+
+/// Words of the flight recorder in a frame.
+#[cfg(feature = "recorder")]
+const RECORDING_WORDS_MAX: usize = 224;
+
+#[cfg(feature = "recorder")]
+const _: () = assert!(RECORDING_WORDS_MAX * 4 + 64 < crate::limits::FRAME_BYTES_MAX);
+
+#[cfg(feature = "recorder")]
+#[inline(never)]
+fn recording(from: u32, view: &View<'_>, buffer: &mut Buffer) -> usize {
+    let (recorder, mut bytes) = (view.recorder, [0; RECORDING_WORDS_MAX * 4]);
+    let healing = view.manifest.healing;
+    let desc = healing.and_then(|healing| healing.recorder);
+    let (count, sum) = recorder.end();
+    let words = recorder.words();
+    let begin = usize::try_from(from).unwrap_or(usize::MAX);
+    let left = words.len().saturating_sub(begin).min(RECORDING_WORDS_MAX);
+    words.read(begin, &mut bytes);
+    let response = Response::Recording {
+        manifest: desc.map_or(0, |desc| desc.manifest),
+        count,
+        sum,
+        total: u32::try_from(words.len()).unwrap_or(0),
+        words: Text(bytes.get(..left.wrapping_mul(4)).unwrap_or_default()),
+    };
+    put(&response, buffer)
 }
 
 fn detail(unit: UnitId, view: &View<'_>, buffer: &mut Buffer) -> usize {

@@ -20,6 +20,7 @@ impl Core<'_> {
         if child.unit.index() >= self.units.len() {
             return;
         }
+        self.checkpoint.recorder.gap();
         let desc = self.desc(child.unit);
         let unit = self.units.get_mut(child.unit);
         let is_known = unit.generation.0 != 0 && unit.generation != child.generation;

@@ -124,6 +124,7 @@ impl<'a> Core<'a> {
         if self.system.phase == Phase::Final {
             return;
         }
+        self.record(event, now);
         if KEEPS && event.is_from_outside() {
             self.event_count = self.event_count.wrapping_add(1);
         }
@@ -178,6 +179,7 @@ impl<'a> Core<'a> {
             } else if let Some(id) = self.units.take_due(now) {
                 self.transition(id, UnitEvent::Deadline, now);
             } else if !self.system_turn(now) {
+                self.record_rest(now);
                 return None;
             }
             self.commit();

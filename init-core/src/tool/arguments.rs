@@ -1,5 +1,6 @@
 //! This file understands the control tool's arguments, for each of its names.
 
+use crate::checkpoint::RECORDS;
 use crate::event::MachineRequest;
 use crate::protocol::Change;
 use crate::text::index;
@@ -19,6 +20,9 @@ pub enum Command {
     Reexec,
     /// Execute another image in process 1: the word after the command, or its own file.
     Upgrade,
+    /// Write out what the flight recorder holds.
+    #[cfg(feature = "recorder")]
+    Record,
     /// Say which program this is, and which process 1 is.
     Version,
     /// Explain.
@@ -26,11 +30,16 @@ pub enum Command {
 }
 
 /// The commands' words, in the order of the help.
-pub const COMMANDS: &str = "list status start stop restart reset-failed poweroff reboot halt kexec \
-rescue reexec upgrade version help ";
+pub const COMMANDS: &str = if RECORDS {
+    "list status start stop restart reset-failed poweroff reboot halt kexec rescue reexec upgrade \
+version help record "
+} else {
+    "list status start stop restart reset-failed poweroff reboot halt kexec rescue reexec upgrade \
+version help "
+};
 
 /// What each of these words says, in the same order.
-const MEANINGS: [Command; 15] = [
+const MEANINGS: &[Command] = &[
     Command::List,
     Command::Status,
     Command::Change(Change::Start),
@@ -46,6 +55,8 @@ const MEANINGS: [Command; 15] = [
     Command::Upgrade,
     Command::Version,
     Command::Help,
+    #[cfg(feature = "recorder")]
+    Command::Record,
 ];
 
 /// A command with its option.
@@ -140,6 +151,10 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
             None => Ok(Parsed { command, wait }),
         },
         (Command::Change(_), None) => Err(Usage::NeedsUnit(word)),
+        #[cfg(feature = "recorder")]
+        (Command::Record, Some(extra)) => Err(Usage::TooMany(extra)),
+        #[cfg(feature = "recorder")]
+        (Command::Record, None) => Ok(Parsed { command, wait }),
         (Command::List | Command::Act(_) | Command::Reexec | Command::Version, Some(extra)) => {
             Err(Usage::TooMany(extra))
         }

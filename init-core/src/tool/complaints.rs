@@ -129,6 +129,8 @@ impl<C: Client> Tool<'_, '_, C> {
                 }
             }
             Response::Superseded => line.text(name).text(": a later request took its place"),
+            #[cfg(feature = "recorder")]
+            Response::Recording { .. } => line.text("process 1 answered something else"),
             Response::Machine(_)
             | Response::Units { .. }
             | Response::Unit(..)

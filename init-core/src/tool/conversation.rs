@@ -104,10 +104,10 @@ pub type Outcome<T> = Result<T, u8>;
 /// The tool at work: a client, the name it goes by, the line that it is about to write, and
 /// whether all output was written.
 pub struct Tool<'c, 'p, C: Client> {
-    client: &'c mut C,
+    pub(super) client: &'c mut C,
     program: &'p [u8],
     pub(super) line: Line<'p>,
-    is_written: bool,
+    pub(super) is_written: bool,
 }
 
 impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
@@ -252,7 +252,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
     }
 
     /// Says what is wrong; the exit code.
-    fn fail<T>(&mut self, trouble: Trouble) -> Outcome<T> {
+    pub(super) fn fail<T>(&mut self, trouble: Trouble) -> Outcome<T> {
         Err(self.complain_of_trouble(&trouble))
     }
 
@@ -315,7 +315,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
 }
 
 /// The answer belongs to another question.
-const UNEXPECTED: Trouble = Trouble::BadAnswer(Malformed {
+pub(super) const UNEXPECTED: Trouble = Trouble::BadAnswer(Malformed {
     problem: Problem::BadValue,
     offset: 8,
 });

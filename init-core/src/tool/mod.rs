@@ -6,6 +6,8 @@
 mod arguments;
 mod complaints;
 mod conversation;
+#[cfg(feature = "recorder")]
+pub mod recording;
 mod render;
 mod similar;
 
@@ -15,6 +17,7 @@ mod tests;
 pub use arguments::Words;
 pub use conversation::{Client, Received, Stream};
 
+use crate::checkpoint::RECORDS;
 use crate::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX};
 use crate::protocol::{Buffer, Change, Request, Response, Sender, Text};
 use crate::status::{MachinePhase, UnitState};
@@ -63,6 +66,8 @@ impl<C: Client> Tool<'_, '_, C> {
             Command::Change(change) => self.each(words, Some((change, wait)), buffer),
             Command::Act(request) => self.act(&Request::Act(request), buffer),
             Command::Reexec => self.act(&Request::Reexec, buffer),
+            #[cfg(feature = "recorder")]
+            Command::Record => self.record(buffer),
             Command::Upgrade => {
                 let image = Text(units(words).next().unwrap_or_default());
                 self.act(&Request::Upgrade { image }, buffer)
@@ -118,6 +123,9 @@ impl<C: Client> Tool<'_, '_, C> {
 
     fn help(&mut self) -> Outcome<u8> {
         self.say_all(include_str!("help.txt"));
+        if RECORDS {
+            self.say_all(include_str!("help-record.txt"));
+        }
         Ok(DONE)
     }
 

@@ -18,6 +18,18 @@ pub struct HealingDesc {
     pub record: Option<&'static CStr>,
     /// Who has been up for so long begins again with the first step.
     pub reset_after: Duration,
+    /// The flight recorder, if there is one.
+    pub recorder: Option<RecorderDesc>,
+}
+
+/// The flight recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecorderDesc {
+    /// Its memory.
+    pub bytes: u32,
+    /// A number for all that the manifest was compiled into: what is recorded by one is performed
+    /// again by the same only.
+    pub manifest: u32,
 }
 
 /// More deaths than `count` in a time.
@@ -43,6 +55,12 @@ pub enum HealingStep {
 }
 
 impl HealingDesc {
+    /// Whether anything is done otherwise than where the manifest says nothing.
+    pub const fn has_steps(&self) -> bool {
+        let is_usual = matches!(self.steps, [HealingStep::Reboot]);
+        !is_usual || self.limit.is_some() || self.record.is_some()
+    }
+
     /// The step for the time after `taken` others in this boot, and after `starts` boots that ended
     /// so; `None`: there is nothing to do but to go on.
     pub fn step(&self, taken: u32, starts: u32) -> Option<HealingStep> {
@@ -95,6 +113,7 @@ mod tests {
                 other_slot: c"",
                 record: None,
                 reset_after: Duration::ZERO,
+                recorder: None,
             };
             let step = healing.step(*taken, *starts);
             assert_eq!(step, *wanted, "{steps:?} {taken} {starts}");

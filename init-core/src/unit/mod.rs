@@ -11,7 +11,7 @@ pub use exec::{
     Arguments, Context, Credentials, Exec, Image, Limit, LimitValue, Probe, Program, Resource,
     Setup, SetupOp, Stream,
 };
-pub use healing::{DeathLimit, HealingDesc, HealingStep};
+pub use healing::{DeathLimit, HealingDesc, HealingStep, RecorderDesc};
 pub use manifest::{
     EdgeKind, EdgeKinds, LogLevel, Manifest, OnUpgrade, Rules, ShutdownDesc, UnitDesc, UnitKind,
     WatchdogDesc,

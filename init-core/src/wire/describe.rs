@@ -38,27 +38,28 @@ macro_rules! fields {
 }
 
 /// An enum with data: each variant's number and what follows it; and what a reader goes on with
-/// after an unknown number.
+/// after an unknown number. Attributes say where a variant is left out.
 macro_rules! variants {
     ($type:ident $(<$life:lifetime>)?, $empty:expr => { $(
+        $(#[$attribute:meta])*
         $number:literal => $variant:ident $(($($item:ident),+))? $({ $($field:ident),+ })?
     ),+ $(,)? }) => {
         impl<'f> $crate::wire::Value<'f> for $type $(<$life>)? {
             const EMPTY: Self = $empty;
 
             fn pass(&mut self, wire: &mut $crate::wire::Wire<'f, '_>) {
-                let number = match self { $(Self::$variant { .. } => $number),+ };
+                let number = match self { $($(#[$attribute])* Self::$variant { .. } => $number),+ };
                 let passed = wire.word(number);
                 if passed != number {
                     *self = match passed {
-                        $($number => Self::$variant
+                        $($(#[$attribute])* $number => Self::$variant
                             $(($({ let $item = $crate::wire::Value::EMPTY; $item }),+))?
                             $({ $($field: $crate::wire::Value::EMPTY),+ })?,)+
                         _ => wire.bad_word(Self::EMPTY),
                     }
                 }
                 match self {
-                    $(Self::$variant $(($($item),+))? $({ $($field),+ })? => {
+                    $($(#[$attribute])* Self::$variant $(($($item),+))? $({ $($field),+ })? => {
                         $($($item.pass(wire);)+)?
                         $($($field.pass(wire);)+)?
                     })+

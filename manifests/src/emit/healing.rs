@@ -4,7 +4,8 @@ use super::{duration, program};
 use crate::model::Healing;
 
 /// What is done when process 1 dies again and again.
-pub fn table(healing: Option<&Healing>) -> String {
+/// `manifest` is the number of all that is written down.
+pub fn table(healing: Option<&Healing>, manifest: u32) -> String {
     let Some(healing) = healing else {
         return String::from("None");
     };
@@ -16,13 +17,18 @@ pub fn table(healing: Option<&Healing>) -> String {
     let steps = steps.map(|step| format!("::init_core::unit::HealingStep::{step:?}"));
     format!(
         "Some(&::init_core::unit::HealingDesc {{ limit: {}, steps: &[{}], other_slot: {}, \
-         record: {}, reset_after: {} }})",
+         record: {}, reset_after: {}, recorder: {} }})",
         option(limit),
         steps.collect::<Vec<_>>().join(", "),
         program::c_text(&healing.other_slot),
         option(healing.record.as_deref().map(program::c_text)),
         duration(healing.reset_after),
+        option(healing.recorder.map(|bytes| recorder(bytes, manifest))),
     )
+}
+
+fn recorder(bytes: u32, manifest: u32) -> String {
+    format!("::init_core::unit::RecorderDesc {{ bytes: {bytes}, manifest: {manifest} }}")
 }
 
 fn option(text: Option<String>) -> String {

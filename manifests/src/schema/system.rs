@@ -96,6 +96,11 @@ pub const KEYS: &[Key] = &[
         r#""/data/deaths""#),
     key("reset-after", HEALING, Kind::Duration, r#""10min""#,
         "A machine that has been up for so long begins with the first step again.", r#""1h""#),
+    key("recorder", HEALING, Kind::Size, "",
+        "Memory of the flight recorder: the last events of process 1, 32 bytes each, and two \
+         states of all units, 128 bytes for each unit. `sctl record` takes them out, `cargo xtask \
+         replay` performs them again. Not written: there is none, and it costs nothing.",
+        r#""16KiB""#),
     key("packages", ROOTFS, Kind::Texts, "[]",
         "Debian packages of the board's architecture, unpacked with all that they depend on.",
         r#"["busybox-static", "mosquitto"]"#),

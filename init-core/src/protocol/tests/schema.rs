@@ -172,6 +172,7 @@ pub fn requests() -> Vec<Request<'static>> {
     all.push(Request::Upgrade {
         image: Text::of("/x"),
     });
+    all.push(Request::Recording { from: 300 });
     all
 }
 
@@ -208,6 +209,13 @@ pub fn responses() -> Vec<Response<'static>> {
         obstacle,
         unit: Text::of("a"),
     }));
+    all.push(Response::Recording {
+        manifest: 300,
+        count: 70_000,
+        sum: u32::MAX,
+        total: 1,
+        words: Text(&[1, 2, 3, 255]),
+    });
     all.extend(PROBLEMS.map(|problem| {
         Response::Error(Malformed {
             problem,
@@ -226,7 +234,8 @@ fn is_listed(request: &Request<'_>, response: &Response<'_>) {
         | Request::Change { .. }
         | Request::Act(_)
         | Request::Reexec
-        | Request::Upgrade { .. } => {}
+        | Request::Upgrade { .. }
+        | Request::Recording { .. } => {}
     }
     match response {
         Response::Machine(_)
@@ -238,7 +247,8 @@ fn is_listed(request: &Request<'_>, response: &Response<'_>) {
         | Response::Failed { .. }
         | Response::Superseded
         | Response::Error(_)
-        | Response::NotUpgraded { .. } => {}
+        | Response::NotUpgraded { .. }
+        | Response::Recording { .. } => {}
     }
 }
 

@@ -47,6 +47,7 @@ fn serve(manifest: &'static Manifest, frame: &[u8]) -> (Intake, Vec<u8>) {
         status: &status,
         machine,
         now,
+        recorder: &crate::checkpoint::Recorder::new(crate::checkpoint::words::Words::new(&[]), 0),
     };
     let mut buffer = [0; FRAME_BYTES_MAX];
     let intake = receive(frame, &view, &mut buffer);

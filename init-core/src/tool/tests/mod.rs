@@ -1,9 +1,12 @@
 //! This room tests the control tool against process 1's own session code, without a socket.
 
 mod commands;
+mod recording;
 mod trouble;
 
 use super::*;
+use crate::checkpoint::Recorder;
+use crate::checkpoint::words::Words;
 use crate::effect::Reply;
 use crate::event::{ControlRequest, Errno, ExitStatus};
 use crate::fixture::MANIFEST;
@@ -13,6 +16,7 @@ use crate::renewal::{HOT_UPGRADE, HotUpgrade};
 use crate::status::{MachineStatus, UnitStatus};
 use crate::time::{Duration, Instant};
 use crate::unit::Manifest;
+use core::sync::atomic::AtomicU32;
 use std::string::String;
 use std::vec::Vec;
 
@@ -39,6 +43,10 @@ struct Desk {
     /// What is to be received next; `None`: hung up.
     pending: Option<Vec<u8>>,
     waits: Vec<Option<Duration>>,
+    /// What was written to standard output.
+    bytes: Vec<u8>,
+    /// The flight recorder's words.
+    recorder: Vec<AtomicU32>,
     output: String,
     errors: String,
     output_is_broken: bool,
@@ -61,6 +69,8 @@ impl Desk {
             instead: None,
             pending: None,
             waits: Vec::new(),
+            bytes: Vec::new(),
+            recorder: Vec::new(),
             output: String::new(),
             errors: String::new(),
             output_is_broken: false,
@@ -112,6 +122,7 @@ impl Desk {
                 status,
                 machine,
                 now,
+                recorder: &Recorder::new(Words::new(&self.recorder), 6),
             },
             &mut buffer,
         );
@@ -180,10 +191,13 @@ impl Client for Desk {
         Ok(Received::Frame(frame.len()))
     }
 
-    fn write(&mut self, stream: Stream, text: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(text);
+    fn write(&mut self, stream: Stream, bytes: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(bytes);
         match stream {
-            Stream::Output => self.output.push_str(&text),
+            Stream::Output => {
+                self.bytes.extend_from_slice(bytes);
+                self.output.push_str(&text);
+            }
             Stream::Errors => self.errors.push_str(&text),
         }
         !(self.output_is_broken && stream == Stream::Output)
