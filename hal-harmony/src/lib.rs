@@ -29,7 +29,6 @@ mod exits;
 mod frames;
 mod harmony;
 mod image;
-mod lasting;
 mod letters;
 mod post;
 mod power;

@@ -31,12 +31,12 @@ pub enum Task {
     Size(Size),
     /// Boot ten services and print what process 1 costs while it runs; fail over budget
     Budget(Measure),
-    /// Write what `size` and `budget` measured into the README
-    Figures(Figures),
     /// Feed damaged input to everything that reads what others wrote
     Fuzz(Fuzz),
     /// Let the core live through seeded histories on a simulated machine, with faults and deaths
     Sim(Sim),
+    /// Perform again, step by step, what `sctl record` took out of a device
+    Replay(Replay),
     /// Make process 1 fault for real, again and again, and count what its services noticed
     Heal(Heal),
     /// Measure sysMaster and other inits at the same work, and write docs/benchmarks.md
@@ -174,9 +174,6 @@ pub struct Size {
     /// Print the deepest stack with every function on its way
     #[arg(long)]
     pub stack: bool,
-    /// Build every variant, also those for which a board has no limit
-    #[arg(long)]
-    pub all: bool,
 }
 
 /// What to boot and look at.
@@ -188,14 +185,6 @@ pub struct Measure {
     /// A folder of board/linux; all of them by default
     #[arg(long)]
     pub board: Option<String>,
-}
-
-/// What to do with the figures.
-#[derive(Debug, Args)]
-pub struct Figures {
-    /// Measure and write nothing: compare with what was measured last
-    #[arg(long)]
-    pub check: bool,
 }
 
 /// What to damage, and how often.
@@ -239,6 +228,34 @@ pub struct Sim {
     /// Plant three only, as `cargo xtask test` does
     #[arg(long, requires = "mutants")]
     pub quick: bool,
+}
+
+/// What a device recorded, and which of it is shown.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// What `sctl record` wrote
+    pub file: PathBuf,
+    /// The product that recorded it: a name of ours or the path of a manifest
+    #[arg(long)]
+    pub product: String,
+    /// The board that recorded it; by default the one that the recording names
+    #[arg(long)]
+    pub board: Option<String>,
+    /// The root file system that the device's process 1 was built with, if any
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+    /// Show steps from this one on
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u32>,
+    /// Show steps up to this one
+    #[arg(long, value_name = "STEP")]
+    pub to: Option<u32>,
+    /// Show steps in which this unit has a part
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<String>,
+    /// Show no steps, only whether it comes to the same
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// How often process 1 dies, of what, and with how many services.

@@ -6,7 +6,6 @@ mod budget;
 mod build;
 mod cli;
 mod elf;
-mod figures;
 mod fuzz;
 mod graph;
 mod harmony;
@@ -17,6 +16,7 @@ mod library;
 mod panics;
 mod process;
 mod product;
+mod replay;
 mod setup;
 mod sim;
 mod size;
@@ -56,10 +56,10 @@ fn perform(task: &Task) -> Result<()> {
         Task::Size(size) => size::report(size),
         Task::Fuzz(choice) => fuzz::run(choice),
         Task::Budget(measure) => budget::report(measure),
-        Task::Figures(figures) => figures::report(figures),
         Task::Heal(choice) => heal::run(choice),
         Task::Bench(choice) => bench::run(choice),
         Task::Sim(choice) => sim::run(choice),
+        Task::Replay(choice) => replay::run(choice),
         Task::Witness(_) => Ok(()),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),

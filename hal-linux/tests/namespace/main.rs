@@ -13,6 +13,7 @@ mod kernels;
 mod machine;
 mod missing;
 mod patience;
+mod recording;
 mod renewal;
 mod restless;
 mod scarce;

@@ -2,7 +2,7 @@
 
 use super::{Outcome, Step};
 use crate::setup::{self, Core};
-use crate::{build, house, process, tidy};
+use crate::{build, house, process, replay, tidy};
 use anyhow::{Result, bail};
 use manifests::board::Board;
 use std::process::Command;
@@ -64,10 +64,6 @@ pub fn all() -> Result<Vec<Step>> {
             succeeds(&["budget", "--board", &board.name])
         }));
     }
-    steps.push(Step::slow(
-        "figures: the texts tell what was measured",
-        || succeeds(&["figures", "--check"]),
-    ));
     steps.extend(harmony());
     steps.extend(boots()?);
     steps.push(Step::slow(
@@ -92,18 +88,9 @@ fn harmony() -> Vec<Step> {
         Step::slow("harmony: services on the stub kernel", || {
             succeeds(&["run", "--once", "--board", "oh-tee-virt"])
         }),
-        Step::slow("harmony: the same without a clock", || {
+        Step::slow("harmony: in one process, and without a clock", || {
             let board = house::board("oh-tee-virt")?;
-            crate::harmony::run_without_clock(&board, &house::product("harmony-demo")?)?;
-            Ok(Outcome::Passed(String::new()))
-        }),
-        Step::slow("harmony: the same in one process", || {
-            let arguments = ["run", "--once", "--board", "oh-tee-virt"];
-            succeeds(&[&arguments[..], &["--product", "harmony-solo"]].concat())
-        }),
-        Step::slow("harmony: what a boot leaves over a reset", || {
-            let board = house::board("oh-tee-virt")?;
-            crate::harmony::run_with_reset(&board, &house::product("harmony-reset")?)?;
+            crate::harmony::run_without_clock(&board, &house::product("harmony-solo")?)?;
             Ok(Outcome::Passed(String::new()))
         }),
         Step::slow("library: the core in an image with a C main", || {
@@ -302,12 +289,11 @@ fn namespaces() -> Result<Outcome> {
         );
         return Ok(Outcome::Skipped(why));
     };
+    let folder = house::root().join("hal-linux/tests/namespace");
     let build = |product: &str| {
         build::firmware(&build::Request {
             board,
-            product: &house::root()
-                .join("hal-linux/tests/namespace")
-                .join(product),
+            product: &folder.join(product),
             rootfs: None,
             features: &[],
             heals: true,
@@ -315,6 +301,8 @@ fn namespaces() -> Result<Outcome> {
     };
     let (firmware, split) = (build("product.toml")?, build("split.toml")?);
     let escalating = build("escalating.toml")?;
+    let recording = build("recording.toml")?;
+    let replay = replay::build(&folder.join("recording.toml"), &board.name, None)?;
     let upgraded = build("upgraded.toml")?;
     let keeper = build::keeper(board)?;
     let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
@@ -325,6 +313,8 @@ fn namespaces() -> Result<Outcome> {
         .env("SYSMASTER_SPLIT_INIT", &split.file)
         .env("SYSMASTER_SPLIT_SYMBOLS", &split.symbols)
         .env("SYSMASTER_ESCALATING_INIT", &escalating.file)
+        .env("SYSMASTER_RECORDING_INIT", &recording.file)
+        .env("SYSMASTER_RECORDING_REPLAY", replay)
         .env("SYSMASTER_NAMESPACE_UPGRADED", &upgraded.file)
         .env("SYSMASTER_NAMESPACE_UPGRADED_SYMBOLS", &upgraded.symbols)
         .env("SYSMASTER_KEEPER", &keeper.file);

@@ -6,9 +6,10 @@ use std::path::Path;
 use toml::Table;
 
 /// Which of our crates each may depend on, tests apart. Whoever is not listed may know everybody.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 12] = [
     ("init-core", &[]),
     ("init-core-sim", &["init-core"]),
+    ("init-core-replay", &["init-core", "manifests"]),
     ("hal-linux", &["init-core"]),
     ("hal-harmony", &["init-core"]),
     ("manifests", &["init-core"]),
@@ -24,7 +25,13 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that are safe as a whole.
-const SAFE: [&str; 4] = ["init-core", "init-core/sim", "manifests", "qemu-tests"];
+const SAFE: [&str; 5] = [
+    "init-core",
+    "init-core/sim",
+    "init-core/replay",
+    "manifests",
+    "qemu-tests",
+];
 
 /// Files that a package needs before it can be given away.
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];

@@ -1,0 +1,151 @@
+//! This file takes a recording out of a running process 1, after services and process 1 itself have
+//! died, and expects it to come to the same state when it is performed again on the host.
+
+#[cfg(target_arch = "x86_64")]
+use crate::inject::{Injury, injure};
+use crate::machine::{End, Machine};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Name process 1 of `recording.toml`, and what performs its recordings; `cargo xtask test` builds
+/// both.
+const PROGRAM: &str = "SYSMASTER_RECORDING_INIT";
+const REPLAY: &str = "SYSMASTER_RECORDING_REPLAY";
+
+/// Bytes before the recorder's words: title, numbers, and three texts that are as long as they are.
+const NUMBERS: usize = 16 + 8 * 4;
+
+fn boot(target: &str) -> Option<Machine> {
+    let Some(program) = std::env::var_os(PROGRAM).map(PathBuf::from) else {
+        eprintln!("SKIPPED: {PROGRAM} names no process 1; `cargo xtask test` builds and names one");
+        return None;
+    };
+    let mut machine = Machine::boot_copy(&[], Some(&program), target)?;
+    machine.wait_for(&format!("boot: {target}"));
+    Some(machine)
+}
+
+/// What process 1 has recorded.
+fn record(machine: &Machine) -> Vec<u8> {
+    let output = machine.sctl(&["record"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    output.stdout
+}
+
+fn replay(folder: &Path, recording: &[u8], words: &[&str]) -> Output {
+    let file = folder.join("recording");
+    std::fs::write(&file, recording).expect("there is room");
+    let program = std::env::var_os(REPLAY).expect("it is built beside the program");
+    let mut command = Command::new(program);
+    let output = command.arg(file).args(words).output();
+    output.expect("it was built for this machine")
+}
+
+/// It is performed to its end, and came to the same; what was printed.
+fn comes_to_the_same(machine: &Machine, folder: &Path) -> String {
+    let output = replay(folder, &record(machine), &[]);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{printed}{errors}\n{}",
+        machine.console()
+    );
+    assert!(
+        printed.ends_with("whole states met: the same state\n"),
+        "{printed}"
+    );
+    printed
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_services_and_process_1_went_through_happens_again_on_the_host() {
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    // They may say so before or after the machine says that it is up.
+    while machine.console().matches(": runs").count() < 5 {
+        machine.wait_for(": runs");
+    }
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    for round in 1..=3 {
+        machine.inside("pkill -9 -f '^sleep 3141'");
+        for _ in 1..=5 {
+            machine.wait_for(": runs");
+        }
+        injure(machine.pid(), Injury::Counter(0));
+        machine.wait_for("goes on where it was");
+        assert!(machine.sctl(&["stop", "held@1"]).status.success());
+        assert!(
+            machine
+                .sctl(&["start", "--no-wait", "held@1"])
+                .status
+                .success()
+        );
+        machine.wait_for("held 1: runs");
+        let printed = comes_to_the_same(&machine, folder.path());
+        let lives = printed.matches("this life goes on: Fault").count();
+        assert_eq!(lives, round, "{printed}");
+        let asked = printed.matches("asks: stop held@1").count();
+        assert_eq!(asked, round, "{printed}");
+        assert_eq!(
+            printed.matches("ended by signal 9").count(),
+            5 * round,
+            "{printed}"
+        );
+    }
+    // What is asked by request is a life as well.
+    assert!(machine.sctl(&["reexec"]).status.success());
+    let printed = comes_to_the_same(&machine, folder.path());
+    assert!(printed.contains("this life goes on: Again"), "{printed}");
+    let about = replay(
+        folder.path(),
+        &record(&machine),
+        &["--unit", "held@3", "--from", "40"],
+    );
+    let about = String::from_utf8_lossy(&about.stdout);
+    let begins = |text: &str| about.lines().any(|line| line.contains(text));
+    assert!(begins("held@3 (start 4): says that it is ready"), "{about}");
+    assert!(
+        !begins("asks: stop held@1") && !begins("held@3 (start 1)"),
+        "{about}"
+    );
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+#[test]
+fn a_recording_that_is_none_or_was_changed_is_told_with_its_place() {
+    let Some(machine) = boot("crash") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let whole = record(&machine);
+    let says = |file: &[u8]| {
+        let output = replay(folder.path(), file, &["--quiet"]);
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let told = |file: &[u8], words: &str| {
+        let said = says(file);
+        assert!(said.contains(words), "{words}: {said}");
+    };
+    told(b"#!/bin/sh\n", "byte 0: this is no recording");
+    told(&whole[..100], "byte 100: the recording ends here");
+    told(
+        &[&whole[..], b"x"].concat(),
+        &format!("byte {}: something follows", whole.len()),
+    );
+    let changed = |at: usize| {
+        let mut file = whole.clone();
+        file[at] ^= 1;
+        file
+    };
+    told(&changed(16), "its layout is 0");
+    told(&changed(28), "compiled from another manifest of recording");
+    told(&changed(NUMBERS + 1 + 5 + 1), "recorded by product ");
+    // The state of the end is another than the file says.
+    told(&changed(40), "it comes to another state");
+}
