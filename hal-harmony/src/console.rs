@@ -2,6 +2,7 @@
 
 use crate::abi::{Calls, Kernel};
 use core::convert::Infallible;
+use init_core::report::{LINE_BYTES_MAX, Line};
 
 /// The kernel's console.
 #[derive(Clone, Debug)]
@@ -12,6 +13,15 @@ pub struct Console<K> {
 impl<K: Kernel> Console<K> {
     pub(crate) const fn new(calls: Calls<K>) -> Self {
         Self { calls }
+    }
+
+    /// A line of `who`'s.
+    pub(crate) fn say(&mut self, who: &str, words: &dyn Fn(&mut Line<'_>)) {
+        let mut room = [0; LINE_BYTES_MAX];
+        let mut line = Line::new(&mut room);
+        line.text(who).text(": ");
+        words(&mut line);
+        self.calls.print(line.end());
     }
 }
 

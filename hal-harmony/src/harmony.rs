@@ -11,6 +11,7 @@ use crate::control::Sessions;
 use crate::courier::Courier;
 use crate::exits::{self, Exits};
 use crate::image::{self, Loadable};
+use crate::lasting::Lasting;
 use crate::start;
 use init_core::event::{Errno, MachineRequest};
 use init_core::hal::{Clock, Platform, Process};
@@ -32,6 +33,9 @@ pub struct Config {
     pub stack_bytes: u64,
     /// An address, at a page, where the root task has room for the largest program's code.
     pub window: u64,
+    /// The address of a page of memory, at a page, that nobody uses and a reset leaves alone: for
+    /// what one boot leaves to the next.
+    pub reserved: Option<u64>,
     /// Starts the machine again by its own registers; the kernel cannot.
     pub reset: Option<fn()>,
 }
@@ -84,6 +88,7 @@ pub struct Harmony<K: 'static> {
     pub(crate) time: Time,
     pub(crate) console: Console<K>,
     pub(crate) children: Children,
+    pub(crate) lasting: Lasting,
     pub(crate) exits: Exits,
     /// What came from services, and what wakes us for that and for exits.
     pub(crate) courier: &'static Courier<K>,
@@ -128,11 +133,16 @@ impl<K: Kernel + Clone + Sync + 'static> Harmony<K> {
         let courier: &'static Courier<K> = courier.insert(Courier::new(&calls, bell)?);
         // Above ourselves and so above all who send: see there.
         courier.start(stack, config.own_priority.saturating_add(1))?;
+        let mut console = Console::new(calls.clone());
+        let lasting = Lasting::open(&calls, config.reserved, |words| {
+            console.say("init", words);
+        });
         Ok(Self {
             manifest,
             config,
             time: Time::probe(&calls),
-            console: Console::new(calls.clone()),
+            console,
+            lasting,
             children: Children::new(slots),
             exits,
             courier,

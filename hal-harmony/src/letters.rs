@@ -8,12 +8,10 @@ use crate::abi::{Asked, Kernel};
 use crate::courier::OWN_PID;
 use crate::harmony::Harmony;
 use crate::post;
-use embedded_io::Write;
 use init_core::event::Event;
 use init_core::hal::Wake;
 use init_core::ident::{Child, Role};
 use init_core::protocol::letter::{Letter, Sheet};
-use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::unit::{Readiness, UnitDesc};
 
 /// A letter to ourselves. What it says does not matter: it is known by who sent it.
@@ -119,32 +117,24 @@ impl<K: Kernel + 'static> Harmony<K> {
 
     /// A line of a service's own on the console.
     fn say(&mut self, desc: &UnitDesc, text: impl AsRef<[u8]>) {
-        self.write(|line| {
-            line.text(desc.name).text(": ").text(text);
+        self.console.say(desc.name, &|line| {
+            line.text(text.as_ref());
         });
-    }
-
-    fn write(&mut self, words: impl FnOnce(&mut Line<'_>)) {
-        let mut room = [0; LINE_BYTES_MAX];
-        let mut line = Line::new(&mut room);
-        words(&mut line);
-        // The console takes all that it is given.
-        let _ = self.console.write(line.end());
     }
 
     /// Tells what was lost since this was last asked.
     pub(crate) fn tell_lost(&mut self) {
         let dropped = self.courier.post.take_dropped();
         if dropped > 0 {
-            self.write(|line| {
-                line.text("init: letters lost, as services sent too many: ")
+            self.console.say("init", &|line| {
+                line.text("letters lost, as services sent too many: ")
                     .number(dropped);
             });
         }
         if self.courier.take_deaf() {
             self.is_deaf = true;
-            self.write(|line| {
-                line.text("init: the kernel lets no letters in any more");
+            self.console.say("init", &|line| {
+                line.text("the kernel lets no letters in any more");
             });
         }
     }

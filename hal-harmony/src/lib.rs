@@ -29,6 +29,7 @@ mod exits;
 mod frames;
 mod harmony;
 mod image;
+mod lasting;
 mod letters;
 mod post;
 mod power;

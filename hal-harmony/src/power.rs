@@ -14,6 +14,7 @@ impl<K: Kernel + 'static> Power for Harmony<K> {
         if !crate::SPLIT {
             crate::abi::log::carry(u32::MAX);
         }
+        self.lasting.ended(action);
         match action {
             FinalAction::PowerOff => self.calls.power_off(),
             FinalAction::Reboot | FinalAction::Kexec => {

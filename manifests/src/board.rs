@@ -176,6 +176,10 @@ pub struct Budget {
     pub bss_kib: Option<u32>,
     /// The stripped file of a process 1 that a fault of its own ends.
     pub without_healing_kib: Option<u32>,
+    /// The stripped file of a process 1 that can be exchanged.
+    pub with_upgrade_kib: Option<u32>,
+    /// The stripped file of a process 1 whose core is a process of its own.
+    pub split_kib: Option<u32>,
     /// The stripped file of the keeper, the init for one command.
     pub keeper_kib: Option<u32>,
     /// The deepest stack that a walk through the program's calls finds.

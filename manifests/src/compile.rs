@@ -215,7 +215,13 @@ impl Compiler<'_> {
         }
         let recorder = recorder::read(self.sections, board, units.len(), &mut self.problems);
         let has_rescue = rescue_target.is_some();
-        let healing = healing::read(self.sections, has_rescue, recorder, &mut self.problems);
+        let healing = healing::read(
+            self.sections,
+            board,
+            has_rescue,
+            recorder,
+            &mut self.problems,
+        );
         Some(Product {
             name: product.word("name").to_string(),
             board: board.name.clone(),
@@ -230,7 +236,7 @@ impl Compiler<'_> {
             console: product.word("console").to_string(),
             log_level: product.word("log-level").to_string(),
             hot_upgrade: composition::hot_upgrade(self.sections, board, &mut self.problems),
-            split: composition::split(product, &mut self.problems),
+            split: composition::split(product, board, &mut self.problems),
             rootfs,
             images,
         })

@@ -11,7 +11,7 @@ use crate::sections::Sections;
 const CORE_TIMEOUT_US_MIN: u64 = 10_000;
 
 /// How many microseconds a core may be silent that is a process of its own; `None`: it is not.
-pub fn split(product: &Fields, problems: &mut Vec<Diagnostic>) -> Option<u64> {
+pub fn split(product: &Fields, board: &Board, problems: &mut Vec<Diagnostic>) -> Option<u64> {
     let micros = product.duration("core-timeout")?;
     if micros < CORE_TIMEOUT_US_MIN {
         let span = product.span_of("core-timeout");
@@ -21,6 +21,12 @@ pub fn split(product: &Fields, problems: &mut Vec<Diagnostic>) -> Option<u64> {
     }
     if product.word("composition") != "split" {
         return None;
+    }
+    if board.abi == Abi::Library {
+        let span = product.span_of("composition");
+        let message = "a library is a part of one process";
+        let problem = Diagnostic::new(Id::WrongBoard, span, message);
+        problems.push(problem.help("write composition = \"solo\""));
     }
     Some(micros)
 }

@@ -1,5 +1,6 @@
 //! This file reads `[healing]`: what is done when process 1 dies again and again.
 
+use crate::board::{Abi, Board};
 use crate::diagnostic::{Diagnostic, Id, did_you_mean};
 use crate::fields::{Fields, Located};
 use crate::model::{Healing, HealingStep};
@@ -16,11 +17,13 @@ const STEPS: [(&str, HealingStep); 4] = [
 /// Reads the section; `None` if it asks for nothing but what is usual.
 pub fn read(
     sections: &Sections,
+    board: &Board,
     has_rescue: bool,
     recorder: Option<u32>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Healing> {
     let fields = sections.single(Section::Healing);
+    problems.extend(without_linux(fields, board));
     let within = fields.duration("within")?;
     let limit = fields.number("deaths").and_then(|count| {
         let count = u16::try_from(count).ok()?;
@@ -53,6 +56,27 @@ pub fn read(
         reset_after: fields.duration("reset-after")?,
         recorder,
     })
+}
+
+/// The keys of the section.
+const KEYS: [&str; 6] = [
+    "deaths",
+    "within",
+    "then",
+    "other-slot",
+    "record",
+    "reset-after",
+];
+
+/// What is done elsewhere is fixed.
+fn without_linux(fields: &Fields, board: &Board) -> Option<Diagnostic> {
+    if board.abi == Abi::Linux {
+        return None;
+    }
+    let key = KEYS.iter().find(|key| fields.written(key).is_some())?;
+    let message = "on this board nothing of `[healing]` can be chosen";
+    let problem = Diagnostic::new(Id::WrongBoard, fields.span_of(key), message);
+    Some(problem.help("leave the section out"))
 }
 
 fn unknown(word: &Located<String>) -> Diagnostic {

@@ -226,44 +226,32 @@ pub fn stub_kernel(board: &Board) -> Result<(PathBuf, Toolchain)> {
     Ok((folder.join("firmware/libstub_kernel.a"), toolchain))
 }
 
-/// Builds the core as a static library with the tables of `product`, for the host or for `board`'s
-/// processor without an operating system.
+/// Builds the core as a static library with the tables of `product`, for `board`'s processor
+/// without an operating system, or, by the same compiler, for the machine that this runs on.
 ///
 /// # Errors
 /// No toolchain can be had, the manifest is refused, or it does not compile.
-pub fn library(board: Option<&Board>, product: &Path) -> Result<(PathBuf, Option<Toolchain>)> {
-    const ARGUMENTS: [&str; 6] = [
-        "build",
-        "--quiet",
-        "--package",
-        "board-c",
-        "--profile",
-        "firmware",
-    ];
-    let Some(board) = board else {
-        let folder = house::target().join("library");
-        let mut cargo = Command::new("cargo");
-        cargo
-            .args(ARGUMENTS)
-            .arg("--target-dir")
-            .arg(&folder)
-            .env("SYSMASTER_PRODUCT", product);
-        process::run_shown(&mut cargo, STUB_LIMIT)?;
-        return Ok((folder.join("firmware/libsysmaster.a"), None));
-    };
+pub fn library(board: &Board, is_for_host: bool, product: &Path) -> Result<(PathBuf, Toolchain)> {
     let toolchain = setup::toolchain(&board.triple, false)?;
+    let triple = if is_for_host {
+        format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+    } else {
+        toolchain.triple.clone()
+    };
     let mut cargo = toolchain.cargo();
     cargo
-        .args(ARGUMENTS)
-        .args(["--target", &toolchain.triple])
+        .args(["build", "--quiet", "--package", "board-c"])
+        .args(["--profile", "firmware", "--target", &triple])
         .arg("--target-dir")
         .arg(toolchain.objects())
         .env("RUSTC_BOOTSTRAP", "1")
         .env("SYSMASTER_PRODUCT", product);
-    bare_core(&mut cargo, &toolchain, "core");
+    if !is_for_host {
+        bare_core(&mut cargo, &toolchain, "core");
+    }
     process::run_shown(&mut cargo, STUB_LIMIT)?;
-    let folder = toolchain.objects().join(&toolchain.triple);
-    Ok((folder.join("firmware/libsysmaster.a"), Some(toolchain)))
+    let folder = toolchain.objects().join(triple);
+    Ok((folder.join("firmware/libsysmaster.a"), toolchain))
 }
 
 fn without_product(program: &str, board: &Board) -> Result<Firmware> {

@@ -31,6 +31,8 @@ pub enum Task {
     Size(Size),
     /// Boot ten services and print what process 1 costs while it runs; fail over budget
     Budget(Measure),
+    /// Write what `size` and `budget` measured into the README
+    Figures(Figures),
     /// Feed damaged input to everything that reads what others wrote
     Fuzz(Fuzz),
     /// Let the core live through seeded histories on a simulated machine, with faults and deaths
@@ -174,6 +176,9 @@ pub struct Size {
     /// Print the deepest stack with every function on its way
     #[arg(long)]
     pub stack: bool,
+    /// Build every variant, also those for which a board has no limit
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// What to boot and look at.
@@ -185,6 +190,14 @@ pub struct Measure {
     /// A folder of board/linux; all of them by default
     #[arg(long)]
     pub board: Option<String>,
+}
+
+/// What to do with the figures.
+#[derive(Debug, Args)]
+pub struct Figures {
+    /// Measure and write nothing: compare with what was measured last
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// What to damage, and how often.

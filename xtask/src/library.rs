@@ -3,6 +3,7 @@
 
 use crate::{build, house, process};
 use anyhow::{Context, Result, bail};
+use manifests::board::Board;
 use qemu_tests::progress::say;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,7 +49,8 @@ fn flags(compiler: &mut Command) -> &mut Command {
 pub fn run() -> Result<String> {
     let product = demo().join("product.toml");
     say("building the core as a library, and a C program with it");
-    let (library, _) = build::library(None, &product)?;
+    let board = house::board("oh-tee-virt")?;
+    let (library, _) = build::library(&board, true, &product)?;
     let program = out()?.join("demo");
     let mut compiler = Command::new("cc");
     flags(&mut compiler)
@@ -64,7 +66,7 @@ pub fn run() -> Result<String> {
     if printed.trim_end() != wanted.trim_end() {
         bail!("board/c/demo printed\n{printed}\nand was to print\n{wanted}");
     }
-    let without = link_without_system(&product)?;
+    let without = link_without_system(&board, &product)?;
     Ok(format!(
         "{} lines as expected; {without}",
         printed.lines().count()
@@ -73,10 +75,8 @@ pub fn run() -> Result<String> {
 
 /// Links the library for 64-bit ARM without an operating system, where there is a compiler for that
 /// with the C program. Nothing but what the image gives may be missing.
-fn link_without_system(product: &Path) -> Result<String> {
-    let board = house::board("oh-tee-virt")?;
-    let (library, toolchain) = build::library(Some(&board), product)?;
-    let toolchain = toolchain.context("a library for a board comes with its toolchain")?;
+fn link_without_system(board: &Board, product: &Path) -> Result<String> {
+    let (library, toolchain) = build::library(board, false, product)?;
     let mut linker = Command::new(&toolchain.linker);
     if toolchain.linker.ends_with("rust-lld") {
         linker.args(["-flavor", "gnu"]);

@@ -6,6 +6,7 @@ mod budget;
 mod build;
 mod cli;
 mod elf;
+mod figures;
 mod fuzz;
 mod graph;
 mod harmony;
@@ -56,6 +57,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Size(size) => size::report(size),
         Task::Fuzz(choice) => fuzz::run(choice),
         Task::Budget(measure) => budget::report(measure),
+        Task::Figures(figures) => figures::report(figures),
         Task::Heal(choice) => heal::run(choice),
         Task::Bench(choice) => bench::run(choice),
         Task::Sim(choice) => sim::run(choice),

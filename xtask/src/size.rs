@@ -1,10 +1,11 @@
 //! This file prints what process 1 and the keeper cost on each board, and holds them against the
-//! board's budgets.
+//! board's budgets. A variant is built where the board limits it, or all are.
 
 use crate::cli::Size;
-use crate::{build, elf, house, stack};
+use crate::{build, elf, figures, house, stack};
 use anyhow::{Context, Result, bail};
-use manifests::board::Budget;
+use manifests::board::{Board, Budget};
+use std::path::{Path, PathBuf};
 
 const KIB: u64 = 1024;
 
@@ -17,6 +18,40 @@ const FRAMES_SHOWN: usize = 4;
 
 /// How many functions of a cycle a line has room for.
 const CYCLE_NAMES_MAX: usize = 3;
+
+/// A way to build a product.
+#[derive(Debug, Clone, Copy)]
+struct Variant {
+    /// What is behind the board's name; the same in the last lines of the table.
+    word: &'static str,
+    /// What its manifest says besides, in `[product]`.
+    keys: &'static str,
+    heals: bool,
+    /// What it may cost; `None`: it is not measured unless it is asked for.
+    limit: fn(&Budget) -> Option<u32>,
+}
+
+/// All but the usual one. That comes last, so that it is what is left in the product's folder.
+const VARIANTS: [Variant; 3] = [
+    Variant {
+        word: "mortal",
+        keys: "",
+        heals: false,
+        limit: |budget| budget.without_healing_kib,
+    },
+    Variant {
+        word: "upgradable",
+        keys: "hot-upgrade = true",
+        heals: true,
+        limit: |budget| budget.with_upgrade_kib,
+    },
+    Variant {
+        word: "split",
+        keys: "composition = \"split\"",
+        heals: true,
+        limit: |budget| budget.split_kib,
+    },
+];
 
 /// One line of the table, in bytes.
 #[derive(Debug)]
@@ -33,38 +68,15 @@ struct Cost {
 /// # Errors
 /// A board does not build or costs more than it may.
 pub fn report(size: &Size) -> Result<()> {
-    let product = house::product(&size.product)?;
     let mut costs = Vec::new();
     for board in house::chosen(size.board.as_deref())? {
-        let mut request = build::Request {
-            board: &board,
-            product: &product,
-            rootfs: None,
-            features: &[],
-            heals: false,
-        };
-        let without = Budget {
-            file_kib: board.budget.without_healing_kib.unwrap_or(u32::MAX),
-            ..Budget::default()
-        };
-        let name = format!("{} mortal", board.name);
-        costs.push(measure(name, &build::firmware(&request)?, without)?);
-        // Last, so that it is what is left in the folder.
-        request.heals = true;
-        let mut budget = board.budget;
-        budget.file_kib = size.max_file_kib.unwrap_or(budget.file_kib);
-        let firmware = build::firmware(&request)?;
-        check_child(&board.name, &firmware)?;
-        costs.push(measure(board.name.clone(), &firmware, budget)?);
-        let budget = Budget {
-            file_kib: board.budget.keeper_kib.unwrap_or(u32::MAX),
-            ..Budget::default()
-        };
-        let keeper = build::keeper(&board)?;
-        costs.push(measure(format!("{} keeper", board.name), &keeper, budget)?);
+        costs.extend(board_costs(size, &board)?);
     }
     print(&costs);
-    println!("mortal: built with `--without-healing`");
+    println!(
+        "mortal: built with `--without-healing`; upgradable: with hot-upgrade = true; split: with \
+         composition = \"split\""
+    );
     println!();
     for cost in &costs {
         print_stack(cost, size.stack);
@@ -74,6 +86,74 @@ pub fn report(size: &Size) -> Result<()> {
         bail!("over budget: {}", excess.join("; "));
     }
     Ok(())
+}
+
+/// What there is to say of one board; noted for the README if it is about the usual product.
+fn board_costs(size: &Size, board: &Board) -> Result<Vec<Cost>> {
+    let product = house::product(&size.product)?;
+    let firmware = |product: &Path, heals| {
+        build::firmware(&build::Request {
+            board,
+            product,
+            rootfs: None,
+            features: &[],
+            heals,
+        })
+    };
+    let mut costs = Vec::new();
+    for variant in VARIANTS {
+        let limit = (variant.limit)(&board.budget);
+        if limit.is_none() && !size.all {
+            continue;
+        }
+        let own = match variant.keys {
+            "" => product.clone(),
+            keys => with_keys(&product, variant.word, keys)?,
+        };
+        let name = format!("{} {}", board.name, variant.word);
+        let built = firmware(&own, variant.heals)?;
+        costs.push(measure(name, &built, file_only(limit))?);
+    }
+    let mut budget = board.budget;
+    budget.file_kib = size.max_file_kib.unwrap_or(budget.file_kib);
+    let built = firmware(&product, true)?;
+    check_child(&board.name, &built)?;
+    costs.push(measure(board.name.clone(), &built, budget)?);
+    if board.budget.keeper_kib.is_some() || size.all {
+        let keeper = build::keeper(board)?;
+        let budget = file_only(board.budget.keeper_kib);
+        costs.push(measure(format!("{} keeper", board.name), &keeper, budget)?);
+    }
+    if size.product == figures::PRODUCT {
+        let files = costs.iter().map(|cost| {
+            let word = cost.name.strip_prefix(&board.name).unwrap_or_default();
+            (word.trim().to_string(), cost.file)
+        });
+        figures::note_sizes(board, files)?;
+    }
+    Ok(costs)
+}
+
+/// Writes a manifest down that is `product`'s with these keys in `[product]` besides.
+fn with_keys(product: &Path, word: &str, keys: &str) -> Result<PathBuf> {
+    let folder = house::target().join("size");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let file = folder.join(format!("{}-{word}.toml", house::stem(product)));
+    let text = format!("include = [{:?}]\n\n[product]\n{keys}\n", product.display());
+    // What is there already is left alone: its time says whether tables must be made anew.
+    if std::fs::read_to_string(&file).ok().as_ref() != Some(&text) {
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(file)
+}
+
+/// A budget that judges nothing but the file.
+fn file_only(kib: Option<u32>) -> Budget {
+    Budget {
+        file_kib: kib.unwrap_or(u32::MAX),
+        ..Budget::default()
+    }
 }
 
 fn measure(name: String, firmware: &build::Firmware, budget: Budget) -> Result<Cost> {
@@ -100,10 +180,12 @@ fn check_child(board: &str, firmware: &build::Firmware) -> Result<()> {
 }
 
 fn print(costs: &[Cost]) {
-    println!("board                   text     data      bss     file   budget    stack  (bytes)");
+    println!(
+        "board                         text     data      bss     file   budget    stack  (bytes)"
+    );
     for cost in costs {
         println!(
-            "{:<20} {:>7}  {:>7}  {:>7}  {:>7}  {:>7}  {:>7}",
+            "{:<26} {:>7}  {:>7}  {:>7}  {:>7}  {:>7}  {:>7}",
             cost.name,
             cost.sizes.text,
             cost.sizes.data,

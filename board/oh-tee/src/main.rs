@@ -15,6 +15,8 @@ const CONFIG: hal_harmony::Config = hal_harmony::Config {
     service_priority: 5,
     stack_bytes: 16 * 1_024,
     window: hal_harmony::WINDOW,
+    // Above all that the stub hands out.
+    reserved: Some(0x4700_1000),
     // Its kernel has no call for that, and the machine no register.
     reset: None,
 };

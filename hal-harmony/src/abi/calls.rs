@@ -271,6 +271,12 @@ impl<K: Kernel> Calls<K> {
         self.plain(Number::CREATE_PMO, arguments).map(Memory)
     }
 
+    /// Makes a memory object of the machine's own memory.
+    pub(super) fn device(&self, physical: u64, length: u64) -> Result<Memory, Error> {
+        let arguments = [physical, length, 0, 0, 0, 0];
+        self.plain(Number::CREATE_DEVICE_PMO, arguments).map(Memory)
+    }
+
     /// Writes into a memory object.
     ///
     /// # Errors

@@ -70,6 +70,42 @@ impl<K: Kernel> Calls<K> {
     }
 }
 
+/// Memory of the machine's own that a reset leaves alone.
+#[derive(Debug)]
+pub struct Reserved(&'static [AtomicU32]);
+
+impl Reserved {
+    /// The words. They are read and written one by one, each at once.
+    pub fn words(&self) -> &'static [AtomicU32] {
+        self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(words: &'static [AtomicU32]) -> Self {
+        Self(words)
+    }
+}
+
+/// Where it is mapped: above what is shared.
+const RESERVED_AT: u64 = 0x7a00_0000;
+
+impl<K: Kernel> Calls<K> {
+    /// Maps so many words of physical memory, at the address of a page, for ever; whatever is in
+    /// them. Once. Nothing but the board can know that this is memory which nobody uses.
+    ///
+    /// # Errors
+    /// [`Error::Unaligned`], or the kernel's.
+    pub fn reserve(&self, physical: u64, words: usize) -> Result<Reserved, Error> {
+        if !physical.is_multiple_of(bytes(PAGE_BYTES)) {
+            return Err(Error::Unaligned);
+        }
+        let memory = self.device(physical, length(words))?;
+        self.map_own(&memory, RESERVED_AT, READ | WRITE)?;
+        // SAFETY: the kernel has just mapped so many there, and nobody unmaps them.
+        Ok(Reserved(unsafe { words_at(RESERVED_AT, words) }))
+    }
+}
+
 /// The words that this process was shown before it began. For a core, and nobody else.
 pub(crate) fn shown(at: u64, words: usize) -> &'static [AtomicU32] {
     // SAFETY: a core begins with this, and the keeper that makes one has shown it so many words at

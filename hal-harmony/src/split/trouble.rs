@@ -4,13 +4,13 @@
 use super::{Keeper, RETRY, Trouble};
 use crate::abi::{Asked, Kernel};
 use crate::children::CORE;
-use embedded_io::Write;
+use crate::lasting::Death;
 use init_core::effect::FinalAction;
 use init_core::event::{Event, ExitStatus};
 use init_core::hal::{Clock, ControlPort, Power, Wake};
 use init_core::relay::Breach;
 use init_core::renewal::Handover;
-use init_core::report::{LINE_BYTES_MAX, Line};
+use init_core::report::Line;
 
 /// Cores that may end of the same thing before it is put aside.
 const DEATHS_MAX: u32 = 2;
@@ -21,6 +21,17 @@ const VAIN_MAX: u32 = 8;
 
 /// The code of a process that somebody killed. No core ends with it by itself.
 const KILLED: ExitStatus = ExitStatus::Code(0);
+
+/// What is left of it for the next boot.
+fn death(trouble: Trouble) -> Death {
+    match trouble {
+        Trouble::Gone(KILLED) => Death::Killed,
+        Trouble::Gone(ExitStatus::Code(code)) => Death::Code(code),
+        Trouble::Gone(ExitStatus::Signal { .. } | ExitStatus::NotExecuted { .. }) => Death::Fault,
+        Trouble::Silent => Death::Silent,
+        Trouble::Breach(_) => Death::Breach,
+    }
+}
 
 impl<K: Kernel + 'static> Keeper<K> {
     /// Another core takes the place of one that asked for it.
@@ -46,6 +57,7 @@ impl<K: Kernel + 'static> Keeper<K> {
         self.expect_new();
         self.healings = self.healings.saturating_add(1);
         self.tell(trouble);
+        self.harmony.lasting.healed(death(trouble));
         if is_own_fault && (self.is_new || self.handed.is_some()) {
             self.vain = self.vain.saturating_add(1);
         }
@@ -175,10 +187,6 @@ impl<K: Kernel + 'static> Keeper<K> {
     }
 
     fn write(&mut self, words: &dyn Fn(&mut Line<'_>)) {
-        let mut room = [0; LINE_BYTES_MAX];
-        let mut line = Line::new(&mut room);
-        line.text("keeper: ");
-        words(&mut line);
-        let _ = self.harmony.console.write(line.end());
+        self.harmony.console.say("keeper", words);
     }
 }

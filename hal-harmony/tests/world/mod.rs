@@ -104,6 +104,7 @@ impl World {
         let config = Config {
             images: Box::leak(images.into_boxed_slice()),
             own_priority: OWN,
+            reserved: None,
             service_priority: SERVICES,
             stack_bytes: 8_192,
             window: 0x7000_0000,

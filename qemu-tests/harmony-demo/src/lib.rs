@@ -1,10 +1,13 @@
-//! This crate is the services of the product `harmony-demo`, and what they share: to sleep, and to
-//! ask for memory.
+//! This crate is the services of the product `harmony-demo`, and what they share: to sleep, to
+//! ask for memory, and to ask init for something.
 #![cfg(all(target_arch = "aarch64", target_os = "none"))]
 #![no_std]
 
 use hal_harmony::abi::layout::PMO_DATA;
 use hal_harmony::abi::{Calls, Kernel, Notification, Patience, Svc};
+use init_core::limits::FRAME_BYTES_MAX;
+use init_core::protocol::{Buffer, Reader, Request, Response, Writer};
+use service_client::Channel;
 
 /// What a service has of its own.
 #[derive(Debug)]
@@ -60,5 +63,30 @@ impl Own {
     #[must_use]
     pub fn takes(&self, bytes: u64) -> bool {
         self.calls.memory(bytes, PMO_DATA).is_ok()
+    }
+
+    /// The answer to a request.
+    pub fn ask<'r>(
+        &self,
+        channel: &Channel<Svc>,
+        request: &Request<'_>,
+        room: &'r mut Buffer,
+    ) -> Option<Reader<'r>> {
+        let mut frame = [0; FRAME_BYTES_MAX];
+        let mut writer = Writer::new(&mut frame);
+        writer.add(request).ok()?;
+        let length = writer.length();
+        let frame = frame.get(..length)?;
+        let length = channel.control(frame, room, || self.sleep(5)).ok()?;
+        Reader::new(room.get(..length)?).ok()
+    }
+
+    /// Whether the answer to a request is that it is done.
+    #[must_use]
+    pub fn is_done(&self, channel: &Channel<Svc>, request: &Request<'_>) -> bool {
+        let mut room = [0; FRAME_BYTES_MAX];
+        let answer = self.ask(channel, request, &mut room);
+        let response = answer.and_then(|mut answer| answer.take().ok());
+        matches!(response, Some(Response::Done | Response::Begun))
     }
 }

@@ -8,7 +8,7 @@ mod figures;
 mod guest;
 
 use crate::cli::Measure;
-use crate::{build, house, image, setup};
+use crate::{build, figures as figures_of, house, image, setup};
 use anyhow::{Context, Result, bail, ensure};
 use guest::{IDLE_SECONDS, SERVICES, Seen};
 use manifests::board::{Board, Budget};
@@ -61,6 +61,9 @@ pub fn report(measure: &Measure) -> Result<()> {
     for board in house::chosen(measure.board.as_deref())? {
         let (sha256, rows) = rows(&board, &measure.product)?;
         print(&board, &measure.product, &sha256, &rows);
+        if measure.product == figures_of::PRODUCT {
+            figures_of::note_budget(&board, &rows)?;
+        }
         let excess = rows.iter().filter(|row| row.is_over());
         over.extend(excess.map(|row| format!("{} on {}", row.what.trim(), board.name)));
     }

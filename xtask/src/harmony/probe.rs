@@ -46,7 +46,7 @@ fn transcript(variant: Variant) -> Result<String> {
     let product = house::product(super::BARE)?;
     let files = super::build("probe", &board, &product, &out)?;
     let kernel = stub::link(&board, &files, variant, 0)?;
-    let console = stub::run(&board, &kernel)?.replace('\r', "");
+    let console = stub::run(&board, &kernel, variant)?.replace('\r', "");
     let lines = console.lines().skip_while(|line| !line.starts_with(BEFORE));
     let mut text = String::new();
     for line in lines.skip(1) {

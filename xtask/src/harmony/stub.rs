@@ -16,12 +16,17 @@ pub enum Variant {
     Normal,
     /// As on boards whose timers are stubs: the clock reads 0 and nothing times out.
     NoClock,
+    /// The first time that it is to be switched off, the machine is reset.
+    Reset,
 }
 
 /// What it says in the end: the root task wanted it, or nothing can happen any more.
 const SWITCHED_OFF: &str = "stub: switched off by its root task";
 const IDLE: &str = "stub: idle for ever";
 const DIED: &str = "stub: the kernel dies";
+
+/// With this, QEMU ends where the machine would begin again.
+const NO_REBOOT: &str = "-no-reboot";
 
 /// A boot with a handful of services takes a second or two; busy machines take many times that.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -36,6 +41,7 @@ pub fn link(board: &Board, files: &Files, variant: Variant, core_deaths: u32) ->
     let kernel = files.image.with_extension(match variant {
         Variant::Normal => "stub",
         Variant::NoClock => "no-clock.stub",
+        Variant::Reset => "reset.stub",
     });
     let mut linker = Command::new(&toolchain.linker);
     if toolchain.linker.ends_with("rust-lld") {
@@ -58,6 +64,9 @@ pub fn link(board: &Board, files: &Files, variant: Variant, core_deaths: u32) ->
         Variant::NoClock => {
             linker.arg("--defsym=stub_no_clock=1");
         }
+        Variant::Reset => {
+            linker.arg("--defsym=stub_reset=1");
+        }
     }
     linker.arg(format!("--defsym=stub_deaths={core_deaths}"));
     process::capture(&mut linker).context("linking the stub kernel")?;
@@ -69,9 +78,13 @@ pub fn link(board: &Board, files: &Files, variant: Variant, core_deaths: u32) ->
 ///
 /// # Errors
 /// It dies, or does not end in time.
-pub fn run(board: &Board, kernel: &Path) -> Result<String> {
+pub fn run(board: &Board, kernel: &Path, variant: Variant) -> Result<String> {
     let log = kernel.with_extension("log");
-    let mut machine = Machine::start(board, kernel, &log)?;
+    let mut board = board.clone();
+    if variant == Variant::Reset {
+        board.qemu.args.retain(|word| word != NO_REBOOT);
+    }
+    let mut machine = Machine::start(&board, kernel, &log)?;
     let (which, _, line) = machine.wait_for_any(&[DIED, SWITCHED_OFF, IDLE], LIMIT)?;
     if which == 0 {
         bail!("{line}\n{}", machine.tail());

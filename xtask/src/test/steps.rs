@@ -64,6 +64,10 @@ pub fn all() -> Result<Vec<Step>> {
             succeeds(&["budget", "--board", &board.name])
         }));
     }
+    steps.push(Step::slow(
+        "figures: the texts tell what was measured",
+        || succeeds(&["figures", "--check"]),
+    ));
     steps.extend(harmony());
     steps.extend(boots()?);
     steps.push(Step::slow(
@@ -88,9 +92,18 @@ fn harmony() -> Vec<Step> {
         Step::slow("harmony: services on the stub kernel", || {
             succeeds(&["run", "--once", "--board", "oh-tee-virt"])
         }),
-        Step::slow("harmony: in one process, and without a clock", || {
+        Step::slow("harmony: the same without a clock", || {
             let board = house::board("oh-tee-virt")?;
-            crate::harmony::run_without_clock(&board, &house::product("harmony-solo")?)?;
+            crate::harmony::run_without_clock(&board, &house::product("harmony-demo")?)?;
+            Ok(Outcome::Passed(String::new()))
+        }),
+        Step::slow("harmony: the same in one process", || {
+            let arguments = ["run", "--once", "--board", "oh-tee-virt"];
+            succeeds(&[&arguments[..], &["--product", "harmony-solo"]].concat())
+        }),
+        Step::slow("harmony: what a boot leaves over a reset", || {
+            let board = house::board("oh-tee-virt")?;
+            crate::harmony::run_with_reset(&board, &house::product("harmony-reset")?)?;
             Ok(Outcome::Passed(String::new()))
         }),
         Step::slow("library: the core in an image with a C main", || {

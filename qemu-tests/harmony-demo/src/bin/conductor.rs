@@ -6,7 +6,7 @@
 use harmony_demo::Own;
 use init_core::event::MachineRequest;
 use init_core::limits::FRAME_BYTES_MAX;
-use init_core::protocol::{Buffer, Change, Reader, Request, Response, Text, UnitRecord, Writer};
+use init_core::protocol::{Change, Request, Response, Text, UnitRecord};
 use init_core::status::UnitState;
 use service_client::{Channel, Link, Svc};
 
@@ -29,30 +29,6 @@ fn change(change: Change, name: &str) -> Request<'_> {
     }
 }
 
-/// The answer to a request.
-fn ask<'r>(
-    channel: &Channel<Svc>,
-    own: &Own,
-    request: &Request<'_>,
-    room: &'r mut Buffer,
-) -> Option<Reader<'r>> {
-    let mut frame = [0; FRAME_BYTES_MAX];
-    let mut writer = Writer::new(&mut frame);
-    writer.add(request).ok()?;
-    let length = writer.length();
-    let frame = frame.get(..length)?;
-    let length = channel.control(frame, room, || own.sleep(5)).ok()?;
-    Reader::new(room.get(..length)?).ok()
-}
-
-/// Whether the answer to a request is that it is done.
-fn is_done(channel: &Channel<Svc>, own: &Own, request: &Request<'_>) -> bool {
-    let mut room = [0; FRAME_BYTES_MAX];
-    let answer = ask(channel, own, request, &mut room);
-    let response = answer.and_then(|mut answer| answer.take().ok());
-    matches!(response, Some(Response::Done | Response::Begun))
-}
-
 /// What a look at all units shows.
 #[derive(Clone, Copy, Default)]
 struct Look {
@@ -64,7 +40,7 @@ struct Look {
 
 fn look(channel: &Channel<Svc>, own: &Own) -> Option<Look> {
     let mut room = [0; FRAME_BYTES_MAX];
-    let mut reader = ask(channel, own, &Request::Units { from: 0 }, &mut room)?;
+    let mut reader = own.ask(channel, &Request::Units { from: 0 }, &mut room)?;
     let _: Response<'_> = reader.take().ok()?;
     let mut look = Look::default();
     while !reader.is_at_end() {
@@ -86,13 +62,13 @@ fn main(mut channel: Channel<Svc>) -> u8 {
     own.sleep(200);
     let first = look(&channel, &own).unwrap_or_default();
     let mut is_same = first.steady.is_some();
-    let stopped = is_done(&channel, &own, &change(Change::Stop, "answers"));
+    let stopped = own.is_done(&channel, &change(Change::Stop, "answers"));
     channel.log(if stopped {
         b"stopped it"
     } else {
         b"cannot stop it"
     });
-    let started = is_done(&channel, &own, &change(Change::Start, "answers"));
+    let started = own.is_done(&channel, &change(Change::Start, "answers"));
     channel.log(if started {
         b"started it"
     } else {
@@ -103,7 +79,7 @@ fn main(mut channel: Channel<Svc>) -> u8 {
         name: Text::of("faulty"),
         wait: false,
     };
-    let _ = is_done(&channel, &own, &request);
+    let _ = own.is_done(&channel, &request);
     for _ in 0..LOOKS_MAX {
         let Some(now) = look(&channel, &own) else {
             channel.log(b"is not answered");
@@ -121,7 +97,7 @@ fn main(mut channel: Channel<Svc>) -> u8 {
         }
         own.sleep(100);
     }
-    let _ = is_done(&channel, &own, &Request::Act(MachineRequest::PowerOff));
+    let _ = own.is_done(&channel, &Request::Act(MachineRequest::PowerOff));
     while channel.heartbeat() == service_client::Order::GoOn {
         own.sleep(50);
     }

@@ -1,0 +1,202 @@
+//! This file finds the places of a text where figures stand and puts today's there. What was not
+//! measured stays as it is, and so does what differs by no more than it may.
+
+use super::Measured;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+
+/// What stands around figures: between the first two is what they are of.
+const MARK: &str = "<!-- figures: ";
+const MARK_END: &str = " -->";
+const END: &str = "<!-- /figures -->";
+
+/// What was measured.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// What compiled the files.
+    pub compiler: String,
+    /// For each board the bytes of its files, by variant.
+    pub files: BTreeMap<&'static str, Measured>,
+    /// For each board what its guest told.
+    pub memory: BTreeMap<&'static str, Measured>,
+    /// By how many KiB memory may differ from what is told.
+    pub slack: u64,
+}
+
+/// The cells of a board's row behind its name: of a file or of the guest's, and by what name.
+const CELLS: [(bool, &str); 6] = [
+    (true, ""),
+    (true, "mortal"),
+    (true, "upgradable"),
+    (false, "resident memory"),
+    (false, "anonymous and shared"),
+    (false, "wake-ups while idle"),
+];
+
+/// The text with the figures of today.
+///
+/// # Errors
+/// A mark has no end, or nobody knows what is to stand there.
+pub fn rewritten(text: &str, known: &Known) -> Result<String> {
+    let mut new = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(MARK) {
+        let (name, behind) = behind.split_once(MARK_END).context("a mark does not end")?;
+        let (old, behind) = behind
+            .split_once(END)
+            .with_context(|| format!("the figures of {name} have no end: {END}"))?;
+        let figures = match name {
+            "table" => table(old, known),
+            "compiler" => known.compiler.clone(),
+            "healing" => price(old, "", "mortal", known),
+            "upgrade" => price(old, "upgradable", "", known),
+            _ => bail!("there are no figures of {name}"),
+        };
+        new.extend([before, MARK, name, MARK_END, &figures, END]);
+        rest = behind;
+    }
+    new.push_str(rest);
+    Ok(new)
+}
+
+/// What the text says to have compiled its files.
+pub fn compiler(text: &str) -> Option<&str> {
+    let mark = format!("{MARK}compiler{MARK_END}");
+    let (_, behind) = text.split_once(&mark)?;
+    let (said, _) = behind.split_once(END)?;
+    Some(said)
+}
+
+/// A table with a row a board; other lines stay.
+fn table(old: &str, known: &Known) -> String {
+    let lines = old.split('\n').map(|line| {
+        let mut cells = line.trim_matches('|').split('|').map(str::trim);
+        let name = cells.next().unwrap_or_default();
+        let is_known = known.files.contains_key(name) || known.memory.contains_key(name);
+        if !is_known {
+            return line.to_string();
+        }
+        let cells = CELLS.iter().zip(cells).map(|((is_file, what), old)| {
+            let (all, slack) = match is_file {
+                true => (&known.files, 0),
+                false => (&known.memory, known.slack),
+            };
+            let new = all.get(name).and_then(|of| of.get(*what));
+            cell(old, new.copied(), slack)
+        });
+        let cells: Vec<String> = cells.collect();
+        format!("| {name} | {} |", cells.join(" | "))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn cell(old: &str, new: Option<u64>, slack: u64) -> String {
+    let told: Option<u64> = old.replace(' ', "").parse().ok();
+    match (told, new) {
+        (_, None) => old.to_string(),
+        (Some(told), Some(new)) if told.abs_diff(new) <= slack => old.to_string(),
+        (_, Some(new)) => thousands(new),
+    }
+}
+
+/// `96740` as `96 740`.
+fn thousands(number: u64) -> String {
+    match (number / 1_000, number % 1_000) {
+        (0, rest) => rest.to_string(),
+        (above, rest) => format!("{} {rest:03}", thousands(above)),
+    }
+}
+
+/// What one variant has more than another, in KiB.
+fn price(old: &str, with: &str, without: &str, known: &Known) -> String {
+    let of = |board: &str| {
+        let files = known.files.get(board)?;
+        let bytes = files.get(with)?.checked_sub(*files.get(without)?)?;
+        let tenths = (bytes * 10 + 512) / 1_024;
+        Some(format!("{}.{}", tenths / 10, tenths % 10))
+    };
+    match (of("virt-aarch64"), of("virt-armv7")) {
+        (Some(wide), Some(narrow)) => {
+            format!("{wide} KiB of the file on 64-bit ARM, {narrow} on 32-bit")
+        }
+        _ => old.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+before
+<!-- figures: table -->
+| board | file | mortal | upgradable | resident | of it | wake-ups |
+|---|---|---|---|---|---|---|
+| virt-aarch64 | 96 740 | 78 180 | 1 | 80 | 40 | 0 |
+| pc-x86_64 | 1 | 2 | 3 | 4 | 5 | 6 |
+<!-- /figures -->
+by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
+<!-- figures: healing -->much<!-- /figures -->.
+";
+
+    fn known(slack: u64) -> Known {
+        let all = |pairs: &[(&str, u64)]| -> Measured {
+            let owned = pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_string(), *value));
+            owned.collect()
+        };
+        let wide = all(&[("", 88_100), ("mortal", 77_280), ("upgradable", 97_604)]);
+        let narrow = all(&[("", 68_318), ("mortal", 60_000)]);
+        let memory = all(&[("resident memory", 76), ("anonymous and shared", 32)]);
+        Known {
+            compiler: String::from("rustc 1.96.0"),
+            files: [("virt-aarch64", wide), ("virt-armv7", narrow)].into(),
+            memory: [("virt-aarch64", memory)].into(),
+            slack,
+        }
+    }
+
+    #[test]
+    fn what_was_measured_is_written_and_all_else_stays() {
+        let new = rewritten(TEXT, &known(0)).expect("all is known");
+        let wanted = TEXT
+            .replace(
+                "96 740 | 78 180 | 1 | 80 | 40",
+                "88 100 | 77 280 | 97 604 | 76 | 32",
+            )
+            .replace("1.95.0", "1.96.0")
+            .replace("much", "10.6 KiB of the file on 64-bit ARM, 8.1 on 32-bit");
+        assert_eq!(new, wanted);
+        assert_eq!(rewritten(&new, &known(0)).expect("all is known"), new);
+    }
+
+    #[test]
+    fn memory_may_differ_by_a_page_and_a_file_by_nothing() {
+        let new = rewritten(TEXT, &known(4)).expect("all is known");
+        assert!(
+            new.contains("| 88 100 | 77 280 | 97 604 | 80 | 32 | 0 |"),
+            "{new}"
+        );
+    }
+
+    #[test]
+    fn a_mark_without_an_end_or_a_meaning_is_told() {
+        for (text, cause) in [
+            ("<!-- figures: table -->\n", "no end"),
+            ("<!-- figures: table", "does not end"),
+            ("<!-- figures: weather -->x<!-- /figures -->", "of weather"),
+        ] {
+            let error = rewritten(text, &known(0)).expect_err(cause).to_string();
+            assert!(error.contains(cause), "{error}");
+        }
+    }
+
+    #[test]
+    fn digits_are_in_threes() {
+        let numbers = [(0, "0"), (999, "999"), (1_000, "1 000"), (96_740, "96 740")];
+        for (number, wanted) in numbers {
+            assert_eq!(thousands(number), wanted);
+        }
+    }
+}
