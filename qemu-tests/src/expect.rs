@@ -31,6 +31,8 @@ struct File {
     #[serde(default)]
     core_deaths: u32,
     #[serde(default)]
+    core_poisons: u32,
+    #[serde(default)]
     expect: Vec<Expectation>,
 }
 
@@ -39,6 +41,8 @@ struct File {
 pub struct Scenario {
     /// How often its core is ended while it runs, where that is a process that can be.
     pub core_deaths: u32,
+    /// How many cores in a row end of what they are told.
+    pub core_poisons: u32,
     /// What it must show.
     pub expect: Vec<Expectation>,
 }
@@ -85,6 +89,7 @@ pub fn scenario(product: &Path, nonce: &str) -> Result<Scenario> {
         let file: File = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
         next = file.include.map(|include| path.with_file_name(include));
         scenario.core_deaths = scenario.core_deaths.max(file.core_deaths);
+        scenario.core_poisons = scenario.core_poisons.max(file.core_poisons);
         scenario.expect.extend(file.expect);
         for line in scenario
             .expect

@@ -193,6 +193,7 @@ impl Kernel {
         bytes.truncate(usize::try_from(record.reply_room).unwrap_or(0));
         let _ = client.space.copy_out(record.reply_at, &bytes);
         self.wake(record.sender, 0);
+        self.poison(record.group);
         0
     }
 }

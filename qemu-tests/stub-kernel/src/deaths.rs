@@ -14,28 +14,46 @@ const SPANS_US: [u64; 4] = [60, 600, 6_000, 24_000];
 
 /// Every so many deaths are by a fault of its own, as far as anybody can see.
 const FAULT_EVERY: u64 = 5;
+/// And every so many it is not ended, but never runs again.
+const HANG_EVERY: u64 = 40;
+
+/// The codes of both ends.
+const FAULT: i32 = -1;
+const KILLED: i32 = 0;
+
+/// After this time cores are poisoned: each ends of what it is told first, so soon that it cannot
+/// have noted that.
+const POISON_FROM_MS: u64 = 400;
+const POISON_US: u64 = 3;
 
 /// What is to be done to cores.
 pub struct Deaths {
     left: u64,
+    poisons: u64,
     random: u64,
-    /// The tick at which the core of this index is ended.
-    next: Option<(usize, u64)>,
+    /// The tick at which the core of this index is ended, and whether by poison.
+    next: Option<(usize, u64, bool)>,
+}
+
+fn ticks(us: u64) -> u64 {
+    us * cpu::frequency() / 1_000_000
 }
 
 impl Deaths {
-    /// So many.
-    pub fn new(count: u64) -> Self {
+    /// So many, and so many by poison.
+    pub fn new(count: u64, poisons: u64) -> Self {
         Self {
             left: count,
-            random: 0x9e37_79b9_7f4a_7c15,
+            poisons,
+            // Another number of them is another history.
+            random: 0x9e37_79b9_7f4a_7c15 ^ count.wrapping_mul(0xd134_2543_de82_ef95),
             next: None,
         }
     }
 
     /// When the next comes.
     pub fn tick(&self) -> Option<u64> {
-        self.next.map(|(_, tick)| tick)
+        self.next.map(|(_, tick, _)| tick)
     }
 
     /// The lowest bits of a xorshift generator's next number.
@@ -55,13 +73,22 @@ impl Kernel {
         }
         let which = usize::try_from(self.deaths.below(4)).unwrap_or(0);
         let us = self.deaths.below(SPANS_US[which]);
-        let tick = cpu::ticks() + us * cpu::frequency() / 1_000_000;
-        self.deaths.next = Some((group, tick));
+        self.deaths.next = Some((group, cpu::ticks() + ticks(us), false));
+    }
+
+    /// A thread of a process was answered: if that is a core, it was told something.
+    pub fn poison(&mut self, group: usize) {
+        let is_time = cpu::ticks() >= ticks(POISON_FROM_MS * 1_000);
+        if !is_time || self.groups[group].name != NAME || self.deaths.poisons == 0 {
+            return;
+        }
+        self.deaths.poisons -= 1;
+        self.deaths.next = Some((group, cpu::ticks() + ticks(POISON_US), true));
     }
 
     /// Ends the core whose time has come.
     pub fn end_core(&mut self) {
-        let Some((group, tick)) = self.deaths.next else {
+        let Some((group, tick, is_poison)) = self.deaths.next else {
             return;
         };
         if cpu::ticks() < tick {
@@ -71,15 +98,20 @@ impl Kernel {
         if self.groups[group].name != NAME || self.groups[group].told {
             return;
         }
-        self.deaths.left -= 1;
-        let works = self
-            .threads
-            .iter()
-            .any(|one| one.group == group && matches!(one.doing, Doing::Runs));
-        let is_fault = works && self.deaths.left.is_multiple_of(FAULT_EVERY);
-        self.end(group, if is_fault { -1 } else { 0 });
         self.reschedule = true;
-        if self.deaths.left == 0 {
+        if is_poison {
+            return self.end(group, FAULT);
+        }
+        self.deaths.left -= 1;
+        let left = self.deaths.left;
+        let mut threads = self.threads.iter_mut().filter(|one| one.group == group);
+        let works = threads.find(|one| matches!(one.doing, Doing::Runs));
+        match works {
+            Some(thread) if left % HANG_EVERY == 1 => thread.doing = Doing::Never,
+            Some(_) if left.is_multiple_of(FAULT_EVERY) => self.end(group, FAULT),
+            Some(_) | None => self.end(group, KILLED),
+        }
+        if left == 0 {
             cpu::print(b"stub: ended the core for the last time\n");
         }
     }

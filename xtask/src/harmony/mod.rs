@@ -183,7 +183,7 @@ fn folder(board: &Board, product: &Path) -> PathBuf {
 fn run_on(board: &Board, product: &Path, out: &Path, variant: stub::Variant) -> Result<()> {
     let files = build("init", board, product, out)?;
     let scenario = expect::scenario(product, "")?;
-    let kernel = stub::link(board, &files, variant, scenario.core_deaths)?;
+    let kernel = stub::link(board, &files, variant, &scenario)?;
     let console = stub::run(board, &kernel, variant)?;
     let console = log::Decoder::new(&std::fs::read(&files.words)?)?.decode(&console)?;
     print!("{}", log::shortened(&console));
@@ -210,7 +210,7 @@ fn run_on(board: &Board, product: &Path, out: &Path, variant: stub::Variant) -> 
     } else {
         1
     };
-    let deaths = scenario.core_deaths * boots;
+    let deaths = (scenario.core_deaths + scenario.core_poisons) * boots;
     let healed = console.lines().filter(|line| is_healing(line)).count();
     if deaths > 0 {
         println!("  healed: {healed} cores took the place of another, of {deaths} that were ended");

@@ -3,6 +3,7 @@
 use super::stub::{self, Variant};
 use crate::house;
 use anyhow::{Context, Result, bail};
+use qemu_tests::expect::Scenario;
 use qemu_tests::progress::say;
 
 /// The line in front of the transcript, and the last one of it.
@@ -45,7 +46,7 @@ fn transcript(variant: Variant) -> Result<String> {
     // The tables of a product are not part of it; any will do.
     let product = house::product(super::BARE)?;
     let files = super::build("probe", &board, &product, &out)?;
-    let kernel = stub::link(&board, &files, variant, 0)?;
+    let kernel = stub::link(&board, &files, variant, &Scenario::default())?;
     let console = stub::run(&board, &kernel, variant)?.replace('\r', "");
     let lines = console.lines().skip_while(|line| !line.starts_with(BEFORE));
     let mut text = String::new();

@@ -4,6 +4,7 @@ use super::Files;
 use crate::{build, house, process};
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
+use qemu_tests::expect::Scenario;
 use qemu_tests::machine::Machine;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,12 +32,16 @@ const NO_REBOOT: &str = "-no-reboot";
 /// A boot with a handful of services takes a second or two; busy machines take many times that.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The stub, linked with the root image. It ends the root task's core so often, at times of its
-/// own.
+/// The stub, linked with the root image. It does to the root task's core what the scenario says.
 ///
 /// # Errors
 /// It cannot be built or linked.
-pub fn link(board: &Board, files: &Files, variant: Variant, core_deaths: u32) -> Result<PathBuf> {
+pub fn link(
+    board: &Board,
+    files: &Files,
+    variant: Variant,
+    scenario: &Scenario,
+) -> Result<PathBuf> {
     let (library, toolchain) = build::stub_kernel(board)?;
     let kernel = files.image.with_extension(match variant {
         Variant::Normal => "stub",
@@ -68,7 +73,8 @@ pub fn link(board: &Board, files: &Files, variant: Variant, core_deaths: u32) ->
             linker.arg("--defsym=stub_reset=1");
         }
     }
-    linker.arg(format!("--defsym=stub_deaths={core_deaths}"));
+    linker.arg(format!("--defsym=stub_deaths={}", scenario.core_deaths));
+    linker.arg(format!("--defsym=stub_poisons={}", scenario.core_poisons));
     process::capture(&mut linker).context("linking the stub kernel")?;
     Ok(kernel)
 }

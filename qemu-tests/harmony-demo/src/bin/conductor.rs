@@ -10,7 +10,8 @@ use init_core::protocol::{Change, Request, Response, Text, UnitRecord};
 use init_core::status::UnitState;
 use service_client::{Channel, Link, Svc};
 
-/// Looks until it is given up; each takes 100 ms.
+/// Looks at least, and until it is given up; each takes 100 ms.
+const LOOKS_MIN: u32 = 40;
 const LOOKS_MAX: u32 = 600;
 
 /// Where units end up: after their faults, and after this program's own requests.
@@ -80,13 +81,13 @@ fn main(mut channel: Channel<Svc>) -> u8 {
         wait: false,
     };
     let _ = own.is_done(&channel, &request);
-    for _ in 0..LOOKS_MAX {
+    for looks in 0..LOOKS_MAX {
         let Some(now) = look(&channel, &own) else {
             channel.log(b"is not answered");
             break;
         };
         is_same &= now.steady == first.steady;
-        if now.in_place == WANTED.len() {
+        if looks >= LOOKS_MIN && now.in_place == WANTED.len() {
             channel.log(if is_same {
                 b"steady was one process at every look"
             } else {

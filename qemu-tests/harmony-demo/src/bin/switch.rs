@@ -16,7 +16,9 @@ fn main(mut channel: Channel<Svc>) -> u8 {
     let _ = channel.heartbeat();
     own.sleep(PAUSE_MS);
     channel.log(b"switches off");
-    let _ = own.is_done(&channel, &Request::Act(MachineRequest::PowerOff));
+    while !own.is_done(&channel, &Request::Act(MachineRequest::PowerOff)) {
+        channel.log(b"is refused, and asks again");
+    }
     while channel.heartbeat() == Order::GoOn {
         own.sleep(50);
     }

@@ -15,6 +15,7 @@ unsafe extern "C" {
     static stub_clock_stands_still: u64;
     static stub_power_off_resets: u64;
     static stub_core_deaths: u64;
+    static stub_core_poisons: u64;
     static binary_procmgr_bin_start: u8;
     static binary_procmgr_bin_size: u64;
 }
@@ -110,4 +111,10 @@ pub fn power_off_resets() -> bool {
 pub fn core_deaths() -> u64 {
     // SAFETY: the linker script defines it.
     unsafe { stub_core_deaths }
+}
+
+/// How often it is ended by what it is told.
+pub fn core_poisons() -> u64 {
+    // SAFETY: the linker script defines it.
+    unsafe { stub_core_poisons }
 }
