@@ -23,8 +23,6 @@ impl<K: Kernel> Bell for CoreEnd<K> {
     fn ring(&mut self) {}
 
     fn sleep(&mut self) {
-        #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
-        crate::abi::log::carry(u32::MAX);
         if self.line.ask(&[0; MESSAGE_BYTES]).is_none() {
             self.line.give_way();
         }

@@ -12,10 +12,10 @@ pub const NAME: &[u8] = b"init-core";
 /// instructions, while it finds its state, in its first work, and mostly while it sleeps.
 const SPANS_US: [u64; 4] = [60, 600, 6_000, 24_000];
 
-/// Every so many deaths are by a fault of its own, as far as anybody can see.
+/// One of so many deaths is by a fault of its own, as far as anybody can see: of a core that runs.
 const FAULT_EVERY: u64 = 5;
-/// And every so many it is not ended, but never runs again.
-const HANG_EVERY: u64 = 40;
+/// And one of so many is not ended, but never runs again.
+const HANG_EVERY: u64 = 60;
 
 /// The codes of both ends.
 const FAULT: i32 = -1;
@@ -28,7 +28,11 @@ const POISON_US: u64 = 3;
 
 /// What is to be done to cores.
 pub struct Deaths {
+    count: u64,
     left: u64,
+    /// Of those so far.
+    faults: u64,
+    hangs: u64,
     poisons: u64,
     random: u64,
     /// The tick at which the core of this index is ended, and whether by poison.
@@ -43,7 +47,10 @@ impl Deaths {
     /// So many, and so many by poison.
     pub fn new(count: u64, poisons: u64) -> Self {
         Self {
+            count,
             left: count,
+            faults: 0,
+            hangs: 0,
             poisons,
             // Another number of them is another history.
             random: 0x9e37_79b9_7f4a_7c15 ^ count.wrapping_mul(0xd134_2543_de82_ef95),
@@ -54,6 +61,20 @@ impl Deaths {
     /// When the next comes.
     pub fn tick(&self) -> Option<u64> {
         self.next.map(|(_, tick, _)| tick)
+    }
+
+    /// How the next that runs ends; `None`: it hangs.
+    fn kind(&mut self) -> Option<i32> {
+        let done = self.count - self.left;
+        if done / HANG_EVERY > self.hangs {
+            self.hangs += 1;
+            return None;
+        }
+        if done / FAULT_EVERY > self.faults {
+            self.faults += 1;
+            return Some(FAULT);
+        }
+        Some(KILLED)
     }
 
     /// The lowest bits of a xorshift generator's next number.
@@ -106,10 +127,10 @@ impl Kernel {
         let left = self.deaths.left;
         let mut threads = self.threads.iter_mut().filter(|one| one.group == group);
         let works = threads.find(|one| matches!(one.doing, Doing::Runs));
-        match works {
-            Some(thread) if left % HANG_EVERY == 1 => thread.doing = Doing::Never,
-            Some(_) if left.is_multiple_of(FAULT_EVERY) => self.end(group, FAULT),
-            Some(_) | None => self.end(group, KILLED),
+        match works.map(|thread| (self.deaths.kind(), thread)) {
+            Some((None, thread)) => thread.doing = Doing::Never,
+            Some((Some(code), _)) => self.end(group, code),
+            None => self.end(group, KILLED),
         }
         if left == 0 {
             cpu::print(b"stub: ended the core for the last time\n");
