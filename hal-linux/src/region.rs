@@ -184,8 +184,8 @@ impl Region {
 
     /// Its words.
     pub(crate) fn size(&self) -> usize {
-        let units = self.units.len().saturating_add(self.core.len());
-        self.head.len().saturating_add(units)
+        let others = self.ring.len().saturating_add(self.core.len());
+        self.own.len().saturating_add(others)
     }
 
     /// All of it, in order.

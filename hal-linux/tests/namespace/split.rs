@@ -126,6 +126,26 @@ fn a_core_that_is_killed_again_and_again_is_replaced_and_no_service_is() {
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }
 
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_keeper_that_dies_again_and_again_keeps_its_services() {
+    use crate::inject::{Injury, injure};
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let before = services(&machine);
+    for _ in 0..5 {
+        injure(machine.pid(), Injury::Counter(0));
+        machine.wait_for("goes on where it was");
+        assert!(machine.sctl(&["list"]).status.success());
+    }
+    assert_eq!(named(&machine, "sleep"), before, "{}", machine.console());
+    send(before[0], KILL);
+    machine.wait_for("held@1: ended: SIGKILL");
+    machine.wait_for("held 1: runs");
+    assert_eq!(named(&machine, "init-core").len(), 1, "one core is enough");
+}
+
 /// Process 1 itself decides nothing.
 #[test]
 fn while_the_core_is_held_nothing_is_started_and_then_each_is_once() {
