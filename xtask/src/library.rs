@@ -15,14 +15,16 @@ const COMPILERS: [(&str, &[&str]); 2] = [
 ];
 
 /// All functions of the header, so that the linker follows each.
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 11] = [
     "sysmaster_abi",
     "sysmaster_boot",
     "sysmaster_create",
     "sysmaster_next_deadline",
     "sysmaster_next_effect",
+    "sysmaster_post",
     "sysmaster_state",
     "sysmaster_step",
+    "sysmaster_step_posted",
     "sysmaster_unit",
     "sysmaster_unit_count",
 ];
@@ -100,7 +102,8 @@ fn link_without_system(board: &Board, product: &Path) -> Result<String> {
             format!("linked without a system by {name}")
         }
         None => {
-            linker.arg("--entry=sysmaster_step");
+            linker.args(["--entry=sysmaster_step", "--defsym=sysmaster_lock=0"]);
+            linker.arg("--defsym=sysmaster_unlock=0");
             "linked without a system, without the C program: there is neither \
              aarch64-linux-gnu-gcc nor clang here"
                 .to_string()

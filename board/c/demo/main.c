@@ -18,7 +18,21 @@ static struct {
     int runs;
     struct sysmaster_child child;
     int is_over;
+    uint32_t is_locked;
+    uint32_t locks;
 } machine;
+
+/* No interrupt comes while it is set. */
+uint32_t sysmaster_lock(void) {
+    uint32_t before = machine.is_locked;
+    machine.is_locked = 1;
+    machine.locks++;
+    return before;
+}
+
+void sysmaster_unlock(uint32_t before) {
+    machine.is_locked = before;
+}
 
 static void say(const char *text) {
     size_t count = 0;
@@ -119,14 +133,39 @@ static void take_effects(struct sysmaster *core) {
     }
 }
 
+/* An interrupt says what happens; the loop finds it there. */
 static void happens(struct sysmaster *core, uint32_t kind, uint32_t number) {
+    struct sysmaster_event event = {.kind = kind, .child = machine.child, .number = number};
     if (kind == SYSMASTER_EXITED) {
         machine.runs = 0;
         say_time();
         say("it ends\n");
     }
-    tell(core, kind, machine.child, number);
-    take_effects(core);
+    if (sysmaster_post(&event) != SYSMASTER_OK) {
+        say("the interrupt was refused\n");
+    }
+    while (sysmaster_step_posted(core, machine.now_us) == SYSMASTER_OK) {
+        take_effects(core);
+    }
+}
+
+/* What is posted comes out again, and no more than there is room for. */
+static int posts(struct sysmaster *core) {
+    struct sysmaster_event event = {.kind = SYSMASTER_TICK};
+    uint32_t posted = 0, taken = 0;
+    while (posted < 100 && sysmaster_post(&event) == SYSMASTER_OK) {
+        posted++;
+    }
+    int is_right = sysmaster_post(&event) == SYSMASTER_FULL;
+    while (sysmaster_step_posted(core, 0) == SYSMASTER_OK) {
+        taken++;
+    }
+    event.kind = 99;
+    is_right &= sysmaster_post(&event) == SYSMASTER_BAD && sysmaster_post(NULL) == SYSMASTER_BAD;
+    is_right &= sysmaster_step_posted(NULL, 0) == SYSMASTER_BAD;
+    /* Each of them locked, but those that were refused for what they said. */
+    is_right &= machine.locks == posted + 2 + taken + 1 && machine.is_locked == 0;
+    return is_right && posted == SYSMASTER_POSTS && taken == posted;
 }
 
 /* Sleeps as long as the core lets it, and no longer than `until_us`. */
@@ -176,7 +215,7 @@ static int refuses(struct sysmaster *core) {
 
 int main(void) {
     struct sysmaster *core = sysmaster_create();
-    if (core == NULL || sysmaster_abi() != SYSMASTER_ABI || !refuses(core)) {
+    if (core == NULL || sysmaster_abi() != SYSMASTER_ABI || !refuses(core) || !posts(core)) {
         say("the library is not as its header says\n");
         return 1;
     }

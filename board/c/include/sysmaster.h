@@ -1,8 +1,8 @@
 /* The decisions of an init, for an image with a C main. docs/embedding.md says how to link it.
  *
  * Nothing here waits, allocates, reads a clock or calls anything of the image's. Times are
- * microseconds that never go back. All functions are for one thread at a time. A null pointer and
- * a number that means nothing are answered by SYSMASTER_BAD and change nothing. */
+ * microseconds that never go back. All functions but sysmaster_post are for one thread at a time.
+ * A null pointer and a number that means nothing are answered by SYSMASTER_BAD and change nothing. */
 #ifndef SYSMASTER_H
 #define SYSMASTER_H
 
@@ -19,6 +19,7 @@ extern "C" {
 #define SYSMASTER_OK 0u
 #define SYSMASTER_NOTHING 1u /* There is none (any more). */
 #define SYSMASTER_BAD 2u
+#define SYSMASTER_FULL 3u /* No room; nothing was changed. */
 
 /* No deadline. */
 #define SYSMASTER_NEVER UINT64_MAX
@@ -134,6 +135,18 @@ struct sysmaster *sysmaster_create(void);
 uint32_t sysmaster_boot(struct sysmaster *core, uint64_t now_us);
 uint32_t sysmaster_step(struct sysmaster *core, const struct sysmaster_event *event,
                         uint64_t now_us);
+
+/* For interrupts and other threads: leaves an event, which the loop takes in by the second function,
+ * one at a time. There is room for SYSMASTER_POSTS; SYSMASTER_FULL is for the interrupt to deal with. */
+#define SYSMASTER_POSTS 16u
+uint32_t sysmaster_post(const struct sysmaster_event *event);
+uint32_t sysmaster_step_posted(struct sysmaster *core, uint64_t now_us);
+
+/* The image's own, wherever one of these two is used: between lock and unlock nobody else posts.
+ * Masking interrupts does it on one processor. What lock returns is given to its unlock; they may
+ * be nested. */
+uint32_t sysmaster_lock(void);
+void sysmaster_unlock(uint32_t before);
 
 /* The next effect; SYSMASTER_NOTHING when all is done until something happens. */
 uint32_t sysmaster_next_effect(struct sysmaster *core, uint64_t now_us,

@@ -15,6 +15,7 @@
 
 mod abi;
 mod machine;
+mod post;
 mod sys;
 
 mod product {
@@ -36,6 +37,8 @@ const ABI: u32 = 1;
 const OK: u32 = 0;
 const NOTHING: u32 = 1;
 const BAD: u32 = 2;
+/// `SYSMASTER_FULL`.
+const FULL: u32 = 3;
 
 static STORAGE: Once<init_core::Storage<{ product::UNIT_COUNT }>> =
     Once::new(init_core::Storage::new());
@@ -77,6 +80,27 @@ pub extern "C" fn sysmaster_step(
         Some(event) => machine.step(event, Instant::from_us(now_us)),
         None => return BAD,
     }
+    OK
+}
+
+/// Leaves what happened for [`sysmaster_step_posted`]. Nothing else may be called by an interrupt.
+#[unsafe(no_mangle)]
+pub extern "C" fn sysmaster_post(event: Option<&ToldEvent>) -> u32 {
+    match event.and_then(ToldEvent::event) {
+        Some(event) if post::put(event) => OK,
+        Some(_) => FULL,
+        None => BAD,
+    }
+}
+
+/// Takes in what was left first.
+#[unsafe(no_mangle)]
+pub extern "C" fn sysmaster_step_posted(machine: Option<&mut Machine>, now_us: u64) -> u32 {
+    let Some(machine) = machine else { return BAD };
+    let Some(event) = post::take() else {
+        return NOTHING;
+    };
+    machine.step(event, Instant::from_us(now_us));
     OK
 }
 

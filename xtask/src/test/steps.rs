@@ -248,7 +248,7 @@ fn lint_firmware() -> Result<Outcome> {
     for board in house::harmony_boards()? {
         let toolchain = setup::toolchain(&board.triple, false)?;
         if toolchain.core == Core::Prebuilt {
-            for package in ["board-oh-tee", "stub-kernel", "harmony-demo"] {
+            for package in ["board-c", "board-oh-tee", "stub-kernel", "harmony-demo"] {
                 lint(package, Some(&toolchain.triple))?;
             }
             triples.push(toolchain.triple);

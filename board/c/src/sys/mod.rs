@@ -1,4 +1,5 @@
-//! This file is all that is unsafe here: memory that is lent once, and the end of a panic.
+//! This file is all that is unsafe here: memory that is lent once, the image's lock, and the end of
+//! a panic.
 
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
@@ -8,6 +9,32 @@ unsafe extern "C" {
     /// Nothing defines this. A panic that can be reached leaves a call to it, and an image that is
     /// linked with `--gc-sections` does not link.
     fn a_panic_is_reachable() -> !;
+}
+
+unsafe extern "C" {
+    /// The image's: from now on nobody interrupts who calls and posts. What it returns is for the
+    /// unlock that belongs to it.
+    fn sysmaster_lock() -> u32;
+    fn sysmaster_unlock(before: u32);
+}
+
+/// The lock of whatever image this is linked into.
+struct Image;
+
+critical_section::set_impl!(Image);
+
+// SAFETY: the header obliges the image to keep everybody who posts out between the two, and what a
+// lock returned is given to its own unlock, the last one first.
+unsafe impl critical_section::Impl for Image {
+    unsafe fn acquire() -> critical_section::RawRestoreState {
+        // SAFETY: the image may be asked at any time.
+        unsafe { sysmaster_lock() }
+    }
+
+    unsafe fn release(before: critical_section::RawRestoreState) {
+        // SAFETY: the caller has it from `acquire`.
+        unsafe { sysmaster_unlock(before) }
+    }
 }
 
 #[panic_handler]
