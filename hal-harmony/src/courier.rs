@@ -9,7 +9,7 @@ use crate::SPLIT;
 use crate::abi::{
     Calls, Channel, Error, Handle, Kernel, MESSAGE_BYTES, Notification, Patience, Received, Stack,
 };
-use crate::post::{HANDLE_COUNT, Post};
+use crate::post::{CORE_HANDLE_COUNT, HANDLE_COUNT, Post};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// What the root task's own messages are marked with.
@@ -40,7 +40,9 @@ impl<K: Kernel + Clone + Sync> Courier<K> {
             post.give(calls.handle()?);
         }
         if SPLIT {
-            post.give_core(calls.handle()?);
+            for _ in 0..CORE_HANDLE_COUNT {
+                post.give_core(calls.handle()?);
+            }
         }
         Ok(Self {
             calls: calls.clone(),

@@ -13,6 +13,9 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 /// at a time, and each call is answered in the turn that takes it out.
 pub const HANDLE_COUNT: usize = 8;
 
+/// Handles that are spared for a core of its own.
+pub const CORE_HANDLE_COUNT: usize = 2;
+
 /// Messages that can wait. A service that says more in one turn of init is talking too much.
 const LETTER_COUNT_MAX: u32 = 24;
 
@@ -62,8 +65,9 @@ pub struct Post {
     /// own, in which there is the handle of one.
     core_pid: AtomicI32,
     core_handle: AtomicI32,
-    /// What its next call is received by, whoever else calls.
-    core_spare: AtomicI32,
+    /// What its next call is received by, whoever else calls. Two: it may call again before the
+    /// handle of the call that was answered is back.
+    core_spares: [AtomicI32; CORE_HANDLE_COUNT],
     /// Handles by which nobody is waited for; [`NO_HANDLE`]: none in this place.
     handles: [AtomicI32; HANDLE_COUNT],
 }
@@ -88,29 +92,19 @@ impl Post {
             dropped: AtomicU32::new(0),
             core_pid: AtomicI32::new(0),
             core_handle: AtomicI32::new(NO_HANDLE),
-            core_spare: AtomicI32::new(NO_HANDLE),
+            core_spares: [const { AtomicI32::new(NO_HANDLE) }; CORE_HANDLE_COUNT],
             handles: [const { AtomicI32::new(NO_HANDLE) }; HANDLE_COUNT],
         }
     }
 
     /// Puts a handle back that nobody waits by.
     pub fn give(&self, handle: Handle) {
-        let number = handle.into_number();
-        for place in &self.handles {
-            let free =
-                place.compare_exchange(NO_HANDLE, number, Ordering::Release, Ordering::Relaxed);
-            if free.is_ok() {
-                return;
-            }
-        }
+        put_handle(&self.handles, handle);
     }
 
     /// Takes a handle; `None`: by all of them somebody waits.
     pub fn take_handle(&self) -> Option<Handle> {
-        self.handles.iter().find_map(|place| {
-            let number = place.swap(NO_HANDLE, Ordering::Acquire);
-            (number != NO_HANDLE).then(|| Handle::from_number(number))
-        })
+        take_handle(&self.handles)
     }
 
     fn waiting(&self) -> u32 {
@@ -165,19 +159,19 @@ impl Post {
     /// Puts in the core's call; the handle for the next message. It makes one call at a time:
     /// another one is not put in, and its handle comes back.
     pub fn put_core(&self, asked: Asked) -> Handle {
-        let spare = self.core_spare.swap(NO_HANDLE, Ordering::Acquire);
-        if spare == NO_HANDLE {
+        let is_free = self.core_handle.load(Ordering::Acquire) == NO_HANDLE;
+        let spare = is_free.then(|| take_handle(&self.core_spares)).flatten();
+        let Some(spare) = spare else {
             return asked.forget();
-        }
+        };
         let (handle, _) = asked.into_numbers();
         self.core_handle.store(handle, Ordering::Release);
-        Handle::from_number(spare)
+        spare
     }
 
-    /// Puts the handle back that is spared for the core's next call.
+    /// Puts a handle back that is spared for the core's next call.
     pub fn give_core(&self, handle: Handle) {
-        self.core_spare
-            .store(handle.into_number(), Ordering::Release);
+        put_handle(&self.core_spares, handle);
     }
 
     /// Takes the core's call out.
@@ -231,6 +225,23 @@ impl Post {
             sheet,
         })
     }
+}
+
+fn put_handle(places: &[AtomicI32], handle: Handle) {
+    let number = handle.into_number();
+    for place in places {
+        let free = place.compare_exchange(NO_HANDLE, number, Ordering::Release, Ordering::Relaxed);
+        if free.is_ok() {
+            return;
+        }
+    }
+}
+
+fn take_handle(places: &[AtomicI32]) -> Option<Handle> {
+    places.iter().find_map(|place| {
+        let number = place.swap(NO_HANDLE, Ordering::Acquire);
+        (number != NO_HANDLE).then(|| Handle::from_number(number))
+    })
 }
 
 #[cfg(test)]
@@ -305,5 +316,37 @@ mod tests {
             assert!(!core::mem::replace(&mut taken[index], true));
         }
         assert_eq!(taken, [true; 8]);
+    }
+
+    #[test]
+    fn a_core_has_one_call_and_no_handle_is_lost() {
+        let post = Post::new();
+        post.expect_core(200);
+        for number in [50, 51] {
+            post.give_core(Handle::from_number(number));
+        }
+        for round in 0..100 {
+            let next = post.put_core(Asked::from_numbers(7, 200));
+            // Another thread of its own calls, too: nobody answers that.
+            let again = post.put_core(Asked::from_numbers(next.into_number(), 200));
+            let asked = post.take_core().unwrap();
+            assert!(post.take_core().is_none(), "{round}");
+            // Before the first handle is back, the core has called again.
+            let third = post.put_core(Asked::from_numbers(again.into_number(), 200));
+            post.give_core(asked.forget());
+            let asked = post.take_core().unwrap();
+            post.give_core(asked.forget());
+            let mut left = [
+                take_handle(&post.core_spares),
+                take_handle(&post.core_spares),
+            ]
+            .map(|handle| handle.unwrap().into_number());
+            left.sort_unstable();
+            let mut all = [left[0], left[1], third.into_number()];
+            all.sort_unstable();
+            assert_eq!(all, [7, 50, 51], "{round}");
+            post.give_core(Handle::from_number(50));
+            post.give_core(Handle::from_number(51));
+        }
     }
 }

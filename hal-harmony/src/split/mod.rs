@@ -9,16 +9,16 @@
 //! event is with it at a time: what it was told and had not taken in is told to the next. What
 //! services say meanwhile is answered at once, and kept with the process that said it.
 
+mod birth;
 mod core_end;
 mod trouble;
 
 pub use core_end::{CoreEnd, decide};
 
-use crate::abi::{Asked, Calls, Error, Group, Kernel, Shared};
+use crate::abi::{Asked, Error, Kernel, Shared};
 use crate::children::CORE;
-use crate::harmony::{Config, Harmony};
+use crate::harmony::Harmony;
 use crate::image::{self, Loadable};
-use crate::start;
 use core::sync::atomic::AtomicU32;
 use init_core::checkpoint::words::Words;
 use init_core::checkpoint::words_for;
@@ -186,62 +186,16 @@ impl<K: Kernel + 'static> Keeper<K> {
         self.harmony.rest();
     }
 
-    /// Makes a core.
-    fn begin(&mut self) -> Result<(), Error> {
-        self.is_new = true;
-        self.desk.open();
-        self.tell_head();
-        let badge = self.harmony.children.next_badge().ok_or(Error::Range)?;
-        let calls = &self.harmony.calls;
-        let group = calls.group(badge, b"init-core", u64::MAX)?;
-        self.harmony.courier.post.expect_core(badge);
-        match self.fill(&group) {
-            Ok(()) => {
-                self.harmony.children.insert(CORE, group, false);
-                Ok(())
-            }
-            Err(error) => {
-                self.harmony.calls.kill(&group);
-                self.harmony.children.insert_stillborn(group);
-                Err(error)
-            }
-        }
-    }
-
-    fn tell_head(&self) {
-        let [head, ..] = parts(self.shared.words());
-        let why = match self.why {
-            None => 0,
-            Some(Handover::Again) => 2,
-            Some(_) => 1,
-        };
-        let [a, b, c, d, e, f, g, h] = self.harmony.now().as_us().to_le_bytes();
-        head.set(head::WHY, why);
-        head.set(head::NOW_LOW, u32::from_le_bytes([a, b, c, d]));
-        head.set(head::NOW_HIGH, u32::from_le_bytes([e, f, g, h]));
-    }
-
-    fn fill(&self, group: &Group) -> Result<(), Error> {
-        let calls: &Calls<K> = &self.harmony.calls;
-        calls.show(&self.shared, group)?;
-        let given = start::Given {
-            program: &self.program,
-            arguments: &[None],
-            channel: calls.lend(&self.harmony.courier.channel, group)?,
-            priority: self.harmony.core_priority(),
-        };
-        let config = Config {
-            stack_bytes: CORE_STACK_BYTES,
-            ..self.harmony.config
-        };
-        start::start(calls, &config, group, &given)
-    }
-
     /// Serves the core until it or the machine is over.
     fn serve(&mut self) -> End {
         loop {
             match self.hear() {
-                Heard::Call(asked) => self.asked = Some(asked),
+                Heard::Call(asked) => {
+                    // The one before asked for nothing: nobody answers it.
+                    if let Some(vain) = self.asked.replace(asked) {
+                        self.harmony.courier.post.give_core(vain.forget());
+                    }
+                }
                 Heard::Nothing => return End::Trouble(Trouble::Silent),
                 Heard::End(how) => return End::Trouble(Trouble::Gone(how)),
             }

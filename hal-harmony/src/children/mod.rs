@@ -3,9 +3,14 @@
 //! What happened to a process is kept in its own place until it is told, so that nothing can be
 //! lost for want of room. A place is free again when the kernel has freed the process.
 
+mod slot;
+
+pub use slot::Slot;
+
 use crate::abi::{FIRST_BADGE, Group};
 use init_core::event::{Event, ExitStatus};
 use init_core::ident::{Child, Generation, Role, UnitId};
+use slot::{Ended, Owed, Running, Said, State, status};
 
 /// The core, where it is a process of its own: it serves no unit.
 pub const CORE: Child = Child {
@@ -13,105 +18,6 @@ pub const CORE: Child = Child {
     generation: Generation(0),
     role: Role::Main,
 };
-
-/// One place.
-#[derive(Debug, Default)]
-pub struct Slot(State);
-
-/// Where a process stands.
-#[derive(Debug, Default)]
-enum State {
-    /// None here.
-    #[default]
-    Free,
-    /// It runs, as far as we know.
-    Running(Running),
-    /// It ended; the kernel has to free it before that is told.
-    Ended(Ended),
-    /// It never ran and was told as such; the kernel has to free it.
-    Stillborn(Group),
-}
-
-/// A process that ended.
-#[derive(Debug)]
-struct Ended {
-    child: Child,
-    group: Group,
-    status: ExitStatus,
-    said: Said,
-    owes: Owed,
-}
-
-/// What a process has done that is to be told.
-#[derive(Clone, Copy, Debug, Default)]
-struct Owed {
-    /// It began, or said that it is ready.
-    ready: bool,
-    /// It said that it gets on.
-    heartbeat: bool,
-}
-
-impl Owed {
-    fn take(&mut self, child: Child) -> Option<Event> {
-        if core::mem::take(&mut self.ready) {
-            return Some(Event::Ready(child));
-        }
-        core::mem::take(&mut self.heartbeat).then_some(Event::Heartbeat(child))
-    }
-}
-
-/// Whether all that an ended process had said has been heard. Only then is it freed: what a process
-/// has said is told before its end, and the kernel does not free one whose messages it still has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    /// A mark is to be sent after it.
-    Unmarked,
-    /// The mark is on its way.
-    Marked,
-    /// The mark has come.
-    Heard,
-}
-
-/// A process that was started.
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    group: Group,
-    /// We killed it: the kernel shows that as the code of a good end.
-    killed: bool,
-    owes: Owed,
-    /// It has asked whether it is to go on, and will ask again.
-    listens: bool,
-    /// It is to stop, and is told so when it asks.
-    is_to_stop: bool,
-}
-
-impl Slot {
-    /// Nobody there.
-    pub const EMPTY: Self = Self(State::Free);
-}
-
-/// The number of the signal that a killed process is said to have ended by.
-const KILLED: u8 = 9;
-/// And one that did what it must not.
-const FAULT: u8 = 11;
-/// What the kernel says of the latter.
-const FAULT_CODE: i32 = -1;
-
-/// How a process ended, from the kernel's code and from what we did. Only a killed process's code
-/// is 0 for certain: another code shows that it had ended before it was killed.
-pub fn status(code: i32, killed: bool) -> ExitStatus {
-    let signal = |number| ExitStatus::Signal {
-        number,
-        core_dumped: false,
-    };
-    match code {
-        0 if killed => signal(KILLED),
-        FAULT_CODE => signal(FAULT),
-        // What a byte cannot show is no success either.
-        _ => ExitStatus::Code(u8::try_from(code).unwrap_or(u8::MAX)),
-    }
-}
 
 /// All processes.
 #[derive(Debug)]
@@ -390,31 +296,5 @@ impl Children {
             State::Ended(one) => one.child == CORE,
             State::Stillborn(_) => false,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_kernel_hides_is_known_and_what_it_shows_is_believed() {
-        let signal = |number| ExitStatus::Signal {
-            number,
-            core_dumped: false,
-        };
-        let table = [
-            (0, false, ExitStatus::Code(0)),
-            (0, true, signal(9)),
-            (7, false, ExitStatus::Code(7)),
-            (7, true, ExitStatus::Code(7)),
-            (-1, false, signal(11)),
-            (-1, true, signal(11)),
-            (-2, false, ExitStatus::Code(255)),
-            (256, false, ExitStatus::Code(255)),
-        ];
-        for (code, killed, wanted) in table {
-            assert_eq!(status(code, killed), wanted, "{code} {killed}");
-        }
     }
 }
