@@ -33,6 +33,8 @@ struct File {
     #[serde(default)]
     core_poisons: u32,
     #[serde(default)]
+    core_damages: u32,
+    #[serde(default)]
     expect: Vec<Expectation>,
 }
 
@@ -43,8 +45,18 @@ pub struct Scenario {
     pub core_deaths: u32,
     /// How many cores in a row end of what they are told.
     pub core_poisons: u32,
+    /// How many cores after those are found to have damaged what they share.
+    pub core_damages: u32,
     /// What it must show.
     pub expect: Vec<Expectation>,
+}
+
+impl Scenario {
+    /// How many cores come to their end by all that.
+    #[must_use]
+    pub fn core_ends(&self) -> u32 {
+        self.core_deaths + self.core_poisons + self.core_damages
+    }
 }
 
 /// How an expectation stands.
@@ -90,6 +102,7 @@ pub fn scenario(product: &Path, nonce: &str) -> Result<Scenario> {
         next = file.include.map(|include| path.with_file_name(include));
         scenario.core_deaths = scenario.core_deaths.max(file.core_deaths);
         scenario.core_poisons = scenario.core_poisons.max(file.core_poisons);
+        scenario.core_damages = scenario.core_damages.max(file.core_damages);
         scenario.expect.extend(file.expect);
         for line in scenario
             .expect

@@ -62,12 +62,25 @@ impl<K: Kernel + 'static> Keeper<K> {
             self.vain = self.vain.saturating_add(1);
         }
         if self.vain > VAIN_MAX {
-            self.write(&|line| {
-                line.text("the core ends again and again: the machine starts again");
-            });
             self.vain = 0;
+            self.start_again();
+        }
+    }
+
+    /// Cores get nothing done any more. Where the board cannot begin anew, there is nothing to do
+    /// but to go on.
+    fn start_again(&mut self) {
+        let can = self.harmony.config.reset.is_some();
+        self.write(&|line| {
+            line.text("the core ends again and again");
+            line.text(if can {
+                ": the machine starts again"
+            } else {
+                ", and this board cannot start the machine again"
+            });
+        });
+        if can {
             let now = self.harmony.now();
-            // Where it cannot, there is nothing to do but to go on.
             self.harmony.finish(FinalAction::Reboot, now);
         }
     }

@@ -106,6 +106,7 @@ impl Kernel {
             reply_room,
         };
         if kind == CALL {
+            self.damage(record.group);
             self.threads[self.current].doing = Doing::Calls;
             self.reschedule = true;
         }

@@ -26,6 +26,11 @@ const KILLED: i32 = 0;
 const POISON_FROM_MS: u64 = 400;
 const POISON_US: u64 = 3;
 
+/// Where a core keeps how much it has asked for in all, in memory that it shares with the root task
+/// (`hal-harmony/src/split`), and what is added to that: more than there is room for.
+const ASKED_AT: u64 = 0x7800_0010;
+const TOO_MUCH: u32 = 5_000;
+
 /// What is to be done to cores.
 pub struct Deaths {
     count: u64,
@@ -34,6 +39,8 @@ pub struct Deaths {
     faults: u64,
     hangs: u64,
     poisons: u64,
+    /// How often what it shares is to be damaged after that.
+    damages: u64,
     random: u64,
     /// The tick at which the core of this index is ended, and whether by poison.
     next: Option<(usize, u64, bool)>,
@@ -44,14 +51,15 @@ fn ticks(us: u64) -> u64 {
 }
 
 impl Deaths {
-    /// So many, and so many by poison.
-    pub fn new(count: u64, poisons: u64) -> Self {
+    /// So many, so many by poison, and so much damage.
+    pub fn new([count, poisons, damages]: [u64; 3]) -> Self {
         Self {
             count,
             left: count,
             faults: 0,
             hangs: 0,
             poisons,
+            damages,
             // Another number of them is another history.
             random: 0x9e37_79b9_7f4a_7c15 ^ count.wrapping_mul(0xd134_2543_de82_ef95),
             next: None,
@@ -105,6 +113,23 @@ impl Kernel {
         }
         self.deaths.poisons -= 1;
         self.deaths.next = Some((group, cpu::ticks() + ticks(POISON_US), true));
+    }
+
+    /// A process calls: if that is a core, what it shares may be damaged now.
+    pub fn damage(&mut self, group: usize) {
+        let Deaths {
+            poisons, damages, ..
+        } = self.deaths;
+        if self.groups[group].name != NAME || poisons > 0 || damages == 0 {
+            return;
+        }
+        let space = &self.groups[group].space;
+        let asked = space
+            .word_in(ASKED_AT)
+            .expect("the words that a core shares");
+        let damaged = asked.wrapping_add(TOO_MUCH).to_le_bytes();
+        space.copy_out(ASKED_AT, &damaged).expect("the same");
+        self.deaths.damages -= 1;
     }
 
     /// Ends the core whose time has come.

@@ -57,7 +57,7 @@ impl Kernel {
             reschedule: false,
             share_ends: 0,
             has_clock: !page::clock_stands_still(),
-            deaths: Deaths::new(page::core_deaths(), page::core_poisons()),
+            deaths: Deaths::new(page::core_deaths()),
         }
     }
 

@@ -215,7 +215,7 @@ fn run_on(board: &Board, product: &Path, out: &Path, variant: stub::Variant) -> 
     } else {
         1
     };
-    let deaths = (scenario.core_deaths + scenario.core_poisons) * boots;
+    let deaths = scenario.core_ends() * boots;
     let healed = console.lines().filter(|line| is_healing(line)).count();
     if deaths > 0 {
         println!("  healed: {healed} cores took the place of another, of {deaths} that were ended");

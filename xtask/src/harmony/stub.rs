@@ -75,6 +75,7 @@ pub fn link(
     }
     linker.arg(format!("--defsym=stub_deaths={}", scenario.core_deaths));
     linker.arg(format!("--defsym=stub_poisons={}", scenario.core_poisons));
+    linker.arg(format!("--defsym=stub_damages={}", scenario.core_damages));
     process::capture(&mut linker).context("linking the stub kernel")?;
     Ok(kernel)
 }

@@ -16,6 +16,7 @@ unsafe extern "C" {
     static stub_power_off_resets: u64;
     static stub_core_deaths: u64;
     static stub_core_poisons: u64;
+    static stub_core_damages: u64;
     static binary_procmgr_bin_start: u8;
     static binary_procmgr_bin_size: u64;
 }
@@ -107,14 +108,14 @@ pub fn power_off_resets() -> bool {
     unsafe { stub_power_off_resets != 0 }
 }
 
-/// How often the process by the name of a core is ended.
-pub fn core_deaths() -> u64 {
+/// How often the process by the name of a core is ended, how often by what it is told, and how often
+/// what it shares is damaged.
+pub fn core_deaths() -> [u64; 3] {
     // SAFETY: the linker script defines it.
-    unsafe { stub_core_deaths }
-}
-
-/// How often it is ended by what it is told.
-pub fn core_poisons() -> u64 {
-    // SAFETY: the linker script defines it.
-    unsafe { stub_core_poisons }
+    let deaths = unsafe { stub_core_deaths };
+    // SAFETY: as above.
+    let poisons = unsafe { stub_core_poisons };
+    // SAFETY: as above.
+    let damages = unsafe { stub_core_damages };
+    [deaths, poisons, damages]
 }
