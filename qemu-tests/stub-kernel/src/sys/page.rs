@@ -108,8 +108,8 @@ pub fn power_off_resets() -> bool {
     unsafe { stub_power_off_resets != 0 }
 }
 
-/// How often the process by the name of a core is ended, how often by what it is told, and how often
-/// what it shares is damaged.
+/// How often the process by the name of a core is ended, how often by what it is told, and how
+/// often what it shares is damaged.
 pub fn core_deaths() -> [u64; 3] {
     // SAFETY: the linker script defines it.
     let deaths = unsafe { stub_core_deaths };
