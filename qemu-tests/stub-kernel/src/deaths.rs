@@ -12,10 +12,13 @@ pub const NAME: &[u8] = b"init-core";
 /// instructions, while it finds its state, in its first work, and mostly while it sleeps.
 const SPANS_US: [u64; 4] = [60, 600, 6_000, 24_000];
 
-/// One of so many deaths is by a fault of its own, as far as anybody can see: of a core that runs.
-const FAULT_EVERY: u64 = 5;
-/// And one of so many is not ended, but never runs again.
+/// One of so many deaths is by a fault of its own, as far as anybody can see.
+const FAULT_EVERY: u64 = 10;
+/// And one of so many is not ended, but never runs again once it is told something.
 const HANG_EVERY: u64 = 60;
+/// Both happen to cores that have lived so long only: by then a core has dealt with what the one
+/// before left, so no two faults in a row are of the same.
+const FAULT_FROM_US: u64 = 12_000;
 
 /// The codes of both ends.
 const FAULT: i32 = -1;
@@ -31,6 +34,14 @@ const POISON_US: u64 = 3;
 const ASKED_AT: u64 = 0x7800_0010;
 const TOO_MUCH: u32 = 5_000;
 
+/// What a core ends of.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// Its life was to last so many microseconds.
+    Span(u64),
+    Poison,
+}
+
 /// What is to be done to cores.
 pub struct Deaths {
     count: u64,
@@ -38,12 +49,14 @@ pub struct Deaths {
     /// Of those so far.
     faults: u64,
     hangs: u64,
+    /// Who is to hang.
+    hanging: Option<usize>,
     poisons: u64,
     /// How often what it shares is to be damaged after that.
     damages: u64,
     random: u64,
-    /// The tick at which the core of this index is ended, and whether by poison.
-    next: Option<(usize, u64, bool)>,
+    /// The tick at which the core of this index is ended, and of what.
+    next: Option<(usize, u64, Cause)>,
 }
 
 fn ticks(us: u64) -> u64 {
@@ -58,6 +71,7 @@ impl Deaths {
             left: count,
             faults: 0,
             hangs: 0,
+            hanging: None,
             poisons,
             damages,
             // Another number of them is another history.
@@ -71,9 +85,12 @@ impl Deaths {
         self.next.map(|(_, tick, _)| tick)
     }
 
-    /// How the next that runs ends; `None`: it hangs.
-    fn kind(&mut self) -> Option<i32> {
+    /// How one that lived so long ends; `None`: it hangs.
+    fn kind(&mut self, us: u64) -> Option<i32> {
         let done = self.count - self.left;
+        if us < FAULT_FROM_US {
+            return Some(KILLED);
+        }
         if done / HANG_EVERY > self.hangs {
             self.hangs += 1;
             return None;
@@ -102,17 +119,25 @@ impl Kernel {
         }
         let which = usize::try_from(self.deaths.below(4)).unwrap_or(0);
         let us = self.deaths.below(SPANS_US[which]);
-        self.deaths.next = Some((group, cpu::ticks() + ticks(us), false));
+        self.deaths.next = Some((group, cpu::ticks() + ticks(us), Cause::Span(us)));
     }
 
     /// A thread of a process was answered: if that is a core, it was told something.
     pub fn poison(&mut self, group: usize) {
+        if self.deaths.hanging == Some(group) {
+            self.deaths.hanging = None;
+            let its = self.threads.iter_mut().filter(|one| one.group == group);
+            let mut runs = its.filter(|one| matches!(one.doing, Doing::Runs));
+            if let Some(thread) = runs.next() {
+                thread.doing = Doing::Never;
+            }
+        }
         let is_time = cpu::ticks() >= ticks(POISON_FROM_MS * 1_000);
         if !is_time || self.groups[group].name != NAME || self.deaths.poisons == 0 {
             return;
         }
         self.deaths.poisons -= 1;
-        self.deaths.next = Some((group, cpu::ticks() + ticks(POISON_US), true));
+        self.deaths.next = Some((group, cpu::ticks() + ticks(POISON_US), Cause::Poison));
     }
 
     /// A process calls: if that is a core, what it shares may be damaged now.
@@ -134,7 +159,7 @@ impl Kernel {
 
     /// Ends the core whose time has come.
     pub fn end_core(&mut self) {
-        let Some((group, tick, is_poison)) = self.deaths.next else {
+        let Some((group, tick, cause)) = self.deaths.next else {
             return;
         };
         if cpu::ticks() < tick {
@@ -145,17 +170,14 @@ impl Kernel {
             return;
         }
         self.reschedule = true;
-        if is_poison {
+        let Cause::Span(us) = cause else {
             return self.end(group, FAULT);
-        }
+        };
         self.deaths.left -= 1;
         let left = self.deaths.left;
-        let mut threads = self.threads.iter_mut().filter(|one| one.group == group);
-        let works = threads.find(|one| matches!(one.doing, Doing::Runs));
-        match works.map(|thread| (self.deaths.kind(), thread)) {
-            Some((None, thread)) => thread.doing = Doing::Never,
-            Some((Some(code), _)) => self.end(group, code),
-            None => self.end(group, KILLED),
+        match self.deaths.kind(us) {
+            Some(code) => self.end(group, code),
+            None => self.deaths.hanging = Some(group),
         }
         if left == 0 {
             cpu::print(b"stub: ended the core for the last time\n");
