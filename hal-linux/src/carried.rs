@@ -4,7 +4,8 @@
 use crate::linux::Linux;
 use crate::region::Region;
 use crate::sys::fd::Fd;
-use crate::sys::shared::Lasting;
+#[cfg(feature = "freestanding")]
+use crate::{region::HEALS, uses::uses};
 use init_core::Core;
 use init_core::event::{Errno, ExitStatus};
 use init_core::ident::{ClientId, UnitId};
@@ -25,9 +26,11 @@ pub(crate) struct Upgrades {
     pub(crate) stand_trial: fn(&mut Core<'static>, &Manifest) -> u8,
 }
 
-pub(crate) static UPGRADES: Lasting<Upgrades> = Lasting::empty();
-
 /// That way, if there is one.
 pub(crate) fn upgrades() -> Option<&'static Upgrades> {
-    UPGRADES.get()
+    #[cfg(feature = "freestanding")]
+    if HEALS && uses().upgrades {
+        return Some(&crate::upgrade::WAY);
+    }
+    None
 }

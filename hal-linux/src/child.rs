@@ -9,6 +9,7 @@ use crate::sys::fd;
 use crate::sys::kernel::Kernel;
 use crate::sys::process::{close_from, duplicate_to, execute, exit, set_dumpable};
 use crate::sys::signals;
+use crate::uses::uses;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::event::{Errno, SpawnStep};
@@ -122,15 +123,17 @@ fn prepare(job: &Job, step: &mut SpawnStep) -> Result<(), Cause> {
     *step = SpawnStep::Signals;
     signals::unblock_all()?;
     *step = SpawnStep::Limits;
-    for limit in exec.limits {
-        set_limit(limit)?;
+    if uses().limits {
+        for limit in exec.limits {
+            set_limit(limit)?;
+        }
     }
     *step = SpawnStep::Nice;
     if exec.nice != 0 {
         rustix::process::setpriority_process(None, exec.nice.into())?;
     }
     *step = SpawnStep::OomScore;
-    if let Some(score) = exec.oom_score {
+    if let Some(score) = exec.oom_score.filter(|_| uses().oom_scores) {
         set_oom_score(score)?;
     }
     *step = SpawnStep::Stdin;
@@ -149,7 +152,7 @@ fn prepare(job: &Job, step: &mut SpawnStep) -> Result<(), Cause> {
     if let Some((end, Some(number))) = job.pipe {
         put_at(end, number.into())?;
     }
-    if let Some(credentials) = &exec.credentials {
+    if let Some(credentials) = exec.credentials.as_ref().filter(|_| uses().users) {
         become_user(credentials, step)?;
     }
     if exec.umask != UMASK {

@@ -9,9 +9,9 @@ use crate::lines::Lines;
 use crate::linux::Linux;
 use crate::power::helper;
 use crate::region::{HEALS, at};
-use crate::sys::shared::Lasting;
 use crate::sys::{fd, process};
-use crate::{console, epitaph, errno};
+use crate::uses::uses;
+use crate::{console, errno, heir};
 use core::ffi::CStr;
 use init_core::effect::FinalAction;
 use init_core::event::Errno;
@@ -48,45 +48,32 @@ const TITLE: &[u8] = b"restarts:";
 /// EIO: less was written than was to be.
 const NOT_ALL: Errno = Errno(5);
 
-/// What only products with steps of their own carry.
-#[derive(Debug)]
-struct Ladder {
-    is_too_often: fn(&Linux, &HealingDesc, u32) -> bool,
-    next_step: fn(&mut Linux, &'static HealingDesc, Instant) -> Option<HealingStep>,
-    tell_record: fn(&Linux, &CStr),
-}
-
-static LADDER: Lasting<Ladder> = Lasting::empty();
-
-/// Lets process 1 take the steps that its manifest names. Called by [`crate::init`] for products
-/// that name some; the others are linked without what it takes.
-pub fn take_own_steps() {
-    if HEALS {
-        LADDER.set(&Ladder {
-            is_too_often: Linux::is_too_often,
-            next_step: Linux::next_step,
-            tell_record: Linux::tell_record,
-        });
-    }
-}
-
 impl Linux {
+    /// The manifest's own steps. Products that name none are linked without what they take.
+    fn own_steps(&self) -> Option<&'static HealingDesc> {
+        if HEALS && uses().healing_steps {
+            self.manifest.healing
+        } else {
+            None
+        }
+    }
+
     /// A life begins after a death. Where there were too many, the next step is taken.
     pub(crate) fn escalate(&mut self) {
         let (now, region) = (self.now(), self.region);
-        let own = LADDER.get().zip(self.manifest.healing);
+        let own = self.own_steps();
         let second = u32::try_from(now.as_us() / 1_000_000).unwrap_or(u32::MAX);
         if second.saturating_sub(region.get(at::BEGAN)) > VAIN_SECONDS_MAX {
             region.set(at::VAIN, 1);
         }
         region.set(at::BEGAN, second);
-        let often = own.is_some_and(|(own, healing)| (own.is_too_often)(self, healing, second));
+        let often = own.is_some_and(|healing| self.is_too_often(healing, second));
         if !often && region.get(at::VAIN) <= VAIN_MAX {
             return;
         }
         region.set(at::VAIN, 0);
         let step = match own {
-            Some((own, healing)) => (own.next_step)(self, healing, now),
+            Some(healing) => self.next_step(healing, now),
             None => Some(HealingStep::Reboot),
         };
         report::write_line(&mut self.console, now, &|line| {
@@ -104,9 +91,8 @@ impl Linux {
 
     /// The machine is up: what the boot before ended of is said, if it was that.
     pub(crate) fn tell_last_death(&self) {
-        let record = self.manifest.healing.and_then(|healing| healing.record);
-        if let Some((own, path)) = LADDER.get().zip(record) {
-            (own.tell_record)(self, path);
+        if let Some(path) = self.own_steps().and_then(|healing| healing.record) {
+            self.tell_record(path);
         }
     }
 
@@ -156,16 +142,14 @@ impl Linux {
 
     /// Reads how often the machine was started anew, and writes that it is once more and why.
     fn record_death(&mut self, path: &'static CStr, is_good: bool) {
-        let (region, manifest) = (self.region, self.manifest);
+        let region = self.region;
         let console = self.console_of_children();
         let child = helper(&|| {
             if !is_good {
                 region.set(at::STARTS, starts(&mut Lines::of(path)));
             }
             let starts = region.get(at::STARTS).saturating_add(1);
-            keep(path, console, starts, &|line| {
-                epitaph::write(region, manifest, line);
-            });
+            keep(path, console, starts, &|line| heir::epitaph(region, line));
         });
         let deadline = self.now().after(RECORD_TIME);
         self.wait_for(&mut [child], deadline);

@@ -8,6 +8,7 @@ use crate::carried::upgrades;
 use crate::linux::Linux;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, SPLIT, at};
 use crate::sys::{shared, signals, wait};
+use crate::uses::uses;
 use core::sync::atomic::Ordering;
 use init_core::checkpoint::words::{load, store};
 use init_core::event::{Errno, Event, ExitStatus, MachineRequest, machine_request};
@@ -56,7 +57,7 @@ impl Handed {
         }
     }
 
-    pub(crate) fn of(word: u32) -> Option<Self> {
+    fn of(word: u32) -> Option<Self> {
         let [kind, slot, high, _] = word.to_le_bytes();
         match kind {
             1 => Some(Self::Exit),
@@ -195,7 +196,7 @@ impl Linux {
         let source = Handed::of(region.get(at::SOURCE))?;
         let event = match source {
             Handed::Signal => self.signal_event(u8::try_from(region.get(at::BYTES)).unwrap_or(0)),
-            Handed::Ready(unit) if has_newline(&region) => {
+            Handed::Ready(unit) if uses().newlines && has_newline(&region) => {
                 let child = self.ready.get(unit).map(|(_, child, _)| child);
                 child.map(Event::Ready)
             }

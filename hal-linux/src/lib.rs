@@ -28,7 +28,6 @@ mod console;
 mod control;
 #[cfg(feature = "freestanding")]
 mod early;
-mod epitaph;
 mod escalation;
 mod events;
 mod heal;
@@ -56,11 +55,11 @@ pub mod sys;
 mod trial;
 #[cfg(feature = "freestanding")]
 mod upgrade;
+mod uses;
 mod watchdog;
 
 #[cfg(feature = "freestanding")]
 pub use early::early;
-pub use escalation::take_own_steps;
 #[cfg(feature = "freestanding")]
 pub use keeper::keep;
 pub use linux::{Buffers, Linux, Storage};
@@ -71,8 +70,7 @@ pub use start::{Memory, run};
 pub use start::{Role, begin, begin_split, role};
 #[cfg(feature = "freestanding")]
 pub use sys::start::Arguments;
-#[cfg(feature = "freestanding")]
-pub use upgrade::carry_upgrades;
+pub use uses::Uses;
 
 /// Names the board's main function: `fn(hal_linux::Arguments) -> u8`, the exit code.
 #[cfg(feature = "freestanding")]
@@ -98,16 +96,11 @@ macro_rules! init {
         static MEMORY: $crate::sys::shared::Once<$crate::Memory<{ $product::UNIT_COUNT }>> =
             $crate::sys::shared::Once::new($crate::Memory::new());
 
+        #[unsafe(export_name = "sysmaster_uses")]
+        static USES: $crate::Uses = $crate::Uses::of(&$product::MANIFEST);
+
         fn run(arguments: $crate::Arguments) -> u8 {
             $($first(arguments);)?
-            // The tables are constants: products without steps of their own carry no code for any,
-            // and those that are not to be exchanged none for that.
-            if $product::MANIFEST.healing.is_some_and(|healing| healing.has_steps()) {
-                $crate::take_own_steps();
-            }
-            if $product::MANIFEST.hot_upgrade.is_some() {
-                $crate::carry_upgrades();
-            }
             $crate::run(&$product::MANIFEST, &MEMORY, arguments)
         }
 

@@ -14,6 +14,7 @@ use crate::sys::fd::{self, Fd};
 use crate::sys::kernel::Kernel;
 use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
+use crate::uses::uses;
 use crate::watchdog::Watchdog;
 use crate::{errno, heal, power, probe, setup};
 use core::cell::Cell;
@@ -361,7 +362,9 @@ impl Process for Linux {
         store(pid, 0);
         store(generation, child.generation.0.into());
         let number = match ready {
-            Readiness::Newline(number) if child.role == Role::Main => Some(number),
+            Readiness::Newline(number) if child.role == Role::Main => {
+                uses().newlines.then_some(number)
+            }
             _ => None,
         };
         let pipe = if confirm || number.is_some() {

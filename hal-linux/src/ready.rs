@@ -1,6 +1,7 @@
 //! This file keeps the readiness descriptors of units that are starting: one place for each unit.
 
 use crate::sys::fd::Fd;
+use crate::uses::uses;
 use init_core::ident::{Child, Generation, Role, UnitId};
 use rustix::fd::{AsFd, BorrowedFd};
 
@@ -71,6 +72,7 @@ impl ReadyTable {
 
     pub(crate) fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, Option<usize>)> {
         let slot = self.slots.get(unit.index())?;
-        Some((slot.fd.as_ref()?.as_fd(), slot.child, slot.room))
+        let room = slot.room.filter(|_| uses().newlines);
+        Some((slot.fd.as_ref()?.as_fd(), slot.child, room))
     }
 }

@@ -8,6 +8,7 @@ use crate::console;
 use crate::lines::Lines;
 use crate::sys::fd;
 use crate::sys::text::c_text;
+use crate::uses::uses;
 use core::ffi::CStr;
 use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::unit::SetupOp;
@@ -33,7 +34,7 @@ pub fn run(unit: &str, ops: &[SetupOp], console: Option<&CStr>) -> u8 {
 
 fn perform(op: &SetupOp) -> Result<(), Cause> {
     match op {
-        SetupOp::WaitDevice(path) => crate::probe::wait_for_path(path),
+        SetupOp::WaitDevice(path) if uses().paths => crate::probe::wait_for_path(path),
         SetupOp::Mount {
             source,
             at,
@@ -58,7 +59,7 @@ fn perform(op: &SetupOp) -> Result<(), Cause> {
             mode,
             uid,
             gid,
-        } => {
+        } if uses().directories => {
             make_directories(path, Mode::from_raw_mode(0o755))?;
             let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
             rustix::fs::chownat(CWD, *path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
@@ -67,7 +68,7 @@ fn perform(op: &SetupOp) -> Result<(), Cause> {
                 Mode::from_raw_mode((*mode).into()),
             )?)
         }
-        SetupOp::Symlink { path, target } => symlink(path, target),
+        SetupOp::Symlink { path, target } if uses().links => symlink(path, target),
         SetupOp::Sysctl { path, value } => {
             let file = fd::open_to_write(path)?;
             rustix::io::write(&file, value.as_bytes())?;
@@ -75,6 +76,10 @@ fn perform(op: &SetupOp) -> Result<(), Cause> {
         }
         SetupOp::Hostname(name) => Ok(rustix::system::sethostname(name.as_bytes())?),
         SetupOp::LoopbackUp => Ok(crate::sys::network::loopback_up()?),
+        // No product has what it does not use.
+        SetupOp::WaitDevice(_) | SetupOp::Directory { .. } | SetupOp::Symlink { .. } => {
+            Err(Cause::INVALID)
+        }
     }
 }
 

@@ -5,11 +5,11 @@
 //! stay under their numbers, and a fault leads back to them. On trial it does the same in a child,
 //! over a copy, and says which units it knows.
 
-use crate::carried::{UPGRADES, Upgrades};
+use crate::carried::Upgrades;
 use crate::heal;
 use crate::intake::Handed;
 use crate::linux::Linux;
-use crate::region::{self, HEALS, Region, at};
+use crate::region::{self, Region, at};
 use crate::sys::fd::Fd;
 use crate::sys::process::duplicate_to;
 use crate::sys::shared::{self, WORDS_FD};
@@ -27,23 +27,18 @@ pub(crate) const ANSWERED: u32 = 0x616e_7377;
 /// The exit code of an image that cannot read what there is.
 pub(crate) const OTHER_LAYOUT: u8 = 65;
 
-/// Lets process 1 be exchanged. Called by [`crate::init`] for products that ask for it; the others
-/// are linked without what it takes.
-pub fn carry_upgrades() {
-    if HEALS {
-        UPGRADES.set(&Upgrades {
-            core: HOT_UPGRADE,
-            begin_trial: Linux::begin_trial,
-            forget_image: Linux::forget_image,
-            trial_result: Linux::trial_result,
-            is_known: Linux::is_known_to_image,
-            execute: heal::upgrade,
-            adopt,
-            take_over: Linux::end_upgrade,
-            stand_trial,
-        });
-    }
-}
+/// What [`crate::carried`] leads to.
+pub(crate) static WAY: Upgrades = Upgrades {
+    core: HOT_UPGRADE,
+    begin_trial: Linux::begin_trial,
+    forget_image: Linux::forget_image,
+    trial_result: Linux::trial_result,
+    is_known: Linux::is_known_to_image,
+    execute: heal::upgrade,
+    adopt,
+    take_over: Linux::end_upgrade,
+    stand_trial,
+};
 
 /// Writes down anew what the life before left, for these units; the region and its file.
 #[inline(never)]

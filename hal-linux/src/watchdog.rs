@@ -8,6 +8,7 @@ use crate::linux::Linux;
 use crate::region::{self, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::watchdog;
+use crate::uses::uses;
 use init_core::event::Errno;
 use init_core::hal::Clock;
 use init_core::report;
@@ -42,22 +43,19 @@ impl Linux {
     /// Whether there should be one and is none yet. What is done about it lies with what is needed
     /// seldom, so this is asked first.
     pub(crate) fn awaits_watchdog(&self) -> bool {
-        self.manifest.watchdog.is_some() && self.watchdog.device.is_none()
+        uses().watchdog && self.watchdog.device.is_none()
     }
 
     pub(crate) fn has_watchdog(&self) -> bool {
-        self.watchdog.device.is_some()
+        uses().watchdog && self.watchdog.device.is_some()
     }
 
     /// Takes over the watchdog of the life before, or opens it if it is there by now.
     #[inline(never)]
     pub(crate) fn ensure_watchdog(&mut self) -> Result<(), Errno> {
-        let Some(desc) = self.manifest.watchdog else {
+        let Some(desc) = self.manifest.watchdog.filter(|_| self.awaits_watchdog()) else {
             return Ok(());
         };
-        if self.watchdog.device.is_some() {
-            return Ok(());
-        }
         let word = self.region.word(at::WATCHDOG);
         let inherited = region::adopt(word);
         let is_new = inherited.is_none();
@@ -132,6 +130,9 @@ impl Linux {
 
     /// The machine goes down: a last meal, or none is needed any more.
     pub(crate) fn leave_watchdog(&mut self) {
+        if !self.has_watchdog() {
+            return;
+        }
         let disarm = self.manifest.watchdog.is_some_and(|desc| desc.disarm);
         self.write_watchdog(if disarm { b"V" } else { b"\0" });
         if disarm {

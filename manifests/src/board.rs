@@ -178,6 +178,8 @@ pub struct Budget {
     pub without_healing_kib: Option<u32>,
     /// The stripped file of a process 1 that can be exchanged.
     pub with_upgrade_kib: Option<u32>,
+    /// The stripped file of a process 1 with all that a product can use.
+    pub full_kib: Option<u32>,
     /// The stripped file of a process 1 whose core is a process of its own.
     pub split_kib: Option<u32>,
     /// The stripped file of the keeper, the init for one command.

@@ -8,6 +8,7 @@ mod program;
 
 use crate::model::{Image, Product, Ready, RelationKind, Restart, Unit, UnitKind, Watchdog};
 use init_core::unit::EdgeKind;
+use program::Programs;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -89,17 +90,19 @@ fn numbered(product: &Product, manifest: u32) -> String {
     );
     line(write, &format!("pub const UNIT_COUNT: usize = {count};"));
     line(write, "");
-    program::statics(write, &product.units);
-    let units = product.units.iter().enumerate();
-    let shared: BTreeSet<String> = units.map(|(at, unit)| rules(at, unit)).collect();
+    let programs = Programs::of(&product.units);
+    programs.write(write);
+    let units = product.units.iter();
+    let shared: BTreeSet<String> = units.map(|unit| rules(unit, &programs)).collect();
     program::shared(write, "RULES", "Rules", &shared);
     line(
         write,
         &format!("static UNITS: [::init_core::unit::UnitDesc; {count}] = ["),
     );
     for (at, unit) in product.units.iter().enumerate() {
-        let rules = shared.range(..rules(at, unit)).count();
-        emit_unit(write, at, rules, product, &edges);
+        let rules = shared.range(..rules(unit, &programs)).count();
+        let start = programs.reference(&unit.start);
+        emit_unit(write, at, rules, start, product, &edges);
     }
     line(write, "];");
     line(write, "");
@@ -155,7 +158,7 @@ fn limit(us: Option<u64>) -> String {
 }
 
 /// The fields of how a unit is kept.
-fn rules(at: usize, unit: &Unit) -> String {
+fn rules(unit: &Unit, programs: &Programs) -> String {
     let mut text = String::new();
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "    {name}: {value},");
@@ -190,11 +193,18 @@ fn rules(at: usize, unit: &Unit) -> String {
             signals.join(", "),
         ),
     );
-    field("stop", program::reference(&unit.stop, at, "STOP"));
+    field("stop", programs.reference(&unit.stop));
     text
 }
 
-fn emit_unit(out: &mut String, at: usize, rules: usize, product: &Product, edges: &Edges) {
+fn emit_unit(
+    out: &mut String,
+    at: usize,
+    rules: usize,
+    start: String,
+    product: &Product,
+    edges: &Edges,
+) {
     let unit = &product.units[at];
     let kind = match unit.kind {
         UnitKind::Target => "Target",
@@ -220,7 +230,7 @@ fn emit_unit(out: &mut String, at: usize, rules: usize, product: &Product, edges
     field("name", format!("{:?}", unit.name));
     field("kind", format!("::init_core::unit::UnitKind::{kind}"));
     field("edges", format!("{:?}", edges.starts[at]));
-    field("start", program::reference(&unit.start, at, "START"));
+    field("start", start);
     field("ready", readiness(&unit.ready));
     field("awaited", unit.awaited.to_string());
     field("rules", format!("&RULES_{rules}"));

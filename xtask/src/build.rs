@@ -452,6 +452,10 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
         "-Cllvm-args=-apply-ext-tsp-for-size".to_string(),
         "-Cllvm-args=-two-entry-phi-node-folding-threshold=2".to_string(),
         "-Cllvm-args=-machine-outliner-reruns=1".to_string(),
+        // A few instructions more than those of a call are still better put in its place; and what
+        // is put in another order in the end is not found to be the same any more.
+        "-Cllvm-args=-inline-threshold=12".to_string(),
+        "-Cllvm-args=-enable-post-misched=0".to_string(),
     ];
     if board.abi == Abi::Linux {
         flags.push("-Clink-self-contained=no".to_string());

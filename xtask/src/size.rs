@@ -24,7 +24,7 @@ const CYCLE_NAMES_MAX: usize = 3;
 struct Variant {
     /// What is behind the board's name; the same in the last lines of the table.
     word: &'static str,
-    /// What its manifest says besides, in `[product]`.
+    /// What its manifest says besides.
     keys: &'static str,
     heals: bool,
     /// What it may cost; `None`: it is not measured unless it is asked for.
@@ -32,7 +32,7 @@ struct Variant {
 }
 
 /// All but the usual one. That comes last, so that it is what is left in the product's folder.
-const VARIANTS: [Variant; 3] = [
+const VARIANTS: [Variant; 4] = [
     Variant {
         word: "mortal",
         keys: "",
@@ -41,17 +41,68 @@ const VARIANTS: [Variant; 3] = [
     },
     Variant {
         word: "upgradable",
-        keys: "hot-upgrade = true",
+        keys: "[product]\nhot-upgrade = true\n",
         heals: true,
         limit: |budget| budget.with_upgrade_kib,
     },
     Variant {
         word: "split",
-        keys: "composition = \"split\"",
+        keys: "[product]\ncomposition = \"split\"\n",
         heals: true,
         limit: |budget| budget.split_kib,
     },
+    Variant {
+        word: FULL,
+        keys: EVERYTHING,
+        heals: true,
+        limit: |budget| budget.full_kib,
+    },
 ];
+
+/// The variant whose code is that of every other product as well: a child's stack is measured here.
+const FULL: &str = "full";
+
+/// Something of all that code is left out for where it is not asked for (`hal_linux::Uses`).
+const EVERYTHING: &str = r#"[product]
+hot-upgrade = true
+
+[watchdog]
+device = "/dev/watchdog0"
+
+[healing]
+deaths = 20
+record = "/run/deaths"
+
+[directory."/run/full"]
+
+[symlink."/run/link"]
+target = "/run/full"
+
+[mount.data]
+source = "/dev/vda1"
+at = "/data"
+type = "ext4"
+
+[target.ten]
+requires = ["console-shell", "idle", "newline", "socket", "path", "data"]
+
+[service.newline]
+exec = ["/bin/true"]
+user = 1
+group = 1
+limits = { open-files = 64 }
+oom-score = -100
+nice = 1
+ready = { on = "newline", fd = 3, within = "10s" }
+
+[service.socket]
+exec = ["/bin/true"]
+ready = { on = "listen", tcp = 80, within = "10s" }
+
+[service.path]
+exec = ["/bin/true"]
+ready = { on = "path", path = "/run/path", within = "10s" }
+"#;
 
 /// One line of the table, in bytes.
 #[derive(Debug)]
@@ -75,7 +126,7 @@ pub fn report(size: &Size) -> Result<()> {
     print(&costs);
     println!(
         "mortal: built with `--without-healing`; upgradable: with hot-upgrade = true; split: with \
-         composition = \"split\""
+         composition = \"split\"; full: with all that other products use"
     );
     println!();
     for cost in &costs {
@@ -103,7 +154,9 @@ fn board_costs(size: &Size, board: &Board) -> Result<Vec<Cost>> {
     let mut costs = Vec::new();
     for variant in VARIANTS {
         let limit = (variant.limit)(&board.budget);
-        if limit.is_none() && !size.all {
+        let is_asked = limit.is_some() || (size.all && variant.word != FULL);
+        // Its units are those of the usual product, and more.
+        if !is_asked || (variant.word == FULL && size.product != figures::PRODUCT) {
             continue;
         }
         let own = match variant.keys {
@@ -112,12 +165,14 @@ fn board_costs(size: &Size, board: &Board) -> Result<Vec<Cost>> {
         };
         let name = format!("{} {}", board.name, variant.word);
         let built = firmware(&own, variant.heals)?;
+        if variant.word == FULL {
+            check_child(&board.name, &built)?;
+        }
         costs.push(measure(name, &built, file_only(limit))?);
     }
     let mut budget = board.budget;
     budget.file_kib = size.max_file_kib.unwrap_or(budget.file_kib);
     let built = firmware(&product, true)?;
-    check_child(&board.name, &built)?;
     costs.push(measure(board.name.clone(), &built, budget)?);
     if board.budget.keeper_kib.is_some() || size.all {
         let keeper = build::keeper(board)?;
@@ -134,13 +189,13 @@ fn board_costs(size: &Size, board: &Board) -> Result<Vec<Cost>> {
     Ok(costs)
 }
 
-/// Writes a manifest down that is `product`'s with these keys in `[product]` besides.
+/// Writes a manifest down that is `product`'s with these keys besides.
 fn with_keys(product: &Path, word: &str, keys: &str) -> Result<PathBuf> {
     let folder = house::target().join("size");
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
     let file = folder.join(format!("{}-{word}.toml", house::stem(product)));
-    let text = format!("include = [{:?}]\n\n[product]\n{keys}\n", product.display());
+    let text = format!("include = [{:?}]\n\n{keys}", product.display());
     // What is there already is left alone: its time says whether tables must be made anew.
     if std::fs::read_to_string(&file).ok().as_ref() != Some(&text) {
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;

@@ -30,6 +30,8 @@ mod syscall;
 pub mod text;
 #[cfg(feature = "freestanding")]
 mod unwind;
+#[cfg(feature = "freestanding")]
+pub mod uses;
 pub mod vector;
 pub mod wait;
 pub mod watchdog;

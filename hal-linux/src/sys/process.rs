@@ -39,6 +39,7 @@ pub fn fork() -> Result<Fork, Errno> {
 ///
 /// # Errors
 /// As those of [`fork`].
+#[inline(never)]
 pub fn fork_noted(number: &'static AtomicU32) -> Result<Fork, Errno> {
     fork_with(abi::SIGCHLD | abi::CLONE_PARENT_SETTID, number)
 }

@@ -128,6 +128,7 @@ impl<'f> Value<'f> for Alive {
 impl<'f> Value<'f> for Instant {
     const EMPTY: Self = Self::ZERO;
 
+    #[inline(never)]
     fn pass(&mut self, wire: &mut Wire<'f, '_>) {
         *self = Self::from_us(time(self.as_us(), wire));
     }
@@ -136,6 +137,7 @@ impl<'f> Value<'f> for Instant {
 impl<'f> Value<'f> for Duration {
     const EMPTY: Self = Self::ZERO;
 
+    #[inline(never)]
     fn pass(&mut self, wire: &mut Wire<'f, '_>) {
         *self = Self::from_us(time(self.as_us(), wire));
     }

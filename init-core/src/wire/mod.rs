@@ -180,6 +180,7 @@ impl<'f, 'b> Wire<'f, 'b> {
     }
 
     /// Passes the number of a word in a list of words; gives it back, or the one that is read.
+    #[inline(never)]
     pub(crate) fn word(&mut self, number: u8) -> u8 {
         let number = self.number(number.into(), u32::BITS);
         // No list is as long as that.

@@ -1,6 +1,6 @@
 //! This file writes programs down: argument vectors, credentials, limits, set-up steps.
 
-use super::{comment, line};
+use super::line;
 use crate::model::{Exec, Program, Step, Stream, Unit};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -41,53 +41,79 @@ fn vector(texts: &[String]) -> String {
     format!("&[{items}None]")
 }
 
-/// The programs of all units, each a static; before them what they run in, which many share.
-pub fn statics(out: &mut String, units: &[Unit]) {
-    let programs = || {
-        units.iter().enumerate().flat_map(|(at, unit)| {
-            let both = [(&unit.start, "START"), (&unit.stop, "STOP")];
-            both.into_iter()
-                .filter_map(move |(program, which)| match program {
-                    Program::Exec(exec) => Some((unit, format!("{which}_{at}"), exec)),
-                    Program::None | Program::Setup(_) => None,
-                })
-        })
-    };
-    let contexts: BTreeSet<String> = programs().map(|(_, _, exec)| context(exec)).collect();
-    shared(out, "CONTEXT", "Context", &contexts);
-    for (unit, name, exec) in programs() {
-        let context = context(exec);
-        let shared = contexts.range(..context).count();
-        comment(out, "", &format!("What `{}` runs.", unit.name));
-        exec_static(out, &name, exec, shared);
+/// The programs of all units and what they run in. Units that run the same refer to the same.
+#[derive(Debug)]
+pub struct Programs {
+    contexts: BTreeSet<String>,
+    programs: BTreeSet<String>,
+}
+
+impl Programs {
+    /// Those of these units.
+    pub fn of(units: &[Unit]) -> Self {
+        let all = || {
+            let both = units.iter().flat_map(|unit| [&unit.start, &unit.stop]);
+            both.filter_map(|program| match program {
+                Program::Exec(exec) => Some(exec),
+                Program::None | Program::Setup(_) => None,
+            })
+        };
+        let mut own = Self {
+            contexts: all().map(|exec| context(exec)).collect(),
+            programs: BTreeSet::new(),
+        };
+        own.programs = all().map(|exec| own.fields(exec)).collect();
+        own
+    }
+
+    /// Writes them down, each a static.
+    pub fn write(&self, out: &mut String) {
+        shared(out, "CONTEXT", "Context", &self.contexts);
+        shared(out, "PROGRAM", "Exec", &self.programs);
+    }
+
+    /// How a unit's description names a program.
+    pub fn reference(&self, program: &Program) -> String {
+        match program {
+            Program::None => String::from("::init_core::unit::Program::None"),
+            Program::Exec(exec) => {
+                let at = self.programs.range(..self.fields(exec)).count();
+                format!("::init_core::unit::Program::Exec(&PROGRAM_{at})")
+            }
+            Program::Setup(steps) => setup(steps),
+        }
+    }
+
+    /// The fields of a program.
+    fn fields(&self, exec: &Exec) -> String {
+        let program = exec.arguments.first().map_or("", String::as_str);
+        let context = self.contexts.range(..context(exec)).count();
+        format!(
+            "    program: {},\n    arguments: {},\n    context: &CONTEXT_{context},\n",
+            c_text(program),
+            vector(&exec.arguments),
+        )
     }
 }
 
-/// How the unit's description names the program.
-pub fn reference(program: &Program, at: usize, which: &str) -> String {
-    match program {
-        Program::None => String::from("::init_core::unit::Program::None"),
-        Program::Exec(_) => format!("::init_core::unit::Program::Exec(&{which}_{at})"),
-        Program::Setup(steps) => {
-            let mut text =
-                String::from("::init_core::unit::Program::Setup(&::init_core::unit::Setup(&[\n");
-            for each in steps {
-                let _ = writeln!(
-                    text,
-                    "            ::init_core::unit::SetupOp::{},",
-                    step(each)
-                );
-            }
-            text + "        ]))"
-        }
+fn setup(steps: &[Step]) -> String {
+    let mut text = String::from("::init_core::unit::Program::Setup(&::init_core::unit::Setup(&[\n");
+    for each in steps {
+        let _ = writeln!(
+            text,
+            "            ::init_core::unit::SetupOp::{},",
+            step(each)
+        );
     }
+    text + "        ]))"
 }
 
 /// All that a process of this program is made from.
 pub fn definition(program: &Program) -> String {
     match program {
         Program::Exec(exec) => format!("{} {}", vector(&exec.arguments), context(exec)),
-        Program::None | Program::Setup(_) => reference(program, 0, ""),
+        Program::None => String::from("::init_core::unit::Program::None"),
+        Program::Setup(steps) => setup(steps),
     }
 }
 
@@ -141,22 +167,6 @@ pub fn shared(out: &mut String, name: &str, kind: &str, all: &BTreeSet<String>) 
         line(out, "};");
         line(out, "");
     }
-}
-
-fn exec_static(out: &mut String, name: &str, exec: &Exec, context: usize) {
-    line(
-        out,
-        &format!("static {name}: ::init_core::unit::Exec = ::init_core::unit::Exec {{"),
-    );
-    let mut field = |name: &str, value: String| {
-        let _ = writeln!(out, "    {name}: {value},");
-    };
-    let program = exec.arguments.first().map_or("", String::as_str);
-    field("program", c_text(program));
-    field("arguments", vector(&exec.arguments));
-    field("context", format!("&CONTEXT_{context}"));
-    line(out, "};");
-    line(out, "");
 }
 
 /// The fields of what the program runs in.

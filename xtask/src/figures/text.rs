@@ -24,10 +24,11 @@ pub struct Known {
 }
 
 /// The cells of a board's row behind its name: of a file or of the guest's, and by what name.
-const CELLS: [(bool, &str); 6] = [
+const CELLS: [(bool, &str); 7] = [
     (true, ""),
     (true, "mortal"),
     (true, "upgradable"),
+    (true, "full"),
     (false, "resident memory"),
     (false, "anonymous and shared"),
     (false, "wake-ups while idle"),
@@ -130,10 +131,10 @@ mod tests {
     const TEXT: &str = "\
 before
 <!-- figures: table -->
-| board | file | mortal | upgradable | resident | of it | wake-ups |
-|---|---|---|---|---|---|---|
-| virt-aarch64 | 96 740 | 78 180 | 1 | 80 | 40 | 0 |
-| pc-x86_64 | 1 | 2 | 3 | 4 | 5 | 6 |
+| board | file | mortal | upgradable | full | resident | of it | wake-ups |
+|---|---|---|---|---|---|---|---|
+| virt-aarch64 | 96 740 | 78 180 | 1 | 2 | 80 | 40 | 0 |
+| pc-x86_64 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |
 <!-- /figures -->
 by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
 <!-- figures: healing -->much<!-- /figures -->.
@@ -162,8 +163,8 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
         let new = rewritten(TEXT, &known(0)).expect("all is known");
         let wanted = TEXT
             .replace(
-                "96 740 | 78 180 | 1 | 80 | 40",
-                "88 100 | 77 280 | 97 604 | 76 | 32",
+                "96 740 | 78 180 | 1 | 2 | 80 | 40",
+                "88 100 | 77 280 | 97 604 | 2 | 76 | 32",
             )
             .replace("1.95.0", "1.96.0")
             .replace("much", "10.6 KiB of the file on 64-bit ARM, 8.1 on 32-bit");
@@ -175,7 +176,7 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
     fn memory_may_differ_by_a_page_and_a_file_by_nothing() {
         let new = rewritten(TEXT, &known(4)).expect("all is known");
         assert!(
-            new.contains("| 88 100 | 77 280 | 97 604 | 80 | 32 | 0 |"),
+            new.contains("| 88 100 | 77 280 | 97 604 | 2 | 80 | 32 | 0 |"),
             "{new}"
         );
     }

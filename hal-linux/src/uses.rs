@@ -1,0 +1,280 @@
+//! This file says what a product uses of this crate. The board's program has it as a constant made
+//! from the tables, so the compiler drops what is for others, and nobody needs a cargo feature.
+
+#[cfg(feature = "freestanding")]
+pub(crate) use crate::sys::uses::uses;
+use init_core::unit::{Exec, Manifest, Probe, Program, Readiness, Setup, SetupOp};
+
+/// What the tables of a product ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Uses {
+    /// A hardware watchdog.
+    pub(crate) watchdog: bool,
+    /// Units that are ready when they have written a newline.
+    pub(crate) newlines: bool,
+    /// Units that are ready when a socket listens.
+    pub(crate) sockets: bool,
+    /// Units that are ready when a path exists, and devices that are waited for.
+    pub(crate) paths: bool,
+    /// Programs with resource limits.
+    pub(crate) limits: bool,
+    /// Programs of another user than root.
+    pub(crate) users: bool,
+    /// Programs with an out-of-memory score.
+    pub(crate) oom_scores: bool,
+    /// Directories and links that are made at boot.
+    pub(crate) directories: bool,
+    pub(crate) links: bool,
+    /// Steps of its own when healing does not help.
+    pub(crate) healing_steps: bool,
+    /// Process 1 exchanged for another image.
+    #[cfg_attr(
+        not(feature = "freestanding"),
+        expect(dead_code, reason = "a test cannot be executed")
+    )]
+    pub(crate) upgrades: bool,
+}
+
+impl Uses {
+    /// What these tables ask for. Computed while a board's program is compiled.
+    #[must_use]
+    pub const fn of(manifest: &Manifest) -> Self {
+        let mut uses = Self {
+            watchdog: manifest.watchdog.is_some(),
+            newlines: false,
+            sockets: false,
+            paths: false,
+            limits: false,
+            users: false,
+            oom_scores: false,
+            directories: false,
+            links: false,
+            healing_steps: match manifest.healing {
+                Some(healing) => healing.has_steps(),
+                None => false,
+            },
+            upgrades: manifest.hot_upgrade.is_some(),
+        };
+        let mut units = manifest.units;
+        while let [unit, rest @ ..] = units {
+            uses.look_at_readiness(unit.ready);
+            uses.look_at_program(unit.start);
+            uses.look_at_program(unit.rules.stop);
+            units = rest;
+        }
+        uses
+    }
+
+    const fn look_at_readiness(&mut self, ready: Readiness) {
+        match ready {
+            Readiness::Probe(Probe::Tcp(_) | Probe::Unix(_)) => self.sockets = true,
+            Readiness::Probe(Probe::Path(_)) => self.paths = true,
+            Readiness::Newline(_) => self.newlines = true,
+            Readiness::Exec | Readiness::Exit | Readiness::Letter => {}
+        }
+    }
+
+    const fn look_at_program(&mut self, program: Program) {
+        match program {
+            Program::None => {}
+            Program::Exec(Exec { context, .. }) => {
+                self.limits |= !context.limits.is_empty();
+                self.users |= context.credentials.is_some();
+                self.oom_scores |= context.oom_score.is_some();
+            }
+            Program::Setup(Setup(ops)) => {
+                let mut ops = *ops;
+                while let [op, rest @ ..] = ops {
+                    match op {
+                        SetupOp::WaitDevice(_) => self.paths = true,
+                        SetupOp::Directory { .. } => self.directories = true,
+                        SetupOp::Symlink { .. } => self.links = true,
+                        SetupOp::Mount { .. }
+                        | SetupOp::Unmount(_)
+                        | SetupOp::Sysctl { .. }
+                        | SetupOp::Hostname(_)
+                        | SetupOp::LoopbackUp => {}
+                    }
+                    ops = rest;
+                }
+            }
+        }
+    }
+}
+
+/// On a desk everything is used.
+#[cfg(not(feature = "freestanding"))]
+pub(crate) const fn uses() -> Uses {
+    Uses {
+        watchdog: true,
+        newlines: true,
+        sockets: true,
+        paths: true,
+        limits: true,
+        users: true,
+        oom_scores: true,
+        directories: true,
+        links: true,
+        healing_steps: true,
+        upgrades: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use init_core::event::MachineRequest;
+    use init_core::ident::UnitId;
+    use init_core::time::Duration;
+    use init_core::unit::{
+        Context, Credentials, Limit, LimitValue, LogLevel, Resource, Rules, ShutdownDesc, Stream,
+        UnitDesc, WatchdogDesc,
+    };
+
+    const PLAIN: Context = Context {
+        environment: &[],
+        directory: c"/",
+        credentials: None,
+        umask: 0o022,
+        nice: 0,
+        priority: 0,
+        oom_score: None,
+        limits: &[],
+        stdin: Stream::Null,
+        stdout: Stream::Console,
+        stderr: Stream::Console,
+    };
+
+    /// What is used by a product with these units, in words.
+    fn used(units: &'static [UnitDesc], watchdog: Option<WatchdogDesc>) -> String {
+        let uses = Uses::of(&Manifest {
+            product: "desk",
+            board: "desk",
+            units,
+            edges: &[],
+            default_target: UnitId(0),
+            rescue_target: None,
+            shutdown: ShutdownDesc {
+                timeout: Duration::from_secs(30),
+                leftover_grace: Duration::from_secs(2),
+            },
+            watchdog,
+            healing: None,
+            ctrl_alt_del: MachineRequest::Reboot,
+            console: c"/dev/console",
+            log_level: LogLevel::Normal,
+            hot_upgrade: None,
+            split: None,
+        });
+        let text = format!("{uses:?}");
+        let words = text.split([' ', ',', '{']).filter(|word| !word.is_empty());
+        let words: Vec<&str> = words.collect();
+        let pairs = words.windows(2).filter(|pair| pair[1] == "true");
+        let names: Vec<&str> = pairs.map(|pair| pair[0].trim_end_matches(':')).collect();
+        names.join(" ")
+    }
+
+    /// A unit, of which there is one in the last place: each is looked at.
+    fn last(unit: UnitDesc) -> &'static [UnitDesc] {
+        Box::leak(Box::new([UnitDesc::NOTHING, unit]))
+    }
+
+    fn ready(ready: Readiness) -> String {
+        let unit = UnitDesc {
+            ready,
+            ..UnitDesc::NOTHING
+        };
+        used(last(unit), None)
+    }
+
+    fn runs(context: Context) -> UnitDesc {
+        let exec = Exec {
+            program: c"/bin/x",
+            arguments: &[None],
+            context: Box::leak(Box::new(context)),
+        };
+        UnitDesc {
+            start: Program::Exec(Box::leak(Box::new(exec))),
+            ..UnitDesc::NOTHING
+        }
+    }
+
+    fn does(op: SetupOp) -> String {
+        let ops: &'static [SetupOp] = Box::leak(Box::new([SetupOp::LoopbackUp, op]));
+        let unit = UnitDesc {
+            start: Program::Setup(Box::leak(Box::new(Setup(ops)))),
+            ..UnitDesc::NOTHING
+        };
+        used(last(unit), None)
+    }
+
+    #[test]
+    fn a_product_uses_what_its_tables_have_and_nothing_else() {
+        assert_eq!(used(&[], None), "");
+        let device = WatchdogDesc {
+            device: c"/dev/watchdog0",
+            seconds: 10,
+            disarm: false,
+        };
+        assert_eq!(used(&[], Some(device)), "watchdog");
+        for (is_ready, wanted) in [
+            (Readiness::Exec, ""),
+            (Readiness::Newline(3), "newlines"),
+            (Readiness::Probe(&Probe::Tcp(80)), "sockets"),
+            (Readiness::Probe(&Probe::Unix(c"/run/x")), "sockets"),
+            (Readiness::Probe(&Probe::Path(c"/run/x")), "paths"),
+        ] {
+            assert_eq!(ready(is_ready), wanted, "{is_ready:?}");
+        }
+        let (path, target) = (c"/x", c"/y");
+        let directory = SetupOp::Directory {
+            path,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+        };
+        assert_eq!(does(SetupOp::Unmount(path)), "");
+        assert_eq!(does(SetupOp::WaitDevice(path)), "paths");
+        assert_eq!(does(directory), "directories");
+        assert_eq!(does(SetupOp::Symlink { path, target }), "links");
+    }
+
+    #[test]
+    fn what_a_program_is_given_is_used_be_it_for_the_start_or_for_the_stop() {
+        let credentials = Some(Credentials {
+            uid: 1,
+            gid: 1,
+            groups: &[],
+        });
+        let limits = &[Limit {
+            resource: Resource::OpenFiles,
+            soft: LimitValue::Max(64),
+            hard: LimitValue::Unlimited,
+        }];
+        let oom_score = Some(-1);
+        for (context, wanted) in [
+            (PLAIN, ""),
+            (
+                Context {
+                    credentials,
+                    ..PLAIN
+                },
+                "users",
+            ),
+            (Context { limits, ..PLAIN }, "limits"),
+            (Context { oom_score, ..PLAIN }, "oom_scores"),
+        ] {
+            let unit = runs(context);
+            assert_eq!(used(last(unit), None), wanted);
+            let rules = Rules {
+                stop: unit.start,
+                ..Rules::USUAL
+            };
+            let stopped = UnitDesc {
+                rules: Box::leak(Box::new(rules)),
+                ..UnitDesc::NOTHING
+            };
+            assert_eq!(used(last(stopped), None), wanted);
+        }
+    }
+}
