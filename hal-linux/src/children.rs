@@ -140,6 +140,11 @@ pub fn code(unit: UnitId, role: Role) -> Option<u16> {
     Some(unit.0.checked_mul(4)? | role)
 }
 
+/// The unit of an entry's number.
+pub fn unit(code: u16) -> Option<UnitId> {
+    decode(code, Generation(0)).map(|child| child.unit)
+}
+
 fn split(code: u16) -> (usize, usize) {
     let role = (code & 3).saturating_sub(1);
     (usize::from(code >> 2), usize::from(role))

@@ -11,7 +11,7 @@ use crate::power::helper;
 use crate::region::{HEALS, at};
 use crate::sys::{fd, process};
 use crate::uses::uses;
-use crate::{console, errno, heir};
+use crate::{console, epitaph, errno};
 use core::ffi::CStr;
 use init_core::effect::FinalAction;
 use init_core::event::Errno;
@@ -142,14 +142,16 @@ impl Linux {
 
     /// Reads how often the machine was started anew, and writes that it is once more and why.
     fn record_death(&mut self, path: &'static CStr, is_good: bool) {
-        let region = self.region;
+        let (region, manifest) = (self.region, self.manifest);
         let console = self.console_of_children();
         let child = helper(&|| {
             if !is_good {
                 region.set(at::STARTS, starts(&mut Lines::of(path)));
             }
             let starts = region.get(at::STARTS).saturating_add(1);
-            keep(path, console, starts, &|line| heir::epitaph(region, line));
+            keep(path, console, starts, &|line| {
+                epitaph::write(region, manifest, line);
+            });
         });
         let deadline = self.now().after(RECORD_TIME);
         self.wait_for(&mut [child], deadline);

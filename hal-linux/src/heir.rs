@@ -3,14 +3,14 @@
 
 use crate::intake::{DEATHS_MAX, Handed};
 use crate::linux::Linux;
-use crate::region::{self, Region, at};
-use crate::{children, heal};
+use crate::region::{self, at};
+use crate::{children, epitaph, heal};
 use init_core::checkpoint::words::load;
 use init_core::event::Errno;
 use init_core::hal::Clock;
 use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::renewal::Handover;
-use init_core::report::{self, Line};
+use init_core::report;
 use init_core::unit::Readiness;
 
 /// EFAULT.
@@ -75,8 +75,10 @@ impl Linux {
 
     /// Says what the life before died of.
     pub(crate) fn tell_death(&mut self) {
-        let (now, region) = (self.now(), self.region);
-        report::write_line(&mut self.console, now, &|line| epitaph(region, line));
+        let (now, region, manifest) = (self.now(), self.region, self.manifest);
+        report::write_line(&mut self.console, now, &|line| {
+            epitaph::write(region, manifest, line);
+        });
     }
 
     /// A process is being started. What two lives have ended of is not tried a third time.
@@ -115,12 +117,4 @@ impl Linux {
                 .text(" is put aside: process 1 died of it twice");
         });
     }
-}
-
-/// What the life before died of.
-pub(crate) fn epitaph(region: Region, line: &mut Line<'_>) {
-    let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
-    line.text("process 1 died of ").signal(signal);
-    line.text(" at ").address(region.long(at::COUNTER));
-    line.text(", address ").address(region.long(at::ADDRESS));
 }

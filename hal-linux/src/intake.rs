@@ -57,7 +57,7 @@ impl Handed {
         }
     }
 
-    fn of(word: u32) -> Option<Self> {
+    pub(crate) fn of(word: u32) -> Option<Self> {
         let [kind, slot, high, _] = word.to_le_bytes();
         match kind {
             1 => Some(Self::Exit),

@@ -28,6 +28,7 @@ mod console;
 mod control;
 #[cfg(feature = "freestanding")]
 mod early;
+mod epitaph;
 mod escalation;
 mod events;
 mod heal;

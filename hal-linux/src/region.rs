@@ -26,6 +26,9 @@ pub(crate) const HEALS: bool = cfg!(feature = "heal");
 /// Whether the core is a process of its own.
 pub(crate) const SPLIT: bool = cfg!(feature = "split");
 
+/// Whether process 1 records what reaches its core.
+pub(crate) const RECORDS: bool = cfg!(feature = "recorder");
+
 /// Words that stand alone.
 pub(crate) mod at {
     use super::CLIENT_COUNT_MAX;
@@ -375,7 +378,7 @@ fn own_words(unit_count: usize) -> usize {
 
 /// Words of the flight recorder, behind the core's own.
 fn recorder_words(manifest: &Manifest) -> usize {
-    if !cfg!(feature = "recorder") {
+    if !RECORDS {
         return 0;
     }
     let recorder = manifest.healing.and_then(|healing| healing.recorder);

@@ -50,10 +50,11 @@ pub fn run(replay: &Replay) -> Result<()> {
 /// There is no such board, or it does not build.
 pub fn build(product: &Path, board: &str, rootfs: Option<&Path>) -> Result<PathBuf> {
     let board = house::board(board)?;
-    let target = house::target().join("replay");
+    let target = house::target().join("sim");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(house::root()).env_remove("RUSTFLAGS");
+    // What the simulation is made of is most of it.
     command.args(["build", "--quiet", "--profile", "sim"]);
     command.args(["--package", "init-core-replay"]);
     command.arg("--target-dir").arg(&target);

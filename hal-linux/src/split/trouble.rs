@@ -3,9 +3,10 @@
 
 use super::Keeper;
 use super::line;
+use crate::epitaph;
 use crate::events::Source;
 use crate::linux::Linux;
-use crate::region::at;
+use crate::region::{RECORDS, at};
 use crate::sys::process;
 use crate::sys::wait::{self, Apart};
 use core::sync::atomic::Ordering;
@@ -101,7 +102,7 @@ impl Keeper {
     }
 
     fn tell(&mut self, trouble: Trouble, how: Option<ExitStatus>, is_stopped: bool) {
-        let now = self.linux.now();
+        let (now, region, manifest) = (self.linux.now(), self.linux.region, self.linux.manifest);
         let ms = u32::try_from(self.patience.as_us() / 1_000).unwrap_or(u32::MAX);
         report::write_line(&mut self.linux.console, now, &|line| {
             line.text("the core ");
@@ -118,6 +119,9 @@ impl Keeper {
                 }
                 Trouble::Breach(Breach::TooOften) => line.text("asked too often"),
             };
+            if RECORDS {
+                epitaph::about(region, manifest, line);
+            }
             line.text("; another takes its place");
         });
     }

@@ -7,9 +7,10 @@ use crate::machine::{End, Machine};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Name process 1 of `recording.toml`, and what performs its recordings; `cargo xtask test` builds
-/// both.
+/// Name process 1 of `recording.toml`, its symbols, and what performs its recordings; `cargo xtask
+/// test` builds them.
 const PROGRAM: &str = "SYSMASTER_RECORDING_INIT";
+const SYMBOLS: &str = "SYSMASTER_RECORDING_SYMBOLS";
 const REPLAY: &str = "SYSMASTER_RECORDING_REPLAY";
 
 /// Bytes before the recorder's words: title, numbers, and three texts that are as long as they are.
@@ -42,6 +43,12 @@ fn replay(folder: &Path, recording: &[u8], words: &[&str]) -> Output {
     output.expect("it was built for this machine")
 }
 
+/// Each service of `target.holding` has come to its last program.
+#[cfg(target_arch = "x86_64")]
+fn all_sleep(machine: &Machine) {
+    machine.inside("until [ $(pgrep -c -f '^sleep 3141') = 5 ]; do sleep 0.01; done");
+}
+
 /// It is performed to its end, and came to the same; what was printed.
 fn comes_to_the_same(machine: &Machine, folder: &Path) -> String {
     let output = replay(folder, &record(machine), &[]);
@@ -71,6 +78,7 @@ fn what_services_and_process_1_went_through_happens_again_on_the_host() {
     }
     let folder = tempfile::tempdir().expect("a folder can be made");
     for round in 1..=3 {
+        all_sleep(&machine);
         machine.inside("pkill -9 -f '^sleep 3141'");
         for _ in 1..=5 {
             machine.wait_for(": runs");
@@ -108,12 +116,56 @@ fn what_services_and_process_1_went_through_happens_again_on_the_host() {
     let about = String::from_utf8_lossy(&about.stdout);
     let begins = |text: &str| about.lines().any(|line| line.contains(text));
     assert!(begins("held@3 (start 4): says that it is ready"), "{about}");
-    assert!(
-        !begins("asks: stop held@1") && !begins("held@3 (start 1)"),
-        "{about}"
-    );
+    assert!(!begins("asks: stop held@1"), "{about}");
+    let mut numbers = about
+        .lines()
+        .filter_map(|line| line.get(..8)?.trim().parse().ok());
+    assert!(numbers.all(|step: u32| step >= 40), "{about}");
     machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// The end of a service, and a request, each with what process 1 does for it when it dies.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_next_life_says_where_process_1_died_and_of_which_units_event() {
+    use crate::faults::address_in;
+    use crate::inject::trap;
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    all_sleep(&machine);
+    // By then it has given back what only a start needs, and our fault would go with it.
+    assert!(machine.sctl(&["list"]).status.success());
+    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
+    let pid = machine.pid().to_string();
+    let mut kill = Command::new("nsenter");
+    kill.args(["--target", &pid, "--mount", "--pid", "--", "pkill"]);
+    kill.args(["-9", "-f", "^sleep 31412"]);
+    let list = machine.tool(&["list"]);
+    let table: [(&[&str], Command, &str); 2] = [
+        (&["11child_event"], kill, "took in the end of held@2"),
+        (&["6driver", "5frame"], list, "took in a client's request"),
+    ];
+    for (function, mut cause, about) in table {
+        let place = address_in(symbols.clone(), function).expect("the program has it");
+        trap(machine.pid(), place, 1, || {
+            let output = cause
+                .output()
+                .expect("nsenter starts: it is part of util-linux");
+            assert!(output.status.success(), "{output:?}");
+        });
+        let told = machine.wait_for(&format!("process 1 died of SIGILL at {place:#x}, "));
+        assert!(told.ends_with(&format!(", as it {about}")), "{told}");
+        machine.wait_for("goes on where it was");
+    }
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let printed = comes_to_the_same(&machine, folder.path());
+    // The end that process 1 died of was recorded before that, and again by its next life.
+    let ends = printed
+        .matches("held@2 (start 1): ended by signal 9")
+        .count();
+    assert_eq!(ends, 2, "{printed}");
 }
 
 #[test]

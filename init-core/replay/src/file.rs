@@ -167,3 +167,80 @@ impl File {
         self.begin.saturating_add(word.saturating_mul(4))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as `sctl record` writes it, with so many words.
+    fn file(words: u32) -> Vec<u8> {
+        let numbers = Numbers {
+            layout: LAYOUT,
+            version: VERSION.into(),
+            schema: SCHEMA,
+            manifest: 7,
+            units: 3,
+            count: 1,
+            sum: 2,
+            total: words,
+        };
+        let mut bytes = TITLE.to_vec();
+        bytes.extend(
+            numbers
+                .list()
+                .iter()
+                .flat_map(|number| number.to_le_bytes()),
+        );
+        for text in ["0.1.0", "gateway", "virt-aarch64"] {
+            bytes.push(u8::try_from(text.len()).unwrap());
+            bytes.extend(text.bytes());
+        }
+        bytes.extend((0..words).flat_map(u32::to_le_bytes));
+        bytes
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let bytes = file(5);
+        let file = File::parse(&bytes).unwrap();
+        assert_eq!((file.numbers.manifest, file.numbers.total), (7, 5));
+        assert_eq!(file.texts, ["0.1.0", "gateway", "virt-aarch64"]);
+        let words: Vec<u32> = (0..6).map(|index| file.words().get(index)).collect();
+        assert_eq!(words, [0, 1, 2, 3, 4, 0]);
+        assert_eq!(file.byte_of(5), bytes.len());
+    }
+
+    #[test]
+    fn every_part_of_a_file_is_told_to_be_cut() {
+        let bytes = file(5);
+        for length in 0..bytes.len() {
+            match File::parse(&bytes[..length]) {
+                Err(Bad::Short(has, needs)) => assert!(has == length && needs > length),
+                other => panic!("{length}: {other:?}"),
+            }
+        }
+        let long = [&bytes[..], &[0]].concat();
+        assert_eq!(File::parse(&long).unwrap_err(), Bad::Long(bytes.len()));
+    }
+
+    #[test]
+    fn what_is_no_recording_of_ours_is_told_by_its_first_difference() {
+        assert_eq!(File::parse(b"\x7fELF").unwrap_err(), Bad::Foreign);
+        assert_eq!(File::parse(&[0; 600]).unwrap_err(), Bad::Foreign);
+        for (at, what) in [(16, "layout"), (20, "protocol"), (24, "protocol's schema")] {
+            let mut bytes = file(5);
+            bytes[at] ^= 1;
+            match File::parse(&bytes) {
+                Err(Bad::OtherVersion { what: it, .. }) => assert_eq!(it, what),
+                other => panic!("{at}: {other:?}"),
+            }
+        }
+        // The product's name, and a number of words that no file has.
+        let mut bytes = file(5);
+        bytes[55] = 0xff;
+        assert_eq!(File::parse(&bytes).unwrap_err(), Bad::NoText(55));
+        bytes[44..48].copy_from_slice(&u32::MAX.to_le_bytes());
+        bytes[55] = b'g';
+        assert!(matches!(File::parse(&bytes), Err(Bad::Short(..))));
+    }
+}

@@ -5,6 +5,7 @@
 //! answers as the device did (`port`). What came of each is told in words (`words`).
 #![forbid(unsafe_code)]
 
+mod begin;
 pub mod file;
 mod port;
 pub mod replay;

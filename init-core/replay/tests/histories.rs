@@ -228,3 +228,37 @@ fn damaged_regions_are_read_to_an_end() {
     println!("{ends:?}");
     assert!(ends[0] > 0, "{ends:?}");
 }
+
+/// Bits turned anywhere among the words of a recording.
+#[test]
+fn noise_is_read_to_an_end() {
+    keep_panics();
+    let (mut stage, mut desk) = (Stage::with_recorder(128), Desk::<PLACES>::new());
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut below = |limit: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random >> 33).unwrap_or(0) % limit
+    };
+    let mut troubled = 0;
+    for (_, taken) in honest(&mut stage) {
+        for _ in 0..20 {
+            let mut turned = Vec::new();
+            for _ in 0..1 + below(8) {
+                let (word, bit) = (below(taken.words.len()), below(32));
+                taken.words[word].fetch_xor(1 << bit, Ordering::Relaxed);
+                turned.push((word, bit));
+            }
+            let units = taken.manifest.units.len();
+            if let Some(noise) = Recording::of(Words::new(&taken.words), units) {
+                let replay = desk.replay(noise, taken.end, taken.manifest);
+                troubled += u32::from(replay.trouble.is_some());
+            }
+            for (word, bit) in turned {
+                taken.words[word].fetch_xor(1 << bit, Ordering::Relaxed);
+            }
+        }
+    }
+    assert!(troubled > 100, "{troubled}");
+}

@@ -327,6 +327,7 @@ fn namespaces() -> Result<Outcome> {
         .env("SYSMASTER_SPLIT_SYMBOLS", &split.symbols)
         .env("SYSMASTER_ESCALATING_INIT", &escalating.file)
         .env("SYSMASTER_RECORDING_INIT", &recording.file)
+        .env("SYSMASTER_RECORDING_SYMBOLS", &recording.symbols)
         .env("SYSMASTER_RECORDING_REPLAY", replay)
         .env("SYSMASTER_NAMESPACE_UPGRADED", &upgraded.file)
         .env("SYSMASTER_NAMESPACE_UPGRADED_SYMBOLS", &upgraded.symbols)

@@ -1,0 +1,68 @@
+//! This file says what process 1 died of, and, where it has a flight recorder, what it was about:
+//! what it had taken from the kernel, or which unit it was starting.
+
+use crate::children;
+use crate::intake::Handed;
+use crate::region::{EXIT_WORDS, RECORDS, Region, at};
+use crate::sys::wait;
+use init_core::checkpoint::words::load;
+use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::report::Line;
+use init_core::unit::Manifest;
+
+/// What the life before died of.
+pub(crate) fn write(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
+    let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
+    line.text("process 1 died of ").signal(signal);
+    line.text(" at ").address(region.long(at::COUNTER));
+    line.text(", address ").address(region.long(at::ADDRESS));
+    if RECORDS {
+        about(region, manifest, line);
+    }
+}
+
+/// What process 1, or its core, was about; nothing where it had been asked for nothing.
+#[inline(never)]
+pub(crate) fn about(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
+    let name = |unit| manifest.unit(unit).map_or("the machine", |desc| desc.name);
+    let starting = region.get(at::STARTING) >> 16;
+    let starting = u16::try_from(starting).ok().and_then(children::unit);
+    if let Some(unit) = starting {
+        line.text(", as it started ").text(name(unit));
+        return;
+    }
+    match Handed::of(region.get(at::HANDED)) {
+        None => line,
+        Some(Handed::Signal) => line.text(", as it took in a signal"),
+        Some(Handed::Frame(_)) => line.text(", as it took in a client's request"),
+        Some(Handed::Ready(unit)) => line
+            .text(", as it took in the readiness of ")
+            .text(name(unit)),
+        Some(Handed::Exit) => {
+            line.text(", as it took in the end of ");
+            match served_by_taken(region, manifest) {
+                Some(unit) => line.text(name(unit)),
+                None => line.text("a process of no unit"),
+            }
+        }
+    };
+}
+
+/// Whose process it was whose end was taken from the kernel.
+fn served_by_taken(region: Region, manifest: &Manifest) -> Option<UnitId> {
+    let (pid, _) = wait::taken(region.part(at::EXIT, EXIT_WORDS))?;
+    let units = (0..=u16::MAX).map(UnitId).zip(manifest.units);
+    let mut units = units.map(|(unit, _)| unit).chain([UnitId::SYSTEM]);
+    units.find(|unit| {
+        [Role::Main, Role::Stop, Role::Probe]
+            .into_iter()
+            .any(|role| {
+                let [number, ..] = region.entry(Child {
+                    unit: *unit,
+                    generation: Generation(0),
+                    role,
+                });
+                load(number) == pid
+            })
+    })
+}
