@@ -274,7 +274,7 @@ pub struct Replay {
 /// How often process 1 dies, of what, and with how many services.
 #[derive(Debug, Args)]
 pub struct Heal {
-    /// 60 deaths with 20 services, and no time judged
+    /// 60 deaths with 20 services, and no time judged; a short sweep
     #[arg(long)]
     pub quick: bool,
     /// So many services instead of 10, 50, 100 and 500; no time judged
@@ -295,6 +295,20 @@ pub struct Heal {
     /// Take a process 1 that does not heal: shows that the campaign can fail
     #[arg(long)]
     pub without_healing: bool,
+    /// Instead of at random moments, after the k-th instruction and at each system call of what
+    /// process 1 does when it is asked, stops, starts and restarts a service, and lives again
+    #[arg(long, conflicts_with_all = ["services", "deaths", "only", "composition",
+        "without_healing"])]
+    pub sweep: bool,
+    /// One instruction in so many
+    #[arg(long, value_name = "N", default_value = "97", requires = "sweep",
+        value_parser = stride)]
+    pub stride: usize,
+}
+
+fn stride(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "a number from 1 on".to_string())
 }
 
 fn services(text: &str) -> Result<usize, String> {

@@ -140,8 +140,9 @@ pub fn install() {
     for &signal in &CAUGHT {
         if signal == abi::SIGPROF {
             // It comes to a process 1 that is well, too, whose stack is in memory anyway. Where
-            // there is none, that is a fault.
+            // there is none, that is a fault; and so is what goes wrong while it is looked at.
             action.flags &= !usize::try_from(abi::SA_ONSTACK).unwrap_or(0);
+            action.mask = [0; 2];
         }
         // SAFETY: the handler fits the flags.
         let _ = unsafe { set_action(signal, &action) };

@@ -113,7 +113,7 @@ fn a_damaged_program_file_is_not_needed() {
         let Some(program) = crate::machine::program() else {
             return;
         };
-        std::fs::copy(program, &file).expect("there is room");
+        copy_program(Path::new(&program), &file);
         let mut machine = Machine::boot_copy(&[], Some(&file), "idle").expect("there is a program");
         machine.wait_for("boot: idle reached");
         std::fs::remove_file(&file).expect("it is there");

@@ -37,6 +37,14 @@ pub enum End {
     Other(String),
 }
 
+/// Copies a program by a process of its own. Were it written by this one, a process that another
+/// test makes meanwhile would have it open for writing too, for a moment in which nobody may
+/// execute it.
+pub fn copy_program(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg(from).arg(to).status();
+    assert!(done.is_ok_and(|status| status.success()), "there is room");
+}
+
 /// The program under test, or `None` with a loud word where nobody has built it.
 pub fn program() -> Option<PathBuf> {
     let program = std::env::var_os(PROGRAM).map(PathBuf::from);

@@ -26,7 +26,7 @@ fn image() -> PathBuf {
 fn inside(machine: &Machine, file: &Path) -> String {
     let name = file.file_name().and_then(|name| name.to_str());
     let path = format!("run/{}", name.expect("it has a name"));
-    std::fs::copy(file, machine.root().join(&path)).expect("there is room");
+    copy_program(Path::new(&file), &machine.root().join(&path));
     format!("/{path}")
 }
 
@@ -251,7 +251,7 @@ fn an_image_may_die_at_any_instruction_after_its_handlers_are_installed() {
             .and_then(Path::file_name)
             .expect("its product's");
         let path = format!("/run/{}", folder.to_string_lossy());
-        std::fs::copy(&image, machine.root().join(&path[1..])).expect("there is room");
+        copy_program(Path::new(&image), &machine.root().join(&path[1..]));
         path
     });
     let mut runs = 0;

@@ -175,6 +175,11 @@ pub fn among(kinds: &[Kind], name: &str) -> Result<Kind> {
 pub struct Stopped(Pid);
 
 impl Stopped {
+    /// Whom we trace.
+    pub(super) fn pid(&self) -> Pid {
+        self.0
+    }
+
     /// Stops a process wherever it is.
     ///
     /// # Errors

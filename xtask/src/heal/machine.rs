@@ -220,6 +220,20 @@ impl Machine {
         bail!("process 1 has no core")
     }
 
+    /// The number of a service's process outside.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn witness(&self, unit: usize) -> Result<u32> {
+        let file = format!("/proc/{0}/task/{0}/children", self.pid);
+        let children = std::fs::read_to_string(&file)?;
+        let mut pids = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok());
+        let pid = pids.find(|pid| is_witness(&format!("/proc/{pid}/cmdline"), unit));
+        pid.with_context(|| format!("service {unit} has no process"))
+    }
+
     fn child(&self) -> Option<u32> {
         let outside = self.outside.id();
         let file = format!("/proc/{outside}/task/{outside}/children");
@@ -277,8 +291,11 @@ impl Drop for Machine {
 
 /// Whether process `pid` of the machine is a living witness of the unit.
 fn lives(machine: u32, unit: usize, pid: u32) -> bool {
-    let file = format!("/proc/{machine}/root/proc/{pid}/cmdline");
-    let Ok(line) = std::fs::read(file) else {
+    is_witness(&format!("/proc/{machine}/root/proc/{pid}/cmdline"), unit)
+}
+
+fn is_witness(command_line: &str, unit: usize) -> bool {
+    let Ok(line) = std::fs::read(command_line) else {
         return false;
     };
     // A process that ended and was not reaped yet has no command line.

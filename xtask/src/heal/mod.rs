@@ -6,10 +6,12 @@
 //! machine's. Columns that must be zero and are not end the command with an error.
 
 pub mod client;
+mod follow;
 pub mod inject;
 mod load;
 mod machine;
 mod record;
+mod sweep;
 mod table;
 mod trial;
 mod witness;
@@ -23,6 +25,7 @@ use machine::Product;
 use qemu_tests::progress::{Step, say};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use sweep::Strides;
 use table::{Table, Targets};
 use trial::Trial;
 
@@ -51,6 +54,9 @@ const FULL: [(usize, u64, [Option<u64>; 3]); 4] = [
 /// What CI runs; its machines are too busy for times.
 const QUICK: (usize, u64) = (20, 60);
 
+/// What CI takes of a sweep: instructions and system calls.
+const QUICK_STRIDES: (usize, usize) = (20_000, 7);
+
 /// Runs the campaign that was asked for.
 ///
 /// # Errors
@@ -60,6 +66,22 @@ pub fn run(heal: &Heal) -> Result<()> {
         cfg!(target_arch = "x86_64"),
         "faults are written for x86-64 only: run this on such a machine"
     );
+    if heal.sweep {
+        let product = Product::build(sweep::SERVICES, heal.seed, true, false)?;
+        let (instruction, call) = match heal.quick {
+            true => QUICK_STRIDES,
+            false => (heal.stride, 1),
+        };
+        let seed = heal.seed;
+        return sweep::run(
+            &product,
+            Strides {
+                instruction,
+                call,
+                seed,
+            },
+        );
+    }
     let all = inject::kinds(is_split(heal));
     let only = heal.only.as_deref();
     let only = only.map(|name| inject::among(&all, name)).transpose()?;
