@@ -90,11 +90,21 @@ fn symlink(path: &CStr, target: &CStr) -> Result<(), Cause> {
             if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
                 return Err(Os::EXIST.into());
             }
+            if leads_to(path, target) {
+                // Also where it could not be made, as on a file system that is only read.
+                return Ok(());
+            }
             rustix::fs::unlink(path)?;
             Ok(rustix::fs::symlink(target, path)?)
         }
         other => Ok(other?),
     }
+}
+
+fn leads_to(path: &CStr, target: &CStr) -> bool {
+    let mut room = [0; PATH_BYTES_MAX];
+    let found = rustix::fs::readlinkat_raw(CWD, path, &mut room);
+    found.is_ok_and(|count| room.get(..count) == Some(target.to_bytes()))
 }
 
 /// Makes a directory and its parents; those that exist stay as they are.

@@ -90,6 +90,15 @@ const STANDARD: &[(&str, &str, &str, u32, &str)] = &[
     ("tmp", "tmpfs", "/tmp", 2 | 4, "mode=1777"),
 ];
 
+/// Links in the standard /dev, which programs and shells take for granted and the kernel does not
+/// make: path and target.
+const DEVICE_LINKS: [(&str, &str); 4] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+];
+
 /// A mount with what the others need to know of it.
 #[derive(Debug)]
 pub struct Mount {
@@ -233,8 +242,18 @@ pub fn standard(mounts: &mut Vec<Mount>, names: &[(String, Span)], problems: &mu
             device: None,
             kernel: true,
             early: false,
-            then: Vec::new(),
+            then: match *name {
+                "dev" => DEVICE_LINKS.map(link).to_vec(),
+                _ => Vec::new(),
+            },
         });
+    }
+}
+
+fn link((path, target): (&str, &str)) -> Step {
+    Step::Symlink {
+        path: path.to_string(),
+        target: target.to_string(),
     }
 }
 

@@ -55,8 +55,9 @@ pub const KEYS: &[Key] = &[
         "The device that process 1 writes to, and that `stdout = \"console\"` means.",
         r#""/dev/ttyS1""#),
     key("standard-mounts", PRODUCT, Kind::Boolean, "true",
-        "Whether /proc, /sys, /dev, /dev/pts, /dev/shm, /run and /tmp are mounted. One that the \
-         manifest mounts itself is left to it.",
+        "Whether /proc, /sys, /dev, /dev/pts, /dev/shm, /run and /tmp are mounted, and /dev/fd, \
+         /dev/stdin, /dev/stdout and /dev/stderr linked. A place that the manifest mounts itself \
+         is left to it.",
         "false"),
     key("timeout", SHUTDOWN, Kind::Duration, r#""30s""#,
         "From the request to the final action, whatever happens.", r#""10s""#),
