@@ -3,7 +3,7 @@
 
 use crate::inject::{Injury, injure, instructions_after, trap};
 use crate::kernels::{self, NOT_THERE};
-use crate::machine::{End, Machine};
+use crate::machine::{End, Machine, copy_program};
 use linux_raw_sys::general as abi;
 use object::{Object, ObjectSymbol};
 use std::path::Path;

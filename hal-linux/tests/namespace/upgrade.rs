@@ -2,7 +2,7 @@
 //! what is no such image; and lets an image die after it was executed.
 
 use crate::inject::{Fate, in_next_program};
-use crate::machine::{Machine, program};
+use crate::machine::{Machine, copy_program, program};
 use object::{Object, ObjectSymbol};
 use std::path::{Path, PathBuf};
 
