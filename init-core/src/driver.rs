@@ -230,8 +230,11 @@ impl<'a, P: Platform> Driver<'a, P> {
                 self.platform.close(client);
             }
             Intake::Control { request, wait } => {
-                let goes_on = self.step(Event::Control { client, request });
-                return goes_on && (wait || self.step(Event::Unawaited(client)));
+                return self.step(if wait {
+                    Event::Control { client, request }
+                } else {
+                    Event::Unawaited { client, request }
+                });
             }
         }
         true

@@ -61,9 +61,15 @@ pub enum Event {
     NotRenewed(Errno),
     /// A new life found the core's state. Sent once, first.
     Resumed(Handover),
-    /// A control client does not wait for the end of what it asked: if it has no answer, it is told
-    /// that its request has begun.
-    Unawaited(ClientId),
+    /// As [`Self::Control`], of a client that does not wait for the end: if it has no answer by
+    /// then, it is told that its request has begun. One event, so that process 1 cannot die between
+    /// the two.
+    Unawaited {
+        /// Who.
+        client: ClientId,
+        /// What.
+        request: ControlRequest,
+    },
     /// A deadline passed or nothing happened: look at the time.
     Tick,
 }
@@ -76,7 +82,6 @@ impl Event {
             Self::Spawned { .. }
             | Self::SpawnFailed { .. }
             | Self::Resumed(_)
-            | Self::Unawaited(_)
             | Self::NotTried(_)
             | Self::NotRenewed(_)
             | Self::Tick => false,
@@ -88,6 +93,7 @@ impl Event {
             | Self::NoChildLeft
             | Self::Machine(_)
             | Self::Control { .. }
+            | Self::Unawaited { .. }
             | Self::ClientGone(_)
             | Self::TrialEnded(_) => true,
         }

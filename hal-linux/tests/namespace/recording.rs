@@ -125,7 +125,7 @@ fn what_services_and_process_1_went_through_happens_again_on_the_host() {
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }
 
-/// The end of a service, and a request, each with what process 1 does for it when it dies.
+/// A start, the end of a service, and a request, each with what process 1 does for it when it dies.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_next_life_says_where_process_1_died_and_of_which_units_event() {
@@ -143,7 +143,10 @@ fn the_next_life_says_where_process_1_died_and_of_which_units_event() {
     kill.args(["--target", &pid, "--mount", "--pid", "--", "pkill"]);
     kill.args(["-9", "-f", "^sleep 31412"]);
     let list = machine.tool(&["list"]);
-    let table: [(&[&str], Command, &str); 2] = [
+    // Its probe is made by fork; whoever asked has an answer all the same.
+    let start = machine.tool(&["start", "--no-wait", "never-there"]);
+    let table: [(&[&str], Command, &str); 3] = [
+        (&["10fork_noted"], start, "started never-there"),
         (&["11child_event"], kill, "took in the end of held@2"),
         (&["6driver", "5frame"], list, "took in a client's request"),
     ];
@@ -158,7 +161,11 @@ fn the_next_life_says_where_process_1_died_and_of_which_units_event() {
         let told = machine.wait_for(&format!("process 1 died of SIGILL at {place:#x}, "));
         assert!(told.ends_with(&format!(", as it {about}")), "{told}");
         machine.wait_for("goes on where it was");
+        // By its answer all is done that was begun.
+        assert!(machine.sctl(&["list"]).status.success());
     }
+    // That end is not lost: its next life starts the service again.
+    all_sleep(&machine);
     let folder = tempfile::tempdir().expect("a folder can be made");
     let printed = comes_to_the_same(&machine, folder.path());
     // The end that process 1 died of was recorded before that, and again by its next life.

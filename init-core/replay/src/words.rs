@@ -71,13 +71,16 @@ impl Names {
             Event::Control { client, request } => {
                 format!("client {} asks: {}", client.slot, self.request(request))
             }
+            Event::Unawaited { client, request } => {
+                let request = self.request(request);
+                format!("client {} asks, and does not wait: {request}", client.slot)
+            }
             Event::ClientGone(client) => format!("client {} is gone", client.slot),
             Event::TrialEnded(None) => "the image stood its trial".to_string(),
             Event::TrialEnded(Some(obstacle)) => format!("the image's trial: {obstacle:?}"),
             Event::NotTried(error) => format!("no trial of the image, error {}", error.0),
             Event::NotRenewed(error) => format!("the image is not executed, error {}", error.0),
             Event::Resumed(why) => format!("this life goes on: {why:?}"),
-            Event::Unawaited(client) => format!("client {} does not wait", client.slot),
             Event::Tick => "a deadline, or more to do".to_string(),
         }
     }

@@ -78,7 +78,7 @@ variants!(Event, Self::Tick => {
     13 => NotTried(error),
     14 => NotRenewed(error),
     15 => Resumed(why),
-    16 => Unawaited(client),
+    16 => Unawaited { client, request },
 });
 variants!(Happening, Self::Gap => {
     0 => Gap,
@@ -185,7 +185,10 @@ mod tests {
             control(ControlRequest::Machine(MachineRequest::Kexec)),
             control(ControlRequest::Renew(Image::New)),
             Event::ClientGone(CLIENT),
-            Event::Unawaited(CLIENT),
+            Event::Unawaited {
+                client: CLIENT,
+                request: ControlRequest::Restart(UnitId::SYSTEM),
+            },
             Event::TrialEnded(None),
             Event::TrialEnded(Some(Obstacle::Ended(STATUS))),
             Event::TrialEnded(Some(Obstacle::Stuck(UnitId::SYSTEM))),

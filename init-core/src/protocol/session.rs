@@ -48,7 +48,7 @@ pub enum Intake {
     /// Send this many bytes of the buffer, then hang up: the frame was no request of ours.
     Reject(usize),
     /// Step the core with [`crate::event::Event::Control`]; its `Reply` is the answer. With
-    /// `wait` false: then step it with [`crate::event::Event::Unawaited`].
+    /// `wait` false: with [`crate::event::Event::Unawaited`].
     Control {
         /// What is asked.
         request: ControlRequest,

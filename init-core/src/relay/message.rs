@@ -138,7 +138,7 @@ impl Answer<'_> {
             | Event::Spawned { .. }
             | Event::SpawnFailed { .. }
             | Event::Resumed(_)
-            | Event::Unawaited(_)
+            | Event::Unawaited { .. }
             // No image is tried where keeper and core are two.
             | Event::TrialEnded(_)
             | Event::NotTried(_)

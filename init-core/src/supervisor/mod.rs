@@ -150,7 +150,10 @@ impl<'a> Core<'a> {
             Event::Machine(request) => self.machine_asked(request, now),
             Event::Control { client, request } => self.client_asked(client, request, now),
             Event::ClientGone(client) => self.forget_client(client),
-            Event::Unawaited(client) => self.release_client(client),
+            Event::Unawaited { client, request } => {
+                self.client_asked(client, request, now);
+                self.release_client(client);
+            }
             Event::Resumed(why) => self.resumed(why, now),
             Event::TrialEnded(obstacle) => self.trial_ended(obstacle, now),
             Event::NotTried(error) => {
