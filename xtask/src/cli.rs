@@ -195,7 +195,7 @@ pub struct Measure {
 /// What to do with the figures.
 #[derive(Debug, Args)]
 pub struct Figures {
-    /// Measure and write nothing: compare with what was measured last
+    /// Measure and write nothing: compare with what was measured last, within half a KiB and a page
     #[arg(long)]
     pub check: bool,
 }
