@@ -25,9 +25,9 @@ const BOARDS: [&str; 3] = ["virt-aarch64", "virt-armv7", "pc-x86_64"];
 /// The texts that have figures.
 const TEXTS: [&str; 3] = ["README.md", "docs/healing.md", "docs/upgrade.md"];
 
-/// How far a text may be behind what is measured: files are the same to the byte wherever one
-/// compiler makes them, and grow by a few with many a change; memory is counted in pages, of which
-/// a machine may take one more or less.
+/// How far a text may be from what is measured: a file's size depends by some 200 bytes on the
+/// folder that it is built in, whose name decides on the order of functions, and grows by a few
+/// with many a change; memory is counted in pages, of which a machine may take one more or less.
 const SLACK: Slack = Slack {
     file_bytes: 512,
     memory_kib: 4,
