@@ -8,7 +8,7 @@
 use crate::cause::Cause;
 use crate::errno;
 use crate::events::Source;
-use crate::intake::Handed;
+use crate::intake::{self, Handed};
 use crate::linux::Linux;
 use crate::region::{self, ANSWERING, BUSY, at};
 use crate::sys::fd::{self, Fd};
@@ -371,7 +371,7 @@ impl ControlPort for Linux {
             .listen_for_input(connection.as_fd(), source, true);
         if self.intake.handed() == Some(Handed::Frame(client.slot)) {
             self.consume_frame(client.slot);
-            self.intake.settled();
+            self.intake.settled(intake::suspect(&self.region));
         }
         store(state, 0);
     }

@@ -4,6 +4,7 @@
 //! It is called on the handler's stack, at any instruction of process 1, so it uses atomics,
 //! system calls and nothing else. What goes wrong here leads back here, to the next means.
 
+use crate::intake;
 use crate::region::{self, Region, at};
 #[cfg(feature = "freestanding")]
 use crate::sys::image::{self, Source};
@@ -223,6 +224,7 @@ fn record(region: &Region, death: &Death) {
         return region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));
     }
     region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));
+    intake::blame(region);
     region.set(at::HANDOVER, HANDOVER_FAULT);
 }
 

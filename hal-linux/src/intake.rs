@@ -69,6 +69,33 @@ impl Handed {
     }
 }
 
+/// What a death is blamed on: what was handed out, with whose exit or which signal it is. 0:
+/// nothing was.
+pub(crate) fn suspect(region: &Region) -> u32 {
+    let handed = Handed::of(region.get(at::HANDED));
+    let which = match handed {
+        Some(Handed::Exit) => wait::taken(region.part(at::EXIT, EXIT_WORDS)).map(|(pid, _)| pid),
+        Some(Handed::Signal) => Some(region.get(at::BYTES)),
+        Some(Handed::Ready(_) | Handed::Frame(_)) | None => None,
+    };
+    handed.map_or(0, |handed| handed.word() | which.unwrap_or(0) << 8)
+}
+
+/// A life or a core ends by itself. Other deaths, and what is dealt with between them, change
+/// nothing of what it may have died of.
+pub(crate) fn blame(region: &Region) {
+    let suspect = suspect(region);
+    if suspect == 0 {
+        return;
+    }
+    let count = match region.get(at::BLAMED) == suspect {
+        true => region.get(at::BLAMES).saturating_add(1),
+        false => 1,
+    };
+    region.set(at::BLAMES, count);
+    region.set(at::BLAMED, suspect);
+}
+
 /// What is known of what was taken.
 #[derive(Debug)]
 pub(crate) struct Intake {
@@ -115,9 +142,12 @@ impl Intake {
         Handed::of(self.region.get(at::HANDED))
     }
 
-    /// What was handed out has been dealt with: this life is not in vain.
-    pub(crate) fn settled(&self) {
+    /// What was handed out, the suspect, has been dealt with: this life is not in vain.
+    pub(crate) fn settled(&self, suspect: u32) {
         self.region.set(at::VAIN, 0);
+        if self.region.get(at::BLAMED) == suspect {
+            self.region.set(at::BLAMED, 0);
+        }
         self.region.set(at::HANDED, 0);
     }
 
@@ -153,7 +183,9 @@ impl Linux {
         let Some(handed) = self.intake.handed() else {
             return;
         };
-        if was_lost && self.region.get(at::VAIN) >= DEATHS_MAX {
+        let suspect = suspect(&self.region);
+        let is_blamed = self.region.get(at::BLAMED) == suspect;
+        if was_lost && is_blamed && self.region.get(at::BLAMES) >= DEATHS_MAX {
             was_lost = false;
             self.put_aside(handed);
         }
@@ -175,7 +207,7 @@ impl Linux {
             }
             Handed::Frame(slot) => self.consume_frame(slot),
         }
-        self.intake.settled();
+        self.intake.settled(suspect);
     }
 
     /// Takes one signal.

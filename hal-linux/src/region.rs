@@ -18,7 +18,7 @@ use init_core::relay;
 use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = 0x5253_0002;
+const MAGIC: u32 = 0x5253_0003;
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");
@@ -87,8 +87,11 @@ pub(crate) mod at {
     pub(crate) const ANSWER: usize = 34;
     /// What became of an image that was executed, until the core has dealt with it.
     pub(crate) const OUTCOME: usize = 35;
+    /// What was in the core's hands when a life or a core ended, and how many did with the same.
+    pub(crate) const BLAMED: usize = 36;
+    pub(crate) const BLAMES: usize = 37;
     /// Three words for each client: its descriptor plus 1, its generation, its state.
-    pub(crate) const CLIENTS: usize = 36;
+    pub(crate) const CLIENTS: usize = 38;
     pub(super) const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
     /// How a child ended, as the kernel told: a `siginfo_t`. The kernel's fields may have 64 bits.
     pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);

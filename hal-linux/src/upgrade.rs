@@ -64,6 +64,8 @@ fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
         let renamed = Handed::renamed(region.get(word), |unit| legacy.after(to, count, unit));
         region.set(word, renamed);
     }
+    // Whom the other image blames may have another number here.
+    region.set(at::BLAMED, 0);
     Some((region, file))
 }
 

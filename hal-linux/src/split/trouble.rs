@@ -5,6 +5,7 @@ use super::Keeper;
 use super::line;
 use crate::epitaph;
 use crate::events::Source;
+use crate::intake;
 use crate::linux::Linux;
 use crate::region::{RECORDS, at};
 use crate::sys::process;
@@ -64,6 +65,7 @@ impl Keeper {
         if had_event && !was_killed {
             let vain = self.linux.region.get(at::VAIN).saturating_add(1);
             self.linux.region.set(at::VAIN, vain);
+            intake::blame(&self.linux.region);
             self.linux.escalate();
         }
         self.linux.expect_new_core();

@@ -268,6 +268,31 @@ fn a_request_that_kills_two_lives_is_put_aside() {
 }
 
 #[test]
+fn a_request_is_not_blamed_for_deaths_that_were_not_of_it() {
+    let Some(mut machine) = Machine::boot("idle") else {
+        return;
+    };
+    let frame = address_of(&["6driver", "5frame"]).expect("its file is named beside the program's");
+    machine.wait_for("boot: idle reached");
+    assert!(machine.sctl(&["list"]).status.success());
+    let pid = machine.pid();
+    // Nothing is asked meanwhile: these lives deal with nothing.
+    for _ in 0..3 {
+        injure(pid, Injury::Counter(0));
+        machine.wait_for(GOES_ON);
+    }
+    let mut list = machine.tool(&["list"]);
+    trap(pid, frame, 1, || {
+        let list = list.output().expect("nsenter starts");
+        assert!(list.status.success(), "{list:?}");
+    });
+    let list = machine.sctl(&["list"]);
+    assert!(list.status.success(), "{}", machine.console());
+    let console = machine.console();
+    assert!(!console.contains("put aside"), "{console}");
+}
+
+#[test]
 fn a_start_that_kills_two_lives_fails_and_the_rest_goes_on() {
     let Some(mut machine) = Machine::boot("idle") else {
         return;
