@@ -288,7 +288,10 @@ fn a_request_is_not_blamed_for_deaths_that_were_not_of_it() {
     });
     let list = machine.sctl(&["list"]);
     assert!(list.status.success(), "{}", machine.console());
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
     let console = machine.console();
+    assert!(console.contains("died of SIGILL"), "{console}");
     assert!(!console.contains("put aside"), "{console}");
 }
 
