@@ -22,7 +22,7 @@ use init_core::unit::{HealingDesc, HealingStep};
 use linux_raw_sys::general as abi;
 
 /// Lives in a row, none of which deals with anything that it takes in: more are in vain.
-const VAIN_MAX: u32 = 8;
+pub(crate) const VAIN_MAX: u32 = 8;
 
 /// A life that began so long after the one before is not in a row with it.
 const VAIN_SECONDS_MAX: u32 = 10;

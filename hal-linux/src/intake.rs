@@ -9,7 +9,7 @@ use crate::linux::Linux;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, SPLIT, at};
 use crate::sys::{shared, signals, wait};
 use crate::uses::uses;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use init_core::checkpoint::words::{load, store};
 use init_core::event::{Errno, Event, ExitStatus, MachineRequest, machine_request};
 use init_core::hal::Wake;
@@ -23,6 +23,12 @@ pub const REAP_PER_TURN_MAX: usize = 18;
 
 /// Lives that may end of the same thing before it is put aside.
 pub(crate) const DEATHS_MAX: u32 = 2;
+
+/// Lives in a row that may end before anything was dealt with: two things that kill by turns, each
+/// of which would never be the same as the last. Fewer than lead to a new start of the machine.
+const VAIN_DEATHS_MAX: u32 = 6;
+
+const _: () = assert!(VAIN_DEATHS_MAX < crate::escalation::VAIN_MAX);
 
 /// What was handed out to the core, as one word of the region: the kind, and above it a number.
 /// 0: nothing.
@@ -81,11 +87,15 @@ pub(crate) fn suspect(region: &Region) -> u32 {
     handed.map_or(0, |handed| handed.word() | which.unwrap_or(0) << 8)
 }
 
+/// Whether this life, or this core, was given what is handed out. What a life before it was given
+/// is still noted when it begins.
+static IN_HANDS: AtomicBool = AtomicBool::new(false);
+
 /// A life or a core ends by itself. Other deaths, and what is dealt with between them, change
 /// nothing of what it may have died of.
 pub(crate) fn blame(region: &Region) {
     let suspect = suspect(region);
-    if suspect == 0 {
+    if suspect == 0 || !IN_HANDS.load(Ordering::Relaxed) {
         return;
     }
     let count = match region.get(at::BLAMED) == suspect {
@@ -135,6 +145,7 @@ impl Intake {
     pub(crate) fn hand_out(&self, what: Handed) {
         self.region.set(at::STAMP, self.taken_in);
         self.region.set(at::HANDED, what.word());
+        IN_HANDS.store(true, Ordering::Relaxed);
     }
 
     /// What was handed out and is not settled.
@@ -154,6 +165,7 @@ impl Intake {
     /// A core begins that is not the one that was told the last: what that one had not taken in is
     /// handed out again.
     pub(crate) fn begin_again(&mut self) {
+        IN_HANDS.store(false, Ordering::Relaxed);
         self.is_new = true;
         self.reap = true;
         self.tell_no_child = self.region.get(at::ALONE) != 0;
@@ -185,7 +197,8 @@ impl Linux {
         };
         let suspect = suspect(&self.region);
         let is_blamed = self.region.get(at::BLAMED) == suspect;
-        if was_lost && is_blamed && self.region.get(at::BLAMES) >= DEATHS_MAX {
+        let is_guilty = is_blamed && self.region.get(at::BLAMES) >= DEATHS_MAX;
+        if was_lost && (is_guilty || self.region.get(at::VAIN) >= VAIN_DEATHS_MAX) {
             was_lost = false;
             self.put_aside(handed);
         }

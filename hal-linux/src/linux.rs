@@ -350,6 +350,8 @@ impl Process for Linux {
     ) -> Result<u32, Errno> {
         heal::made_progress();
         if let Some(pid) = self.children.pid(child) {
+            // The life before may have ended right behind its start.
+            self.region.set(at::STARTING, 0);
             return Ok(pid);
         }
         if SPLIT && self.children.owner(child.unit, child.role).is_some() {
@@ -368,7 +370,8 @@ impl Process for Linux {
             _ => None,
         };
         let pipe = if confirm || number.is_some() {
-            Some(self.pipe_of(child, number.is_some())?)
+            let pipe = self.pipe_of(child, number.is_some());
+            Some(pipe.inspect_err(|_| self.region.set(at::STARTING, 0))?)
         } else {
             None
         };

@@ -182,10 +182,11 @@ impl Region {
         Some((Self::of(own, others, manifest.units.len())?, file))
     }
 
-    /// Whether it is as large as this manifest's.
+    /// Whether it is as large as this manifest's, for as many units.
     pub(crate) fn fits(&self, manifest: &Manifest) -> bool {
         let (own, others) = sizes(manifest);
-        self.size() == own.saturating_add(others)
+        let count = u32::try_from(manifest.units.len());
+        self.size() == own.saturating_add(others) && count == Ok(self.get(at::UNIT_COUNT))
     }
 
     /// Its words.

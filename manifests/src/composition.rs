@@ -61,6 +61,7 @@ fn never_upgraded(sections: &Sections, problems: &mut Vec<Diagnostic>) {
         .map(|field| field.key_span)
         .filter(|span| span.file != BUILT_IN)
         .collect();
+    spans.sort();
     spans.dedup();
     for span in spans {
         let message = "this product is never upgraded while it runs";

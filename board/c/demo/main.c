@@ -201,8 +201,14 @@ static int refuses(struct sysmaster *core) {
     event.kind = SYSMASTER_START;
     event.client = SYSMASTER_CLIENTS;
     is_right &= sysmaster_step(core, &event, 0) == SYSMASTER_BAD;
-    event.kind = SYSMASTER_EXITED;
+    event.client = 0;
     event.child.role = 0;
+    event.child.unit = UINT16_MAX;
+    is_right &= sysmaster_step(core, &event, 0) == SYSMASTER_BAD;
+    event.kind = SYSMASTER_READY;
+    is_right &= sysmaster_step(core, &event, 0) == SYSMASTER_BAD;
+    event.child.unit = 0;
+    event.kind = SYSMASTER_EXITED;
     event.number = 256;
     is_right &= sysmaster_step(core, &event, 0) == SYSMASTER_BAD;
     is_right &= sysmaster_step(NULL, &event, 0) == SYSMASTER_BAD;

@@ -158,16 +158,17 @@ fn client(number: u32) -> Option<ClientId> {
 }
 
 impl ToldEvent {
-    /// What it tells; `None`: nothing that is.
-    pub fn event(&self) -> Option<Event> {
-        let child = self.child.child();
+    /// What it tells of one of so many units; `None`: nothing that is.
+    pub fn event(&self, unit_count: usize) -> Option<Event> {
+        let is_unit = usize::from(self.child.unit) < unit_count;
+        let child = self.child.child().filter(|_| is_unit);
         let unit = UnitId(self.child.unit);
         let exited = |status| {
             let child = child?;
             Some(Event::Exited { child, status })
         };
         let control = |request| {
-            let client = client(self.client)?;
+            let client = client(self.client).filter(|_| is_unit)?;
             Some(Event::Control { client, request })
         };
         match self.kind {

@@ -76,7 +76,7 @@ pub extern "C" fn sysmaster_step(
     let (Some(machine), Some(event)) = (machine, event) else {
         return BAD;
     };
-    match event.event() {
+    match event.event(product::MANIFEST.units.len()) {
         Some(event) => machine.step(event, Instant::from_us(now_us)),
         None => return BAD,
     }
@@ -86,7 +86,8 @@ pub extern "C" fn sysmaster_step(
 /// Leaves what happened for [`sysmaster_step_posted`]. Nothing else may be called by an interrupt.
 #[unsafe(no_mangle)]
 pub extern "C" fn sysmaster_post(event: Option<&ToldEvent>) -> u32 {
-    match event.and_then(ToldEvent::event) {
+    let units = product::MANIFEST.units.len();
+    match event.and_then(|event| event.event(units)) {
         Some(event) if post::put(event) => OK,
         Some(_) => FULL,
         None => BAD,

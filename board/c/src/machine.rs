@@ -7,12 +7,13 @@ use init_core::Core;
 use init_core::effect::{Effect, FinalAction, Notice, Reply};
 use init_core::event::{BootOptions, Event};
 use init_core::ident::UnitId;
-use init_core::report::Report;
+use init_core::report::{LINE_BYTES_MAX, Report};
 use init_core::time::Instant;
 use init_core::unit::{Arguments, Program, Readiness, UnitDesc, UnitKind};
 
-/// Bytes of what is said at once: the summary of a boot names eight units that failed.
-const TEXT_BYTES: usize = 1_024;
+/// Bytes of what is said at once: the summary of a boot is a line, one for each of eight units that
+/// failed, and one for the rest.
+const TEXT_BYTES: usize = 10 * LINE_BYTES_MAX;
 
 /// What is said. What does not fit is cut.
 #[derive(Debug)]

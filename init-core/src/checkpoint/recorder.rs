@@ -235,6 +235,8 @@ impl<'r> Recorder<'r> {
     fn add(&mut self) {
         self.is_open = false;
         self.count = self.count.wrapping_add(1);
+        // One of the same number may be there, of a recording that was begun before this one.
+        self.words.set(self.place(self.count), 0);
         self.words.set(at::COUNT, self.count);
     }
 

@@ -40,7 +40,7 @@ pub const KEYS: &[Key] = &[
         r#""500ms""#),
     key("hot-upgrade", PRODUCT, Kind::Boolean, "false",
         "Whether `sctl upgrade` can exchange process 1 for another image while everything runs. It \
-         takes some 10 KiB of the program. Not with `split`.",
+         takes 7 to 9 KiB of the program. Not with `split`.",
         "true"),
     key("default-target", PRODUCT, Kind::Unit, "", "What is started at boot.", r#""online""#),
     key("rescue-target", PRODUCT, Kind::Unit, "",
@@ -99,7 +99,7 @@ pub const KEYS: &[Key] = &[
         "A machine that has been up for so long begins with the first step again.", r#""1h""#),
     key("recorder", HEALING, Kind::Size, "",
         "Memory of the flight recorder: the last events of process 1, 32 bytes each, and two \
-         states of all units, 128 bytes for each unit. `sctl record` takes them out, `cargo xtask \
+         states of all units, 124 bytes a unit in each. `sctl record` takes them out, `cargo xtask \
          replay` performs them again. Not written: there is none, and it costs nothing.",
         r#""16KiB""#),
     key("packages", ROOTFS, Kind::Texts, "[]",

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use std::time::{Duration, Instant};
 
-/// After this without a stop the process sleeps, and nothing that was asked of it is left.
+/// After this without a stop a process that sleeps has done all that was asked of it.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// How far a process is followed.
@@ -53,8 +53,11 @@ impl Stopped {
                 Next::Signalled(other) => signal = Some(other),
                 Next::Sleeps => {
                     ptrace::interrupt(self.pid())?;
-                    self.next(QUIET)?;
-                    break;
+                    match self.next(QUIET)? {
+                        Next::Trapped | Next::Executed => break,
+                        Next::Signalled(other) => signal = Some(other),
+                        Next::Sleeps => bail!("process 1 cannot be interrupted"),
+                    }
                 }
             }
         }
@@ -102,12 +105,23 @@ impl Stopped {
         bail!("faults are written for x86-64 only")
     }
 
+    /// Whether it waits for something, rather than for a processor.
+    fn sleeps(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        stat.is_ok_and(|stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('S'))
+        })
+    }
+
     fn next(&self, limit: Duration) -> Result<Next> {
         let until = Instant::now() + limit;
         let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
         loop {
             match waitpid(self.pid(), Some(flags)).context("process 1 is gone")? {
-                WaitStatus::StillAlive if Instant::now() > until => return Ok(Next::Sleeps),
+                WaitStatus::StillAlive if Instant::now() > until && self.sleeps() => {
+                    return Ok(Next::Sleeps);
+                }
                 WaitStatus::StillAlive => std::thread::yield_now(),
                 WaitStatus::PtraceEvent(_, _, event)
                     if event == ptrace::Event::PTRACE_EVENT_EXEC as i32 =>
