@@ -54,7 +54,7 @@ pub struct Once<T> {
 }
 
 // SAFETY: the value is reached through `take` only, by one borrower.
-unsafe impl<T> Sync for Once<T> {}
+unsafe impl<T: Send> Sync for Once<T> {}
 
 impl<T> Once<T> {
     /// Holds a value.
