@@ -7,7 +7,7 @@
 mod text;
 
 use crate::budget::Row;
-use crate::cli::{self, Measure, Size};
+use crate::cli::{self, Size};
 use crate::{budget, house, setup, size};
 use anyhow::{Context, Result, ensure};
 use manifests::board::Board;
@@ -78,20 +78,16 @@ pub fn report(figures: &cli::Figures) -> Result<()> {
 /// Builds and boots all that the texts tell of.
 fn measure() -> Result<()> {
     for board in BOARDS {
-        let board = Some(board.to_string());
         size::report(&Size {
             product: PRODUCT.to_string(),
-            board: board.clone(),
+            board: Some(board.to_string()),
             max_file_kib: None,
             stack: false,
             all: false,
         })?;
-        budget::report(&Measure {
-            product: PRODUCT.to_string(),
-            board,
-        })?;
     }
-    Ok(())
+    let boards = BOARDS.into_iter().map(house::board);
+    budget::report(boards.collect::<Result<_>>()?, PRODUCT)
 }
 
 /// What was measured last of all boards; nothing of those that were not.

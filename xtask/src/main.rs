@@ -56,7 +56,10 @@ fn perform(task: &Task) -> Result<()> {
         Task::Build(choice) => build_product(choice),
         Task::Size(size) => size::report(size),
         Task::Fuzz(choice) => fuzz::run(choice),
-        Task::Budget(measure) => budget::report(measure),
+        Task::Budget(measure) => {
+            let boards = house::chosen(measure.board.as_deref())?;
+            budget::report(boards, &measure.product)
+        }
         Task::Figures(figures) => figures::report(figures),
         Task::Heal(choice) => heal::run(choice),
         Task::Bench(choice) => bench::run(choice),

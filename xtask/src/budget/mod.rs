@@ -7,12 +7,13 @@
 mod figures;
 mod guest;
 
-use crate::cli::Measure;
 use crate::{build, figures as figures_of, house, image, setup};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use guest::{IDLE_SECONDS, SERVICES, Seen};
 use manifests::board::{Board, Budget};
+use qemu_tests::image::Image;
 use qemu_tests::progress::Step;
+use std::path::PathBuf;
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,49 +53,96 @@ impl Row {
     }
 }
 
-/// Boots, looks, prints and judges.
+/// How many guests run at a time: half of a guest's minute is idle, and two processors bear three
+/// that boot.
+const AT_ONCE: usize = 3;
+
+/// What is to be looked at on one board.
+struct Ready {
+    board: Board,
+    image: Image,
+    folder: PathBuf,
+    /// Of the file that was built.
+    sha256: String,
+}
+
+/// Builds all, boots some at a time, looks, prints and judges.
 ///
 /// # Errors
-/// A board does not boot, or a figure is over its budget.
-pub fn report(measure: &Measure) -> Result<()> {
-    let mut over = Vec::new();
-    for board in house::chosen(measure.board.as_deref())? {
-        let (sha256, rows) = rows(&board, &measure.product)?;
-        print(&board, &measure.product, &sha256, &rows);
-        if measure.product == figures_of::PRODUCT {
-            figures_of::note_budget(&board, &rows)?;
+/// The product does not build or boot, a guest runs another file than the one that was built, or a
+/// figure is over its board's budget.
+pub fn report(boards: Vec<Board>, product: &str) -> Result<()> {
+    let prepare = |board| ready(board, product);
+    let all: Vec<Ready> = boards.into_iter().map(prepare).collect::<Result<_>>()?;
+    let mut wrong = Vec::new();
+    for some in all.chunks(AT_ONCE) {
+        let names: Vec<&str> = some.iter().map(|ready| ready.board.name.as_str()).collect();
+        let step = Step::begin(format!("looking at process 1 on {}", names.join(", ")));
+        let looks = std::thread::scope(|scope| {
+            let begin = |ready| scope.spawn(move || rows(ready, product));
+            let looks: Vec<_> = some.iter().map(begin).collect();
+            looks
+                .into_iter()
+                .map(|look| look.join())
+                .collect::<Vec<_>>()
+        });
+        drop(step);
+        for (ready, look) in some.iter().zip(looks) {
+            let name = &ready.board.name;
+            let look = look.unwrap_or_else(|_| Err(anyhow!("looking at {name} panicked")));
+            let rows = match look {
+                Ok(rows) => rows,
+                Err(error) => {
+                    wrong.push(format!("{error:#}"));
+                    continue;
+                }
+            };
+            print(&ready.board, product, &ready.sha256, &rows);
+            if product == figures_of::PRODUCT {
+                figures_of::note_budget(&ready.board, &rows)?;
+            }
+            let excess = rows.iter().filter(|row| row.is_over());
+            wrong.extend(excess.map(|row| format!("{} on {name} is over budget", row.what.trim())));
         }
-        let excess = rows.iter().filter(|row| row.is_over());
-        over.extend(excess.map(|row| format!("{} on {}", row.what.trim(), board.name)));
     }
-    if !over.is_empty() {
-        bail!("over budget: {}", over.join(", "));
+    println!(
+        "\nMemory from /proc/1/smaps; calls from the kernel's tracepoint, as the difference that \
+         {SERVICES} services\nmake; wake-ups are context switches in {IDLE_SECONDS} s. The kernel \
+         tells nobody how deep its own stack is."
+    );
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("; "));
     }
     Ok(())
 }
 
-/// What was seen on one board, and of which file.
-///
-/// # Errors
-/// The product does not build or boot, or the guest runs another file than the one that was built.
-pub fn rows(board: &Board, product: &str) -> Result<(String, Vec<Row>)> {
+fn ready(board: Board, product: &str) -> Result<Ready> {
     let manifest = house::product(product)?;
-    setup::ensure(&[setup::qemu(board)])?;
-    let folder = image::default_out(&manifest, board);
-    let image = image::build(board, &manifest)?;
-    let step = Step::begin(format!("looking at process 1 on {}", board.name));
-    let seen = guest::look(board, &image, &folder)
+    setup::ensure(&[setup::qemu(&board)])?;
+    let folder = image::default_out(&manifest, &board);
+    let image = image::build(&board, &manifest)?;
+    let sha256 = build::sha256(&build::device_file(&board, &manifest))?;
+    Ok(Ready {
+        board,
+        image,
+        folder,
+        sha256,
+    })
+}
+
+/// What is seen on one board.
+fn rows(ready: &Ready, product: &str) -> Result<Vec<Row>> {
+    let board = &ready.board;
+    let seen = guest::look(board, &ready.image, &ready.folder)
         .with_context(|| format!("looking at {product} on {}", board.name))?;
-    drop(step);
-    let built = build::sha256(&build::device_file(board, &manifest))?;
-    let booted = &seen.sha256;
     ensure!(
-        built == *booted,
-        "process 1 of the guest is another file than the one that was built: sha256 {booted} \
-         there, {built} here"
+        ready.sha256 == seen.sha256,
+        "process 1 of the guest is another file than the one that was built: sha256 {} there, {} \
+         here",
+        seen.sha256,
+        ready.sha256
     );
-    let rows = table(&seen, &board.budget);
-    Ok((built, rows))
+    Ok(table(&seen, &board.budget))
 }
 
 fn table(seen: &Seen, budget: &Budget) -> Vec<Row> {
@@ -160,11 +208,6 @@ fn print(board: &Board, product: &str, sha256: &str, rows: &[Row]) {
         );
         println!("{}", line.trim_end());
     }
-    println!(
-        "Memory from /proc/1/smaps; calls from the kernel's tracepoint, as the difference that \
-         {SERVICES} services\nmake; wake-ups are context switches in {IDLE_SECONDS} s. The kernel \
-         tells nobody how deep its own stack is."
-    );
 }
 
 #[cfg(test)]
