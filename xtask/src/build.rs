@@ -467,7 +467,11 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
     flags
 }
 
-fn make_executable(file: &Path) -> Result<()> {
+/// Lets everybody execute a file.
+///
+/// # Errors
+/// It is not ours.
+pub fn make_executable(file: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))
         .with_context(|| format!("cannot make {} executable", file.display()))

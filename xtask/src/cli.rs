@@ -286,6 +286,10 @@ pub struct Heal {
     /// One kind of fault; all of them by default
     #[arg(long, value_name = "KIND")]
     pub only: Option<String>,
+    /// In a virtual machine of this board instead of in namespaces: 50 services, 1 000 deaths, and
+    /// no time judged
+    #[arg(long, value_name = "BOARD")]
+    pub board: Option<String>,
     /// Who dies: process 1, or with `split` the core that is a child of it
     #[arg(long, default_value = "solo", value_parser = ["solo", "split"])]
     pub composition: String,
@@ -297,7 +301,7 @@ pub struct Heal {
     pub without_healing: bool,
     /// Instead of at random moments, after the k-th instruction and at each system call of what
     /// process 1 does when it is asked, stops, starts and restarts a service, and lives again
-    #[arg(long, conflicts_with_all = ["services", "deaths", "only", "composition",
+    #[arg(long, conflicts_with_all = ["services", "deaths", "only", "board", "composition",
         "without_healing"])]
     pub sweep: bool,
     /// One instruction in so many

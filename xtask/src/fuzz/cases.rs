@@ -1,5 +1,7 @@
 //! This file makes damaged inputs from good ones; the same seed gives the same damage.
 
+use heal_campaign::random::Random;
+
 /// Most changes to one input.
 const CHANGES_MAX: usize = 6;
 
@@ -15,42 +17,18 @@ const ODD_BYTES: [u8; 16] = [
     b'{',
 ];
 
-/// Numbers that look random (xorshift64*).
-#[derive(Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// Neighbouring seeds give unrelated numbers.
-    pub fn new(seed: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        for _ in 0..4 {
-            random.below(1);
-        }
-        random
+fn byte(random: &mut Random) -> u8 {
+    match random.below(2) {
+        0 => ODD_BYTES[random.below(ODD_BYTES.len())],
+        _ => u8::try_from(random.below(256)).unwrap_or(0),
     }
+}
 
-    /// A number below `end`, or 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(number).unwrap_or(0) % end.max(1)
-    }
-
-    fn byte(&mut self) -> u8 {
-        match self.below(2) {
-            0 => ODD_BYTES[self.below(ODD_BYTES.len())],
-            _ => u8::try_from(self.below(256)).unwrap_or(0),
-        }
-    }
-
-    /// A stretch of `bytes`, possibly empty.
-    fn stretch(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
-        let begin = self.below(bytes.len() + 1);
-        let end = begin + self.below(STRETCH_BYTES_MAX);
-        begin..end.min(bytes.len())
-    }
+/// A stretch of `bytes`, possibly empty.
+fn stretch(random: &mut Random, bytes: &[u8]) -> std::ops::Range<usize> {
+    let begin = random.below(bytes.len() + 1);
+    let end = begin + random.below(STRETCH_BYTES_MAX);
+    begin..end.min(bytes.len())
 }
 
 /// One of `corpus`, changed in a few places.
@@ -68,18 +46,18 @@ pub fn case(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 
 fn change(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
     let at = random.below(bytes.len() + 1);
-    let byte = random.byte();
+    let byte = byte(random);
     match random.below(8) {
         0 => bytes.insert(at, byte),
         1 => bytes.truncate(at),
-        2 => drop(bytes.drain(random.stretch(bytes))),
+        2 => drop(bytes.drain(stretch(random, bytes))),
         3 => {
-            let again = bytes[random.stretch(bytes)].to_vec();
+            let again = bytes[stretch(random, bytes)].to_vec();
             bytes.splice(at..at, again);
         }
         4 => {
             let other = &corpus[random.below(corpus.len())];
-            let part = other[random.stretch(other)].to_vec();
+            let part = other[stretch(random, other)].to_vec();
             bytes.splice(at..at, part);
         }
         5 => {

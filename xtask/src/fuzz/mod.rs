@@ -9,8 +9,8 @@ mod decoders;
 
 use crate::cli::Fuzz;
 use anyhow::{Context, Result, bail};
-use cases::Random;
 use decoders::{DECODERS, Decoder};
+use heal_campaign::random::Random;
 use std::panic::catch_unwind;
 use std::time::Instant;
 

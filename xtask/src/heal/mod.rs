@@ -5,29 +5,23 @@
 //! services. A case is made from its number; the moment within process 1 at which it strikes is the
 //! machine's. Columns that must be zero and are not end the command with an error.
 
-pub mod client;
-mod follow;
-pub mod inject;
-mod load;
+mod board;
 mod machine;
-mod record;
+mod manifest;
+mod program;
 mod sweep;
-mod table;
-mod trial;
-mod witness;
 
 use crate::cli::{Heal, Witness};
-use crate::fuzz::cases::Random;
 use crate::house;
-use anyhow::{Result, bail, ensure};
-use inject::Kind;
-use machine::Product;
+use anyhow::{Context, Result, bail, ensure};
+use heal_campaign::inject::{self, Kind, Processor};
+use heal_campaign::table::{Case, Table, Targets};
+use heal_campaign::witness;
 use qemu_tests::progress::{Step, say};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use sweep::Strides;
-use table::{Table, Targets};
-use trial::Trial;
 
 /// All compositions together.
 const TIME_LIMIT: Duration = Duration::from_secs(9 * 60);
@@ -35,12 +29,31 @@ const TIME_LIMIT: Duration = Duration::from_secs(9 * 60);
 /// Deaths in a row that process 1 did not survive: the rest would tell nothing new.
 const FAILURES_MAX: u32 = 10;
 
-/// A number of services, and what is done to process 1 that runs them.
+/// On an emulated board, which is some ten times slower.
+const BOARD_TIME_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// What dies, and how often.
 #[derive(Clone, Copy, Debug)]
-struct Composition {
+struct Death {
     services: usize,
     deaths: u64,
     targets: Targets,
+    seed: u64,
+    heals: bool,
+    /// The core dies, which is a process of its own.
+    split: bool,
+}
+
+/// A running process 1 with its services under load, that is injured again and again.
+trait Patient {
+    /// Injures it once; the seed chooses the moment.
+    fn injure(&mut self, kind: Kind, seed: u64) -> Result<Case>;
+    /// Boots another in place of one that is over.
+    fn again(&mut self) -> Result<()>;
+    /// How many requests of clients have ended since it was booted.
+    fn requests(&self) -> u64;
+    /// The file that holds its console.
+    fn console(&self) -> PathBuf;
 }
 
 /// The whole campaign: services, deaths, and the times to keep in ms (median, p99, longest).
@@ -50,6 +63,9 @@ const FULL: [(usize, u64, [Option<u64>; 3]); 4] = [
     (100, 130, [Some(1), Some(5), None]),
     (500, 65, [None, None, Some(20)]),
 ];
+
+/// The campaign on a board, where no time is judged: a machine that emulates another has its own.
+const BOARD: (usize, u64) = (50, 1_000);
 
 /// What CI runs; its machines are too busy for times.
 const QUICK: (usize, u64) = (20, 60);
@@ -62,35 +78,44 @@ const QUICK_STRIDES: (usize, usize) = (20_000, 7);
 /// # Errors
 /// It cannot be run here, or something happened that must not.
 pub fn run(heal: &Heal) -> Result<()> {
+    let is_board = heal.board.is_some();
     ensure!(
-        cfg!(target_arch = "x86_64"),
-        "faults are written for x86-64 only: run this on such a machine"
+        is_board || cfg!(target_arch = "x86_64"),
+        "in namespaces faults are written for x86-64 only: run this on such a machine, or on a \
+         board (`--board`)"
     );
     if heal.sweep {
-        let product = Product::build(sweep::SERVICES, heal.seed, true, false)?;
-        let (instruction, call) = match heal.quick {
-            true => QUICK_STRIDES,
-            false => (heal.stride, 1),
-        };
-        let seed = heal.seed;
-        return sweep::run(
-            &product,
-            Strides {
-                instruction,
-                call,
-                seed,
-            },
-        );
+        return sweep(heal);
     }
-    let all = inject::kinds(is_split(heal));
+    let processor = match &heal.board {
+        Some(name) => Processor::of(&house::board(name)?.triple)?,
+        None => Processor::own()?,
+    };
+    let all = processor.kinds(is_split(heal));
     let only = heal.only.as_deref();
     let only = only.map(|name| inject::among(&all, name)).transpose()?;
     let kinds = only.map_or(all, |kind| vec![kind]);
-    let until = Instant::now() + TIME_LIMIT;
+    let limit = if is_board {
+        BOARD_TIME_LIMIT
+    } else {
+        TIME_LIMIT
+    };
+    let until = Instant::now() + limit;
     let mut findings = Vec::new();
-    for composition in compositions(heal) {
-        let told = perform(heal, composition, &kinds, until)?;
-        let services = composition.services;
+    for death in deaths(heal) {
+        let told = match &heal.board {
+            None => {
+                let product = machine::Product::build(&death)?;
+                perform(heal, &death, &kinds, until, || {
+                    machine::Patient::boot(product, death.seed)
+                })?
+            }
+            Some(name) => {
+                let product = board::Product::build(&house::board(name)?, &death)?;
+                perform(heal, &death, &kinds, until, || board::Guest::boot(product))?
+            }
+        };
+        let services = death.services;
         findings.extend(
             told.into_iter()
                 .map(|it| format!("{services} services: {it}")),
@@ -100,6 +125,30 @@ pub fn run(heal: &Heal) -> Result<()> {
         bail!("it does not heal:\n  {}", findings.join("\n  "));
     }
     Ok(())
+}
+
+fn sweep(heal: &Heal) -> Result<()> {
+    let product = machine::Product::build(&Death {
+        services: sweep::SERVICES,
+        deaths: 0,
+        targets: Targets::default(),
+        seed: heal.seed,
+        heals: true,
+        split: false,
+    })?;
+    let (instruction, call) = match heal.quick {
+        true => QUICK_STRIDES,
+        false => (heal.stride, 1),
+    };
+    let seed = heal.seed;
+    sweep::run(
+        &product,
+        Strides {
+            instruction,
+            call,
+            seed,
+        },
+    )
 }
 
 /// Whether it is the core that dies.
@@ -115,59 +164,66 @@ pub fn witness(witness: &Witness) -> Result<ExitCode> {
     witness::run(witness.unit, witness.seed, &witness.journal).map(ExitCode::from)
 }
 
-fn compositions(heal: &Heal) -> Vec<Composition> {
-    if heal.quick || heal.services.is_some() || heal.deaths.is_some() {
-        let (services, deaths) = QUICK;
-        return vec![Composition {
-            services: heal.services.unwrap_or(services),
-            deaths: heal.deaths.unwrap_or(deaths),
-            targets: Targets::default(),
-        }];
+fn deaths(heal: &Heal) -> Vec<Death> {
+    let death = |services, deaths, targets| Death {
+        services,
+        deaths,
+        targets,
+        seed: heal.seed,
+        heals: !heal.without_healing,
+        split: is_split(heal),
+    };
+    let chosen = heal.quick || heal.services.is_some() || heal.deaths.is_some();
+    if chosen || heal.board.is_some() {
+        let (services, number) = if heal.quick || heal.board.is_none() {
+            QUICK
+        } else {
+            BOARD
+        };
+        return vec![death(
+            heal.services.unwrap_or(services),
+            heal.deaths.unwrap_or(number),
+            Targets::default(),
+        )];
     }
     let full = FULL.map(|(services, deaths, targets)| {
         let [median, p99, max] = targets.map(|ms| ms.map(Duration::from_millis));
-        Composition {
-            services,
-            deaths,
-            targets: Targets { median, p99, max },
-        }
+        death(services, deaths, Targets { median, p99, max })
     });
     full.to_vec()
 }
 
-/// Injures process 1 of one composition as often as it says, and prints the table.
-fn perform(
+/// Injures process 1 as often as it says, and prints the table.
+fn perform<P: Patient>(
     heal: &Heal,
-    composition: Composition,
+    death: &Death,
     kinds: &[Kind],
     until: Instant,
+    boot: impl FnOnce() -> Result<P>,
 ) -> Result<Vec<String>> {
-    let Composition {
+    let Death {
         services, deaths, ..
-    } = composition;
-    let split = is_split(heal);
-    let product = Product::build(services, heal.seed, !heal.without_healing, split)?;
-    let who = if split { "the core" } else { "process 1" };
+    } = *death;
+    let who = if death.split { "the core" } else { "process 1" };
     let step = Step::begin(format!("{deaths} deaths of {who} with {services} services"));
     let mut table = Table::default();
-    let mut trial = Trial::begin(&product, services, heal.seed)?;
+    let mut patient = boot()?;
     let (mut failures, mut requests, mut done) = (0, 0, 0);
+    let mut has_failed = false;
     for number in 0..deaths {
         let seed = heal.seed.wrapping_add(number);
         let index = usize::try_from(seed % kinds.len() as u64)?;
-        let Some(kind) = kinds.get(index).copied() else {
-            break;
-        };
-        let case = trial.injure(kind, &mut Random::new(seed))?;
+        let kind = *kinds.get(index).context("there are no faults")?;
+        let case = patient.injure(kind, seed)?;
         table.add(kind.name, kind.dies_slowly, &case);
         done += 1;
-        if !case.is_good() && !std::mem::replace(&mut trial.has_failed, true) {
+        if !case.is_good() && !std::mem::replace(&mut has_failed, true) {
             say(&format!(
                 "\nfirst failure: {}, case {number}: {case:?}\nlike it:\n  {}\nprocess 1's \
                  console: {}",
                 kind.name,
                 replay(heal, services, kind, seed),
-                house::shown(&product.console())
+                house::shown(&patient.console())
             ));
         }
         step.percent(u8::try_from(done * 100 / deaths)?);
@@ -175,21 +231,27 @@ fn perform(
             Some(_) => failures = 0,
             None => {
                 failures += 1;
-                requests += trial.requests();
-                trial.again(&product, heal.seed)?;
+                requests += patient.requests();
+                if failures < FAILURES_MAX {
+                    patient.again()?;
+                }
             }
         }
         if failures == FAILURES_MAX || Instant::now() > until {
             break;
         }
     }
-    requests += trial.requests();
-    drop((trial, step));
+    requests += patient.requests();
+    drop((patient, step));
     let form = &heal.composition;
-    println!("\n{services} services, {form}, {requests} requests of clients beside it");
-    let names: Vec<_> = inject::kinds(split).iter().map(|kind| kind.name).collect();
+    let place = match &heal.board {
+        Some(board) => format!(" on {board}"),
+        None => String::new(),
+    };
+    println!("\n{services} services, {form}{place}, {requests} requests of clients beside it");
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
     table.print(&names);
-    let mut findings = table.findings(composition.targets);
+    let mut findings = table.findings(death.targets);
     if failures == FAILURES_MAX {
         findings.push(format!(
             "given up: process 1 died {FAILURES_MAX} times in a row"
@@ -202,12 +264,16 @@ fn perform(
 
 /// The command that makes the same fault again.
 fn replay(heal: &Heal, services: usize, kind: Kind, seed: u64) -> String {
+    let board = match &heal.board {
+        Some(board) => format!(" --board {board}"),
+        None => String::new(),
+    };
     let without = match heal.without_healing {
         true => " --without-healing",
         false => "",
     };
     format!(
-        "cargo xtask heal --composition {} --services {services} --only {} --seed {seed} \
+        "cargo xtask heal{board} --composition {} --services {services} --only {} --seed {seed} \
          --deaths 1{without}",
         heal.composition, kind.name
     )

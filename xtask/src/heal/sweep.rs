@@ -5,13 +5,14 @@
 //! life after a fault that faults. Nothing else happens meanwhile, so that a turn is the same
 //! instructions every time, or nearly.
 
-use super::client::{Answer, Client, HANG_LIMIT, Outcome, Shown, change};
-use super::follow::Moment;
-use super::inject::{self, Kind, Stopped};
-use super::machine::{Machine, Product, unit_name, units};
-use super::table::{Case, Table, Targets};
-use super::witness::Role;
+use super::machine::{Outside, Product, boot};
 use anyhow::{Context, Result, bail, ensure};
+use heal_campaign::Moment;
+use heal_campaign::client::{Answer, Client, HANG_LIMIT, Outcome, Shown, change};
+use heal_campaign::inject::{self, Kind, Stopped};
+use heal_campaign::machine::{Machine, unit_name, units};
+use heal_campaign::table::{Case, Table, Targets};
+use heal_campaign::witness::Role;
 use init_core::protocol::{Change, Request, Text};
 use init_core::status::UnitState;
 use nix::sys::signal::{Signal, kill};
@@ -111,6 +112,7 @@ pub fn run(product: &Product, strides: Strides) -> Result<()> {
 #[derive(Debug)]
 struct Sweep {
     machine: Machine,
+    _outside: Outside,
     client: Client,
     unit: usize,
     name: String,
@@ -118,12 +120,13 @@ struct Sweep {
 
 impl Sweep {
     fn begin(product: &Product) -> Result<Self> {
-        let machine = Machine::boot(product)?;
+        let (machine, outside) = boot(product)?;
         let unit = units(SERVICES, Role::Asked).first().copied();
         let unit = unit.context("no service is asked")?;
         let client = Client::new(&machine.socket());
         let mut sweep = Self {
             machine,
+            _outside: outside,
             client,
             unit,
             name: unit_name(unit),

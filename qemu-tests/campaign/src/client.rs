@@ -46,8 +46,11 @@ pub enum Answer {
 /// A unit as process 1 shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
+    /// How it is.
     pub state: UnitState,
+    /// Its main process, if there is one.
     pub pid: Option<u32>,
+    /// How often it was started again.
     pub restarts: u16,
     /// The code with which its last process ended by itself.
     pub code: Option<u8>,
@@ -62,6 +65,7 @@ pub struct Client {
 
 impl Client {
     /// Nothing is connected yet.
+    #[must_use]
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_path_buf(),
@@ -196,6 +200,7 @@ fn read(frame: &[u8]) -> Result<Answer> {
 }
 
 /// A change that is waited for.
+#[must_use]
 pub fn change(change: Change, name: &str) -> Request<'_> {
     Request::Change {
         change,

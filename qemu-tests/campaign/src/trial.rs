@@ -3,14 +3,14 @@
 //! The client whose answer ends the measured time asked while process 1 stood still, so it waited
 //! before the fault.
 
-use super::client::{Answer, Client, HANG_LIMIT, Outcome, Shown};
-use super::inject::{Kind, Stopped};
-use super::load::Load;
-use super::machine::{Machine, Product, unit_name, units};
-use super::record::Service;
-use super::table::Case;
-use super::witness::Role;
-use crate::fuzz::cases::Random;
+use crate::client::{Answer, Client, HANG_LIMIT, Outcome, Shown};
+use crate::inject::{Kind, Stopped};
+use crate::load::Load;
+use crate::machine::{Machine, unit_name, units};
+use crate::random::Random;
+use crate::record::Service;
+use crate::table::Case;
+use crate::witness::Role;
 use anyhow::{Context, Result, ensure};
 use init_core::protocol::{Request, Text};
 use nix::sys::signal::kill;
@@ -39,40 +39,24 @@ pub struct Trial {
     services: usize,
     /// Of each service that ends: ends that its witnesses told and process 1 does not count.
     uncounted: BTreeMap<usize, u64>,
-    /// Whether a case was not as it must be.
-    pub has_failed: bool,
 }
 
 impl Trial {
-    /// Boots a machine and puts it under load.
-    ///
-    /// # Errors
-    /// It does not boot.
-    pub fn begin(product: &Product, services: usize, seed: u64) -> Result<Self> {
-        let machine = Machine::boot(product)?;
-        Ok(Self {
+    /// Puts a machine under load. `split`: it is the core that is to die.
+    #[must_use]
+    pub fn begin(machine: Machine, services: usize, seed: u64, split: bool) -> Self {
+        Self {
             load: Load::begin(&machine.socket(), services, seed),
             waiting: Client::new(&machine.socket()),
             machine,
-            split: product.split,
+            split,
             services,
             uncounted: BTreeMap::new(),
-            has_failed: false,
-        })
-    }
-
-    /// Boots another machine in place of one that is over.
-    ///
-    /// # Errors
-    /// As [`Self::begin`].
-    pub fn again(&mut self, product: &Product, seed: u64) -> Result<()> {
-        let has_failed = self.has_failed;
-        *self = Self::begin(product, self.services, seed)?;
-        self.has_failed = has_failed;
-        Ok(())
+        }
     }
 
     /// Requests of the load that have ended.
+    #[must_use]
     pub fn requests(&self) -> u64 {
         self.load.ended()
     }
@@ -143,7 +127,7 @@ impl Trial {
             let until = Instant::now() + HANG_LIMIT;
             outcome = self
                 .waiting
-                .insist(request, until, || machine.has_ended())?;
+                .insist(request, until, || !machine.is_the_same())?;
         }
         let recovery = injured.elapsed();
         let lives = matches!(outcome, Outcome::Answered(_)) && self.machine.is_the_same();

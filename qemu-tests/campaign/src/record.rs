@@ -3,7 +3,7 @@
 //!
 //! It knows nothing of process 1's own records; those are held against it elsewhere.
 
-use super::witness::{Line, Role};
+use crate::witness::{Line, Role};
 use std::collections::BTreeSet;
 
 /// One service, as its witnesses told it.
@@ -29,6 +29,7 @@ pub struct Record {
 
 impl Record {
     /// Nothing has begun.
+    #[must_use]
     pub fn new(services: usize) -> Self {
         Self {
             services: vec![Service::default(); services],
@@ -37,11 +38,13 @@ impl Record {
     }
 
     /// The service of this index, if there is one.
+    #[must_use]
     pub fn service(&self, unit: usize) -> Option<&Service> {
         self.services.get(unit)
     }
 
     /// Whether every service has begun once.
+    #[must_use]
     pub fn all_begun(&self) -> bool {
         self.services.iter().all(|service| service.pid.is_some())
     }

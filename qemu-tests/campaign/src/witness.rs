@@ -4,7 +4,7 @@
 //! A line is one `write` to a file that is only appended to, so lines of many witnesses never mix.
 //! It must not use anything of process 1: what it says is held against what process 1 says.
 
-use crate::fuzz::cases::Random;
+use crate::random::Random;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::Write;
@@ -30,6 +30,7 @@ pub enum Role {
 
 impl Role {
     /// Of each five services three are steady, one ends and one is asked.
+    #[must_use]
     pub fn of(index: usize) -> Self {
         match index % 5 {
             3 => Self::Ending,
@@ -43,13 +44,26 @@ impl Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     /// A service's program runs; its process as its own namespace numbers it.
-    Begins { unit: usize, pid: u32 },
+    Begins {
+        /// Its index.
+        unit: usize,
+        /// The process.
+        pid: u32,
+    },
     /// It ends now, with this code.
-    Ends { unit: usize, pid: u32, code: u8 },
+    Ends {
+        /// Its index.
+        unit: usize,
+        /// The process.
+        pid: u32,
+        /// The code.
+        code: u8,
+    },
 }
 
 impl Line {
     /// Reads a line; `None` when no witness writes such a line.
+    #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let verb = words.next()?;

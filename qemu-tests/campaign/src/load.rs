@@ -1,10 +1,10 @@
 //! This file keeps process 1 busy while it is injured: requests that start and stop services, and
 //! questions about them, one after the other from two clients.
 
-use super::client::{Client, HANG_LIMIT, Outcome, change};
-use super::machine::{unit_name, units};
-use super::witness::Role;
-use crate::fuzz::cases::Random;
+use crate::client::{Client, HANG_LIMIT, Outcome, change};
+use crate::machine::{unit_name, units};
+use crate::random::Random;
+use crate::witness::Role;
 use anyhow::{Result, bail};
 use init_core::protocol::{Change, Request, Text};
 use std::path::Path;
@@ -36,6 +36,7 @@ pub struct Load {
 
 impl Load {
     /// Begins.
+    #[must_use]
     pub fn begin(socket: &Path, services: usize, seed: u64) -> Self {
         let changes = spawn(socket, seed, move |random, client| {
             let asked = units(services, Role::Asked);
@@ -91,6 +92,7 @@ impl Load {
     }
 
     /// How many requests have ended.
+    #[must_use]
     pub fn ended(&self) -> u64 {
         let ended = |(counts, _): &(Arc<Counts>, _)| counts.ended.load(Ordering::Relaxed);
         self.clients.iter().map(ended).sum()

@@ -18,6 +18,7 @@ pub struct Case {
 
 impl Case {
     /// Whether everything is as it must be.
+    #[must_use]
     pub fn is_good(&self) -> bool {
         let faults = self.disturbed + self.exits_lost + self.hung;
         self.recovery.is_some() && faults == 0
@@ -27,8 +28,11 @@ impl Case {
 /// Times that a composition must keep; who dies slowly is not judged by them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Targets {
+    /// Of the middle.
     pub median: Option<Duration>,
+    /// Of 99 in 100.
     pub p99: Option<Duration>,
+    /// Of the longest.
     pub max: Option<Duration>,
 }
 
@@ -125,6 +129,7 @@ impl Table {
     }
 
     /// What must not be, in words; empty when all is well.
+    #[must_use]
     pub fn findings(&self, targets: Targets) -> Vec<String> {
         let mut findings = Vec::new();
         let sum = |of: fn(&Row) -> u64| self.rows.values().map(of).sum::<u64>();

@@ -1,6 +1,6 @@
 //! This file follows a process instruction by instruction, or system call by system call.
 
-use super::inject::Stopped;
+use crate::inject::Stopped;
 use anyhow::{Context, Result, bail};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -100,6 +100,10 @@ impl Stopped {
         Ok(calls)
     }
 
+    /// As on other processors.
+    ///
+    /// # Errors
+    /// Always.
     #[cfg(not(target_arch = "x86_64"))]
     pub fn calls_within(&self, _: u64) -> Result<u64> {
         bail!("faults are written for x86-64 only")

@@ -1,0 +1,24 @@
+//! This crate makes a running process 1 fault for real, again and again, and counts what its
+//! services and clients notice.
+//!
+//! It runs beside process 1: on the machine that holds process 1's namespaces, or as a static
+//! program within a board's machine, where `main.rs` is both the services and who injures. It knows
+//! of process 1 what the kernel shows and what the control socket answers.
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod client;
+mod faults;
+mod follow;
+pub mod inject;
+pub mod load;
+pub mod machine;
+pub mod random;
+mod record;
+mod registers;
+pub mod table;
+pub mod trial;
+pub mod witness;
+
+pub use follow::Moment;
+pub use record::Record;

@@ -1,0 +1,101 @@
+//! This file changes where a stopped process goes on: its program counter and its stack.
+
+use anyhow::Result;
+use nix::sys::ptrace;
+use nix::unistd::Pid;
+
+/// Where the process has its stack.
+pub(crate) fn stack(pid: Pid) -> Result<u64> {
+    own::stack(pid)
+}
+
+/// Lets the process go on at `counter`, with its stack at `stack` or where it is. A call that it is
+/// in is not repeated.
+pub(crate) fn set(pid: Pid, counter: u64, stack: Option<u64>) -> Result<()> {
+    own::set(pid, counter, stack)
+}
+
+#[cfg(target_arch = "x86_64")]
+mod own {
+    use super::{Pid, Result, ptrace};
+
+    pub(super) fn stack(pid: Pid) -> Result<u64> {
+        Ok(ptrace::getregs(pid)?.rsp)
+    }
+
+    pub(super) fn set(pid: Pid, counter: u64, stack: Option<u64>) -> Result<()> {
+        let mut registers = ptrace::getregs(pid)?;
+        // Otherwise the kernel would move the program counter back to repeat an interrupted call.
+        registers.orig_rax = u64::MAX;
+        registers.rip = counter;
+        registers.rsp = stack.unwrap_or(registers.rsp);
+        Ok(ptrace::setregs(pid, registers)?)
+    }
+}
+
+/// A kernel for ARM repeats a call only where the program counter was left alone.
+#[cfg(target_arch = "aarch64")]
+mod own {
+    use super::{Pid, Result, ptrace};
+
+    pub(super) fn stack(pid: Pid) -> Result<u64> {
+        Ok(ptrace::getregs(pid)?.sp)
+    }
+
+    pub(super) fn set(pid: Pid, counter: u64, stack: Option<u64>) -> Result<()> {
+        let mut registers = ptrace::getregs(pid)?;
+        registers.pc = counter;
+        registers.sp = stack.unwrap_or(registers.sp);
+        Ok(ptrace::setregs(pid, registers)?)
+    }
+}
+
+#[cfg(target_arch = "arm")]
+mod own {
+    use super::{Pid, Result, ptrace};
+    use std::ffi::c_long;
+
+    /// Of `struct pt_regs`.
+    const STACK: usize = 13;
+    const COUNTER: usize = 15;
+    const STATUS: usize = 16;
+
+    /// The state of T32 instructions, and where in a block of conditional ones the processor is.
+    const T32: c_long = 0x0600_fc20;
+
+    fn place(register: usize) -> ptrace::AddressType {
+        (register * size_of::<c_long>()) as ptrace::AddressType
+    }
+
+    fn put(pid: Pid, register: usize, value: u64) -> Result<()> {
+        let value = u32::try_from(value)?.cast_signed();
+        Ok(ptrace::write_user(pid, place(register), value)?)
+    }
+
+    pub(super) fn stack(pid: Pid) -> Result<u64> {
+        let value = ptrace::read_user(pid, place(STACK))?;
+        Ok(u64::from(value.cast_unsigned()))
+    }
+
+    pub(super) fn set(pid: Pid, counter: u64, stack: Option<u64>) -> Result<()> {
+        let status = ptrace::read_user(pid, place(STATUS))? & !T32;
+        ptrace::write_user(pid, place(STATUS), status)?;
+        if let Some(stack) = stack {
+            put(pid, STACK, stack)?;
+        }
+        put(pid, COUNTER, counter)
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")))]
+mod own {
+    use super::{Pid, Result};
+
+    pub(super) fn stack(_: Pid) -> Result<u64> {
+        anyhow::bail!("no faults are written for this processor")
+    }
+
+    pub(super) fn set(pid: Pid, _: u64, _: Option<u64>) -> Result<()> {
+        stack(pid).map(|_| ())
+    }
+}

@@ -1,0 +1,172 @@
+//! This file runs the campaign on a board: the program that injures, the load and the witnesses
+//! are in the virtual machine with process 1, and are told over its console what to do next.
+
+use super::manifest::{self, Wanted};
+use super::{Death, Patient, program};
+use crate::{build, house, setup};
+use anyhow::{Context, Result, ensure};
+use heal_campaign::answer::{self, END, MARK, READY};
+use heal_campaign::inject::Kind;
+use heal_campaign::table::Case;
+use manifests::board::Board;
+use qemu_tests::image::{Image, Recipe};
+use qemu_tests::machine::{Machine, Options};
+use qemu_tests::progress::say;
+use qemu_tests::run;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Until all services have begun, on a busy machine that emulates the board.
+const BOOT_WITHIN: Duration = Duration::from_secs(180);
+
+/// Until it is known what came of an injury: each client and each service may hang for as long as
+/// the program in there allows it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(240);
+
+/// Where the program is in the virtual machine, and what the witnesses write.
+const PROGRAM: &str = "/usr/bin/campaign";
+const JOURNAL: &str = "/run/witnesses";
+
+/// A virtual machine whose process 1 is injured.
+#[derive(Debug)]
+pub struct Guest {
+    machine: Machine,
+    product: Product,
+    requests: u64,
+}
+
+/// What such a machine is booted from.
+#[derive(Debug)]
+pub struct Product {
+    board: Board,
+    image: Image,
+    log: PathBuf,
+}
+
+impl Product {
+    /// Builds process 1, the program, and the image of both.
+    ///
+    /// # Errors
+    /// No toolchain can be had, or something does not compile.
+    pub fn build(board: &Board, death: &Death) -> Result<Self> {
+        setup::ensure(&[setup::qemu(board)])?;
+        let kind = if death.split { "-split" } else { "" };
+        let name = format!("heal-{}{kind}", death.services);
+        let out = house::target().join("heal").join(&board.name).join(&name);
+        let programs = out.join("rootfs").join("usr/bin");
+        std::fs::create_dir_all(&programs)
+            .with_context(|| format!("cannot make {}", programs.display()))?;
+        program::build(board, &programs.join("campaign"))?;
+        let product = out.join(format!("{name}.toml"));
+        let text = manifest::of(&Wanted {
+            services: death.services,
+            board: &board.name,
+            program: Path::new(PROGRAM),
+            seed: death.seed,
+            journal: Path::new(JOURNAL),
+            split: death.split,
+            is_whole: true,
+        })?;
+        std::fs::write(&product, text)
+            .with_context(|| format!("cannot write {}", product.display()))?;
+        let recipe: Recipe = crate::product::recipe(&product, board)?;
+        let init = |rootfs: &Path| {
+            let request = build::Request {
+                board,
+                product: &product,
+                rootfs: Some(rootfs),
+                features: &[],
+                heals: death.heals,
+            };
+            build::firmware(&request).map(|built| built.file)
+        };
+        let image = run::build_image(&run::Request {
+            board,
+            product: &product,
+            recipe,
+            cache: &house::target().join("cache"),
+            out: &out.join("image"),
+            build: &init,
+            early: &|| build::early(board),
+        })?;
+        Ok(Self {
+            board: board.clone(),
+            image,
+            log: out.join("console"),
+        })
+    }
+}
+
+impl Guest {
+    /// Boots, and waits until the load has begun.
+    ///
+    /// # Errors
+    /// It does not come so far.
+    pub fn boot(product: Product) -> Result<Self> {
+        let machine = start(&product)?;
+        Ok(Self {
+            machine,
+            product,
+            requests: 0,
+        })
+    }
+}
+
+fn start(product: &Product) -> Result<Machine> {
+    let options = Options::default();
+    let log = &product.log;
+    let mut machine = Machine::boot(&product.board, &product.image, &options, log)?;
+    let said = said(&mut machine, BOOT_WITHIN)?;
+    ensure!(
+        said == READY,
+        "the program in {}: {said}",
+        product.board.name
+    );
+    Ok(machine)
+}
+
+/// What the program says next.
+fn said(machine: &mut Machine, within: Duration) -> Result<String> {
+    machine.wait_for(MARK, within)?;
+    let begin = machine.cursor();
+    machine.wait_for(&END.to_string(), within)?;
+    let text = machine.text(begin);
+    Ok(text.split(END).next().unwrap_or_default().to_string())
+}
+
+impl Patient for Guest {
+    fn injure(&mut self, kind: Kind, seed: u64) -> Result<Case> {
+        let order = format!("{} {seed}", kind.name);
+        self.machine.type_text(&format!("{order}\n"))?;
+        let said = match said(&mut self.machine, ANSWER_WITHIN) {
+            Ok(said) => said,
+            // The kernel panics without process 1, or nobody is there to answer.
+            Err(error) => {
+                say(&format!("{error:#}"));
+                return Ok(Case::default());
+            }
+        };
+        ensure!(
+            said.starts_with(&format!("{order}: ")),
+            "asked for {order:?}, {} answers {said:?}",
+            self.product.board.name
+        );
+        let (case, requests) = answer::read(&said)?;
+        self.requests = requests;
+        Ok(case)
+    }
+
+    fn again(&mut self) -> Result<()> {
+        self.machine = start(&self.product)?;
+        self.requests = 0;
+        Ok(())
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    fn console(&self) -> PathBuf {
+        self.product.log.clone()
+    }
+}

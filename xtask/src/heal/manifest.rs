@@ -1,0 +1,113 @@
+//! This file writes the product of a campaign: every service a witness, restarted for ever and at
+//! once.
+
+use anyhow::{Context, Result};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// A core that is a process of its own. A campaign has no time for the silence that is usual; it
+/// is longer than a tracer takes for its steps.
+const SPLIT: &str = "composition = \"split\"\ncore-timeout = \"1s\"\n";
+
+/// What is added for a board: its root file system lies beside the manifest, and who injures is a
+/// service that takes its orders from the console.
+const WHOLE: &str = "\n[rootfs]\nfolders = [\"rootfs\"]\n";
+
+/// A product.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    pub services: usize,
+    pub board: &'a str,
+    /// The program of the services.
+    pub program: &'a Path,
+    pub seed: u64,
+    /// The file that they write into.
+    pub journal: &'a Path,
+    pub split: bool,
+    /// The program is all that there is, and injures process 1 besides.
+    pub is_whole: bool,
+}
+
+/// The product's manifest.
+///
+/// # Errors
+/// A path is no text.
+pub fn of(wanted: &Wanted<'_>) -> Result<String> {
+    let word = |path: &Path| {
+        let text = path.to_str().context("a path is no text")?;
+        anyhow::Ok(toml::Value::from(text))
+    };
+    let (program, journal) = (word(wanted.program)?, word(wanted.journal)?);
+    let (services, seed, board) = (wanted.services, wanted.seed, wanted.board);
+    let mut text = format!(
+        "# Written by `cargo xtask heal`.\n\
+         [product]\nname = \"heal\"\nboards = [\"{board}\"]\ndefault-target = \"all\"\n"
+    );
+    if wanted.split {
+        text.push_str(SPLIT);
+    }
+    let injures = if wanted.is_whole {
+        ", \"campaign\""
+    } else {
+        ""
+    };
+    write!(
+        text,
+        "\n[target.all]\nwants = [\"witness\"{injures}]\n\n[service.witness]\ninstances = ["
+    )?;
+    for index in 0..services {
+        write!(text, "\"{index}\", ")?;
+    }
+    write!(
+        text,
+        "]\nexec = [{program}, \"witness\", \"{{instance}}\", \"{seed}\", {journal}]\n\
+         stdout = \"null\"\nstderr = \"null\"\nrestart = \"always\"\n\
+         backoff = {{ from = \"1ms\", to = \"1ms\", reset-after = \"1h\" }}\n\
+         start-limit = {{ count = 0, within = \"1min\", then = \"fail\" }}\n"
+    )?;
+    if wanted.is_whole {
+        let form = if wanted.split { "split" } else { "solo" };
+        write!(
+            text,
+            "\n[service.campaign]\nexec = [{program}, \"injure\", \"{services}\", \"{seed}\", \
+             {journal}, \"{form}\"]\nstdin = \"console\"\nrestart = \"never\"\n{WHOLE}"
+        )?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{house, product};
+
+    #[test]
+    fn the_generated_product_is_a_good_manifest_with_every_service() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        std::fs::create_dir(folder.path().join("rootfs")).expect("there is room");
+        let file = folder.path().join("heal-10.toml");
+        let board = house::board("virt-aarch64").expect("it is of the house");
+        for (split, is_whole) in [(false, false), (false, true), (true, true)] {
+            let text = of(&Wanted {
+                services: 10,
+                board: &board.name,
+                program: Path::new("/bin/\"a\""),
+                seed: 7,
+                journal: Path::new("/run/b c"),
+                split,
+                is_whole,
+            });
+            std::fs::write(&file, text.expect("both are text")).expect("there is room");
+            let made = product::compiled(&file, &board, None).expect("it is good");
+            let made = made.product.expect("it is good");
+            assert_eq!(made.split.is_some(), split);
+            let services = made
+                .units
+                .iter()
+                .filter(|unit| unit.name.contains("witness@"));
+            assert_eq!(services.count(), 10);
+            let injures = made.units.iter().any(|unit| unit.name.contains("campaign"));
+            assert_eq!(injures, is_whole);
+        }
+    }
+}
