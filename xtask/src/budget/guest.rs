@@ -25,12 +25,21 @@ pub const SERVICES: u32 = 10;
 /// The kernel records every system call from its own start.
 const TRACE: [&str; 2] = ["trace_event=raw_syscalls:sys_enter", "trace_buf_size=8M"];
 
+/// Ends one of the services. Who looks for them is not to be found.
+const END_ONE: &str = "all() { ps | awk '/sleep [1]0000/ {print $1}'; }; old=$(all | head -n1); \
+                       kill -9 $old";
+
+/// Whether there are as many again without it.
+const ARE_BACK: &str = "! kill -0 $old 2>/dev/null && [ $(all | wc -l) = 10 ]";
+
 /// What was seen in the guest.
 #[derive(Debug)]
 pub struct Seen {
     /// Of the file that process 1 runs.
     pub sha256: String,
     pub memory: Memory,
+    /// The same after a service ended and was started again.
+    pub again: Memory,
     /// The same after a request of the control tool.
     pub asked: Memory,
     /// Process 1's and its children's calls that ten services add.
@@ -54,6 +63,11 @@ pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
     let sum = shell.success("sha256sum /proc/1/exe")?;
     let sha256 = sum.split_whitespace().next().context("no SHA-256")?;
     let memory = memory(&mut shell)?;
+    shell.success(END_ONE)?;
+    shell.until(ARE_BACK, BOOT_WITHIN)?;
+    // What process 1 does once the execution is confirmed.
+    shell.success("sleep 1")?;
+    let again = self::memory(&mut shell)?;
     shell.success("sctl list")?;
     let asked = self::memory(&mut shell)?;
     let before = switches(&mut shell)?;
@@ -63,6 +77,7 @@ pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
     Ok(Seen {
         sha256: sha256.to_string(),
         memory,
+        again,
         asked,
         calls: difference(ten, bare)?,
         wake_ups,

@@ -170,6 +170,12 @@ fn table(seen: &Seen, budget: &Budget) -> Vec<Row> {
             budget.anonymous_kib,
         ),
         Row::new("    shared alone", memory.shared, "KiB", None),
+        Row::new(
+            "  once it started a service again",
+            seen.again.resident(),
+            "KiB",
+            None,
+        ),
         Row::new("  once it was asked", seen.asked.resident(), "KiB", None),
         Row::new("memory files, mapped or not", files, "KiB", None),
         Row::new("page tables", memory.page_tables, "KiB", None),
@@ -230,6 +236,7 @@ mod tests {
                 children: 40,
             },
             wake_ups: 0,
+            again: Memory::default(),
             asked: Memory::default(),
         }
     }

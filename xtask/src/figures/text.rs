@@ -17,7 +17,7 @@ pub struct Known {
     pub compiler: String,
     /// For each board the bytes of its files, by variant.
     pub files: BTreeMap<&'static str, Measured>,
-    /// For each board what its guest told.
+    /// For each board what its guest told, in tenths.
     pub memory: BTreeMap<&'static str, Measured>,
     /// By how much what is told may differ.
     pub slack: Slack,
@@ -27,26 +27,39 @@ pub struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slack {
     pub file_bytes: u64,
-    pub memory_kib: u64,
+    pub memory_tenths: u64,
+    pub calls_tenths: u64,
 }
 
 impl Slack {
     pub const NONE: Self = Self {
         file_bytes: 0,
-        memory_kib: 0,
+        memory_tenths: 0,
+        calls_tenths: 0,
     };
 }
 
-/// The cells of a board's row behind its name: of a file or of the guest's, and by what name.
-const CELLS: [(bool, &str); 7] = [
-    (true, ""),
-    (true, "mortal"),
-    (true, "upgradable"),
-    (true, "full"),
-    (false, "resident memory"),
-    (false, "anonymous and shared"),
-    (false, "wake-ups while idle"),
+/// What a cell of the table tells of.
+#[derive(Debug, Clone, Copy)]
+enum Cell {
+    File,
+    Memory,
+    Calls,
+}
+
+/// The cells of a board's row behind its name, and by what name each was measured.
+const CELLS: [(Cell, &str); 8] = [
+    (Cell::File, ""),
+    (Cell::File, "mortal"),
+    (Cell::File, "upgradable"),
+    (Cell::File, "full"),
+    (Cell::Memory, RESIDENT),
+    (Cell::Memory, "anonymous and shared"),
+    (Cell::Calls, "system calls a service"),
+    (Cell::Memory, "wake-ups while idle"),
 ];
+
+const RESIDENT: &str = "resident memory";
 
 /// The text with the figures of today.
 ///
@@ -65,6 +78,8 @@ pub fn rewritten(text: &str, known: &Known) -> Result<String> {
             "compiler" => known.compiler.clone(),
             "healing" => price(old, "", "mortal", known),
             "upgrade" => price(old, "upgradable", "", known),
+            "again" => growth(old, "once it started a service again", known),
+            "asked" => growth(old, "once it was asked", known),
             _ => bail!("there are no figures of {name}"),
         };
         new.extend([before, MARK, name, MARK_END, &figures, END]);
@@ -91,13 +106,23 @@ fn table(old: &str, known: &Known) -> String {
         if !is_known {
             return line.to_string();
         }
-        let cells = CELLS.iter().zip(cells).map(|((is_file, what), old)| {
-            let (all, slack) = match is_file {
-                true => (&known.files, known.slack.file_bytes),
-                false => (&known.memory, known.slack.memory_kib),
+        let cells = CELLS.iter().zip(cells).map(|((kind, what), old)| {
+            let (all, slack) = match kind {
+                Cell::File => (&known.files, known.slack.file_bytes),
+                Cell::Memory => (&known.memory, known.slack.memory_tenths),
+                Cell::Calls => (&known.memory, known.slack.calls_tenths),
             };
-            let new = all.get(name).and_then(|of| of.get(*what));
-            cell(old, new.copied(), slack)
+            let Some(new) = all.get(name).and_then(|of| of.get(*what)) else {
+                return old.to_string();
+            };
+            let (number, in_tenths): (fn(u64) -> String, _) = match kind {
+                Cell::File => (thousands, 1),
+                Cell::Memory | Cell::Calls => (tenths, 10),
+            };
+            match told(old, in_tenths) {
+                Some(told) if told.abs_diff(*new) <= slack => old.to_string(),
+                _ => number(*new),
+            }
         });
         let cells: Vec<String> = cells.collect();
         format!("| {name} | {} |", cells.join(" | "))
@@ -105,12 +130,19 @@ fn table(old: &str, known: &Known) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn cell(old: &str, new: Option<u64>, slack: u64) -> String {
-    let told: Option<u64> = old.replace(' ', "").parse().ok();
-    match (told, new) {
-        (_, None) => old.to_string(),
-        (Some(told), Some(new)) if told.abs_diff(new) <= slack => old.to_string(),
-        (_, Some(new)) => thousands(new),
+/// What a cell says, times `scale`, which is 1 or 10.
+fn told(cell: &str, scale: u64) -> Option<u64> {
+    let (whole, tenths) = cell.split_once('.').unwrap_or((cell, "0"));
+    let whole: u64 = whole.replace(' ', "").parse().ok()?;
+    let tenths: u64 = tenths.parse().ok().filter(|tenths| *tenths < 10)?;
+    Some(whole * scale + tenths * scale / 10)
+}
+
+/// `116` as `11.6`, `320` as `32`.
+fn tenths(number: u64) -> String {
+    match (number / 10, number % 10) {
+        (whole, 0) => thousands(whole),
+        (whole, tenths) => format!("{}.{tenths}", thousands(whole)),
     }
 }
 
@@ -142,6 +174,21 @@ fn price(old: &str, with: &str, without: &str, known: &Known) -> String {
     }
 }
 
+/// By how much resident memory has grown once something happened. Where pages may differ it stays.
+fn growth(old: &str, once: &str, known: &Known) -> String {
+    let of = |board: &str| {
+        let memory = known.memory.get(board)?;
+        let grown = memory.get(once)?.saturating_sub(*memory.get(RESIDENT)?);
+        Some(tenths(grown))
+    };
+    match (of("virt-aarch64"), of("virt-armv7")) {
+        (Some(wide), Some(narrow)) if known.slack == Slack::NONE => {
+            format!("{wide} KiB on 64-bit ARM, {narrow} on 32-bit")
+        }
+        _ => old.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,10 +196,10 @@ mod tests {
     const TEXT: &str = "\
 before
 <!-- figures: table -->
-| board | file | mortal | upgradable | full | resident | of it | wake-ups |
-|---|---|---|---|---|---|---|---|
-| virt-aarch64 | 96 740 | 78 180 | 1 | 2 | 80 | 40 | 0 |
-| pc-x86_64 | 1 | 2 | 3 | 4 | 5 | 6 | 7 |
+| board | file | mortal | upgradable | full | resident | of it | calls | wake-ups |
+|---|---|---|---|---|---|---|---|---|
+| virt-aarch64 | 96 740 | 78 180 | 1 | 2 | 80 | 40 | 12.4 | 0 |
+| pc-x86_64 | 1 | 2 | 3 | 4 | 5 | 6 | 7.8 | 9 |
 <!-- /figures -->
 by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
 <!-- figures: healing -->much<!-- /figures -->.
@@ -167,7 +214,12 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
         };
         let wide = all(&[("", 88_100), ("mortal", 77_280), ("upgradable", 97_604)]);
         let narrow = all(&[("", 68_318), ("mortal", 60_000)]);
-        let memory = all(&[("resident memory", 76), ("anonymous and shared", 32)]);
+        let memory = all(&[
+            ("resident memory", 760),
+            ("anonymous and shared", 320),
+            ("system calls a service", 116),
+            ("once it was asked", 1_120),
+        ]);
         Known {
             compiler: String::from("rustc 1.96.0"),
             files: [("virt-aarch64", wide), ("virt-armv7", narrow)].into(),
@@ -181,8 +233,8 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
         let new = rewritten(TEXT, &known(Slack::NONE)).expect("all is known");
         let wanted = TEXT
             .replace(
-                "96 740 | 78 180 | 1 | 2 | 80 | 40",
-                "88 100 | 77 280 | 97 604 | 2 | 76 | 32",
+                "96 740 | 78 180 | 1 | 2 | 80 | 40 | 12.4",
+                "88 100 | 77 280 | 97 604 | 2 | 76 | 32 | 11.6",
             )
             .replace("1.95.0", "1.96.0")
             .replace("much", "10.6 KiB of the file on 64-bit ARM, 8.1 on 32-bit");
@@ -197,7 +249,8 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
     fn what_differs_by_no_more_than_it_may_stays() {
         let slack = Slack {
             file_bytes: 900,
-            memory_kib: 4,
+            memory_tenths: 40,
+            calls_tenths: 7,
         };
         let new = rewritten(TEXT, &known(slack)).expect("all is known");
         assert!(
@@ -205,7 +258,7 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
             "{new}"
         );
         assert!(
-            new.contains("| 88 100 | 78 180 | 97 604 | 2 | 80 | 32 | 0 |"),
+            new.contains("| 88 100 | 78 180 | 97 604 | 2 | 80 | 32 | 11.6 | 0 |"),
             "{new}"
         );
     }
@@ -222,6 +275,30 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
                 .to_string();
             assert!(error.contains(cause), "{error}");
         }
+    }
+
+    #[test]
+    fn what_grows_is_told_where_both_boards_are_known() {
+        let text = "<!-- figures: asked -->little<!-- /figures -->";
+        let mut known = known(Slack::NONE);
+        assert_eq!(rewritten(text, &known).expect("it is known"), text);
+        let narrow = [("resident memory", 600), ("once it was asked", 1_000)];
+        let narrow = narrow.map(|(name, value)| (name.to_string(), value));
+        known.memory.insert("virt-armv7", narrow.into());
+        let new = rewritten(text, &known).expect("it is known");
+        assert!(
+            new.contains(">36 KiB on 64-bit ARM, 40 on 32-bit<"),
+            "{new}"
+        );
+    }
+
+    #[test]
+    fn a_cell_is_read_as_it_is_written() {
+        for number in [0, 5, 116, 320, 12_345] {
+            assert_eq!(told(&tenths(number), 10), Some(number));
+            assert_eq!(told(&thousands(number), 1), Some(number));
+        }
+        assert_eq!(told("-", 1), None);
     }
 
     #[test]

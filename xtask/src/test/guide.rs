@@ -5,8 +5,8 @@
 
 use super::Outcome;
 use crate::setup::{self, Core};
-use crate::{house, process};
-use anyhow::{Context, Result, bail};
+use crate::{build, house, image, process};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -19,6 +19,10 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// The target that the guide builds for with plain cargo.
 const TARGET: &str = "aarch64-unknown-linux-musl";
+
+/// The product and the board that a command means which names none.
+const PRODUCT: &str = "gateway";
+const BOARD: &str = "virt-aarch64";
 
 /// What opens a block that is performed.
 const OPENING: &str = "```sh run";
@@ -48,7 +52,27 @@ pub fn follow() -> Result<Outcome> {
     // One for all packages, so that what one compiled the next one has.
     shell.env("CARGO_TARGET_DIR", copy.join("target/cargo"));
     process::run_shown(&mut shell, LIMIT).context("the guide cannot be followed")?;
-    Ok(Outcome::Passed(format!("{count} blocks")))
+    let sum = same_bytes(&copy)?;
+    let same = format!("{count} blocks; process 1 has the same bytes as here: {sum:.8}");
+    Ok(Outcome::Passed(same))
+}
+
+/// What the guide's first command built in the copy is, to the byte, what the same command builds
+/// here: the name of a folder is no part of a firmware.
+fn same_bytes(copy: &Path) -> Result<String> {
+    let board = house::board(BOARD)?;
+    let manifest = house::product(PRODUCT)?;
+    image::build(&board, &manifest)?;
+    let ours = build::device_file(&board, &manifest);
+    let theirs = copy.join(ours.strip_prefix(house::root())?);
+    let [here, there] = [build::sha256(&ours)?, build::sha256(&theirs)?];
+    ensure!(
+        here == there,
+        "the same sources give other bytes in another folder: {} and {} differ",
+        ours.display(),
+        theirs.display()
+    );
+    Ok(here)
 }
 
 /// The guide's commands as one script that says where in the guide it is, and how many blocks.

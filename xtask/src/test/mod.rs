@@ -4,6 +4,7 @@
 //! counts the steps, in the form that CI services read.
 
 mod guide;
+mod lint;
 mod steps;
 
 use crate::cli::Test;

@@ -1,25 +1,25 @@
 //! This file lists the checks of the house, in the order in which they are performed.
 
-use super::{Outcome, Step};
+use super::{Outcome, Step, lint};
 use crate::setup::{self, Core};
-use crate::{build, house, process, replay, tidy};
+use crate::{build, house, process, replay};
 use anyhow::{Result, bail};
 use manifests::board::Board;
 use std::process::Command;
 use std::time::Duration;
 
 /// Cargo's own steps compile everything once; two slow cores need some minutes for that.
-const CARGO_LIMIT: Duration = Duration::from_secs(15 * 60);
+pub const CARGO_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// One command of ours: builds one product and boots it at most once.
 const TASK_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// All steps, the quick ones first.
 pub fn all() -> Result<Vec<Step>> {
     let mut steps = vec![
-        Step::quick("tidy: the rules of the house", rules),
-        Step::quick("format: rustfmt", format),
-        Step::quick("lint: clippy on the host's crates", lint_host),
-        Step::quick("lint: clippy on the firmware", lint_firmware),
+        Step::quick("tidy: the rules of the house", lint::rules),
+        Step::quick("format: rustfmt", lint::format),
+        Step::quick("lint: clippy on the host's crates", lint::host),
+        Step::quick("lint: clippy on the firmware", lint::firmware),
         Step::quick("tests of the host's crates", host_tests),
     ];
     steps.push(Step::quick("fuzz: a bounded run of every decoder", || {
@@ -195,63 +195,6 @@ fn keeper(board: &Board) -> Result<Outcome> {
     Ok(Outcome::Passed(String::new()))
 }
 
-fn rules() -> Result<Outcome> {
-    let count = tidy::check()?;
-    Ok(Outcome::Passed(format!("{count} files")))
-}
-
-fn format() -> Result<Outcome> {
-    if let Some(skipped) = absent("rustfmt") {
-        return Ok(skipped);
-    }
-    cargo(&["fmt", "--all", "--check"])
-}
-
-fn lint_host() -> Result<Outcome> {
-    if let Some(skipped) = absent("clippy") {
-        return Ok(skipped);
-    }
-    cargo(&["clippy", "--all-targets", "--quiet", "--", "-D", "warnings"])
-}
-
-/// Clippy is of the compiler that runs us, so it sees the boards whose `core` that one has; else it
-/// takes the firmware as a program of the host.
-fn lint_firmware() -> Result<Outcome> {
-    if let Some(skipped) = absent("clippy") {
-        return Ok(skipped);
-    }
-    let mut triples = Vec::new();
-    for board in house::boards()? {
-        let toolchain = setup::toolchain(&board.triple, false)?;
-        if toolchain.core == Core::Prebuilt {
-            triples.push(toolchain.triple);
-        }
-    }
-    let lint = |package: &str, triple: Option<&str>| {
-        let mut args = vec!["clippy", "--quiet", "--package", package];
-        args.extend(["--profile", "firmware"]);
-        args.extend(triple.into_iter().flat_map(|triple| ["--target", triple]));
-        cargo(&[&args[..], &["--", "-D", "warnings"]].concat())
-    };
-    if triples.is_empty() {
-        lint("board-linux", None)?;
-        return Ok(Outcome::Passed("as a program of the host".to_string()));
-    }
-    for triple in &triples {
-        lint("board-linux", Some(triple))?;
-    }
-    for board in house::harmony_boards()? {
-        let toolchain = setup::toolchain(&board.triple, false)?;
-        if toolchain.core == Core::Prebuilt {
-            for package in ["board-c", "board-oh-tee", "stub-kernel", "harmony-demo"] {
-                lint(package, Some(&toolchain.triple))?;
-            }
-            triples.push(toolchain.triple);
-        }
-    }
-    Ok(Outcome::Passed(triples.join(", ")))
-}
-
 fn host_tests() -> Result<Outcome> {
     cargo(&["test", "--no-fail-fast"])
 }
@@ -360,27 +303,13 @@ fn planted_panic(board: &Board, product: &str) -> Result<Outcome> {
     )
 }
 
-/// A component of Rust that a minimal installation lacks.
-fn absent(component: &str) -> Option<Outcome> {
-    let program = match component {
-        "clippy" => "cargo-clippy",
-        _ => component,
-    };
-    let answer = process::output(Command::new(program).arg("--version"));
-    if answer.is_ok_and(|answer| answer.status.success()) {
-        return None;
-    }
-    let next = format!("not installed (rustup component add {component})");
-    Some(Outcome::Skipped(next))
-}
-
 /// The cargo that runs us, in the workspace.
-fn cargo(args: &[&str]) -> Result<Outcome> {
+pub fn cargo(args: &[&str]) -> Result<Outcome> {
     process::run_shown(&mut cargo_command(args), CARGO_LIMIT)?;
     Ok(Outcome::Passed(String::new()))
 }
 
-fn cargo_command(args: &[&str]) -> Command {
+pub fn cargo_command(args: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut cargo = Command::new(program);
     cargo.args(args).current_dir(house::root());
