@@ -113,6 +113,29 @@ fn an_image_with_other_units_takes_over_and_gives_back() {
 }
 
 #[test]
+fn an_image_that_would_forget_something_is_refused() {
+    let Some(mut machine) = booted() else { return };
+    let upgrade = machine.sctl(&["upgrade", &inside(&machine, &image())]);
+    assert!(upgrade.status.success(), "{upgrade:?}");
+    machine.wait_for("process 1 was upgraded and goes on where it was");
+    machine.wait_for("renews: ready");
+    // From now on the field that only this image's records have says something.
+    machine.inside("pkill -KILL -f 'sleep 200[3]'");
+    machine.wait_for("renews: ended: SIGKILL");
+    machine.wait_for("renews: ready");
+    let before = kept(&machine);
+    let back = inside(&machine, &program().expect("it ran"));
+    let upgrade = machine.sctl(&["upgrade", &back]);
+    assert!(!upgrade.status.success());
+    let cause = "the image cannot read what this process 1 knows: another version";
+    let said = String::from_utf8_lossy(&upgrade.stderr);
+    assert!(said.contains(cause), "{said}");
+    assert_eq!(kept(&machine), before);
+    machine.signal(15);
+    machine.wait_for("power-off: all stopped");
+}
+
+#[test]
 fn what_is_no_image_of_ours_is_refused_with_the_cause_and_nothing_happens() {
     let Some(machine) = booted() else { return };
     let before = kept(&machine);

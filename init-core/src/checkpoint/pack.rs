@@ -243,6 +243,19 @@ pub fn unit(unit: &mut Unit, wire: &mut Wire<'_, '_>) {
     definition.pass(wire);
     leaves.pass(wire);
     returns.pass(wire);
+    #[cfg(feature = "added-field")]
+    added(*restarts, wire);
+}
+
+/// A field of a later version, which says something once the unit was restarted. It is zero in the
+/// record of a version that had none.
+#[cfg(feature = "added-field")]
+fn added(restarts: u16, wire: &mut Wire<'_, '_>) {
+    let mut field = restarts;
+    field.pass(wire);
+    if field != 0 && field != restarts {
+        wire.bad_word(());
+    }
 }
 
 #[cfg(test)]

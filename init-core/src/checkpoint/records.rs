@@ -7,7 +7,11 @@
 use super::words::Words;
 
 /// Words of a record: the largest is the machine's own, see `pack`.
-pub const RECORD_WORDS: usize = 30;
+pub const RECORD_WORDS: usize = if cfg!(feature = "added-field") {
+    32
+} else {
+    30
+};
 
 /// Bytes of a record.
 pub const RECORD_BYTES: usize = RECORD_WORDS * 4;

@@ -241,20 +241,21 @@ fn namespaces() -> Result<Outcome> {
         return Ok(Outcome::Skipped(why));
     };
     let folder = house::root().join("hal-linux/tests/namespace");
-    let build = |product: &str| {
+    let build_with = |product: &str, features: &[String]| {
         build::firmware(&build::Request {
             board,
             product: &folder.join(product),
             rootfs: None,
-            features: &[],
+            features,
             heals: true,
         })
     };
+    let build = |product| build_with(product, &[]);
     let (firmware, split) = (build("product.toml")?, build("split.toml")?);
     let escalating = build("escalating.toml")?;
     let recording = build("recording.toml")?;
     let replay = replay::build(&folder.join("recording.toml"), &board.name, None)?;
-    let upgraded = build("upgraded.toml")?;
+    let upgraded = build_with("upgraded.toml", &["added-field".to_string()])?;
     let keeper = build::keeper(board)?;
     let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
     cargo
