@@ -9,6 +9,7 @@ use crate::linux::Linux;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, SPLIT, at};
 use crate::sys::{shared, signals, wait};
 use crate::uses::uses;
+use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use init_core::checkpoint::words::{load, store};
 use init_core::event::{Errno, Event, ExitStatus, MachineRequest, machine_request};
@@ -124,6 +125,9 @@ pub(crate) struct Intake {
     pub(crate) is_forsaken: bool,
     /// How many events the core has taken in.
     taken_in: u32,
+    /// Cores in a row that somebody killed while they had something to do, none of which has dealt
+    /// with anything.
+    pub(crate) killed: Cell<u32>,
 }
 
 impl Intake {
@@ -138,6 +142,7 @@ impl Intake {
             is_new: true,
             is_forsaken: false,
             taken_in: 0,
+            killed: Cell::new(0),
         }
     }
 
@@ -156,6 +161,9 @@ impl Intake {
     /// What was handed out, the suspect, has been dealt with: this life is not in vain.
     pub(crate) fn settled(&self, suspect: u32) {
         self.region.set(at::VAIN, 0);
+        if SPLIT {
+            self.killed.set(0);
+        }
         if self.region.get(at::BLAMED) == suspect {
             self.region.set(at::BLAMED, 0);
         }

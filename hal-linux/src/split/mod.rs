@@ -52,6 +52,8 @@ struct Keeper {
     why: Option<Handover>,
     /// What it could not give up was told.
     has_told_kept: bool,
+    /// The core has nothing to do.
+    is_idle: bool,
 }
 
 /// How a core's life ended.
@@ -80,6 +82,7 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         patience: manifest.split.unwrap_or(PATIENCE),
         why,
         has_told_kept: false,
+        is_idle: false,
     };
     keeper.end_former();
     loop {
@@ -99,7 +102,7 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         };
         match end {
             End::Over => return,
-            End::Trouble(trouble) => keeper.replace(trouble),
+            End::Trouble(trouble) => line::pause(keeper.replace(trouble)),
             End::Renewed => keeper.renew(),
         }
     }
@@ -113,6 +116,7 @@ impl Keeper {
         self.linux.waiting.watch(bell, Source::Core).ok()?;
         self.ear.listen(&mine).ok()?;
         self.desk.open();
+        self.is_idle = false;
         self.linux.now.set(None);
         let (now, why) = (self.linux.now(), self.why);
         let region = self.linux.region;
@@ -166,8 +170,12 @@ impl Keeper {
                     }) => {
                         self.tell_kept();
                         self.linux.settle(taken_in);
+                        self.is_idle = true;
                         match self.next(line, next, sick) {
-                            Ok(wake) => self.desk.deliver(wake, &mut self.linux),
+                            Ok(wake) => {
+                                self.is_idle = false;
+                                self.desk.deliver(wake, &mut self.linux);
+                            }
                             Err(trouble) => return End::Trouble(trouble),
                         }
                         line.ring();

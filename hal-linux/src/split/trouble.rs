@@ -1,9 +1,9 @@
 //! This file replaces a core that is gone or does what no core does: it ends the process, performs
 //! what that had asked for, and says why.
 
-use super::Keeper;
-use super::line;
+use super::{Keeper, RETRY, line};
 use crate::epitaph;
+use crate::escalation::VAIN_MAX;
 use crate::events::Source;
 use crate::intake;
 use crate::linux::Linux;
@@ -35,6 +35,20 @@ pub(super) enum Trouble {
 const LOOK: Duration = Duration::from_us(50);
 const LOOK_MAX: Duration = Duration::from_ms(20);
 
+/// Between two cores, where one after the other is killed: at most.
+const PACE_MAX: Duration = Duration::from_ms(2_000);
+
+/// How long the next core is waited with after so many that somebody killed before they had done
+/// anything. Whoever kills them, be it the kernel for want of memory, is not the core's fault, so it
+/// never leads to a new start of the machine; a hardware watchdog is not fed meanwhile.
+fn pace(killed: u32) -> Duration {
+    let mut pace = Duration::ZERO;
+    for _ in VAIN_MAX..killed.min(VAIN_MAX.saturating_mul(2)) {
+        pace = pace.doubled().max(RETRY).min(PACE_MAX);
+    }
+    pace
+}
+
 impl Keeper {
     /// Ends the core of a keeper before this one, which this one cannot hear, and performs what it
     /// had asked for.
@@ -53,15 +67,22 @@ impl Keeper {
         self.linux.expect_new_core();
     }
 
-    /// Makes room for the next.
-    pub(super) fn replace(&mut self, trouble: Trouble) {
+    /// Makes room for the next; how long it is to be waited with.
+    pub(super) fn replace(&mut self, trouble: Trouble) -> Duration {
         let had_event = self.linux.intake.handed().is_some();
         let (how, is_stopped) = self.end();
         self.why = Some(Handover::Fault);
         self.settle();
-        self.tell(trouble, how, is_stopped);
         let was_killed = matches!(trouble, Trouble::Gone)
             && matches!(how, Some(ExitStatus::Signal { number, .. }) if number == Signal::KILL.0);
+        let killed = match (was_killed, self.linux.intake.killed.get()) {
+            (true, count) if self.is_idle => count,
+            (true, count) => count.saturating_add(1),
+            (false, _) => 0,
+        };
+        self.linux.intake.killed.set(killed);
+        let pace = pace(killed);
+        self.tell(trouble, (how, is_stopped), pace);
         if had_event && !was_killed {
             let vain = self.linux.region.get(at::VAIN).saturating_add(1);
             self.linux.region.set(at::VAIN, vain);
@@ -69,6 +90,7 @@ impl Keeper {
             self.linux.escalate();
         }
         self.linux.expect_new_core();
+        pace
     }
 
     /// Kills the core's process and waits until it is gone: from then on nobody else writes to the
@@ -103,9 +125,15 @@ impl Keeper {
         }
     }
 
-    fn tell(&mut self, trouble: Trouble, how: Option<ExitStatus>, is_stopped: bool) {
+    fn tell(
+        &mut self,
+        trouble: Trouble,
+        (how, is_stopped): (Option<ExitStatus>, bool),
+        pace: Duration,
+    ) {
         let (now, region, manifest) = (self.linux.now(), self.linux.region, self.linux.manifest);
-        let ms = u32::try_from(self.patience.as_us() / 1_000).unwrap_or(u32::MAX);
+        let [ms, pace_ms] = [self.patience, pace]
+            .map(|span| u32::try_from(span.as_us() / 1_000).unwrap_or(u32::MAX));
         report::write_line(&mut self.linux.console, now, &|line| {
             line.text("the core ");
             match trouble {
@@ -125,6 +153,9 @@ impl Keeper {
                 epitaph::about(region, manifest, line);
             }
             line.text("; another takes its place");
+            if pace_ms > 0 {
+                line.text(" in ").number(pace_ms).text(" ms");
+            }
         });
     }
 }

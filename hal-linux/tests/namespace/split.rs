@@ -220,3 +220,43 @@ fn a_request_that_two_cores_die_of_is_put_aside_and_process_1_lives() {
     assert!(machine.sctl(&["list"]).status.success());
     assert_eq!(named(&machine, "sleep"), services);
 }
+
+/// A call that the filter forbids: the kernel kills each core of itself.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn cores_that_are_killed_one_after_the_other_are_waited_with_and_lead_to_nothing_else() {
+    use crate::inject::patch;
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let services = services(&machine);
+    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
+    let frame = crate::faults::address_in(symbols, &["6driver", "5frame"]);
+    let frame = frame.expect("the driver decodes frames");
+    assert!(machine.sctl(&["list"]).status.success());
+    // getpid()
+    let sound = patch(machine.pid(), frame, &[0xb8, 39, 0, 0, 0, 0x0f, 0x05]);
+    send(core(&machine), KILL);
+    machine.wait_for("the core is a new one");
+    let client = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
+    let path = SocketAddrUnix::new(machine.socket()).expect("a short path");
+    connect(&client, &path).expect("process 1 listens");
+    rustix::io::write(&client, b"whatever").expect("there is room");
+    machine.wait_for("the core ended: SIGKILL; another takes its place in 20 ms");
+    machine.wait_for("the core ended: SIGKILL; another takes its place in 320 ms");
+    patch(machine.pid(), frame, &sound);
+    // What was asked is answered, once somebody has looked at it.
+    let answer = rustix::io::read(&client, &mut [0_u8; 8]);
+    assert!(matches!(answer, Ok(1..)), "{answer:?}");
+    assert!(machine.sctl(&["list"]).status.success());
+    // Whoever did something is followed at once.
+    send(core(&machine), KILL);
+    while machine.wait_for("the core ended: SIGKILL").ends_with("ms") {}
+    assert!(machine.sctl(&["list"]).status.success());
+    assert_eq!(named(&machine, "sleep"), services);
+    let console = machine.console();
+    for word in ["again and again", "is put aside"] {
+        assert!(!console.contains(word), "{console}");
+    }
+}

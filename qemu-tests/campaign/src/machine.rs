@@ -147,7 +147,7 @@ impl Machine {
         let rest = self.unfinished.split_off(end);
         let whole = std::mem::replace(&mut self.unfinished, rest);
         let pid = self.pid;
-        for text in whole.lines() {
+        for text in whole.lines().filter(|text| Line::is_whole(text)) {
             let Some(line) = Line::read(text) else {
                 bail!("no witness writes {text:?}");
             };

@@ -1,7 +1,9 @@
 //! This file is the service of the campaign: a program that writes down when it starts, as whom,
 //! and with which code it is about to end.
 //!
-//! A line is one `write` to a file that is only appended to, so lines of many witnesses never mix.
+//! A line is one `write` to a file that is only appended to, so lines of many witnesses never mix. A
+//! witness that is stopped while it writes may leave the beginning of one, where the file's page
+//! ends. So each begins a new line, and says where it ends.
 //! It must not use anything of process 1: what it says is held against what process 1 says.
 
 use crate::random::Random;
@@ -40,6 +42,9 @@ impl Role {
     }
 }
 
+/// Ends a line.
+const END: char = '.';
+
 /// One line of the witnesses' file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
@@ -62,9 +67,16 @@ pub enum Line {
 }
 
 impl Line {
+    /// Whether a witness wrote the line to its end.
+    #[must_use]
+    pub fn is_whole(line: &str) -> bool {
+        line.ends_with(END)
+    }
+
     /// Reads a line; `None` when no witness writes such a line.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
+        let line = line.strip_suffix(END)?;
         let mut words = line.split(' ');
         let verb = words.next()?;
         let (unit, pid) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -93,7 +105,7 @@ pub fn run(unit: usize, seed: u64, file: &Path) -> Result<u8> {
         .with_context(|| format!("cannot append to {}", file.display()))?;
     let pid = std::process::id();
     let mut say = |line: String| file.write_all(line.as_bytes());
-    say(format!("begins {unit} {pid}\n"))?;
+    say(format!("\nbegins {unit} {pid}{END}\n"))?;
     if Role::of(unit) != Role::Ending {
         loop {
             std::thread::sleep(Duration::from_secs(1_000_000));
@@ -104,7 +116,7 @@ pub fn run(unit: usize, seed: u64, file: &Path) -> Result<u8> {
     let life = LIFE_MS_MIN + random.below(LIFE_SPAN_MS);
     let code = u8::try_from(1 + random.below(255))?;
     std::thread::sleep(Duration::from_millis(u64::try_from(life)?));
-    say(format!("ends {unit} {pid} {code}\n"))?;
+    say(format!("\nends {unit} {pid} {code}{END}\n"))?;
     Ok(code)
 }
 
@@ -115,16 +127,17 @@ mod tests {
     #[test]
     fn what_no_witness_writes_is_not_read() {
         let (unit, pid) = (3, 41);
-        assert_eq!(Line::read("begins 3 41"), Some(Line::Begins { unit, pid }));
+        assert_eq!(Line::read("begins 3 41."), Some(Line::Begins { unit, pid }));
         let ends = Line::Ends { unit, pid, code: 7 };
-        assert_eq!(Line::read("ends 3 41 7"), Some(ends));
+        assert_eq!(Line::read("ends 3 41 7."), Some(ends));
         for line in [
             "",
-            "begins",
-            "begins 3",
-            "begins 3 41 5",
-            "ends 3 41",
-            "ends 3 41 256",
+            "begins.",
+            "begins 3.",
+            "begins 3 41",
+            "begins 3 41 5.",
+            "ends 3 41.",
+            "ends 3 41 256.",
         ] {
             assert_eq!(Line::read(line), None, "{line:?}");
         }
