@@ -39,8 +39,8 @@ const LOOK_MAX: Duration = Duration::from_ms(20);
 const PACE_MAX: Duration = Duration::from_ms(2_000);
 
 /// How long the next core is waited with after so many that somebody killed before they had done
-/// anything. Whoever kills them, be it the kernel for want of memory, is not the core's fault, so it
-/// never leads to a new start of the machine; a hardware watchdog is not fed meanwhile.
+/// anything. Whoever kills them, be it the kernel for want of memory, a death that was sent never
+/// leads to a new start of the machine; a hardware watchdog is not fed meanwhile.
 fn pace(killed: u32) -> Duration {
     let mut pace = Duration::ZERO;
     for _ in VAIN_MAX..killed.min(VAIN_MAX.saturating_mul(2)) {

@@ -1,8 +1,8 @@
 //! This file is the service of the campaign: a program that writes down when it starts, as whom,
 //! and with which code it is about to end.
 //!
-//! A line is one `write` to a file that is only appended to, so lines of many witnesses never mix. A
-//! witness that is stopped while it writes may leave the beginning of one, where the file's page
+//! A line is one `write` to a file that is only appended to, so lines of many witnesses never mix.
+//! One that is stopped while it writes may leave the beginning of a line, where a page of the file
 //! ends. So each begins a new line, and says where it ends.
 //! It must not use anything of process 1: what it says is held against what process 1 says.
 
