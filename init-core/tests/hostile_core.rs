@@ -27,6 +27,55 @@ impl Bell for Silent {
     }
 }
 
+/// A keeper that answers once; then somebody changes a word that both see.
+struct Tampered {
+    desk: Desk,
+    fake: Fake,
+    ring: common::distance::Memory,
+    word: usize,
+    is_answered: bool,
+}
+
+impl Bell for Tampered {
+    fn ring(&mut self) {}
+    fn sleep(&mut self) {
+        if std::mem::replace(&mut self.is_answered, true) {
+            let end = self.desk.serve(&mut self.fake);
+            std::panic::resume_unwind(Box::new(end));
+        }
+        assert_eq!(self.desk.serve(&mut self.fake), Ok(Step::Answered));
+        self.ring[self.word].fetch_xor(1 << (self.word % 32), Ordering::Relaxed);
+    }
+}
+
+/// It ends before it believes that there is no process.
+#[test]
+fn a_core_acts_on_no_answer_that_the_keeper_did_not_give() {
+    let manifest = Graph::new("target main wants a\n service a").manifest();
+    // Number and length of the answer, its checksum, and how it begins.
+    for word in [2, 3, 4, 6] {
+        let ring = memory(relay::WORDS);
+        let [read] = memory(1) else { unreachable!() };
+        let mut desk = Desk::new(Words::new(ring), manifest, read);
+        desk.open();
+        let bell = Tampered {
+            desk,
+            fake: Fake::default(),
+            ring,
+            word,
+            is_answered: false,
+        };
+        let why = (Some(Handover::Fault), Instant::ZERO);
+        let mut remote = Remote::new(Words::new(ring), Words::new(&[]), manifest, bell, why);
+        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            remote.spawn(child(1, 1), Program::None, Readiness::Exec, false)
+        }));
+        let end = asked.expect_err("it has an answer");
+        let end = end.downcast_ref::<Result<Step, Breach>>();
+        assert_eq!(end, Some(&Err(Breach::Damaged)), "word {word}");
+    }
+}
+
 struct Asking {
     remote: Remote<Silent>,
     desk: Desk,

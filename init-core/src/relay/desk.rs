@@ -341,9 +341,11 @@ impl Desk {
         let used = letter.get(..length.saturating_add(3) & !3);
         let used = used.unwrap_or(&letter);
         self.words.write(at::ANSWER, used);
+        let count = self.words.get(at::ANSWERED).wrapping_add(1);
+        let sum = ring::checksum(count, letter.get(..length).unwrap_or(&letter));
+        self.words.set(at::SUM, sum);
         let length = u32::try_from(length).unwrap_or(0);
         self.words.set(at::LENGTH, length);
-        let count = self.words.get(at::ANSWERED).wrapping_add(1);
         self.words.set(at::ANSWERED, count);
     }
 

@@ -42,9 +42,11 @@ mod at {
     pub const ANSWERED: usize = 2;
     /// Bytes of the last answer.
     pub const LENGTH: usize = 3;
+    /// Its checksum, which its number is part of.
+    pub const SUM: usize = 4;
     /// What the core could not give up.
-    pub const KEEPS: usize = 4;
-    pub const ANSWER: usize = 5;
+    pub const KEEPS: usize = 5;
+    pub const ANSWER: usize = 6;
     pub const RING: usize = ANSWER + super::LETTER_WORDS;
 }
 

@@ -4,7 +4,7 @@
 //! has nothing left to do.
 
 use super::message::{Answer, Request};
-use super::ring::{Letter, Writer};
+use super::ring::{self, Letter, Writer};
 use super::{LETTER_BYTES_MAX, at};
 use crate::checkpoint::words::Words;
 use crate::effect::FinalAction;
@@ -90,6 +90,20 @@ impl<B: Bell> Outbox<B> {
         let length = usize::try_from(self.words.get(at::LENGTH)).unwrap_or(0);
         self.length = length.min(LETTER_BYTES_MAX);
         self.words.read(at::ANSWER, &mut self.letter);
+        let letter = self.letter.get(..self.length).unwrap_or_default();
+        if ring::checksum(self.answered, letter) != self.words.get(at::SUM) {
+            self.give_up();
+        }
+    }
+
+    /// Nothing that the keeper wrote: whatever it would be taken for, the state would be wrong from
+    /// then on. The keeper ends a core whose ring is like this, and the next one asks again.
+    fn give_up(&mut self) {
+        self.writer.spoil();
+        self.bell.ring();
+        loop {
+            self.bell.sleep();
+        }
     }
 }
 

@@ -46,23 +46,27 @@ impl<'a> Writer<'a> {
             return false;
         }
         let length = u32::try_from(bytes.len()).unwrap_or(0);
-        let mut sum = begin(self.end, length);
         let mut place = self.end.wrapping_add(HEAD_WORDS);
         for chunk in bytes.chunks(4) {
             let mut word = [0; 4];
             for (to, from) in word.iter_mut().zip(chunk) {
                 *to = *from;
             }
-            let word = u32::from_le_bytes(word);
-            sum = mix(sum, word);
-            self.words.set(index(place), word);
+            self.words.set(index(place), u32::from_le_bytes(word));
             place = place.wrapping_add(1);
         }
+        let sum = checksum(self.end, bytes);
         self.words.set(index(self.end), length);
         self.words.set(index(self.end.wrapping_add(1)), sum);
         self.end = self.end.wrapping_add(size);
         self.words.set(at::WRITTEN, self.end);
         true
+    }
+
+    /// Makes the ring one that no core leaves behind.
+    pub fn spoil(&self) {
+        let beyond = self.end.wrapping_add(ring_words()).wrapping_add(1);
+        self.words.set(at::WRITTEN, beyond);
     }
 }
 
@@ -91,17 +95,15 @@ pub fn read(
     if size > there {
         return Err(Damage);
     }
-    let mut sum = begin(begin_at, length);
     let mut place = begin_at.wrapping_add(HEAD_WORDS);
     for chunk in room.chunks_mut(4) {
         let word = words.get(index(place));
-        sum = mix(sum, word);
         for (to, from) in chunk.iter_mut().zip(word.to_le_bytes()) {
             *to = from;
         }
         place = place.wrapping_add(1);
     }
-    if sum != told {
+    if checksum(begin_at, room) != told {
         return Err(Damage);
     }
     Ok(Some((bytes, begin_at.wrapping_add(size))))
@@ -126,9 +128,18 @@ fn index(number: u32) -> usize {
     at::RING.wrapping_add(number & (RING_WORDS - 1))
 }
 
-/// A checksum's beginning: a request is good in its own place only.
-fn begin(place: u32, length: u32) -> u32 {
-    mix(mix(0x6b65_6570, place), length)
+/// A checksum of a request or an answer: it is good in its own place only.
+pub fn checksum(place: u32, bytes: &[u8]) -> u32 {
+    let length = u32::try_from(bytes.len()).unwrap_or(0);
+    let mut sum = mix(mix(0x6b65_6570, place), length);
+    for chunk in bytes.chunks(4) {
+        let mut word = [0; 4];
+        for (to, from) in word.iter_mut().zip(chunk) {
+            *to = *from;
+        }
+        sum = mix(sum, u32::from_le_bytes(word));
+    }
+    sum
 }
 
 /// Each step is a bijection of the sum, so a change of a single word is seen.
