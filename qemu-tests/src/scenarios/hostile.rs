@@ -71,7 +71,7 @@ fn signals(guest: &mut Guest) -> Result<()> {
 }
 
 /// Who runs as which process.
-const WHO: &str =
+pub(super) const WHO: &str =
     "sctl list | while read name kind state pid rest; do echo $name $state $pid; done";
 
 /// Process 1 sleeps in a system call, and where that returns to is what it executes next: no

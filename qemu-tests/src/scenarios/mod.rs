@@ -9,6 +9,7 @@ mod escalating;
 mod gateway;
 mod hostile;
 mod small;
+mod split;
 mod watchdog;
 
 use crate::image::{Image, Recipe};
@@ -166,6 +167,7 @@ pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
         .chain(disk::SCENARIOS)
         .chain(escalating::SCENARIOS)
         .chain(hostile::SCENARIOS)
+        .chain(split::SCENARIOS)
         .chain(watchdog::SCENARIOS);
     for board in bench.boards {
         let wanted = |scenario: &&Scenario| {
