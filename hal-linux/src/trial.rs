@@ -13,7 +13,7 @@ use crate::sys::image::{self, Identity};
 use crate::sys::process::{self, Fork, duplicate_to};
 use crate::sys::text::c_text;
 use crate::sys::{shared, signals};
-use crate::upgrade::{ANSWERED, OTHER_LAYOUT};
+use crate::upgrade::{ANSWERED, OTHER_LAYOUT, UNFED};
 use core::ffi::CStr;
 use init_core::event::{Errno, ExitStatus};
 use init_core::hal::ControlPort;
@@ -97,6 +97,7 @@ impl Linux {
         }
         match status {
             ExitStatus::Code(OTHER_LAYOUT) => Some(Obstacle::OtherLayout),
+            ExitStatus::Code(UNFED) => Some(Obstacle::Unfed),
             ExitStatus::Code(0) if self.answer(0) == Some(ANSWERED) => None,
             _ => Some(Obstacle::Ended(status)),
         }

@@ -27,6 +27,9 @@ pub(crate) const ANSWERED: u32 = 0x616e_7377;
 /// The exit code of an image that cannot read what there is.
 pub(crate) const OTHER_LAYOUT: u8 = 65;
 
+/// The exit code of an image that would leave the hardware watchdog unfed.
+pub(crate) const UNFED: u8 = 66;
+
 /// What [`crate::carried`] leads to.
 pub(crate) static WAY: Upgrades = Upgrades {
     core: HOT_UPGRADE,
@@ -100,9 +103,11 @@ impl Linux {
 /// On trial: finds out whether this program could take over from what is under [`WORDS_FD`], and
 /// which of its units it knows; the exit code.
 fn stand_trial(core: &mut init_core::Core<'static>, manifest: &Manifest) -> u8 {
+    let mut is_fed = true;
     let mut pass = || {
         let left = Region::found()?;
         let (region, _file) = adopt(&left, manifest)?;
+        is_fed = left.get(at::WATCHDOG) == 0 || manifest.watchdog.is_some();
         let (to, count) = (region.core(), manifest.units.len());
         if !matches!(core.keep_in(to), Past::Restored(_)) {
             return None;
@@ -123,5 +128,9 @@ fn stand_trial(core: &mut init_core::Core<'static>, manifest: &Manifest) -> u8 {
         first.store(ANSWERED, Ordering::Release);
         Some(())
     };
-    if pass().is_some() { 0 } else { OTHER_LAYOUT }
+    match pass() {
+        None => OTHER_LAYOUT,
+        Some(()) if is_fed => 0,
+        Some(()) => UNFED,
+    }
 }

@@ -96,6 +96,8 @@ pub enum Obstacle {
     RolledBack(u8),
     /// Process 1 died meanwhile.
     Died,
+    /// It feeds no hardware watchdog, and one is open that resets the machine.
+    Unfed,
 }
 
 impl Obstacle {

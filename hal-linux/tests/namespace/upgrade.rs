@@ -14,6 +14,9 @@ const SYMBOLS: &str = "SYSMASTER_NAMESPACE_UPGRADED_SYMBOLS";
 /// Names process 1 of `escalating.toml`, which does not ask for upgrades.
 const FIXED: &str = "SYSMASTER_ESCALATING_INIT";
 
+/// Names process 1 of `recording.toml`, which feeds a watchdog.
+const FEEDING: &str = "SYSMASTER_RECORDING_INIT";
+
 fn fixed() -> PathBuf {
     PathBuf::from(std::env::var_os(FIXED).expect("it is named beside the program under test"))
 }
@@ -185,6 +188,28 @@ fn what_is_no_image_of_ours_is_refused_with_the_cause_and_nothing_happens() {
     let wrong = machine.sctl(&["upgrade", "relative"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(!machine.console().contains("leaves: stops"));
+}
+
+#[test]
+fn an_image_that_would_leave_the_watchdog_unfed_is_refused() {
+    let Some(feeding) = std::env::var_os(FEEDING).map(PathBuf::from) else {
+        eprintln!("SKIPPED: {FEEDING} names no process 1; `cargo xtask test` builds and names one");
+        return;
+    };
+    let Some(mut machine) = Machine::boot_copy(&[], Some(&feeding), "upgrade") else {
+        return;
+    };
+    machine.wait_for("boot: upgrade reached");
+    assert!(machine.console().contains("watchdog: /dev/null"));
+    let before = process(&machine, "stays");
+    let upgrade = machine.sctl(&["upgrade", &inside(&machine, &image())]);
+    let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
+    assert_eq!(upgrade.status.code(), Some(1), "{said}");
+    assert!(said.contains("the image has no [watchdog]"), "{said}");
+    // One that feeds it takes it over.
+    let own = machine.sctl(&["upgrade", &inside(&machine, &feeding)]);
+    assert!(own.status.success(), "{own:?}\n{}", machine.console());
+    assert_eq!(process(&machine, "stays"), before);
 }
 
 #[test]

@@ -109,6 +109,9 @@ impl Line<'_> {
                 .signal(signal)
                 .text(" before it had taken over"),
             Obstacle::Died => self.text("process 1 died meanwhile; try again"),
+            Obstacle::Unfed => self.text(
+                "the image has no [watchdog], and the one that is open would reset the machine",
+            ),
         }
     }
 

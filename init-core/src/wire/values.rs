@@ -61,6 +61,7 @@ variants!(Obstacle, Self::NotOurs => {
     7 => Stuck(unit),
     8 => RolledBack(signal),
     9 => Died,
+    10 => Unfed,
 });
 variants!(Refusal, Self::NoSuchUnit => {
     0 => Conflict(first, second),

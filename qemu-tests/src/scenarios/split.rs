@@ -20,7 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
 const CORE: &str = "core=$(pidof init-core)";
 
 /// How often each thing happens to it.
-const COUNT: usize = 3;
+const COUNT: usize = 2;
 
 /// It cannot call the kernel, gain rights or be sent a signal; it holds its two ends of pipes.
 const LOCKED_IN: &str = "grep -q '^Seccomp:.1$' /proc/$core/status && \

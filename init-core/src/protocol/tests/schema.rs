@@ -103,7 +103,7 @@ const FAILURES: [Failure; 8] = [
     Failure::Watchdog,
 ];
 
-const OBSTACLES: [Obstacle; 10] = [
+const OBSTACLES: [Obstacle; 11] = [
     Obstacle::NotRead(Errno(2)),
     Obstacle::NotOurs,
     Obstacle::OtherMachine,
@@ -114,6 +114,7 @@ const OBSTACLES: [Obstacle; 10] = [
     Obstacle::Stuck(UnitId(300)),
     Obstacle::RolledBack(11),
     Obstacle::Died,
+    Obstacle::Unfed,
 ];
 
 const ABOUT: Operands<'_> = Operands {
