@@ -199,7 +199,7 @@ fn an_image_that_would_leave_the_watchdog_unfed_is_refused() {
     let Some(mut machine) = Machine::boot_copy(&[], Some(&feeding), "upgrade") else {
         return;
     };
-    machine.wait_for("boot: upgrade reached");
+    machine.wait_for("stays: ready");
     assert!(machine.console().contains("watchdog: /dev/null"));
     let before = process(&machine, "stays");
     let upgrade = machine.sctl(&["upgrade", &inside(&machine, &image())]);

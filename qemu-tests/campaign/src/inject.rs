@@ -18,6 +18,10 @@ use nix::unistd::Pid;
 use std::ffi::c_long;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+/// How long somebody whom we cannot let go may take to die.
+const LAST_WORD: Duration = Duration::from_secs(10);
 
 /// The kind of this name, for the processor that this runs on.
 ///
@@ -147,7 +151,16 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // One that is gone already needs no letting go.
-        let _ = ptrace::detach(self.0, None);
+        let until = Instant::now() + LAST_WORD;
+        // A core that its keeper killed meanwhile is told to its tracer first: without us its
+        // keeper would wait for it for ever.
+        while ptrace::detach(self.0, None).is_err() && Instant::now() < until {
+            let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+            match waitpid(self.0, Some(flags)) {
+                Ok(WaitStatus::StillAlive) => std::thread::yield_now(),
+                Ok(WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..)) => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
     }
 }

@@ -33,6 +33,8 @@ pub struct Guest {
     machine: Machine,
     product: Product,
     requests: u64,
+    /// How many machines there were before.
+    before: u32,
 }
 
 /// What such a machine is booted from.
@@ -40,6 +42,7 @@ pub struct Guest {
 pub struct Product {
     board: Board,
     image: Image,
+    /// Where the console goes, of the first machine; those of others are beside it.
     log: PathBuf,
 }
 
@@ -103,18 +106,18 @@ impl Guest {
     /// # Errors
     /// It does not come so far.
     pub fn boot(product: Product) -> Result<Self> {
-        let machine = start(&product)?;
+        let machine = start(&product, &product.log)?;
         Ok(Self {
             machine,
             product,
             requests: 0,
+            before: 0,
         })
     }
 }
 
-fn start(product: &Product) -> Result<Machine> {
+fn start(product: &Product, log: &Path) -> Result<Machine> {
     let options = Options::default();
-    let log = &product.log;
     let mut machine = Machine::boot(&product.board, &product.image, &options, log)?;
     let said = said(&mut machine, BOOT_WITHIN)?;
     ensure!(
@@ -157,7 +160,8 @@ impl Patient for Guest {
     }
 
     fn again(&mut self) -> Result<()> {
-        self.machine = start(&self.product)?;
+        self.before += 1;
+        self.machine = start(&self.product, &self.console())?;
         self.requests = 0;
         Ok(())
     }
@@ -167,6 +171,9 @@ impl Patient for Guest {
     }
 
     fn console(&self) -> PathBuf {
-        self.product.log.clone()
+        match self.before {
+            0 => self.product.log.clone(),
+            number => self.product.log.with_extension(number.to_string()),
+        }
     }
 }

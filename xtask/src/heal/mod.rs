@@ -195,6 +195,18 @@ fn deaths(heal: &Heal) -> Vec<Death> {
     full.to_vec()
 }
 
+/// What came of a composition so far.
+#[derive(Debug, Default)]
+struct Tally {
+    table: Table,
+    done: u64,
+    /// Deaths in a row that process 1 did not survive.
+    failures: u32,
+    /// Requests that clients of machines that are over had made.
+    requests: u64,
+    has_failed: bool,
+}
+
 /// Injures process 1 as often as it says, and prints the table.
 fn perform<P: Patient>(
     heal: &Heal,
@@ -208,60 +220,78 @@ fn perform<P: Patient>(
     } = *death;
     let who = if death.split { "the core" } else { "process 1" };
     let step = Step::begin(format!("{deaths} deaths of {who} with {services} services"));
-    let mut table = Table::default();
     let mut patient = boot()?;
-    let (mut failures, mut requests, mut done) = (0, 0, 0);
-    let mut has_failed = false;
-    for number in 0..deaths {
-        let seed = heal.seed.wrapping_add(number);
-        let index = usize::try_from(seed % kinds.len() as u64)?;
-        let kind = *kinds.get(index).context("there are no faults")?;
-        let case = patient.injure(kind, seed)?;
-        table.add(kind.name, kind.dies_slowly, &case);
-        done += 1;
-        if !case.is_good() && !std::mem::replace(&mut has_failed, true) {
-            say(&format!(
-                "\nfirst failure: {}, case {number}: {case:?}\nlike it:\n  {}\nprocess 1's \
-                 console: {}",
-                kind.name,
-                replay(heal, services, kind, seed),
-                house::shown(&patient.console())
-            ));
-        }
-        step.percent(u8::try_from(done * 100 / deaths)?);
-        match case.recovery {
-            Some(_) => failures = 0,
-            None => {
-                failures += 1;
-                requests += patient.requests();
-                if failures < FAILURES_MAX {
-                    patient.again()?;
-                }
-            }
-        }
-        if failures == FAILURES_MAX || Instant::now() > until {
-            break;
-        }
+    let mut tally = Tally::default();
+    let mut end = Ok(());
+    while end.is_ok()
+        && tally.done < deaths
+        && tally.failures < FAILURES_MAX
+        && Instant::now() < until
+    {
+        end = tally.add_one(heal, death, kinds, &mut patient);
+        step.percent(u8::try_from(tally.done * 100 / deaths)?);
     }
-    requests += patient.requests();
+    tally.requests += patient.requests();
     drop((patient, step));
     let form = &heal.composition;
     let place = match &heal.board {
         Some(board) => format!(" on {board}"),
         None => String::new(),
     };
+    let requests = tally.requests;
     println!("\n{services} services, {form}{place}, {requests} requests of clients beside it");
     let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-    table.print(&names);
-    let mut findings = table.findings(death.targets);
-    if failures == FAILURES_MAX {
+    tally.table.print(&names);
+    let mut findings = tally.table.findings(death.targets);
+    if let Err(error) = end {
+        findings.push(format!("it could not go on: {error:#}"));
+    } else if tally.failures == FAILURES_MAX {
         findings.push(format!(
             "given up: process 1 died {FAILURES_MAX} times in a row"
         ));
-    } else if done < deaths {
+    } else if tally.done < deaths {
+        let done = tally.done;
         findings.push(format!("no time for more than {done} of {deaths} deaths"));
     }
     Ok(findings)
+}
+
+impl Tally {
+    /// Injures once more.
+    fn add_one(
+        &mut self,
+        heal: &Heal,
+        death: &Death,
+        kinds: &[Kind],
+        patient: &mut impl Patient,
+    ) -> Result<()> {
+        let number = self.done;
+        let seed = death.seed.wrapping_add(number);
+        let index = usize::try_from(seed % kinds.len() as u64)?;
+        let kind = *kinds.get(index).context("there are no faults")?;
+        let case = patient.injure(kind, seed)?;
+        self.table.add(kind.name, kind.dies_slowly, &case);
+        self.done += 1;
+        if !case.is_good() && !std::mem::replace(&mut self.has_failed, true) {
+            say(&format!(
+                "\nfirst failure: {}, case {number}: {case:?}\nlike it:\n  {}\nprocess 1's \
+                 console: {}",
+                kind.name,
+                replay(heal, death.services, kind, seed),
+                house::shown(&patient.console())
+            ));
+        }
+        if case.recovery.is_some() {
+            self.failures = 0;
+            return Ok(());
+        }
+        self.failures += 1;
+        if self.failures < FAILURES_MAX {
+            self.requests += patient.requests();
+            patient.again()?;
+        }
+        Ok(())
+    }
 }
 
 /// The command that makes the same fault again.
