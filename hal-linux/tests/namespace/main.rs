@@ -1,6 +1,8 @@
 //! This file tests process 1 as a black box: in namespaces of its own, by its console, its control
 //! tool and its end. Real kernel, real processes; `product.toml` says what runs.
 
+#[cfg(target_arch = "x86_64")]
+mod bereft;
 mod console;
 mod control;
 #[cfg(target_arch = "x86_64")]

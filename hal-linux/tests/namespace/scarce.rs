@@ -5,12 +5,12 @@ use crate::boot;
 use crate::machine::{End, Machine};
 
 /// A shell that prepares the namespaces and then executes what follows.
-fn after(script: &str, target: &str) -> Option<Machine> {
+pub fn after(script: &str, target: &str) -> Option<Machine> {
     let script = format!("{script}; exec \"$@\"");
     Machine::boot_by(&["sh", "-ec", &script, "sh"], target)
 }
 
-fn goes_down(mut machine: Machine) {
+pub fn goes_down(mut machine: Machine) {
     machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }
@@ -43,7 +43,7 @@ fn without_descriptors_a_service_fails_with_the_cause_and_comes_when_there_are_s
 }
 
 /// Whether a process-number limit can be set for one namespace alone (since Linux 6.14).
-fn numbers_are_per_namespace() -> bool {
+pub fn numbers_are_per_namespace() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut parts = release.split('.').map(|part| part.parse().unwrap_or(0_u32));
     (parts.next(), parts.next()) >= (Some(6), Some(14))

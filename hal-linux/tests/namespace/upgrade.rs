@@ -21,7 +21,8 @@ fn fixed() -> PathBuf {
     PathBuf::from(std::env::var_os(FIXED).expect("it is named beside the program under test"))
 }
 
-fn image() -> PathBuf {
+/// The image that it is upgraded to.
+pub fn image() -> PathBuf {
     PathBuf::from(std::env::var_os(IMAGE).expect("it is named beside the program under test"))
 }
 
