@@ -1,5 +1,5 @@
-//! This file takes everything at once from process 1 and then lets it die and be exchanged: what that
-//! needs it has.
+//! This file takes everything at once from process 1 and then lets it die and be exchanged: what
+//! that needs it has.
 
 use crate::inject::{Injury, injure};
 use crate::machine::{Machine, copy_program};
