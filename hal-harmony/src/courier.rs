@@ -82,7 +82,10 @@ impl<K: Kernel + Clone + Sync> Courier<K> {
         // What is shorter leaves zeros.
         let mut sheet = [0; MESSAGE_BYTES];
         let left = match self.calls.receive(&self.channel, handle, &mut sheet) {
-            Received::Told { pid, handle } if SPLIT && self.post.is_core(pid) => Some(handle),
+            Received::Told { pid, handle } if SPLIT && self.post.is_core(pid) => {
+                self.post.count_noise();
+                Some(handle)
+            }
             Received::Asked(asked) if SPLIT && self.post.is_core(asked.pid()) => {
                 Some(self.post.put_core(asked))
             }

@@ -44,7 +44,7 @@ pub struct Record {
 /// How a core ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
-    /// Somebody ended it.
+    /// With code 0, or somebody ended it.
     Killed,
     /// With this code.
     Code(u8),
@@ -69,7 +69,7 @@ impl Death {
 
     fn say(word: u32, line: &mut Line<'_>) {
         match word {
-            1 => line.text("somebody ended it"),
+            1 => line.text("code 0, or somebody ended it"),
             2 => line.text("by a fault"),
             3 => line.text("it was silent"),
             4 => line.text("it did what no core does"),

@@ -49,7 +49,7 @@ pub use image::Malformed;
 pub use init_core::unit::Image;
 #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
 pub use root::{WINDOW, core, keep, probe as walk, run};
-pub use split::{CoreEnd, Keeper, decide};
+pub use split::{CoreEnd, Keeper, SHARED_AT, decide, shared_words};
 
 /// Names the board's main function: `fn() -> !`.
 #[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
@@ -104,20 +104,5 @@ macro_rules! keep {
         }
 
         $crate::entry!(run);
-    };
-}
-
-/// Makes the core that [`keep!`] keeps, from the same tables.
-#[cfg(all(feature = "root", target_arch = "aarch64", target_os = "none"))]
-#[macro_export]
-macro_rules! core {
-    ($product:ident) => {
-        static CORE: $crate::abi::start::Once<::init_core::Storage<{ $product::UNIT_COUNT }>> =
-            $crate::abi::start::Once::new(::init_core::Storage::new());
-
-        #[unsafe(export_name = "sysmaster_root")]
-        fn __sysmaster_root(argument: u64) -> ! {
-            $crate::core(&$product::MANIFEST, &CORE, argument)
-        }
     };
 }

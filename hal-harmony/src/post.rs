@@ -68,6 +68,8 @@ pub struct Post {
     /// What its next call is received by, whoever else calls. Two: it may call again before the
     /// handle of the call that was answered is back.
     core_spares: [AtomicI32; CORE_HANDLE_COUNT],
+    /// What came from it and was no call, or one too many.
+    core_noise: AtomicU32,
     /// Handles by which nobody is waited for; [`NO_HANDLE`]: none in this place.
     handles: [AtomicI32; HANDLE_COUNT],
 }
@@ -93,6 +95,7 @@ impl Post {
             core_pid: AtomicI32::new(0),
             core_handle: AtomicI32::new(NO_HANDLE),
             core_spares: [const { AtomicI32::new(NO_HANDLE) }; CORE_HANDLE_COUNT],
+            core_noise: AtomicU32::new(0),
             handles: [const { AtomicI32::new(NO_HANDLE) }; HANDLE_COUNT],
         }
     }
@@ -162,6 +165,7 @@ impl Post {
         let is_free = self.core_handle.load(Ordering::Acquire) == NO_HANDLE;
         let spare = is_free.then(|| take_handle(&self.core_spares)).flatten();
         let Some(spare) = spare else {
+            self.count_noise();
             return asked.forget();
         };
         let (handle, _) = asked.into_numbers();
@@ -179,6 +183,16 @@ impl Post {
         let handle = self.core_handle.swap(NO_HANDLE, Ordering::Acquire);
         let pid = self.core_pid.load(Ordering::Acquire);
         (handle != NO_HANDLE).then(|| Asked::from_numbers(handle, pid))
+    }
+
+    /// Counts what the core said that is no call.
+    pub fn count_noise(&self) {
+        self.core_noise.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How much of that there was since this was last asked.
+    pub fn take_noise(&self) -> u32 {
+        self.core_noise.swap(0, Ordering::Relaxed)
     }
 
     /// Counts one that was not put in.

@@ -3,7 +3,7 @@
 use crate::abi::start::Once;
 use crate::abi::{Calls, Svc};
 use crate::harmony::{Config, Harmony, Storage};
-use crate::split::{Keeper, decide};
+use crate::split::{Keeper, SHARED_AT, decide};
 use crate::{Console, Image, probe as rows};
 use core::sync::atomic::AtomicU32;
 use init_core::Driver;
@@ -52,7 +52,7 @@ pub fn keep<const CHILDREN: usize>(
 ) -> ! {
     let Some(system) = system.take() else { end() };
     let keeper = Harmony::new(Svc, manifest, config, system)
-        .and_then(|harmony| Keeper::new(harmony, manifest, program, &PLACE));
+        .and_then(|harmony| Keeper::new(harmony, manifest, program, (&PLACE, SHARED_AT)));
     let Ok(mut keeper) = keeper else {
         Calls::new(Svc).print(NOT_ROOT);
         end()
@@ -63,14 +63,15 @@ pub fn keep<const CHILDREN: usize>(
     }
 }
 
-/// Is the core that a keeper made; never returns, but ends.
+/// Is the core that a keeper made, and shares these words with it; never returns, but ends.
 pub fn core<const UNITS: usize>(
     manifest: &'static Manifest,
     core: &'static Once<init_core::Storage<UNITS>>,
+    words: &'static [AtomicU32],
     channel: u64,
 ) -> ! {
     if let (Some(core), Ok(channel)) = (core.take(), i32::try_from(channel)) {
-        decide(Svc, manifest, core, channel);
+        decide(Svc, manifest, core, (words, channel));
     }
     loop {
         Calls::new(Svc).give_way();

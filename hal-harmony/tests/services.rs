@@ -10,16 +10,16 @@ use hal_harmony::abi::number::Number;
 use init_core::effect::Failure;
 use init_core::event::{ExitStatus, MachineRequest};
 use init_core::limits::FRAME_BYTES_MAX;
-use init_core::protocol::letter::{Letter, Piece, Sheet};
-use init_core::protocol::{Change, Reader, Request, Response, Text, UnitRecord, Writer};
+use init_core::protocol::letter::{Letter, Piece};
+use init_core::protocol::{Change, Reader, Request, Response, UnitRecord, Writer};
 use init_core::status::UnitState;
 use init_core::time::Duration;
 use init_core::unit::Readiness;
-use sim::Sim;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use world::graph::{Graph, RESTART, rule, rules};
 use world::program::Program;
+use world::speech::{ask, beat, change, control, tell, work};
 use world::{Runs, World, runs, runs_native};
 
 fn on_both(test: impl Fn(bool)) {
@@ -43,31 +43,8 @@ fn watched(text: &'static str, name: &'static str) -> Graph {
     })
 }
 
-/// Passes this much of the machine's time, a millisecond at a time: others run in between.
-fn work(sim: &Sim, line: &Line<Sim>, milliseconds: u64) {
-    for _ in 0..milliseconds {
-        sim.state().now_ns += 1_000_000;
-        line.give_way();
-    }
-}
-
-fn ask(line: &Line<Sim>, letter: Letter<'_>) -> Sheet {
-    line.ask(&letter.sheet()).expect("an answer")
-}
-
-fn tell(line: &Line<Sim>, letter: Letter<'_>) {
-    assert!(line.tell(&letter.sheet()));
-}
-
-/// Beats until it is told to stop.
-fn beat(sim: &Sim, line: &Line<Sim>) {
-    while Letter::read(&ask(line, Letter::Heartbeat)) == Ok(Letter::GoOn) {
-        work(sim, line, 100);
-    }
-}
-
 /// A service as it should be: ready, alive, and gone when it is told.
-fn good(sim: Sim, channel: i32) {
+fn good(sim: sim::Sim, channel: i32) {
     let line = Line::new(sim.clone(), channel);
     work(&sim, &line, 20);
     tell(&line, Letter::Ready);
@@ -290,44 +267,6 @@ fn one_that_dies_while_it_waits_for_its_answer_is_not_answered() {
         world.power_off();
         assert_eq!(world.sim.undisposed(), 0);
     });
-}
-
-/// Sends a frame in pieces and fetches its answer; `None`: it was refused.
-fn control(sim: &Sim, line: &Line<Sim>, request: &Request<'_>) -> Option<Vec<u8>> {
-    let mut buffer = [0; FRAME_BYTES_MAX];
-    let mut writer = Writer::new(&mut buffer);
-    writer.add(request).expect("room");
-    let length = writer.length();
-    let mut begin = 0;
-    while let Some(piece) = Piece::of(&buffer[..length], begin) {
-        begin = piece.end();
-        if Letter::read(&ask(line, Letter::Request(piece))) == Ok(Letter::Refused) {
-            return None;
-        }
-    }
-    let mut answer = Vec::new();
-    loop {
-        let begin = u16::try_from(answer.len()).expect("a frame");
-        let sheet = ask(line, Letter::Fetch(begin));
-        match Letter::read(&sheet) {
-            Ok(Letter::NotYet) => work(sim, line, 5),
-            Ok(Letter::Response(piece)) => {
-                answer.extend(piece.content);
-                if piece.is_last() {
-                    return Some(answer);
-                }
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn change(change: Change, name: &str) -> Request<'_> {
-    Request::Change {
-        change,
-        name: Text::of(name),
-        wait: true,
-    }
 }
 
 /// What the answers of a session were.

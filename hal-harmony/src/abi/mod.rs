@@ -21,8 +21,7 @@ pub use calls::{
 };
 pub use channel::{Asked, Channel, Handle, Lent, MESSAGE_BYTES, Received, Stack};
 pub use line::Line;
-pub(crate) use shared::shown;
-pub use shared::{Reserved, Shared};
+pub use shared::{Reserved, Shared, shown};
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 pub use svc::Svc;
 

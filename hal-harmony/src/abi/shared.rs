@@ -106,9 +106,12 @@ impl<K: Kernel> Calls<K> {
     }
 }
 
-/// The words that this process was shown before it began. For a core, and nobody else.
-pub(crate) fn shown(at: u64, words: usize) -> &'static [AtomicU32] {
-    // SAFETY: a core begins with this, and the keeper that makes one has shown it so many words at
-    // this address before it starts it; it takes nothing back from a process.
+/// The words that this process was shown before it began.
+///
+/// # Safety
+/// This process is a core that a keeper has made, of a product for which so many words are shared,
+/// at this address; the keeper shows them before it starts a core, and takes nothing back.
+pub unsafe fn shown(at: u64, words: usize) -> &'static [AtomicU32] {
+    // SAFETY: the caller vouches for it.
     unsafe { words_at(at, words) }
 }

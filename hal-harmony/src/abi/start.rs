@@ -73,3 +73,22 @@ impl<T> Once<T> {
         Some(unsafe { &mut *self.value.get() })
     }
 }
+
+/// Makes the core that [`crate::keep!`] keeps, from the same tables. What this makes is a program
+/// that nobody but that keeper starts: it finds what they share where the keeper has put it.
+#[macro_export]
+macro_rules! core {
+    ($product:ident) => {
+        static CORE: $crate::abi::start::Once<::init_core::Storage<{ $product::UNIT_COUNT }>> =
+            $crate::abi::start::Once::new(::init_core::Storage::new());
+
+        #[unsafe(export_name = "sysmaster_root")]
+        fn __sysmaster_root(argument: u64) -> ! {
+            let words = $crate::shared_words($product::UNIT_COUNT);
+            // SAFETY: this is the whole program's only beginning, and a keeper of the same tables
+            // is the only one who starts the program.
+            let words = unsafe { $crate::abi::shown($crate::SHARED_AT, words) };
+            $crate::core(&$product::MANIFEST, &CORE, words, argument)
+        }
+    };
+}

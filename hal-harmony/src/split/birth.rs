@@ -8,15 +8,20 @@ use crate::start;
 use init_core::hal::Clock;
 use init_core::renewal::Handover;
 
+/// Bytes of a core's quota beyond twice what it begins with.
+const SPARE_BYTES: u64 = 64 * 1_024;
+
 impl<K: Kernel + 'static> Keeper<K> {
     /// Makes a core.
     pub(super) fn begin(&mut self) -> Result<(), Error> {
         self.is_new = true;
+        self.noise = 0;
+        self.vain.begin();
         self.desk.open();
         self.tell_head();
         let badge = self.harmony.children.next_badge().ok_or(Error::Range)?;
         let calls = &self.harmony.calls;
-        let group = calls.group(badge, b"init-core", u64::MAX)?;
+        let group = calls.group(badge, b"init-core", self.quota())?;
         self.harmony.courier.post.expect_core(badge);
         match self.fill(&group) {
             Ok(()) => {
@@ -29,6 +34,14 @@ impl<K: Kernel + 'static> Keeper<K> {
                 Err(error)
             }
         }
+    }
+
+    /// What a core may use: what it begins with, as much again, and some. It asks for nothing more;
+    /// what else the kernel charges is its own affair.
+    fn quota(&self) -> u64 {
+        let lengths = self.program.segments().map(|segment| segment.length);
+        let program = lengths.fold(CORE_STACK_BYTES, u64::saturating_add);
+        program.saturating_mul(2).saturating_add(SPARE_BYTES)
     }
 
     fn tell_head(&self) {

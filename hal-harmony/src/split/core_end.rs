@@ -1,7 +1,8 @@
 //! This file is the core's process: it decides, and calls the keeper for all else.
 
-use super::{SHARED_AT, head, parts, shared_words};
-use crate::abi::{Kernel, Line, MESSAGE_BYTES, shown};
+use super::{head, parts};
+use crate::abi::{Kernel, Line, MESSAGE_BYTES};
+use core::sync::atomic::AtomicU32;
 use init_core::Driver;
 use init_core::event::BootOptions;
 use init_core::relay::{Bell, Remote};
@@ -30,14 +31,14 @@ impl<K: Kernel> Bell for CoreEnd<K> {
 }
 
 /// Is a core, in the process that a keeper has made for it: goes on where another ended, or boots.
-/// `channel` is what the process was given.
+/// `channel` is what the process was given, and `words` what it shares with the keeper: as many as
+/// [`super::shared_words`].
 pub fn decide<K: Kernel + Clone, const UNITS: usize>(
     kernel: K,
     manifest: &'static Manifest,
     core: &'static mut init_core::Storage<UNITS>,
-    channel: i32,
+    (words, channel): (&'static [AtomicU32], i32),
 ) {
-    let words = shown(SHARED_AT, shared_words(manifest.units.len()));
     let [head, ring, state] = parts(words);
     let why = match head.get(head::WHY) {
         0 => None,

@@ -11,38 +11,35 @@
 
 mod birth;
 mod core_end;
+mod hearing;
+mod told;
 mod trouble;
+mod vain;
 
 pub use core_end::{CoreEnd, decide};
 
 use crate::abi::{Asked, Error, Kernel, Shared};
-use crate::children::CORE;
 use crate::harmony::Harmony;
 use crate::image::{self, Loadable};
 use core::sync::atomic::AtomicU32;
 use init_core::checkpoint::words::Words;
 use init_core::checkpoint::words_for;
-use init_core::event::{Event, ExitStatus};
-use init_core::hal::{Clock, Wake};
+use init_core::event::ExitStatus;
+use init_core::hal::Wake;
 use init_core::relay::{self, Breach, Desk, Step};
 use init_core::renewal::Handover;
-use init_core::time::{Duration, Instant};
+use init_core::time::Duration;
 use init_core::unit::{Image, Manifest};
+use vain::Vain;
 
 /// Where the words lie that keeper and core share, in both: above all programs.
-pub(crate) const SHARED_AT: u64 = 0x7800_0000;
+pub const SHARED_AT: u64 = 0x7800_0000;
 
 /// Bytes of the core's stack: its largest frames hold a client's frame or two.
 const CORE_STACK_BYTES: u64 = 32 * 1_024;
 
 /// How long a core may be silent where the manifest says nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Until another attempt to make a process for the core, when there was none to be had.
-const RETRY: Duration = Duration::from_ms(20);
-
-/// Letters with something for the core that are taken at once: as many as can wait.
-const LETTERS_MAX: usize = 24;
 
 /// Words before the ring: what a core is told when it begins.
 mod head {
@@ -54,8 +51,8 @@ mod head {
     pub const WORDS: usize = 4;
 }
 
-/// Shared words for a product of so many units.
-fn shared_words(units: usize) -> usize {
+/// Words that keeper and core share, for a product of so many units.
+pub fn shared_words(units: usize) -> usize {
     let own = head::WORDS.saturating_add(relay::WORDS);
     own.saturating_add(words_for(units))
 }
@@ -76,6 +73,8 @@ pub struct Keeper<K: 'static> {
     program: Loadable,
     /// How long the core may be silent about an event.
     patience: Duration,
+    /// What is left of that.
+    left: Duration,
     /// Why the next core takes the place of one before, if there was one.
     why: Option<Handover>,
     /// The core's call, until there is something for it.
@@ -87,8 +86,10 @@ pub struct Keeper<K: 'static> {
     taken_in: u32,
     /// This core has not waited yet.
     is_new: bool,
-    /// Cores in a row that ended by their own fault and had dealt with nothing.
-    vain: u32,
+    /// How often it has woken the keeper for nothing.
+    noise: u32,
+    /// Lives in a row that got nothing done.
+    vain: Vain,
     /// Cores that took the place of another.
     healings: u32,
 }
@@ -99,8 +100,10 @@ struct Handed {
     wake: Wake,
     /// How many events the core had taken in then.
     stamp: u32,
-    /// Cores that ended of it.
-    deaths: u32,
+    /// Cores that ended of it by a fault of their own.
+    faults: u32,
+    /// Cores that ended while they had it, whatever of.
+    ends: u32,
 }
 
 /// How a core's life ended.
@@ -124,18 +127,15 @@ enum Trouble {
     Breach(Breach),
 }
 
-/// What was heard of a core.
-enum Heard {
-    /// It calls.
-    Call(Asked),
-    /// Nothing.
-    Nothing,
-    /// It is gone.
-    End(ExitStatus),
+impl From<Breach> for Trouble {
+    fn from(breach: Breach) -> Self {
+        Self::Breach(breach)
+    }
 }
 
 impl<K: Kernel + 'static> Keeper<K> {
-    /// A keeper without a core yet. `place` is where it notes what it has read of the ring.
+    /// A keeper without a core yet. `place` is where it notes what it has read of the ring, and
+    /// `at` where the words are to lie that it shares with cores.
     ///
     /// # Errors
     /// There is no memory to share, or the program is none.
@@ -143,25 +143,28 @@ impl<K: Kernel + 'static> Keeper<K> {
         harmony: Harmony<K>,
         manifest: &'static Manifest,
         program: &Image,
-        place: &'static AtomicU32,
+        (place, at): (&'static AtomicU32, u64),
     ) -> Result<Self, Error> {
         let program = image::program(program).map_err(|_| Error::Range)?;
         let words = shared_words(manifest.units.len());
-        let shared = harmony.calls.share(SHARED_AT, words)?;
+        let shared = harmony.calls.share(at, words)?;
+        let patience = manifest.split.unwrap_or(PATIENCE);
         let [_, ring, _] = parts(shared.words());
         Ok(Self {
             desk: Desk::new(ring, manifest, place),
             harmony,
             shared,
             program,
-            patience: manifest.split.unwrap_or(PATIENCE),
+            patience,
+            left: patience,
             why: None,
             asked: None,
             handed: None,
             again: None,
             taken_in: 0,
             is_new: true,
-            vain: 0,
+            noise: 0,
+            vain: Vain::NONE,
             healings: 0,
         })
     }
@@ -169,8 +172,9 @@ impl<K: Kernel + 'static> Keeper<K> {
     /// Keeps a core until the machine's last act, should that return.
     pub fn keep(&mut self) {
         loop {
-            if self.begin().is_err() {
-                self.pause();
+            if let Err(error) = self.begin() {
+                self.tell_none(error);
+                self.live_in_vain();
                 continue;
             }
             match self.serve() {
@@ -188,44 +192,56 @@ impl<K: Kernel + 'static> Keeper<K> {
 
     /// Serves the core until it or the machine is over.
     fn serve(&mut self) -> End {
+        self.left = self.patience;
         loop {
-            match self.hear() {
-                Heard::Call(asked) => {
-                    // The one before asked for nothing: nobody answers it.
-                    if let Some(vain) = self.asked.replace(asked) {
-                        self.harmony.courier.post.give_core(vain.forget());
-                    }
+            let served = self.hear().and_then(|asked| {
+                // The one before asked for nothing: nobody answers it.
+                match self.asked.replace(asked) {
+                    Some(vain) => Ok(self.ignore(vain)?),
+                    None => Ok(()),
                 }
-                Heard::Nothing => return End::Trouble(Trouble::Silent),
-                Heard::End(how) => return End::Trouble(Trouble::Gone(how)),
-            }
-            loop {
-                match self.desk.serve(&mut self.harmony) {
-                    Ok(Step::Done) => continue,
-                    // It calls for nothing and is not answered: soon it is silent.
-                    Ok(Step::Nothing) => {}
-                    Ok(Step::Answered) => self.answer(),
-                    Ok(Step::Waits {
-                        until, taken_in, ..
-                    }) => {
-                        self.settle(taken_in);
-                        match self.next(until) {
-                            Ok(wake) => self.desk.deliver(wake, &mut self.harmony),
-                            Err(trouble) => return End::Trouble(trouble),
-                        }
-                        self.answer();
-                    }
-                    Ok(Step::Renew) => return End::Renewed,
-                    Ok(Step::Over) => return End::Over,
-                    Err(breach) => return End::Trouble(Trouble::Breach(breach)),
-                }
-                break;
+            });
+            match served.and_then(|()| self.serve_call()) {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
+                Err(trouble) => return End::Trouble(trouble),
             }
         }
     }
 
-    /// Lets the core go on: what it asked for is among the words.
+    /// Performs what the core asks for until it waits, or nothing is asked any more.
+    fn serve_call(&mut self) -> Result<Option<End>, Trouble> {
+        loop {
+            match self.desk.serve(&mut self.harmony)? {
+                // A core that asks without an end keeps nobody waiting.
+                Step::Done => self.attend(),
+                Step::Nothing => {
+                    // It calls for nothing and is not answered: soon it is silent.
+                    self.charge(1)?;
+                    return Ok(None);
+                }
+                Step::Answered => break,
+                Step::Waits {
+                    until, taken_in, ..
+                } => {
+                    self.settle(taken_in);
+                    let wake = self.next(until)?;
+                    self.desk.deliver(wake, &mut self.harmony);
+                    self.left = self.patience;
+                    break;
+                }
+                Step::Renew => return Ok(Some(End::Renewed)),
+                Step::Over => return Ok(Some(End::Over)),
+            }
+        }
+        self.answer();
+        Ok(None)
+    }
+
+    /// Lets the core go on: what it asked for is among the words. One that has ended meanwhile is
+    /// not answered.
     fn answer(&mut self) {
+        self.harmony.take_exits();
         let Some(asked) = self.asked.take() else {
             return;
         };
@@ -238,84 +254,5 @@ impl<K: Kernel + 'static> Keeper<K> {
             None => asked.forget(),
         };
         self.harmony.courier.post.give_core(handle);
-    }
-
-    /// Waits for the core, which has something to do. Services are answered meanwhile.
-    fn hear(&mut self) -> Heard {
-        let until = self.harmony.now().after(self.patience);
-        loop {
-            if let Some(asked) = self.harmony.courier.post.take_core() {
-                return Heard::Call(asked);
-            }
-            if let Some(how) = self.take_end() {
-                return Heard::End(how);
-            }
-            self.listen();
-            let now = self.harmony.now();
-            if now >= until {
-                return Heard::Nothing;
-            }
-            // Who else has ended waits until the core can be told.
-            self.harmony
-                .doze(Some(until), now, self.harmony.children.is_ending(CORE));
-        }
-    }
-
-    /// How the core ended, once it is gone for good.
-    fn take_end(&mut self) -> Option<ExitStatus> {
-        self.harmony.take_exits();
-        self.harmony.send_mark();
-        let calls = &self.harmony.calls;
-        let is_core = |child| child == CORE;
-        let ended = self
-            .harmony
-            .children
-            .take_ended(is_core, |group| calls.free(group));
-        ended.map(|(_, how)| how)
-    }
-
-    /// Answers services; what is for the core is kept.
-    fn listen(&mut self) {
-        for _ in 0..LETTERS_MAX {
-            match self.harmony.next_letter() {
-                Some(Wake::Event(event)) => self.harmony.children.owe(event),
-                Some(Wake::Frame(client)) => self.harmony.sessions.owe(client),
-                None => return,
-            }
-        }
-    }
-
-    /// The next event for a core that has nothing to do.
-    fn next(&mut self, until: Option<Instant>) -> Result<Wake, Trouble> {
-        loop {
-            if let Some(how) = self.take_end() {
-                return Err(Trouble::Gone(how));
-            }
-            if let Some(handed) = self.next_wake() {
-                let stamp = self.taken_in;
-                self.handed = Some(Handed { stamp, ..handed });
-                return Ok(handed.wake);
-            }
-            let now = self.harmony.now();
-            if until.is_some_and(|until| until <= now) {
-                return Ok(Wake::Event(Event::Tick));
-            }
-            self.harmony.sleep(until, now);
-        }
-    }
-
-    fn next_wake(&mut self) -> Option<Handed> {
-        if let Some(handed) = self.again.take() {
-            return Some(handed);
-        }
-        // First what they say, so that it comes before their end.
-        self.listen();
-        let event = self.harmony.next_event().map(Wake::Event);
-        let wake = event.or_else(|| self.harmony.sessions.take_owed().map(Wake::Frame))?;
-        Some(Handed {
-            wake,
-            stamp: 0,
-            deaths: 0,
-        })
     }
 }

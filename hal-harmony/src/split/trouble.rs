@@ -1,26 +1,31 @@
 //! This file replaces a core that is gone or does what no core does: it ends the process, performs
-//! what that had asked for, and says why.
+//! what that had asked for, and gives the next what this one was told.
 
-use super::{Keeper, RETRY, Trouble};
+use super::{Keeper, Trouble};
 use crate::abi::{Asked, Kernel};
 use crate::children::CORE;
 use crate::lasting::Death;
-use init_core::effect::FinalAction;
 use init_core::event::{Event, ExitStatus};
-use init_core::hal::{Clock, ControlPort, Power, Wake};
-use init_core::relay::Breach;
+use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::renewal::Handover;
-use init_core::report::Line;
+use init_core::time::Duration;
 
-/// Cores that may end of the same thing before it is put aside.
-const DEATHS_MAX: u32 = 2;
+/// Cores that may end of the same thing by a fault of their own before it is put aside.
+const FAULTS_MAX: u32 = 2;
 
-/// Cores in a row, none of which deals with anything: more are in vain, and the machine starts
-/// again.
-const VAIN_MAX: u32 = 8;
+/// Cores that may end while they have the same thing, whatever of.
+const ENDS_MAX: u32 = 4;
 
-/// The code of a process that somebody killed. No core ends with it by itself.
+/// The code of a process that somebody killed, or that ended with it by itself: the kernel shows
+/// both alike.
 const KILLED: ExitStatus = ExitStatus::Code(0);
+
+/// How long the kernel may take to report the end of a core that it is to end, and to free it: both
+/// take it a few turns.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// Until it is told again to end it.
+const KILL_AGAIN: Duration = Duration::from_ms(20);
 
 /// What is left of it for the next boot.
 fn death(trouble: Trouble) -> Death {
@@ -36,52 +41,34 @@ fn death(trouble: Trouble) -> Death {
 impl<K: Kernel + 'static> Keeper<K> {
     /// Another core takes the place of one that asked for it.
     pub(super) fn renew(&mut self) {
-        let _how = self.end();
+        let is_in_vain = !self.vain.is_over();
+        self.end();
         self.why = Some(Handover::Again);
         self.expect_new();
+        if is_in_vain {
+            self.live_in_vain();
+        }
     }
 
     /// Makes room for the next.
     pub(super) fn replace(&mut self, trouble: Trouble) {
-        let is_own_fault = !matches!(trouble, Trouble::Gone(KILLED));
-        if is_own_fault
-            && !self.is_new
+        if !self.is_new
             && let Some(handed) = &mut self.handed
         {
-            handed.deaths = handed.deaths.saturating_add(1);
+            handed.ends = handed.ends.saturating_add(1);
+            let is_fault = !matches!(trouble, Trouble::Gone(KILLED));
+            handed.faults = handed.faults.saturating_add(u32::from(is_fault));
         }
         if !matches!(trouble, Trouble::Gone(_)) {
-            let _how = self.end();
+            self.end();
         }
         self.why = Some(Handover::Fault);
         self.expect_new();
         self.healings = self.healings.saturating_add(1);
         self.tell(trouble);
         self.harmony.lasting.healed(death(trouble));
-        if is_own_fault && (self.is_new || self.handed.is_some()) {
-            self.vain = self.vain.saturating_add(1);
-        }
-        if self.vain > VAIN_MAX {
-            self.vain = 0;
-            self.start_again();
-        }
-    }
-
-    /// Cores get nothing done any more. Where the board cannot begin anew, there is nothing to do
-    /// but to go on.
-    fn start_again(&mut self) {
-        let can = self.harmony.config.reset.is_some();
-        self.write(&|line| {
-            line.text("the core ends again and again");
-            line.text(if can {
-                ": the machine starts again"
-            } else {
-                ", and this board cannot start the machine again"
-            });
-        });
-        if can {
-            let now = self.harmony.now();
-            self.harmony.finish(FinalAction::Reboot, now);
+        if !self.vain.is_over() || self.handed.is_some() {
+            self.live_in_vain();
         }
     }
 
@@ -93,41 +80,35 @@ impl<K: Kernel + 'static> Keeper<K> {
         for asked in [self.asked.take(), post.take_core()].into_iter().flatten() {
             post.give_core(Asked::forget(asked));
         }
+        let _of_one_that_is_gone = post.take_noise();
         if self.desk.settle(&mut self.harmony).is_err() {
             self.harmony.sessions.hang_up();
         }
     }
 
     /// Kills the core's process and waits until it is gone: from then on nobody else writes to the
-    /// words. How it ended, if there was one.
-    fn end(&mut self) -> Option<ExitStatus> {
+    /// words. Where the kernel does not report that in time, there can be no other core: that is
+    /// told, and the machine starts again. Where the board cannot do that, services are answered
+    /// and the core is killed, again and again, and that is told ever less often.
+    fn end(&mut self) {
+        let (mut limit, mut until) = (END_LIMIT, self.harmony.now().after(END_LIMIT));
         while self.harmony.children.pid_of(CORE).is_some() {
             if let Some(group) = self.harmony.children.group_to_kill(CORE) {
                 self.harmony.calls.kill(group);
             }
-            if let Some(how) = self.take_end() {
-                return Some(how);
+            if self.take_end().is_some() {
+                return;
             }
-            self.listen();
-            let now = self.harmony.now();
-            let again = now.after(RETRY);
-            let is_ending = self.harmony.children.is_ending(CORE);
-            self.harmony.doze(Some(again), now, is_ending);
-        }
-        None
-    }
-
-    /// There was no memory or no process for a core: somebody may give some back.
-    pub(super) fn pause(&mut self) {
-        let until = self.harmony.now().after(RETRY);
-        loop {
-            let _none = self.take_end();
             self.listen();
             let now = self.harmony.now();
             if now >= until {
-                return;
+                self.start_again("the kernel does not end the core");
+                limit = limit.doubled();
+                until = now.after(limit);
             }
-            self.harmony.doze(Some(until), now, false);
+            let again = now.after(KILL_AGAIN);
+            let is_ending = self.harmony.children.is_ending(CORE);
+            self.harmony.doze(Some(again), now, is_ending);
         }
     }
 
@@ -137,6 +118,10 @@ impl<K: Kernel + 'static> Keeper<K> {
         let is_new = core::mem::take(&mut self.is_new);
         let is_forsaken = core::mem::take(&mut self.harmony.is_forsaken);
         self.taken_in = taken_in;
+        // The first has booted; and who comes back for more has dealt with something.
+        if !is_new || self.why.is_none() {
+            self.vain.end();
+        }
         let Some(handed) = self.handed.take() else {
             return;
         };
@@ -149,10 +134,10 @@ impl<K: Kernel + 'static> Keeper<K> {
         );
         let is_lost = handed.stamp == taken_in || is_forsaken && !is_of_a_process;
         if !is_new || !is_lost {
-            self.vain = 0;
+            self.vain.end();
             return;
         }
-        if handed.deaths >= DEATHS_MAX {
+        if handed.faults >= FAULTS_MAX || handed.ends >= ENDS_MAX {
             return self.put_aside(wake);
         }
         self.again = match wake {
@@ -162,44 +147,10 @@ impl<K: Kernel + 'static> Keeper<K> {
         };
     }
 
-    /// Two cores ended of it.
     fn put_aside(&mut self, wake: Wake) {
         if let Wake::Frame(client) = wake {
             self.harmony.close(client);
         }
-        self.write(&|line| {
-            line.text("cores end of it, so it is put aside: ");
-            line.text(match wake {
-                Wake::Event(Event::Exited { .. }) => "the end of a process",
-                Wake::Event(Event::Ready(_)) => "a service's readiness",
-                Wake::Event(Event::Heartbeat(_)) => "a heartbeat",
-                Wake::Event(Event::ClientGone(_)) => "the end of a client",
-                Wake::Event(_) => "an event of the machine",
-                Wake::Frame(_) => "a client's request",
-            });
-        });
-    }
-
-    fn tell(&mut self, trouble: Trouble) {
-        let ms = u32::try_from(self.patience.as_us() / 1_000).unwrap_or(u32::MAX);
-        let count = self.healings;
-        self.write(&|line| {
-            line.text("the core ");
-            match trouble {
-                Trouble::Gone(KILLED) => line.text("was ended by somebody"),
-                Trouble::Gone(how) => line.text("ended: ").exit(how),
-                Trouble::Silent => line.text("did not answer for ").number(ms).text(" ms"),
-                Trouble::Breach(Breach::Damaged) => line.text("damaged its ring"),
-                Trouble::Breach(Breach::Forbidden) => {
-                    line.text("asked for what the manifest does not allow")
-                }
-                Trouble::Breach(Breach::TooOften) => line.text("asked too often"),
-            };
-            line.text("; another takes its place: ").number(count);
-        });
-    }
-
-    fn write(&mut self, words: &dyn Fn(&mut Line<'_>)) {
-        self.harmony.console.say("keeper", words);
+        self.tell_put_aside(wake);
     }
 }

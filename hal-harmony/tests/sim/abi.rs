@@ -69,7 +69,16 @@ impl Sim {
                 Turn::Nobody => return state,
             };
         }
-        state
+        state.slices += 1;
+        if !state.slices.is_multiple_of(SLICE_CALLS) || state.threads[own].doing != Doing::Runs {
+            return state;
+        }
+        // Its time is over: others that are as important have their turn.
+        let floor = state.floor(own);
+        match state.turn(own, floor) {
+            Turn::Ran | Turn::Nobody => state,
+            Turn::Baton(to) => self.hand(state, own, to),
+        }
     }
 
     /// A service's thread is no more: somebody else gets the baton, and it ends.
@@ -78,8 +87,7 @@ impl Sim {
             match state.turn(own, 0) {
                 Turn::Ran => {}
                 Turn::Baton(to) => {
-                    state.baton = to;
-                    self.0.1.notify_all();
+                    state.pass_baton(to);
                     drop(state);
                     std::panic::resume_unwind(Box::new(OVER[1]));
                 }
@@ -113,8 +121,7 @@ impl Sim {
         own: usize,
         to: usize,
     ) -> MutexGuard<'a, State> {
-        state.baton = to;
-        self.0.1.notify_all();
+        state.pass_baton(to);
         self.wait_for_baton(state, own)
     }
 
@@ -123,6 +130,7 @@ impl Sim {
         mut state: MutexGuard<'a, State>,
         own: usize,
     ) -> MutexGuard<'a, State> {
+        state.hosts.insert(own, std::thread::current());
         while state.baton != own {
             if state.is_over && own != 0 {
                 drop(state);
@@ -133,8 +141,10 @@ impl Sim {
                 drop(state);
                 std::panic::resume_unwind(Box::new(OVER[1]));
             }
-            let waited = self.0.1.wait_timeout(state, Duration::from_millis(100));
-            state = waited.expect("a thread of the root task panicked").0;
+            drop(state);
+            // Woken by who passes the baton; looks by itself whether it is still wanted.
+            std::thread::park_timeout(Duration::from_millis(100));
+            state = self.state();
         }
         assert!(!state.is_failed || own != 0, "a service's program panicked");
         state
@@ -167,8 +177,7 @@ impl Sim {
                         // A test's own assertion, in the program: the test is to fail, not to hang.
                         let mut state = sim.state();
                         state.is_failed = true;
-                        state.baton = 0;
-                        sim.0.1.notify_all();
+                        state.pass_baton(0);
                     }
                 }
             }
@@ -178,6 +187,9 @@ impl Sim {
 
 /// What a service does between two calls takes.
 const CALL_NS: u64 = 20_000;
+
+/// Calls of services' programs until somebody else has a turn.
+const SLICE_CALLS: u64 = 64;
 
 /// What giving way takes when nobody is there who runs.
 const NOBODY_NS: u64 = 100_000;

@@ -47,6 +47,34 @@ pub enum Twist {
     WaitTooLong,
     /// Ends of blocks are not looked at.
     RangeIgnored,
+    /// Who is killed lives on.
+    KillLost,
+}
+
+/// A call of anybody's, before the kernel has seen it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Calls so far.
+    pub count: u64,
+    pub now_ns: u64,
+    pub number: Number,
+    /// It is one of the process that may be struck.
+    pub is_its: bool,
+}
+
+/// What becomes of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It ends, with this code.
+    Ends(i32),
+    /// Its thread, which is calling, never runs again.
+    Hangs,
+}
+
+/// Decides what becomes of the one process of a name, at each call.
+pub struct Strike {
+    pub name: &'static [u8],
+    pub fate: Box<dyn FnMut(Moment) -> Option<Fate> + Send>,
 }
 
 /// A memory object.
@@ -91,6 +119,7 @@ pub struct Map {
 /// A process.
 #[derive(Debug)]
 pub struct Group {
+    pub name: Vec<u8>,
     pub badge: i32,
     pub pid: i32,
     pub caps: Vec<Option<usize>>,
@@ -157,13 +186,20 @@ pub struct State {
     /// Exits for which the ring had no room, latest first.
     pub surplus: Vec<(i32, i32)>,
     pub twist: Option<Twist>,
+    /// When the twist is over.
+    pub untwists_at_ns: Option<u64>,
     /// Thread, number and result of every call.
     pub trace: Vec<(usize, Number, i64)>,
     /// Decides which call is refused for want of memory: given its count.
     pub refuse: Option<Box<dyn Fn(u64, Number) -> bool + Send>>,
     pub refused: usize,
+    pub strike: Option<Strike>,
     /// Which of the root task's threads runs.
     pub baton: usize,
+    /// Calls that programs made which are functions of the test.
+    pub slices: u64,
+    /// The host's threads of those that wait for it, or did.
+    pub hosts: HashMap<usize, std::thread::Thread>,
     pub is_over: bool,
     /// A service's program that is a function of the test panicked.
     pub is_failed: bool,
@@ -202,6 +238,7 @@ pub enum Turn {
 impl State {
     pub fn new(priority: u32) -> Self {
         let root = Group {
+            name: Vec::new(),
             badge: 1,
             pid: 1,
             caps: Vec::new(),
@@ -231,10 +268,14 @@ impl State {
             recycler: None,
             surplus: Vec::new(),
             twist: None,
+            untwists_at_ns: None,
             trace: Vec::new(),
             refuse: None,
             refused: 0,
+            strike: None,
             baton: 0,
+            slices: 0,
+            hosts: HashMap::new(),
             is_over: false,
             is_failed: false,
             newborn: None,
@@ -277,6 +318,9 @@ impl State {
         self.now_ns += 1_000;
         self.time_out();
         let count = u64::try_from(self.trace.len()).expect("few");
+        if self.is_struck(thread, number) {
+            return;
+        }
         let refused = thread == 0 && self.refuse.as_ref().is_some_and(|no| no(count, number));
         let answer = if refused {
             self.refused += 1;
@@ -291,10 +335,48 @@ impl State {
         }
     }
 
+    /// Strikes whom the test wants struck; whether the caller makes no call any more.
+    fn is_struck(&mut self, thread: usize, number: Number) -> bool {
+        let Some(mut strike) = self.strike.take() else {
+            return false;
+        };
+        let group = self.threads[thread].group;
+        let moment = Moment {
+            count: u64::try_from(self.trace.len()).expect("few"),
+            now_ns: self.now_ns,
+            number,
+            is_its: self.groups[group].name == strike.name,
+        };
+        let fate = (strike.fate)(moment);
+        let its = |one: &Group| one.name == strike.name && !one.told;
+        let victim = self.groups.iter().position(its);
+        self.strike = Some(strike);
+        match (fate, victim) {
+            (Some(Fate::Ends(code)), Some(victim)) => {
+                self.end(victim, code);
+                self.bury();
+            }
+            (Some(Fate::Hangs), _) if moment.is_its => {
+                self.threads[thread].doing = Doing::Receives(usize::MAX);
+                return true;
+            }
+            _ => {}
+        }
+        self.threads[thread].doing == Doing::Gone
+    }
+
     fn twisted(&self, number: Number, result: i64) -> i64 {
         match self.twist {
             Some(Twist::Result(of, from, to)) if of == number && from == result => to,
             _ => result,
+        }
+    }
+
+    /// Lets another thread of the host run.
+    pub fn pass_baton(&mut self, to: usize) {
+        self.baton = to;
+        if let Some(host) = self.hosts.get(&to) {
+            host.unpark();
         }
     }
 
@@ -360,6 +442,9 @@ impl State {
 
     /// Those whose limit has come wake.
     pub fn time_out(&mut self) {
+        if self.untwists_at_ns.is_some_and(|end| end <= self.now_ns) {
+            self.twist = None;
+        }
         for index in 0..self.threads.len() {
             let until = match self.threads[index].doing {
                 Doing::Waits(_, until) | Doing::Calls(until) => until,

@@ -13,34 +13,36 @@ mod memory;
 mod process;
 
 #[allow(unused_imports, reason = "not every test twists the kernel")]
-pub use machine::{Native, Twist};
+pub use machine::{Fate, Moment, Native, Strike, Twist};
 
 use hal_harmony::abi::number::Number;
 use machine::State;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A machine; its clones are the same machine. The root task's threads are threads of the test, of
 /// which one runs at a time: the one that has the baton.
 #[derive(Clone)]
-pub struct Sim(Arc<(Mutex<State>, Condvar)>);
+pub struct Sim(Arc<Mutex<State>>);
 
 impl Sim {
     /// A machine whose root task has this priority.
     pub fn new(priority: u32) -> Self {
-        Self(Arc::new((Mutex::new(State::new(priority)), Condvar::new())))
+        Self(Arc::new(Mutex::new(State::new(priority))))
     }
 
     /// All of it.
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.0.0.lock().expect("a thread of the root task panicked")
+        self.0.lock().expect("a thread of the root task panicked")
     }
 
     /// The test is over: the root task's other threads end.
     pub fn end(&self) {
-        if let Ok(mut state) = self.0.0.lock() {
+        if let Ok(mut state) = self.0.lock() {
             state.is_over = true;
+            for host in state.hosts.values() {
+                host.unpark();
+            }
         }
-        self.0.1.notify_all();
     }
 
     /// What was printed.
@@ -53,6 +55,16 @@ impl Sim {
         let state = self.state();
         let groups = state.groups.iter().skip(1);
         groups.filter(|group| !group.recycled).count()
+    }
+
+    /// Processes of this name that got a thread.
+    pub fn starts_of(&self, name: &[u8]) -> u32 {
+        let state = self.state();
+        let mut starts = 0;
+        for (index, _) in (0..).zip(&state.groups).filter(|(_, one)| one.name == name) {
+            starts += u32::from(state.threads.iter().any(|thread| thread.group == index));
+        }
+        starts
     }
 
     /// Calls that the root task made of this kind.

@@ -155,12 +155,15 @@ impl State {
         let int = |at: usize| i32::from_le_bytes(args[at..at + 4].try_into().expect("four"));
         let (badge, pid) = (int(0), int(32));
         assert!(badge > 1, "a second root task");
+        let long = |at: usize| u64::from_le_bytes(args[at..at + 8].try_into().expect("eight"));
+        let name = self.copy_in(group, long(8), long(16)).expect("the name");
         self.groups.push(Group {
+            name,
             badge,
             pid,
             caps: Vec::new(),
             maps: Vec::new(),
-            quota: u64::from_le_bytes(args[48..].try_into().expect("eight")),
+            quota: long(48),
             used: 0,
             told: false,
             recycled: false,
@@ -203,13 +206,13 @@ impl State {
             priority,
             doing: Doing::Runs,
             dying: false,
-            is_host: of == 0 || native.is_some(),
+            is_host: self.groups[of].is_host || native.is_some(),
         });
         let new = self.threads.len() - 1;
         if let Some(native) = native {
             self.groups[of].is_host = true;
             self.newborn = Some((new, Code::Native(native), long(24)));
-        } else if of == 0 {
+        } else if self.groups[of].is_host {
             self.newborn = Some((new, Code::At(long(16)), long(24)));
         }
         self.give(group, Object::Thread(new))
@@ -242,13 +245,16 @@ impl State {
             _ => return INVALID,
         };
         assert!(target != 0, "the root task killed itself");
+        if self.has(Twist::KillLost) {
+            return 0;
+        }
         let code = if self.has(Twist::KillShowsNine) { 9 } else { 0 };
         self.end(target, code);
         0
     }
 
     /// A process ends; its threads go at the next schedule.
-    fn end(&mut self, group: usize, code: i32) {
+    pub fn end(&mut self, group: usize, code: i32) {
         assert!(group != 0, "the root task ended");
         if std::mem::replace(&mut self.groups[group].told, true) {
             return;

@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "not every test needs all of the machine")]
 
 pub mod program;
+pub mod speech;
+#[cfg(feature = "split")]
+pub mod split;
 
 use crate::sim::{Native, Sim};
 use graph::{Graph, PROGRAM, rule};
@@ -58,15 +61,15 @@ pub fn runs_native(unit: &'static str, code: impl Fn(Sim, i32) + Send + Sync + '
     }
 }
 
-/// The machine.
-pub struct World {
+/// What a machine is made of, before somebody takes it over.
+pub struct Ground {
     pub sim: Sim,
-    pub driver: Driver<'static, Harmony<Sim>>,
-    graph: Graph,
+    pub config: Config,
+    pub graph: Graph,
 }
 
-impl World {
-    /// A machine that has not booted. `change` changes the kernel before it is taken over.
+impl Ground {
+    /// A kernel with these programs for these units. `change` changes the kernel.
     pub fn new(mut graph: Graph, programs: &[Runs], change: impl FnOnce(&Sim)) -> Self {
         let sim = Sim::new(OWN);
         let mut images = Vec::new();
@@ -75,11 +78,7 @@ impl World {
             let path = Box::leak(path.into_boxed_c_str());
             let file = match &one.code {
                 Code::Machine(program) => program.elf(),
-                Code::Native(native) => {
-                    let (entry, file) = program::native_elf(number);
-                    sim.state().natives.insert(entry, native.clone());
-                    file
-                }
+                Code::Native(native) => native_file(&sim, number, native.clone()),
             };
             images.push(Image { path, file });
             let limits = one.quota.map(|bytes| Limit {
@@ -110,6 +109,28 @@ impl World {
             window: 0x7000_0000,
             reset: None,
         };
+        Self { sim, config, graph }
+    }
+}
+
+/// A file whose program is a function of the test.
+pub fn native_file(sim: &Sim, number: u64, native: Native) -> &'static [u8] {
+    let (entry, file) = program::native_elf(number);
+    sim.state().natives.insert(entry, native);
+    file
+}
+
+/// The machine.
+pub struct World {
+    pub sim: Sim,
+    pub driver: Driver<'static, Harmony<Sim>>,
+    graph: Graph,
+}
+
+impl World {
+    /// A machine that has not booted. `change` changes the kernel before it is taken over.
+    pub fn new(graph: Graph, programs: &[Runs], change: impl FnOnce(&Sim)) -> Self {
+        let Ground { sim, config, graph } = Ground::new(graph, programs, change);
         let manifest = graph.clone().manifest();
         let places = Box::leak(Box::new(Storage::<Sim, PLACES>::new()));
         let platform = Harmony::new(sim.clone(), manifest, config, places);

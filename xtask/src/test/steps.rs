@@ -84,6 +84,11 @@ fn harmony() -> Vec<Step> {
             crate::harmony::compare()?;
             Ok(Outcome::Passed(String::new()))
         }),
+        Step::slow("harmony: cores that end, over the simulated kernel", || {
+            let package = ["test", "--package", "hal-harmony", "--features", "split"];
+            let tests = ["--test", "split", "--test", "hostile_core"];
+            cargo(&[&package[..], &tests].concat())
+        }),
         Step::slow("harmony: services on the stub kernel", || {
             succeeds(&["run", "--once", "--board", "oh-tee-virt"])
         }),
