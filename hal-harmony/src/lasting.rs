@@ -243,6 +243,7 @@ impl Lasting {
         for (to, from) in place.unwrap_or_default().iter().zip(self.record.words()) {
             to.store(from, Ordering::Release);
         }
+        memory.settle();
     }
 }
 

@@ -97,6 +97,7 @@ fn every_behaviour_that_is_changed_is_found_out() {
         Twist::ExitUntold,
         Twist::WaitTooLong,
         Twist::RangeIgnored,
+        Twist::CopiesStay,
     ];
     all_found_out(&twists);
 }

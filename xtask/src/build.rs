@@ -138,9 +138,11 @@ pub fn core_process(request: &Request<'_>) -> Result<PathBuf> {
     Ok(linked)
 }
 
-/// Where that program lies, without its symbols.
+/// Where that program lies, without its symbols: each product has its own, so that no root task
+/// carries the core of another.
 fn core_file(request: &Request<'_>, toolchain: &Toolchain) -> PathBuf {
-    linked(CORE_PROGRAM, request, toolchain).with_extension("stripped")
+    let name = format!("{CORE_PROGRAM}.{}", house::stem(request.product));
+    linked(&name, request, toolchain).with_extension("stripped")
 }
 
 /// Builds the programs of a product's services, which are the bins of the package in `folder`, into

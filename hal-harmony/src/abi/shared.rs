@@ -80,6 +80,15 @@ impl Reserved {
         self.0
     }
 
+    /// Returns when all that was written is in the memory: a reset loses what is still on its way.
+    pub fn settle(&self) {
+        #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+        // SAFETY: a barrier waits, and does nothing else.
+        unsafe {
+            core::arch::asm!("dsb sy", options(nostack, preserves_flags));
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn of(words: &'static [AtomicU32]) -> Self {
         Self(words)

@@ -239,6 +239,8 @@ impl<K: Kernel> Probe<'_, K> {
             Row::PriorityBelow => hands.priority_below().into(),
             Row::PriorityEqual => hands.priority_equal().into(),
             Row::MemoryOutlives => hands.memory_outlives().into(),
+            Row::ChildMemoryQuota => hands.child_memory_quota().into(),
+            Row::ChildRevokesCopies => hands.child_revokes_copies(),
             _ => hands.ring_overflow(),
         }
     }

@@ -109,6 +109,27 @@ impl<K: Kernel> Hands<'_, K> {
         is_cap(self.child_result(Step::call(Number::CREATE_DEVICE_PMO, &words)))
     }
 
+    pub fn child_memory_quota(&mut self) -> i64 {
+        let steps = page(self.raw);
+        let child = self.child_within(steps, 64 * 1_024);
+        let data = word(crate::abi::layout::PMO_DATA);
+        self.result_of(child, Step::call(Number::CREATE_PMO, &[128 * 1_024, data]))
+    }
+
+    /// Nobody touches the page afterwards: it is not mapped here, and the process, which has it
+    /// mapped, leaves it alone.
+    pub fn child_revokes_copies(&mut self) -> Got {
+        let (steps, shared) = (page(self.raw), page(self.raw));
+        let child = self.child_on(steps);
+        let at = word(STEPS_AT).saturating_add(0x10_0000);
+        let map = [child.group, shared, at, 3, -1];
+        let there = self.raw.plain(Number::MAP_PMO, &map);
+        let mut got = Got::default();
+        got.push(self.result_of(child, Step::call(Number::REVOKE_CAP, &[there, 1])));
+        got.push(self.raw.write(shared, 0, b"gone"));
+        got
+    }
+
     fn calls_done_at(&mut self, priority: i64) -> i64 {
         let steps = [Step::call(Number::GET_PRIO, &[0]), Step::SPIN];
         let child = self.child(&steps, priority);

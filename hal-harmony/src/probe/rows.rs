@@ -132,11 +132,15 @@ pub enum Row {
     ReceivePollEmpty,
     /// A ring with room for three; five processes end, with 1 to 5; then one with 6.
     RingOverflow,
+    /// A process with 64 KiB: create_pmo of 128 KiB.
+    ChildMemoryQuota,
+    /// A process: revoke_cap, with copies, a page of ours mapped into it; write_pmo to it.
+    ChildRevokesCopies,
 }
 
 /// All rows, in the order of the table.
 #[rustfmt::skip]
-pub const ROWS: [Entry; 63] = [
+pub const ROWS: [Entry; 65] = [
     entry(Row::ClockRuns, "clock-runs", false, &[1]),
     entry(Row::RegisterRecycle, "register-recycle", false, &[0]),
     entry(Row::NotificationCreate, "notification-create", false, &[1]),
@@ -200,4 +204,6 @@ pub const ROWS: [Entry; 63] = [
     entry(Row::StoppedNotify, "stopped-notify", false, &[-22]),
     entry(Row::ReceivePollEmpty, "receive-poll-empty", false, &[255]),
     entry(Row::RingOverflow, "ring-overflow", false, &[1, 2, 3, 3, 6, 5, 4, 1]),
+    entry(Row::ChildMemoryQuota, "child-memory-quota", false, &[-12]),
+    entry(Row::ChildRevokesCopies, "child-revokes-copies", false, &[0, -200]),
 ];

@@ -90,8 +90,13 @@ impl<'k, K: Kernel> Hands<'k, K> {
 
     /// A process without a thread, whose page of steps this is.
     pub fn child_on(&mut self, steps: i64) -> Child {
+        self.child_within(steps, u64::MAX)
+    }
+
+    /// As [`Self::child_on`], with this quota.
+    pub fn child_within(&mut self, steps: i64, quota: u64) -> Child {
         let badge = self.badge();
-        let group = self.raw.group(badge, u64::MAX);
+        let group = self.raw.group(badge, quota);
         let code = [group, self.code, word(CODE_AT), 5, -1];
         let _ = self.raw.plain(Number::MAP_PMO, &code);
         let _ = self
@@ -199,7 +204,15 @@ impl<'k, K: Kernel> Hands<'k, K> {
 
     /// What a process's only call comes to.
     pub fn child_result(&mut self, step: Step) -> i64 {
-        let child = self.child(&[step, Step::exit(0)], self.priority);
+        let steps = page(self.raw);
+        let child = self.child_on(steps);
+        self.result_of(child, step)
+    }
+
+    /// What the only call comes to of a process that has no thread yet.
+    pub fn result_of(&mut self, child: Child, step: Step) -> i64 {
+        self.write_steps(child.steps, 0, &[step, Step::exit(0)]);
+        let _ = self.raw.thread(&self.thread(child.group, 0, self.priority));
         let _ = self.code_of(child);
         let _ = self.recycle(child);
         self.result(child.steps, 0)

@@ -49,6 +49,8 @@ pub enum Twist {
     RangeIgnored,
     /// Who is killed lives on.
     KillLost,
+    /// Only the own capability is given up, whatever is asked for.
+    CopiesStay,
 }
 
 /// A call of anybody's, before the kernel has seen it.

@@ -203,9 +203,17 @@ impl State {
         }
     }
 
-    pub fn revoke(&mut self, group: usize, cap: u64) -> i64 {
-        if self.find(group, cap).is_none() {
+    /// Gives up a capability, and all others of the same object where that is wanted: nobody is
+    /// asked whose they are. What is mapped stays mapped.
+    pub fn revoke(&mut self, group: usize, cap: u64, copies: bool) -> i64 {
+        let Some(object) = self.find(group, cap) else {
             return BAD_CAP;
+        };
+        if copies && !self.has(Twist::CopiesStay) {
+            let all = self.groups.iter_mut().flat_map(|group| &mut group.caps);
+            for place in all.filter(|place| **place == Some(object)) {
+                *place = None;
+            }
         }
         self.groups[group].caps[size(cap)] = None;
         0

@@ -24,7 +24,7 @@ impl State {
             Number::UNMAP_PMO => self.unmap_pmo(group, words),
             Number::WRITE_PMO => self.move_pmo(group, words, true),
             Number::READ_PMO => self.move_pmo(group, words, false),
-            Number::REVOKE_CAP => self.revoke(group, first),
+            Number::REVOKE_CAP => self.revoke(group, first, second != 0),
             Number::TRANSFER_PMO_OWNER => self.transfer_owner(group, words),
             Number::TRANSFER_CAPS => self.transfer_caps(group, words),
             Number::CREATE_CAP_GROUP => self.create_group(group, first),

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct Line {
     pub name: String,
     pub needs_clock: bool,
+    /// Nobody has measured it: it is as the kernel's source reads.
+    pub is_read: bool,
     pub calls: String,
     pub numbers: String,
     pub expected: Vec<i64>,
@@ -34,13 +36,17 @@ fn line(text: &str) -> Line {
     let [name, needs, calls, numbers, expected] = columns[..] else {
         panic!("not five columns: {text}");
     };
-    assert!(["-", "clock"].contains(&needs), "needs what? {text}");
+    assert!(
+        ["-", "clock", "source"].contains(&needs),
+        "needs what? {text}"
+    );
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     assert!(name.chars().all(is_word), "a strange name: {name}");
     let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("no number: {text}"));
     Line {
         name: name.to_string(),
         needs_clock: needs == "clock",
+        is_read: needs == "source",
         calls: calls.to_string(),
         numbers: numbers.to_string(),
         expected: expected.split(',').map(number).collect(),
@@ -81,12 +87,16 @@ pub fn markdown(lines: &[Line]) -> String {
     let mut text =
         String::from("| row | calls | what the numbers are | expected |\n|---|---|---|---|\n");
     for line in lines {
-        let clock = if line.needs_clock { " (clock)" } else { "" };
+        let mark = match (line.needs_clock, line.is_read) {
+            (true, _) => " (clock)",
+            (false, true) => " (source)",
+            (false, false) => "",
+        };
         let expected = join(&line.expected);
         let (name, calls, numbers) = (&line.name, &line.calls, &line.numbers);
         writeln!(
             text,
-            "| `{name}`{clock} | {calls} | {numbers} | {expected} |"
+            "| `{name}`{mark} | {calls} | {numbers} | {expected} |"
         )
         .expect("a string");
     }

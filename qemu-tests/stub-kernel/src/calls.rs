@@ -27,7 +27,7 @@ impl Kernel {
             Number::UNMAP_PMO => self.unmap_pmo(words),
             Number::WRITE_PMO => self.move_pmo(words, true),
             Number::READ_PMO => self.move_pmo(words, false),
-            Number::REVOKE_CAP => self.revoke(first),
+            Number::REVOKE_CAP => self.revoke(first, second != 0),
             Number::TRANSFER_PMO_OWNER => self.transfer_owner(first, second),
             Number::TRANSFER_CAPS => self.transfer_caps(words),
             Number::CREATE_CAP_GROUP => self.create_group(first),
@@ -244,9 +244,17 @@ impl Kernel {
         0
     }
 
-    fn revoke(&mut self, cap: u64) -> i64 {
-        if self.find(cap).is_none() {
+    /// Whoever holds a capability may take away all others of the same object.
+    fn revoke(&mut self, cap: u64, copies: bool) -> i64 {
+        let Some(object) = self.find(cap) else {
             return BAD_CAP;
+        };
+        if copies {
+            for place in self.groups.iter_mut().flat_map(|group| &mut group.caps) {
+                if place.as_ref().is_some_and(|other| other.is_same(&object)) {
+                    *place = None;
+                }
+            }
         }
         let index = usize::try_from(cap & 0xffff_ffff).unwrap_or(usize::MAX);
         if let Some(place) = self.group_mut().caps.get_mut(index) {

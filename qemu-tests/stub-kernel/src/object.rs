@@ -30,6 +30,20 @@ pub enum Object {
     Handle(Rc<RefCell<Record>>),
 }
 
+impl Object {
+    /// Whether both stand for one thing. Address spaces and threads are nobody's to take away.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Memory(one), Self::Memory(other)) => Rc::ptr_eq(one, other),
+            (Self::Group(one), Self::Group(other)) => one == other,
+            (Self::Notification(one), Self::Notification(other)) => Rc::ptr_eq(one, other),
+            (Self::Channel(one), Self::Channel(other)) => Rc::ptr_eq(one, other),
+            (Self::Handle(one), Self::Handle(other)) => Rc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
 /// A process.
 pub struct Group {
     pub name: Vec<u8>,

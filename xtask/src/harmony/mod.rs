@@ -12,7 +12,8 @@ pub use probe::{compare, print};
 use crate::{build, house};
 use anyhow::{Context, Result, bail};
 use manifests::board::Board;
-use qemu_tests::expect::{self, Standing};
+use object::{Object, ObjectSection};
+use qemu_tests::expect::{self, Scenario, Standing};
 use qemu_tests::progress::say;
 use qemu_tests::report::BootReport;
 use std::path::{Path, PathBuf};
@@ -185,6 +186,9 @@ fn folder(board: &Board, product: &Path) -> PathBuf {
 
 fn run_on(board: &Board, product: &Path, out: &Path, variant: stub::Variant) -> Result<()> {
     let files = build("init", board, product, out)?;
+    if variant == stub::Variant::Reset {
+        waits_for_memory(&files.symbols)?;
+    }
     let scenario = expect::scenario(product, "")?;
     let kernel = stub::link(board, &files, variant, &scenario)?;
     let console = stub::run(board, &kernel, variant)?;
@@ -192,11 +196,8 @@ fn run_on(board: &Board, product: &Path, out: &Path, variant: stub::Variant) -> 
     print!("{}", log::shortened(&console));
     let report = BootReport::read(console.lines());
     println!("\n{report}");
-    // Who is asked for by the target must come up; what a product shows of faults, it expects.
-    let is_reached = report.end.as_ref().is_some_and(|end| end.reached);
-    // A core that ended while it said so says that a line may be missing.
-    if !is_reached && !console.contains(LINE_MISSING) {
-        bail!("the product does not work: its target was not reached");
+    if let Some(problem) = unreached(&report, &scenario, &console) {
+        bail!("the product does not work: {problem}");
     }
     let lines = console
         .lines()
@@ -236,7 +237,52 @@ fn run_on(board: &Board, product: &Path, out: &Path, variant: stub::Variant) -> 
     Ok(())
 }
 
+/// `dsb sy`.
+const MEMORY_BARRIER: u32 = 0xd503_3f9f;
+
+/// What is left for the next boot must be in the memory before the machine is reset. No emulator
+/// shows that it is not: the instruction is looked for.
+fn waits_for_memory(program: &Path) -> Result<()> {
+    let bytes = std::fs::read(program)?;
+    let file = object::File::parse(&*bytes)?;
+    let text = file
+        .sections()
+        .filter(|one| one.kind() == object::SectionKind::Text);
+    for section in text {
+        let words = section.data()?.as_chunks::<4>().0.iter();
+        let mut words = words.map(|word| u32::from_le_bytes(*word));
+        if words.any(|word| word == MEMORY_BARRIER) {
+            return Ok(());
+        }
+    }
+    bail!(
+        "{} does not wait for its memory before a reset",
+        house::shown(program)
+    )
+}
+
+/// Why the target is not taken for reached. Who is asked for by it must come up; what a product
+/// shows of faults, it expects. The line that says so may be missing only where cores were ended,
+/// one of them says that a line may be, and the scenario expects something that shows it otherwise.
+fn unreached(report: &BootReport, scenario: &Scenario, console: &str) -> Option<&'static str> {
+    match &report.end {
+        Some(end) if end.reached => None,
+        Some(_) => Some("its target was not reached"),
+        None if scenario.core_ends() == 0 => Some("it does not say that its target was reached"),
+        None if !console.contains(LINE_MISSING) => {
+            Some("it does not say that its target was reached, and no line is missing")
+        }
+        None if scenario.expect.is_empty() => {
+            Some("it does not say that its target was reached, and nothing else shows it")
+        }
+        None => None,
+    }
+}
+
 /// What a keeper says when its core is replaced.
 fn is_healing(line: &str) -> bool {
     line.starts_with("keeper: the core ") && line.contains("; another takes its place: ")
 }
+
+#[cfg(test)]
+mod tests;
