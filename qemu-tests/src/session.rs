@@ -108,7 +108,16 @@ impl<'a> Session<'a> {
     /// # Errors
     /// QEMU has ended.
     pub fn last_command(self, text: &str) -> Result<()> {
-        self.machine.type_text(&format!("{text}\n"))
+        self.leave(text).map(|_| ())
+    }
+
+    /// As [`Self::last_command`]; the machine, to see what comes of it.
+    ///
+    /// # Errors
+    /// QEMU has ended.
+    pub fn leave(self, text: &str) -> Result<&'a mut Machine> {
+        self.machine.type_text(&format!("{text}\n"))?;
+        Ok(self.machine)
     }
 
     fn perform(&mut self, text: &str, within: Duration) -> Result<Outcome> {

@@ -186,75 +186,86 @@ fn while_the_core_is_held_nothing_is_started_and_then_each_is_once() {
     assert!(!console.contains("another takes its place"), "{console}");
 }
 
+/// A machine whose cores have other code where a frame is decoded, and a frame that waits for it.
+#[cfg(target_arch = "x86_64")]
+struct Faulty {
+    machine: Machine,
+    services: Vec<u32>,
+    frame: u64,
+    /// What was there.
+    sound: [u8; 8],
+    client: rustix::fd::OwnedFd,
+}
+
 /// Whoever is made from process 1's memory has the fault in its code.
 #[cfg(target_arch = "x86_64")]
-#[test]
-fn a_request_that_two_cores_die_of_is_put_aside_and_process_1_lives() {
+fn with_frames_that(code: &[u8]) -> Option<Faulty> {
     use crate::inject::patch;
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
-    let Some(mut machine) = boot("holding") else {
-        return;
-    };
+    let mut machine = boot("holding")?;
     let services = services(&machine);
     let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
     let frame = crate::faults::address_in(symbols, &["6driver", "5frame"]);
     let frame = frame.expect("the driver decodes frames");
     // By then process 1 has given back what only a start needs, and our fault would go with it.
     assert!(machine.sctl(&["list"]).status.success());
-    let sound = patch(machine.pid(), frame, &[0x0f, 0x0b]);
+    let sound = patch(machine.pid(), frame, code);
     send(core(&machine), KILL);
     machine.wait_for("the core is a new one");
     let client = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
     let path = SocketAddrUnix::new(machine.socket()).expect("a short path");
     connect(&client, &path).expect("process 1 listens");
     rustix::io::write(&client, b"whatever").expect("there is room");
+    Some(Faulty {
+        machine,
+        services,
+        frame,
+        sound,
+        client,
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_request_that_two_cores_die_of_is_put_aside_and_process_1_lives() {
+    let Some(mut faulty) = with_frames_that(&[0x0f, 0x0b]) else {
+        return;
+    };
+    let machine = &mut faulty.machine;
     for _ in 0..2 {
         machine.wait_for("the core ended: SIGILL");
     }
     machine.wait_for("a request is put aside");
     let mut answer = [0_u8; 8];
-    let end = rustix::io::read(&client, &mut answer);
+    let end = rustix::io::read(&faulty.client, &mut answer);
     assert!(!matches!(end, Ok(1..)), "it is not hung up on: {end:?}");
-    patch(machine.pid(), frame, &sound);
-    send(core(&machine), KILL);
+    crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
+    send(core(machine), KILL);
     assert!(machine.sctl(&["list"]).status.success());
-    assert_eq!(named(&machine, "sleep"), services);
+    assert_eq!(named(machine, "sleep"), faulty.services);
 }
 
 /// A call that the filter forbids: the kernel kills each core of itself.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn cores_that_are_killed_one_after_the_other_are_waited_with_and_lead_to_nothing_else() {
-    use crate::inject::patch;
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
-    let Some(mut machine) = boot("holding") else {
+    // getpid()
+    let Some(mut faulty) = with_frames_that(&[0xb8, 39, 0, 0, 0, 0x0f, 0x05]) else {
         return;
     };
-    let services = services(&machine);
-    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
-    let frame = crate::faults::address_in(symbols, &["6driver", "5frame"]);
-    let frame = frame.expect("the driver decodes frames");
-    assert!(machine.sctl(&["list"]).status.success());
-    // getpid()
-    let sound = patch(machine.pid(), frame, &[0xb8, 39, 0, 0, 0, 0x0f, 0x05]);
-    send(core(&machine), KILL);
-    machine.wait_for("the core is a new one");
-    let client = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
-    let path = SocketAddrUnix::new(machine.socket()).expect("a short path");
-    connect(&client, &path).expect("process 1 listens");
-    rustix::io::write(&client, b"whatever").expect("there is room");
+    let machine = &mut faulty.machine;
     machine.wait_for("the core ended: SIGKILL; another takes its place in 20 ms");
     machine.wait_for("the core ended: SIGKILL; another takes its place in 320 ms");
-    patch(machine.pid(), frame, &sound);
+    crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
     // What was asked is answered, once somebody has looked at it.
-    let answer = rustix::io::read(&client, &mut [0_u8; 8]);
+    let answer = rustix::io::read(&faulty.client, &mut [0_u8; 8]);
     assert!(matches!(answer, Ok(1..)), "{answer:?}");
     assert!(machine.sctl(&["list"]).status.success());
     // Whoever did something is followed at once.
-    send(core(&machine), KILL);
+    send(core(machine), KILL);
     while machine.wait_for("the core ended: SIGKILL").ends_with("ms") {}
     assert!(machine.sctl(&["list"]).status.success());
-    assert_eq!(named(&machine, "sleep"), services);
+    assert_eq!(named(machine, "sleep"), faulty.services);
     let console = machine.console();
     for word in ["again and again", "is put aside"] {
         assert!(!console.contains(word), "{console}");

@@ -97,14 +97,7 @@ fn faults(guest: &mut Guest) -> Result<()> {
     shell.success("[ /dev/fd -ef /proc/self/fd ]")?;
     // Its own file, as it is on the device.
     shell.success("sctl upgrade /init")?;
-    shell.success(&format!("{WHO} > /run/after; cmp /run/before /run/after"))?;
-    // Exits are told as before.
-    shell.last_command("exit 7")?;
-    guest
-        .machine
-        .wait_for("console-shell: ended: exit code 7", DOWN_WITHIN)?;
-    let shell = Session::open(&mut guest.machine)?;
-    shell.last_command("poweroff")?;
+    ends_as_before(shell)?;
     guest.powered_off()?;
     let lines = guest.machine.console().lines();
     let count = |text: &str| lines.iter().filter(|(_, line)| line.contains(text)).count();
@@ -117,6 +110,14 @@ fn faults(guest: &mut Guest) -> Result<()> {
     );
     ensure!(count("died of SIGILL") == FAULT_COUNT, "other faults");
     Ok(())
+}
+
+/// Exits are told, and the power is cut, as if nothing had happened.
+pub(super) fn ends_as_before(mut shell: Session<'_>) -> Result<()> {
+    shell.success(&format!("{WHO} > /run/after; cmp /run/before /run/after"))?;
+    let machine = shell.leave("exit 7")?;
+    machine.wait_for("console-shell: ended: exit code 7", DOWN_WITHIN)?;
+    Session::open(machine)?.last_command("poweroff")
 }
 
 /// Nobody ever reads what the kernel asks of this file system.

@@ -1,9 +1,8 @@
 //! This file holds the scenario of a product whose core is a process of its own, on processors
 //! where the tests in namespaces cannot run.
 
-use super::hostile::{INJURE, WHO};
-use super::{Boards, DOWN_WITHIN, Guest, Scenario};
-use crate::session::Session;
+use super::hostile::{INJURE, WHO, ends_as_before};
+use super::{Boards, Guest, Scenario};
 use anyhow::{Result, ensure};
 
 /// What is shown of such a product.
@@ -50,13 +49,7 @@ fn replaced(guest: &mut Guest) -> Result<()> {
             shell.success("sctl list > /dev/null")?;
         }
     }
-    shell.success(&format!("{WHO} > /run/after; cmp /run/before /run/after"))?;
-    shell.last_command("exit 7")?;
-    guest
-        .machine
-        .wait_for("console-shell: ended: exit code 7", DOWN_WITHIN)?;
-    let shell = Session::open(&mut guest.machine)?;
-    shell.last_command("poweroff")?;
+    ends_as_before(shell)?;
     guest.powered_off()?;
     let lines = guest.machine.console().lines();
     for (_, told) in harms {
