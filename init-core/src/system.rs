@@ -10,9 +10,9 @@ use crate::ident::{ClientId, UnitId};
 use crate::job::Job;
 use crate::renewal::Renewal;
 use crate::supervisor::Core;
-use crate::supervisor::unit::Unit;
 use crate::time::{Duration, Instant};
 use crate::unit::{LogLevel, Signal};
+use core::ops::{Deref, DerefMut};
 
 /// After SIGKILL to all leftovers: until they are waited for no longer. A process that SIGKILL
 /// does not end sleeps in the kernel and will not end later either.
@@ -100,6 +100,41 @@ impl System {
     }
 }
 
+/// The machine's state, and whether it may have changed since that was asked last.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    system: System,
+    has_changed: bool,
+}
+
+impl Tracked {
+    pub(crate) const fn new() -> Self {
+        Self {
+            system: System::new(),
+            has_changed: true,
+        }
+    }
+
+    pub(crate) fn take_changed(&mut self) -> bool {
+        core::mem::replace(&mut self.has_changed, false)
+    }
+}
+
+impl Deref for Tracked {
+    type Target = System;
+
+    fn deref(&self) -> &System {
+        &self.system
+    }
+}
+
+impl DerefMut for Tracked {
+    fn deref_mut(&mut self) -> &mut System {
+        self.has_changed = true;
+        &mut self.system
+    }
+}
+
 impl Core<'_> {
     pub(crate) fn boot(&mut self, options: BootOptions, now: Instant) {
         if self.system.phase != Phase::Off {
@@ -178,13 +213,10 @@ impl Core<'_> {
             Phase::Off | Phase::Final => false,
             Phase::Up => self.renewal_turn(now),
             Phase::Booting => {
-                (!self.units.iter().any(Unit::is_moving) && self.report_boot(now))
-                    || self.renewal_turn(now)
+                (!self.units.is_any_busy(false) && self.report_boot(now)) || self.renewal_turn(now)
             }
             Phase::Stopping if overdue => self.enter_leftovers(true, now),
-            Phase::Stopping => {
-                self.units.iter().all(Unit::is_idle) && self.enter_leftovers(false, now)
-            }
+            Phase::Stopping => !self.units.is_any_busy(true) && self.enter_leftovers(false, now),
             Phase::Leftovers if overdue || now >= self.system.patience => {
                 self.end_patience(overdue, now)
             }

@@ -7,6 +7,7 @@ use crate::status::{MachinePhase, MachineStatus, UnitState, UnitStatus};
 use crate::supervisor::Core;
 use crate::supervisor::unit::State;
 use crate::system::Phase;
+use crate::time::Duration;
 use crate::unit::{LogLevel, UnitDesc};
 
 impl Core<'_> {
@@ -28,7 +29,7 @@ impl Core<'_> {
             state: if waits { UnitState::Waiting } else { state },
             since: unit.since,
             pid: (unit.alive.has(Role::Main) && unit.pid != 0).then_some(unit.pid),
-            ready_after: unit.took,
+            ready_after: (unit.took != Duration::MAX).then_some(unit.took),
             restarts: unit.restarts,
             last_exit: unit.last_exit,
             failure,

@@ -6,15 +6,16 @@
 //! fields that were added at a record's end are zero where they were not written.
 
 use super::names::{Names, Renames};
-use super::pack::{self, Machine};
+use super::pack::{self, Rest};
 use super::records::{RECORD_BYTES, RECORD_WORDS, Records};
 use super::words::Words;
-use super::{MAGIC, NAMES, at, fingerprint, records_at};
+use super::{MAGIC, NAMES, Part, at, fingerprint, record_count, records_at};
 use crate::ident::UnitId;
 use crate::limits::UNIT_COUNT_MAX;
 use crate::supervisor::unit::Unit;
+use crate::system::System;
 use crate::unit::Manifest;
-use crate::wire::Wire;
+use crate::wire::{Value, Wire};
 
 /// Words of a record, at most: four times as long as ours.
 const RECORD_WORDS_MAX: usize = 4 * RECORD_WORDS;
@@ -41,7 +42,7 @@ impl<'r> Legacy<'r> {
         if !is_sane {
             return None;
         }
-        let count = unit_count.checked_add(1)?;
+        let count = record_count(unit_count);
         let records_at = names_at.checked_add(Names::words_for(unit_count))?;
         let end = records_at.checked_add(Records::words_for_sized(count, size))?;
         (end <= words.len()).then_some(Self {
@@ -68,7 +69,7 @@ impl<'r> Legacy<'r> {
         let heir = Heir {
             legacy: self,
             names,
-            records: Records::new(to, records_at(count), count.wrapping_add(1)),
+            records: Records::new(to, records_at(count), record_count(count)),
         };
         self.records.settle();
         if !heir.machine(manifest) || !(0..count).all(|unit| heir.unit(unit)) {
@@ -123,9 +124,9 @@ struct Heir<'l, 'r, 't> {
 
 impl Heir<'_, '_, '_> {
     /// Reads a record; `false`: it cannot be.
-    fn read(&self, record: usize, pass: impl FnOnce(&mut Wire<'_, '_>)) -> bool {
+    fn read(&self, part: Part, pass: impl FnOnce(&mut Wire<'_, '_>)) -> bool {
         let mut bytes = [0; RECORD_BYTES];
-        if !self.legacy.records.read(record, &mut bytes) {
+        if !self.legacy.records.read(part.record(), &mut bytes) {
             return false;
         }
         let mut wire = Wire::reading(&bytes).renaming(Renames::new(self.legacy.names, self.names));
@@ -133,25 +134,28 @@ impl Heir<'_, '_, '_> {
         wire.is_whole()
     }
 
-    fn write(&self, record: usize, pass: impl FnOnce(&mut Wire<'_, '_>)) {
+    fn write(&self, part: Part, pass: impl FnOnce(&mut Wire<'_, '_>)) {
         let mut bytes = [0; RECORD_BYTES];
         pass(&mut Wire::writing(&mut bytes));
         let mut records = self.records;
-        records.stage(record, &bytes);
+        records.stage(part.record(), &bytes);
         records.commit();
     }
 
     fn machine(&self, manifest: &Manifest) -> bool {
-        let mut machine = Machine::NEW;
-        if !self.read(0, |wire| machine.pass(wire)) {
+        let (mut system, mut rest) = (System::new(), Rest::NEW);
+        if !self.read(Part::System, |wire| system.pass(wire))
+            || !self.read(Part::Rest, |wire| rest.pass(wire))
+        {
             return false;
         }
-        if machine.system.target == UnitId::SYSTEM {
-            machine.system.target = manifest.default_target;
+        if system.target == UnitId::SYSTEM {
+            system.target = manifest.default_target;
         }
         // No effect is pending when a program is exchanged.
-        (machine.emitted, machine.taken) = (0, 0);
-        self.write(0, |wire| machine.pass(wire));
+        (rest.emitted, rest.taken) = (0, 0);
+        self.write(Part::System, |wire| system.pass(wire));
+        self.write(Part::Rest, |wire| rest.pass(wire));
         true
     }
 
@@ -160,16 +164,17 @@ impl Heir<'_, '_, '_> {
         let name = self.names.get(index);
         match name.and_then(|name| self.legacy.names.find(name, index)) {
             Some(before) => {
-                let record = before.wrapping_add(1);
-                if !self.read(record, |wire| pack::unit(&mut unit, wire)) {
+                let pass = |wire: &mut Wire<'_, '_>| pack::unit(&mut unit, wire);
+                if !id(before).is_some_and(|before| self.read(Part::Unit(before), pass)) {
                     return false;
                 }
             }
             None => unit.returns = true,
         }
         unit.leaves = false;
-        let record = index.wrapping_add(1);
-        self.write(record, |wire| pack::unit(&mut unit, wire));
+        if let Some(id) = id(index) {
+            self.write(Part::Unit(id), |wire| pack::unit(&mut unit, wire));
+        }
         true
     }
 }

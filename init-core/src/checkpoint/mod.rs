@@ -39,7 +39,7 @@ use names::Names;
 pub(crate) use names::Renames;
 #[cfg(not(feature = "recorder"))]
 pub use no_recorder::NoRecorder as OwnRecorder;
-use pack::Machine;
+use pack::Rest;
 #[cfg(feature = "recorder")]
 pub use recorder::Recorder as OwnRecorder;
 pub use recorder::{ENTRY_COUNT_MIN, RECORDS, Recorder, bytes_for as recorder_bytes_for};
@@ -47,7 +47,7 @@ use records::{RECORD_BYTES, Records};
 use words::Words;
 
 /// "This region is of sysMaster, in this layout." Raised whenever the meaning of a word changes.
-const MAGIC: u32 = 0x534d_0004;
+const MAGIC: u32 = 0x534d_0005;
 
 /// Where a word lies that is written alone.
 mod at {
@@ -82,14 +82,41 @@ const fn records_at(units: usize) -> usize {
 
 /// Words that the region of a product with this many units has.
 pub const fn words_for(units: usize) -> usize {
-    records_at(units).wrapping_add(Records::words_for(units.wrapping_add(1)))
+    records_at(units).wrapping_add(Records::words_for(record_count(units)))
+}
+
+/// What a record is about. The machine has two: what changes seldom need not be kept anew each
+/// time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    System,
+    Rest,
+    Unit(UnitId),
+}
+
+impl Part {
+    const MACHINE: [Self; 2] = [Self::System, Self::Rest];
+
+    /// The number of its record.
+    fn record(self) -> usize {
+        match self {
+            Self::System => 0,
+            Self::Rest => 1,
+            Self::Unit(id) => id.index().wrapping_add(Self::MACHINE.len()),
+        }
+    }
+}
+
+/// Records of so many units and of the machine.
+const fn record_count(units: usize) -> usize {
+    units.wrapping_add(Part::MACHINE.len())
 }
 
 /// Turns a bit of a word of a unit's record, for tests. `false`: a journal is there that mends it.
 #[cfg(feature = "fake")]
 pub fn damage(words: Words<'_>, units: usize, unit: UnitId, word: usize, bit: u32) -> bool {
-    let records = Records::new(words, records_at(units), units.wrapping_add(1));
-    records.damage(record_of(Some(unit)), word, bit)
+    let records = Records::new(words, records_at(units), record_count(units));
+    records.damage(Part::Unit(unit).record(), word, bit)
 }
 
 /// Where it is kept, and which effects.
@@ -131,7 +158,7 @@ impl<'a> Checkpoint<'a> {
     fn new(words: Words<'a>, units: usize) -> Self {
         Self {
             words,
-            records: Records::new(words, records_at(units), units.wrapping_add(1)),
+            records: Records::new(words, records_at(units), record_count(units)),
             emitted: 0,
             taken: 0,
             is_damaged: false,
@@ -225,7 +252,7 @@ impl<'a> Core<'a> {
     /// Makes the region one in which nothing has happened yet, and holds it for one only then.
     fn format(&mut self) {
         self.checkpoint = Checkpoint::new(self.checkpoint.words, self.units.len());
-        self.system = System::new();
+        *self.system = System::new();
         self.waiters = Default::default();
         (self.orphan_count, self.event_count) = (0, 0);
         let words = self.checkpoint.words;
@@ -278,19 +305,22 @@ impl<'a> Core<'a> {
         }
         self.checkpoint.recorder.count_open();
         while let Some(id) = self.units.next_touched() {
-            self.stage(Some(id));
+            self.stage(Part::Unit(id));
         }
-        self.stage(None);
+        if self.system.take_changed() {
+            self.stage(Part::System);
+        }
+        self.stage(Part::Rest);
         self.checkpoint.records.commit();
         #[cfg(feature = "fake")]
         self.checkpoint.words.tell_commit();
     }
 
-    /// Stages a unit's record, or the machine's.
-    fn stage(&mut self, unit: Option<UnitId>) {
+    /// Stages a record.
+    fn stage(&mut self, part: Part) {
         let mut bytes = [0; RECORD_BYTES];
-        self.pass(unit, &mut Wire::writing(&mut bytes));
-        let (record, checkpoint) = (record_of(unit), &mut self.checkpoint);
+        self.pass(part, &mut Wire::writing(&mut bytes));
+        let (record, checkpoint) = (part.record(), &mut self.checkpoint);
         let new = checkpoint.records.stage(record, &bytes);
         if RECORDS {
             let old = checkpoint.records.stored_checksum(record);
@@ -298,53 +328,55 @@ impl<'a> Core<'a> {
         }
     }
 
-    /// Reads a unit's record, or the machine's. `false`: it is damaged, and what was read is not
-    /// what was written.
-    fn read(&mut self, unit: Option<UnitId>) -> bool {
+    /// Reads a record. `false`: it is damaged, and what was read is not what was written.
+    fn read(&mut self, part: Part) -> bool {
         let mut bytes = [0; RECORD_BYTES];
-        if !self.checkpoint.records.read(record_of(unit), &mut bytes) {
+        if !self.checkpoint.records.read(part.record(), &mut bytes) {
             return false;
         }
         let mut wire = Wire::reading(&bytes);
-        self.pass(unit, &mut wire);
+        self.pass(part, &mut wire);
         wire.is_whole()
     }
 
-    /// Passes what is kept of a unit, or of the machine.
-    fn pass(&mut self, unit: Option<UnitId>, wire: &mut Wire<'_, '_>) {
-        if let Some(id) = unit {
-            return pack::unit(self.units.link(id), wire);
+    /// Passes what is kept in a record.
+    fn pass(&mut self, part: Part, wire: &mut Wire<'_, '_>) {
+        match part {
+            Part::System => self.system.pass(wire),
+            Part::Rest => {
+                let mut rest = Rest {
+                    waiters: self.waiters,
+                    orphan_count: self.orphan_count,
+                    event_count: self.event_count,
+                    emitted: self.checkpoint.emitted,
+                    taken: self.checkpoint.taken,
+                };
+                rest.pass(wire);
+                self.waiters = rest.waiters;
+                self.orphan_count = rest.orphan_count;
+                self.event_count = rest.event_count;
+                self.checkpoint.emitted = rest.emitted;
+                self.checkpoint.taken = rest.taken;
+            }
+            Part::Unit(id) => pack::unit(self.units.link(id), wire),
         }
-        let mut machine = Machine {
-            system: self.system,
-            waiters: self.waiters,
-            orphan_count: self.orphan_count,
-            event_count: self.event_count,
-            emitted: self.checkpoint.emitted,
-            taken: self.checkpoint.taken,
-        };
-        machine.pass(wire);
-        self.system = machine.system;
-        self.waiters = machine.waiters;
-        self.orphan_count = machine.orphan_count;
-        self.event_count = machine.event_count;
-        self.checkpoint.emitted = machine.emitted;
-        self.checkpoint.taken = machine.taken;
     }
 
     /// Reads what is committed. `false`: there is no machine's record, or it was never booted.
     fn restore(&mut self) -> bool {
         self.checkpoint.records.settle();
-        if !self.read(None) || self.system.phase == Phase::Off {
+        let is_known = Part::MACHINE.into_iter().all(|part| self.read(part));
+        if !is_known || self.system.phase == Phase::Off {
             return false;
         }
         self.restore_effects();
         for id in self.units.ids() {
-            if !self.read(Some(id)) {
+            if !self.read(Part::Unit(id)) {
                 *self.units.link(id) = Unit::NEW;
                 self.checkpoint.is_damaged = true;
                 self.fault(Fault::DamagedUnit(id));
             }
+            self.units.thread_due(id);
             self.enqueue(id);
         }
         true
@@ -381,11 +413,6 @@ impl<'a> Core<'a> {
             let _room = self.effects.push(effect);
         }
     }
-}
-
-/// The machine's record is the first.
-fn record_of(unit: Option<UnitId>) -> usize {
-    unit.map_or(0, |id| id.index().wrapping_add(1))
 }
 
 /// Tells one manifest from another: its units' names, in their order.

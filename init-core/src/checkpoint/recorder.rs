@@ -49,7 +49,7 @@ pub const ENTRY_COUNT_MIN: usize = 32;
 
 /// Words of a copied state of so many units.
 const fn state_words(units: usize) -> usize {
-    let records = Records::places_for(units.wrapping_add(1));
+    let records = Records::places_for(super::record_count(units));
     records.wrapping_add(state::RECORDS)
 }
 

@@ -2,15 +2,16 @@
 //! the states between them, and a state as a region that a core goes on with.
 
 use super::entry::Entry;
-use super::pack::{self, Machine};
+use super::pack::{self, Rest};
 use super::recorder::Recorder;
 pub use super::recorder::State;
 use super::records::{RECORD_BYTES, Records};
 use super::words::Words;
-use super::{at, record_of, records_at};
+use super::{Part, at, record_count, records_at};
 use crate::ident::UnitId;
 use crate::supervisor::unit::Unit;
-use crate::wire::Wire;
+use crate::system::System;
+use crate::wire::{Value, Wire};
 use alloc::format;
 use alloc::string::String;
 
@@ -60,7 +61,7 @@ impl<'r> Recording<'r> {
         let is_whole = move |state: &State| {
             let records = recording.records(state);
             let mut bytes = [0; RECORD_BYTES];
-            let mut all = 0..=recording.units;
+            let mut all = 0..record_count(recording.units);
             records.sum() == state.sum && all.all(|record| records.read(record, &mut bytes))
         };
         found.into_iter().flatten().filter(is_whole)
@@ -69,7 +70,7 @@ impl<'r> Recording<'r> {
     fn records(&self, state: &State) -> Records<'r> {
         // Where a journal would be is one word before the records.
         let begin = state.place.wrapping_sub(1);
-        Records::new(self.words, begin, self.units.wrapping_add(1))
+        Records::new(self.words, begin, record_count(self.units))
     }
 
     /// Makes a region in which nothing has happened one that holds this state. Whoever finds it is
@@ -77,26 +78,30 @@ impl<'r> Recording<'r> {
     pub fn load(&self, state: &State, region: Words<'_>) {
         let records = records_of(region, self.units);
         self.records(state).copy_to(region, records.place(0));
-        let mut machine = Machine::NEW;
-        let _is_checked = read(&records, None, |wire| machine.pass(wire));
+        let mut rest = Rest::NEW;
+        let _is_checked = read(&records, Part::Rest, |wire| rest.pass(wire));
         // At rest all is done that was asked for.
-        found(region, state.life, (machine.emitted, machine.emitted));
+        found(region, state.life, (rest.emitted, rest.emitted));
     }
 
     /// What a region has otherwise than a copied state: the first unit, or the machine, and both.
     pub fn difference(&self, state: &State, region: Words<'_>) -> Option<Difference> {
         let (one, other) = (self.records(state), records_of(region, self.units));
         let count = u16::try_from(self.units).unwrap_or(u16::MAX);
-        let mut all = (0..count).map(|unit| Some(UnitId(unit))).chain([None]);
-        let differs = |unit: &Option<UnitId>| {
-            let record = record_of(*unit);
+        let units = (0..count).map(|unit| Part::Unit(UnitId(unit)));
+        let mut all = units.chain(Part::MACHINE);
+        let differs = |part: &Part| {
+            let record = part.record();
             one.stored_checksum(record) != other.stored_checksum(record)
         };
-        let unit = all.find(differs)?;
+        let part = all.find(differs)?;
         Some(Difference {
-            unit,
-            recorded: words_of(&one, unit),
-            reached: words_of(&other, unit),
+            unit: match part {
+                Part::Unit(unit) => Some(unit),
+                Part::System | Part::Rest => None,
+            },
+            recorded: words_of(&one, part),
+            reached: words_of(&other, part),
         })
     }
 }
@@ -113,25 +118,28 @@ pub struct Difference {
 }
 
 fn records_of(region: Words<'_>, units: usize) -> Records<'_> {
-    Records::new(region, records_at(units), units.wrapping_add(1))
+    Records::new(region, records_at(units), record_count(units))
 }
 
-fn read(records: &Records<'_>, unit: Option<UnitId>, pass: impl FnOnce(&mut Wire<'_, '_>)) -> bool {
+fn read(records: &Records<'_>, part: Part, pass: impl FnOnce(&mut Wire<'_, '_>)) -> bool {
     let mut bytes = [0; RECORD_BYTES];
-    let is_whole = records.read(record_of(unit), &mut bytes);
+    let is_whole = records.read(part.record(), &mut bytes);
     let mut wire = Wire::reading(&bytes);
     pass(&mut wire);
     is_whole && wire.is_whole()
 }
 
-fn words_of(records: &Records<'_>, id: Option<UnitId>) -> String {
-    let (mut unit, mut machine) = (Unit::NEW, Machine::NEW);
-    if id.is_some() {
-        read(records, id, |wire| pack::unit(&mut unit, wire));
-        format!("{unit:?}")
-    } else {
-        read(records, id, |wire| machine.pass(wire));
-        format!("{machine:?}")
+fn words_of(records: &Records<'_>, part: Part) -> String {
+    let (mut unit, mut system, mut rest) = (Unit::NEW, System::new(), Rest::NEW);
+    read(records, part, |wire| match part {
+        Part::Unit(_) => pack::unit(&mut unit, wire),
+        Part::System => system.pass(wire),
+        Part::Rest => rest.pass(wire),
+    });
+    match part {
+        Part::Unit(_) => format!("{unit:?}"),
+        Part::System => format!("{system:?}"),
+        Part::Rest => format!("{rest:?}"),
     }
 }
 

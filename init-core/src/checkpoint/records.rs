@@ -6,11 +6,11 @@
 
 use super::words::Words;
 
-/// Words of a record: the largest is the machine's own, see `pack`.
+/// Words of a record: the largest is a unit's, see `pack`.
 pub const RECORD_WORDS: usize = if cfg!(feature = "added-field") {
-    32
+    26
 } else {
-    30
+    24
 };
 
 /// Bytes of a record.

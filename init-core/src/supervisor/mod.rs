@@ -21,7 +21,7 @@ use crate::job::{Job, Plan};
 use crate::limits::CLIENT_COUNT_MAX;
 use crate::renewal::Obstacle;
 use crate::ring::Ring;
-use crate::system::{Phase, System};
+use crate::system::{Phase, Tracked};
 use crate::time::Instant;
 use crate::unit::{Manifest, UnitDesc};
 pub(crate) use clients::{Goal, Waiter};
@@ -44,7 +44,7 @@ pub struct Core<'a> {
     pub(crate) manifest: &'static Manifest,
     pub(crate) units: Units<'a>,
     pub(crate) plan: Plan<'a>,
-    pub(crate) system: System,
+    pub(crate) system: Tracked,
     queue: Queue,
     pub(crate) effects: Ring<Effect, EFFECT_COUNT_MAX>,
     pub(crate) checkpoint: Checkpoint<'a>,
@@ -70,7 +70,7 @@ impl<'a> Core<'a> {
             manifest,
             units: Units::new(units),
             plan,
-            system: System::new(),
+            system: Tracked::new(),
             queue: Queue {
                 head: NOBODY,
                 tail: NOBODY,
@@ -104,7 +104,7 @@ impl<'a> Core<'a> {
             event_count,
         } = self;
         units.forget_all();
-        *system = System::new();
+        *system = Tracked::new();
         queue.head = NOBODY;
         queue.tail = NOBODY;
         *effects = Ring::new();
@@ -257,7 +257,7 @@ impl<'a> Core<'a> {
         let unit = self.units.get_mut(id);
         unit.state = state;
         unit.since = now;
-        unit.due = Instant::MAX;
+        self.units.drop_due(id);
         self.enqueue(id);
         self.wake_neighbours(id);
     }

@@ -170,7 +170,7 @@ impl Core<'_> {
             State::Up => now.since(unit.since),
             State::Stopping {
                 then: Then::Silent, ..
-            } => now.since(unit.started.after(unit.took.unwrap_or_default())),
+            } => now.since(unit.started.after(unit.took)),
             State::Inactive
             | State::Starting
             | State::Stopping { .. }

@@ -215,7 +215,7 @@ impl Core<'_> {
     fn become_up(&mut self, id: UnitId, now: Instant) {
         let unit = self.units.get_mut(id);
         let took = now.since(unit.started);
-        unit.took = Some(took);
+        unit.took = took;
         unit.attempted = false;
         unit.failure = None;
         self.set_state(id, State::Up, now);

@@ -114,6 +114,10 @@ pub struct Unit {
     pub touched: bool,
     /// The next unit that did.
     pub next_touched: u16,
+    /// Its neighbours in the list of deadlines, if it has one.
+    pub sooner: u16,
+    /// The other one.
+    pub later: u16,
     /// Its present or last incarnation.
     pub generation: Generation,
     /// Which of its processes exist, spawn requested or confirmed.
@@ -126,8 +130,8 @@ pub struct Unit {
     pub due: Instant,
     /// When the present or last start began.
     pub started: Instant,
-    /// From the start to ready, of the last start that got there.
-    pub took: Option<Duration>,
+    /// From the start to ready, of the last start that got there; [`Duration::MAX`]: none did.
+    pub took: Duration,
     /// Why its last start or run failed.
     pub failure: Option<Failure>,
     /// How the main program last ended.
@@ -160,13 +164,15 @@ impl Unit {
         next_queued: u16::MAX,
         touched: false,
         next_touched: 0,
+        sooner: u16::MAX,
+        later: u16::MAX,
         generation: Generation(0),
         alive: Alive(0),
         pid: 0,
         since: Instant::ZERO,
         due: Instant::MAX,
         started: Instant::ZERO,
-        took: None,
+        took: Duration::MAX,
         failure: None,
         last_exit: None,
         restarts: 0,
@@ -188,7 +194,10 @@ impl Unit {
             then: Then::Rest,
         },
         next_queued: 0,
+        sooner: 0,
+        later: 0,
         due: Instant::ZERO,
+        took: Duration::ZERO,
         failure: Some(Failure::Exited(ExitStatus::Code(0))),
         last_exit: Some(ExitStatus::Code(0)),
         ..Self::NEW

@@ -1,7 +1,7 @@
 //! This file is the table of units: look-ups, what was touched, and whose deadline is the earliest.
 //!
-//! To find a deadline it walks over all units, which costs less than the system call that every
-//! turn makes; while nothing can be due it does not walk at all.
+//! Deadlines are a list that is threaded through the units, in order: what one unit does costs the
+//! same however many others there are.
 
 use super::unit::Unit;
 use crate::checkpoint::words::KEEPS;
@@ -12,15 +12,16 @@ use crate::time::Instant;
 pub(crate) const NOBODY: UnitId = UnitId(u16::MAX);
 
 /// The table of units. A look-up is total: ids are checked at the door ([`Core::step`]), and one
-/// that leads nowhere all the same finds a spare unit that nothing else reads.
+/// that leads nowhere all the same finds a spare unit, of which nothing is read but the two ends of
+/// the list of deadlines.
 #[derive(Debug)]
 pub(crate) struct Units<'a> {
     slots: &'a mut [Unit],
     spare: Unit,
     /// The list of units that were touched since the last commit.
     touched: UnitId,
-    /// No unit's deadline is earlier than this.
-    bound: Instant,
+    /// Where a look at all units goes on.
+    cursor: usize,
 }
 
 impl<'a> Units<'a> {
@@ -31,7 +32,7 @@ impl<'a> Units<'a> {
             slots,
             spare: Unit::NEW,
             touched: NOBODY,
-            bound: Instant::ZERO,
+            cursor: 0,
         }
     }
     /// Makes all units as they were at first.
@@ -40,7 +41,7 @@ impl<'a> Units<'a> {
         self.slots.fill(Unit::NEW);
         self.spare = Unit::NEW;
         self.touched = NOBODY;
-        self.bound = Instant::ZERO;
+        self.cursor = 0;
     }
     // In a hundred places; so are the other look-ups that are kept apart.
     #[inline(never)]
@@ -58,6 +59,7 @@ impl<'a> Units<'a> {
         unit
     }
     /// The unit, to change what is not kept of it or comes from where it is kept.
+    #[inline(never)]
     pub(crate) fn link(&mut self, id: UnitId) -> &mut Unit {
         self.slots.get_mut(id.index()).unwrap_or(&mut self.spare)
     }
@@ -87,6 +89,25 @@ impl<'a> Units<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Unit> {
         self.slots.iter()
     }
+    /// Whether a unit is not at rest yet (while the machine goes down), or moves. The look begins
+    /// where the last one ended: units get on in about their order, and each is passed once.
+    #[inline(never)]
+    pub(crate) fn is_any_busy(&mut self, goes_down: bool) -> bool {
+        for _ in 0..self.slots.len() {
+            let is_busy = |unit: &Unit| match goes_down {
+                true => !unit.is_idle(),
+                false => unit.is_moving(),
+            };
+            if self.slots.get(self.cursor).is_some_and(is_busy) {
+                return true;
+            }
+            self.cursor = self.cursor.wrapping_add(1);
+            if self.cursor >= self.slots.len() {
+                self.cursor = 0;
+            }
+        }
+        false
+    }
     /// Units that have a deadline, each with it.
     #[cfg(feature = "fake")]
     pub(crate) fn dues(&self) -> impl Iterator<Item = (Instant, UnitId)> {
@@ -95,25 +116,55 @@ impl<'a> Units<'a> {
     }
     /// Sets a unit's deadline, which its next state drops.
     pub(crate) fn set_due(&mut self, id: UnitId, due: Instant) {
+        if id.index() >= self.slots.len() {
+            return;
+        }
+        self.drop_due(id);
         self.get_mut(id).due = due;
-        self.bound = self.bound.min(due);
+        self.thread_due(id);
+    }
+    /// Puts a unit into the list of deadlines if it has one: those of the same time in the units'
+    /// order, however they came. New deadlines are late ones mostly, so the look begins at the end.
+    pub(crate) fn thread_due(&mut self, id: UnitId) {
+        let due = self.get(id).due;
+        if due == Instant::MAX {
+            return;
+        }
+        let mut sooner = UnitId(self.spare.sooner);
+        while sooner != NOBODY {
+            let other = self.get(sooner);
+            if other.due < due || (other.due == due && sooner.0 < id.0) {
+                break;
+            }
+            sooner = UnitId(other.sooner);
+        }
+        let later = core::mem::replace(&mut self.link(sooner).later, id.0);
+        self.link(UnitId(later)).sooner = id.0;
+        let unit = self.link(id);
+        unit.sooner = sooner.0;
+        unit.later = later;
+    }
+    /// Drops a unit's deadline.
+    pub(crate) fn drop_due(&mut self, id: UnitId) {
+        let unit = self.get_mut(id);
+        if core::mem::replace(&mut unit.due, Instant::MAX) == Instant::MAX {
+            return;
+        }
+        let (sooner, later) = (unit.sooner, unit.later);
+        self.link(UnitId(sooner)).later = later;
+        self.link(UnitId(later)).sooner = sooner;
     }
     /// The earliest deadline; [`Instant::MAX`]: there is none.
     pub(crate) fn earliest_due(&self) -> Instant {
-        let dues = self.slots.iter().map(|unit| unit.due);
-        dues.min().unwrap_or(Instant::MAX)
+        self.get(UnitId(self.spare.later)).due
     }
     /// Takes the unit whose deadline has come, the earliest first.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<UnitId> {
-        if self.bound > now {
+        let id = UnitId(self.spare.later);
+        if id == NOBODY || self.get(id).due > now {
             return None;
         }
-        self.bound = self.earliest_due();
-        if self.bound > now || self.bound == Instant::MAX {
-            return None;
-        }
-        let id = self.ids().find(|id| self.get(*id).due == self.bound)?;
-        self.get_mut(id).due = Instant::MAX;
+        self.drop_due(id);
         Some(id)
     }
 }
@@ -144,7 +195,7 @@ mod tests {
                     model.insert(unit, due);
                 }
                 2 => {
-                    units.get_mut(UnitId(unit)).due = Instant::MAX;
+                    units.drop_due(UnitId(unit));
                     model.remove(&unit);
                 }
                 _ => {
