@@ -137,16 +137,17 @@ fn prepare(job: &Job, step: &mut SpawnStep) -> Result<(), Cause> {
         set_oom_score(score)?;
     }
     *step = SpawnStep::Stdin;
-    if !(matches!(exec.stdin, Stream::Null) && job.standard.null) {
-        place(&exec.stdin, job, 0)?;
+    let has_null = matches!(exec.stdin, Stream::Null) && job.standard.null;
+    if !has_null {
+        place(&exec.stdin, job, 0, false)?;
     }
     *step = SpawnStep::Stdout;
     if opens_console {
         open_console(job)?;
     } else {
-        place(&exec.stdout, job, 1)?;
+        place(&exec.stdout, job, 1, has_null)?;
         *step = SpawnStep::Stderr;
-        place(&exec.stderr, job, 2)?;
+        place(&exec.stderr, job, 2, has_null)?;
     }
     *step = SpawnStep::ReadyDescriptor;
     if let Some((end, Some(number))) = job.pipe {
@@ -247,14 +248,16 @@ fn open_console(job: &Job) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Makes standard descriptor `number` what the program wants there.
-fn place(stream: &Stream, job: &Job, number: u16) -> Result<(), Cause> {
+/// Makes standard descriptor `number` what the program wants there. Where descriptor 0 is the null
+/// device, that need not be opened once more.
+fn place(stream: &Stream, job: &Job, number: u16, has_null: bool) -> Result<(), Cause> {
     let (access, append) = match number {
         0 => (abi::O_RDONLY, 0),
         _ => (abi::O_WRONLY, abi::O_APPEND | abi::O_CREAT),
     };
     let terminal = abi::O_RDWR | abi::O_NOCTTY;
     let (path, flags) = match stream {
+        Stream::Null if has_null => return Ok(duplicate_to(0, number)?),
         Stream::Null => (NULL, abi::O_RDWR),
         Stream::Console => match job.standard.console {
             Some(console) => (console, terminal),

@@ -309,6 +309,9 @@ impl Linux {
     pub(crate) fn sleep(&mut self, until: Option<Instant>, at_once: bool) {
         let until = Instant::earlier(until, self.resume_accepting());
         self.waiting.arm(until);
+        if let Some(pool) = &mut self.pool {
+            pool.rest();
+        }
         self.watch_console();
         let zero = epoll::Event {
             flags: epoll::EventFlags::empty(),

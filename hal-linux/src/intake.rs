@@ -282,7 +282,10 @@ impl Linux {
             match wait::take(self.region.part(at::EXIT, EXIT_WORDS)) {
                 Ok(true) => {
                     self.intake.reaped_count = self.intake.reaped_count.saturating_add(1);
-                    return self.exit_wake();
+                    let wake = self.exit_wake();
+                    if wake.is_some() {
+                        return wake;
+                    }
                 }
                 Ok(false) => self.intake.reap = false,
                 Err(INTERRUPTED) => {}
@@ -297,7 +300,7 @@ impl Linux {
         None
     }
 
-    /// What the exit that was taken means.
+    /// What the exit that was taken means: nothing if it was nobody's, which is all there is to it.
     pub(crate) fn exit_wake(&mut self) -> Option<Wake> {
         let (pid, status) = wait::taken(self.region.part(at::EXIT, EXIT_WORDS))?;
         if self.intake.leaving.is_none() {
@@ -314,17 +317,21 @@ impl Linux {
             }
             self.close_ready(child.unit);
         }
-        if let Some(pool) = &mut self.pool {
-            pool.ended(pid);
-        }
         let event = match child {
             None => match upgrades() {
                 Some(code) if self.region.get(at::TRIAL) == pid => {
                     Event::TrialEnded((code.trial_result)(self, status))
                 }
-                Some(_) | None => Event::OrphanExited,
+                Some(_) | None => {
+                    wait::forget(self.region.part(at::EXIT, EXIT_WORDS));
+                    crate::heal::made_progress();
+                    return None;
+                }
             },
             Some(child) => {
+                if let Some(pool) = &mut self.pool {
+                    pool.ended(pid);
+                }
                 let word = load(self.word(child));
                 let status = match crate::child::decode(word) {
                     Some((step, error)) => ExitStatus::NotExecuted { step, error },
@@ -385,7 +392,7 @@ impl Linux {
             Err(_) => 0,
         };
         let wake = self.bytes_wake();
-        let left = room.saturating_sub(count);
+        let left = room.saturating_sub(u16::try_from(count).unwrap_or(u16::MAX));
         if wake.is_none() {
             // Whoever writes so much without a newline has had its chance: no endless wake-ups.
             match count == 0 || left == 0 {

@@ -96,6 +96,9 @@ impl Platform for Linux {
     }
 
     fn memory_kib(&mut self) -> Option<u32> {
+        if let Some(pool) = &mut self.pool {
+            pool.rest();
+        }
         // The sums in /proc/self/status lag behind by up to 64 pages on many kernels; these do not.
         let mut lines = Lines::of(c"/proc/self/smaps_rollup");
         let mut sum = None;

@@ -8,6 +8,11 @@ use rustix::fd::{AsFd, BorrowedFd};
 /// Bytes that a service may write to its readiness descriptor before its newline.
 pub(crate) const READY_BYTES_MAX: usize = 256;
 
+/// The same, as a place keeps it.
+const ROOM: u16 = 256;
+
+const _: () = assert!(READY_BYTES_MAX == 256);
+
 /// The readiness descriptors of units that are starting, one place for each unit.
 #[derive(Debug)]
 pub(crate) struct ReadyTable {
@@ -20,7 +25,7 @@ pub struct ReadySlot {
     fd: Option<Fd>,
     child: Child,
     /// A newline within so many bytes is awaited; otherwise, the descriptor's end.
-    room: Option<usize>,
+    room: Option<u16>,
 }
 
 impl ReadySlot {
@@ -46,13 +51,13 @@ impl ReadyTable {
             *slot = ReadySlot {
                 fd: Some(fd),
                 child,
-                room: waits_for_newline.then_some(READY_BYTES_MAX),
+                room: waits_for_newline.then_some(ROOM),
             };
         }
     }
 
     /// So many bytes are left to it.
-    pub(crate) fn set_room(&mut self, unit: UnitId, left: Option<usize>) {
+    pub(crate) fn set_room(&mut self, unit: UnitId, left: Option<u16>) {
         if let Some(slot) = self.slots.get_mut(unit.index()) {
             slot.room = left;
         }
@@ -70,7 +75,7 @@ impl ReadyTable {
         place.is_some_and(|(_, child, _)| child.generation == generation)
     }
 
-    pub(crate) fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, Option<usize>)> {
+    pub(crate) fn get(&self, unit: UnitId) -> Option<(BorrowedFd<'_>, Child, Option<u16>)> {
         let slot = self.slots.get(unit.index())?;
         let room = slot.room.filter(|_| uses().newlines);
         Some((slot.fd.as_ref()?.as_fd(), slot.child, room))

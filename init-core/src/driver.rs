@@ -17,6 +17,11 @@ use crate::time::Instant;
 /// next exit or request is seen within 10 ms however many units there are.
 const EFFECTS_PER_TURN_MAX: u32 = 64;
 
+/// The same where something happens while effects are left: no more units begin than end their
+/// start, so that few are on their way at once. Each has a descriptor, which every new process
+/// copies.
+const EFFECTS_BESIDE_MAX: u32 = 2;
+
 /// A core and the system that it runs on.
 #[derive(Debug)]
 pub struct Driver<'a, P> {
@@ -130,18 +135,21 @@ impl<'a, P: Platform> Driver<'a, P> {
 
     fn step(&mut self, event: Event) -> bool {
         let now = self.platform.now();
-        if KEEPS && event == Event::TrialEnded(None) {
+        if KEEPS && matches!(event, Event::TrialEnded(None)) {
             self.note_known();
         }
+        let is_beside = core::mem::take(&mut self.unfinished) && !matches!(event, Event::Tick);
+        let mut left = match is_beside {
+            true => EFFECTS_BESIDE_MAX,
+            false => EFFECTS_PER_TURN_MAX,
+        };
         self.core.step(event, now);
-        self.unfinished = false;
-        let mut count: u32 = 0;
         while let Some(effect) = self.core.next_effect(now) {
             if !self.perform(effect, now) {
                 return false;
             }
-            count = count.saturating_add(1);
-            if count >= EFFECTS_PER_TURN_MAX && self.core.may_pause() {
+            left = left.saturating_sub(1);
+            if left == 0 && self.core.may_pause() {
                 self.unfinished = true;
                 break;
             }

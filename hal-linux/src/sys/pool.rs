@@ -16,16 +16,26 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
+use rustix::mm::Advice;
 
-/// Children at once between their creation and their program. More are forked.
-const PLACE_COUNT: usize = 4;
+/// Children at once between their creation and their program. More are forked, which takes twice
+/// as long.
+const PLACE_COUNT: usize = 64;
 
-/// `cargo xtask size` compares it with the deepest path from [`enter`]. All places together are
-/// smaller than a page.
+/// Places whose memory is kept: together smaller than a page.
+const KEPT_COUNT: usize = 4;
+
+/// `cargo xtask size` compares it with the deepest path from [`enter`].
 const STACK_BYTES: usize = 768;
 
 /// `CLONE_CLEAR_SIGHAND` of `linux/sched.h`, too wide for the generated constant.
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+
+/// Most machines' pages; others' are a multiple.
+const PAGE_BYTES: usize = 4_096;
+
+/// From where on the places' next page begins that is not kept.
+const BURST_AT: usize = KEPT_COUNT * size_of::<Place>() + PAGE_BYTES - 1;
 
 #[derive(Debug)]
 #[repr(C, align(16))]
@@ -51,7 +61,11 @@ static PLACES: Once<[Place; PLACE_COUNT]> = Once::new(
 
 /// The places.
 #[derive(Debug)]
-pub struct Pool(&'static [Place]);
+pub struct Pool {
+    places: &'static [Place; PLACE_COUNT],
+    /// Places were used whose memory is not kept.
+    has_burst: bool,
+}
 
 /// `struct clone_args` of `linux/sched.h` in its first version.
 #[derive(Debug)]
@@ -72,7 +86,10 @@ const _: () = assert!(size_of::<CloneArguments>() == 64);
 impl Pool {
     /// The pool, for the first caller.
     pub fn take() -> Option<Self> {
-        PLACES.take().map(|places| Self(places))
+        PLACES.take().map(|places| Self {
+            places,
+            has_burst: false,
+        })
     }
 
     /// Starts a child that does the job. `None`: no place is free. The kernel writes the child's
@@ -81,8 +98,9 @@ impl Pool {
     /// # Errors
     /// What clone3 answers; no child was made.
     pub fn start(&mut self, job: &Job, number: &AtomicU32) -> Option<Result<u32, Errno>> {
-        let is_free = |place: &&Place| place.child.load(Ordering::Acquire) == 0;
-        let place = self.0.iter().find(is_free)?;
+        let mut places = self.places.iter().enumerate();
+        let (at, place) = places.find(|(_, place)| place.is_free())?;
+        self.has_burst |= at >= KEPT_COUNT;
         // SAFETY: the place is free: no child reads it.
         unsafe { place.job.get().write(MaybeUninit::new(*job)) };
         // Taken; the kernel writes the number before the child's first instruction.
@@ -114,11 +132,35 @@ impl Pool {
     /// Frees the place of a child that was reaped: older kernels do not clear the word of a child
     /// that left a core file.
     pub fn ended(&mut self, pid: u32) {
-        for place in self.0 {
+        for place in self.places {
             if place.child.load(Ordering::Acquire) == pid {
                 place.child.store(0, Ordering::Release);
             }
         }
+    }
+
+    /// Gives the memory of places back that only a burst needed, when all of them are free.
+    pub fn rest(&mut self) {
+        if !self.has_burst || !self.places.iter().all(Place::is_free) {
+            return;
+        }
+        self.has_burst = false;
+        let first = self.places.as_ptr().cast_mut().cast::<core::ffi::c_void>();
+        let page =
+            |skip: usize| first.map_addr(|first| first.wrapping_add(skip) & !(PAGE_BYTES - 1));
+        let begin = page(BURST_AT);
+        let bytes = page(size_of_val(self.places))
+            .addr()
+            .wrapping_sub(begin.addr());
+        // SAFETY: these pages hold nothing but places, which all are free: what is found there
+        // later is zero, as it was at first. Where pages are larger, the kernel may refuse.
+        let _ = unsafe { rustix::mm::madvise(begin, bytes, Advice::LinuxDontNeed) };
+    }
+}
+
+impl Place {
+    fn is_free(&self) -> bool {
+        self.child.load(Ordering::Acquire) == 0
     }
 }
 
