@@ -2,10 +2,13 @@
 //! `cargo xtask bench --compare`.
 //!
 //! `work KIND UNITS TIMES`: `boot` and down again, `events` (a service ends, waits and is started
-//! again) or `status` (all units are looked at). It reads no clock and asks nothing of the machine,
+//! again), `kept` (the same, and a next life would find it; says how many bytes each such end wrote
+//! for it) or `status` (all units are looked at). It reads no clock and asks nothing of the machine,
 //! so the same words cost the same instructions.
 
 use init_core::Storage;
+use init_core::checkpoint::words::Words;
+use init_core::checkpoint::words_for;
 use init_core::effect::Effect;
 use init_core::event::{BootOptions, Event, ExitStatus, MachineRequest};
 use init_core::ident::{Child, UnitId};
@@ -14,6 +17,10 @@ use init_core::time::{Duration, Instant};
 use init_core::unit::{EdgeKind, Manifest, UnitKind};
 use init_core_sim::graph::{Graph, RESTART, rules, unit};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// More words than any work writes.
+const WRITES_MAX: u32 = u32::MAX - 1;
 
 /// As many as the largest kind of work has.
 const UNIT_COUNT_MAX: usize = 1_024;
@@ -35,7 +42,8 @@ fn main() -> ExitCode {
     let manifest = manifest(units);
     match kind.as_str() {
         "boot" => (0..times).for_each(|_| boot_and_down(manifest)),
-        "events" => events(manifest, times),
+        "events" => events(manifest, times, Words::new(&[]), || ()),
+        "kept" => kept(manifest, times),
         "status" => status(manifest, times),
         other => {
             eprintln!("no such work: {other}");
@@ -103,11 +111,25 @@ fn boot_and_down(manifest: &'static Manifest) {
     assert_eq!(core.machine_status().ready, 0, "all are down");
 }
 
-fn events(manifest: &'static Manifest, times: usize) {
+fn kept(manifest: &'static Manifest, times: usize) {
+    let words = words_for(manifest.units.len());
+    let words: Vec<AtomicU32> = (0..words).map(|_| AtomicU32::new(0)).collect();
+    let left = AtomicU32::new(WRITES_MAX);
+    let fill = || left.store(WRITES_MAX, Ordering::Relaxed);
+    events(manifest, times, Words::new(&words).with_fuse(&left), fill);
+    let written = WRITES_MAX - left.load(Ordering::Relaxed);
+    println!("{}", 4 * u64::from(written) / times as u64);
+}
+
+fn events(manifest: &'static Manifest, times: usize, region: Words<'_>, begin: impl Fn()) {
     let mut storage = Box::new(Storage::<UNIT_COUNT_MAX>::new());
     let mut core = storage.core(manifest);
     let mut running = vec![None; UNIT_COUNT_MAX];
+    if !region.is_empty() {
+        core.keep_in(region);
+    }
     boot(&mut core, &mut running);
+    begin();
     let mut now = Instant::ZERO;
     let services = manifest.units.len() - 1;
     for turn in 0..times {

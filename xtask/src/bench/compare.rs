@@ -1,5 +1,5 @@
-//! This file is `cargo xtask bench --compare`: instructions that the core's own work costs, beside
-//! those of a stored baseline.
+//! This file is `cargo xtask bench --compare`: instructions that the core's own work costs, and
+//! bytes that it writes for the next life, beside those of a stored baseline.
 //!
 //! Times say little on a machine that others use; instructions are the same there. They depend on
 //! the compiler: with another one than the baseline's they are shown and not judged.
@@ -19,12 +19,14 @@ use toml::{Table, Value};
 const BASELINE: &str = "init-core/sim/instructions.toml";
 
 /// What is counted: arguments of `init-core/sim/examples/work.rs`.
-const WORK: [&str; 6] = [
+const WORK: [&str; 8] = [
     "boot 100 4",
     "boot 1000 1",
     "events 100 1000",
     "events 100 3000",
     "events 1000 1000",
+    "kept 100 1000",
+    "kept 1000 1000",
     "status 100 100",
 ];
 
@@ -47,7 +49,11 @@ pub fn run(accept: bool) -> Result<()> {
     let program = build()?;
     let mut counts = BTreeMap::new();
     for work in WORK {
-        counts.insert(work.to_string(), count(&program, work)?);
+        let (instructions, bytes) = count(&program, work)?;
+        counts.insert(work.to_string(), instructions);
+        if let Some(bytes) = bytes {
+            counts.insert(format!("{work}: bytes each"), bytes);
+        }
     }
     let compiler = process::capture(Command::new("rustc").arg("--version"))?;
     let path = house::root().join(BASELINE);
@@ -99,7 +105,8 @@ fn build() -> Result<PathBuf> {
     Ok(folder.join("release/examples/work"))
 }
 
-fn count(program: &Path, work: &str) -> Result<u64> {
+/// Instructions, and the number that the work itself says, if it does.
+fn count(program: &Path, work: &str) -> Result<(u64, Option<u64>)> {
     let mut valgrind = Command::new("valgrind");
     valgrind
         .arg("--tool=callgrind")
@@ -118,7 +125,9 @@ fn count(program: &Path, work: &str) -> Result<u64> {
         .lines()
         .find_map(|line| line.split_once("Collected : "));
     let number = line.and_then(|(_, number)| number.trim().parse().ok());
-    number.with_context(|| format!("callgrind counted nothing: {words}"))
+    let number = number.with_context(|| format!("callgrind counted nothing: {words}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok((number, said.trim().parse().ok()))
 }
 
 fn written(compiler: &str, counts: &BTreeMap<String, u64>) -> Result<String> {
@@ -138,7 +147,7 @@ fn compare(baseline: &Table, counts: &BTreeMap<String, u64>) -> Result<(String, 
     let stored = baseline.get("work").and_then(Value::as_table);
     let stored = stored.with_context(|| format!("{BASELINE} has no table [work]"))?;
     let mut text = format!(
-        "{:<20} {:>14} {:>14} {:>8}\n",
+        "{:<28} {:>14} {:>14} {:>8}\n",
         "work", "baseline", "now", "ratio"
     );
     let mut worse = Vec::new();
@@ -146,7 +155,7 @@ fn compare(baseline: &Table, counts: &BTreeMap<String, u64>) -> Result<(String, 
         let before = stored.get(work).and_then(Value::as_integer);
         let before = before.with_context(|| format!("{BASELINE} does not know {work:?}"))?;
         let ratio = *now as f64 / before as f64;
-        writeln!(text, "{work:<20} {before:>14} {now:>14} {ratio:>8.3}")?;
+        writeln!(text, "{work:<28} {before:>14} {now:>14} {ratio:>8.3}")?;
         if ratio > TOLERANCE {
             worse.push(format!("{work} ({ratio:.2} times)"));
         }

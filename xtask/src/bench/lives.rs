@@ -4,6 +4,7 @@
 use super::contender::{Contender, label};
 use super::journal::{Kind, Record};
 use super::rows::{Lives, lives_of};
+use super::stage::Stage;
 use super::{memory, stage};
 use anyhow::{Context, Result, ensure};
 use qemu_tests::peers::Plan;
@@ -106,7 +107,8 @@ pub fn steering(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
     let commands = &contender.commands;
     let rows = [("status", &commands.status), ("list", &commands.list)];
     let absent = "no such command";
-    for (row, words) in rows {
+    let busy = ("status.busy", &commands.status);
+    for (row, words) in rows.into_iter().chain([busy]) {
         if words.is_none() {
             lives.samples.say(row, &contender.name, absent);
         }
@@ -131,6 +133,10 @@ pub fn steering(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
             lives.tool(&mut stage, contender, row, &command, runs)?;
         }
     }
+    if commands.status.is_some() {
+        let command = contender.command(&commands.status, plan, middle);
+        under_load(lives, &mut stage, contender, &command)?;
+    }
     if commands.stop.is_none() || commands.start.is_none() {
         return Ok(());
     }
@@ -145,6 +151,27 @@ pub fn steering(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
         let micros = (down + up) as f64 / 1e3;
         lives.samples.add("stop-start", &contender.name, micros);
     }
+    Ok(())
+}
+
+/// Asks while orphans end, from when they are killed on.
+fn under_load(
+    lives: &mut Lives<'_>,
+    stage: &mut Stage,
+    contender: &Contender,
+    command: &[String],
+) -> Result<()> {
+    let orphans = lives.extent.orphans.to_string();
+    let mut burst = stage.inside(&["/bench/probe", "burst", &orphans])?;
+    let mut burst = burst.spawn().context("cannot enter the machine")?;
+    let is_killing = |records: &[Record]| stage::first(records, Kind::Request).is_some();
+    let told = stage.wait(is_killing).and_then(|()| {
+        let runs = lives.extent.tool_runs;
+        lives.tool(stage, contender, "status.busy", command, runs)
+    });
+    let ended = burst.wait();
+    told?;
+    ensure!(ended?.success(), "the orphans were not reaped");
     Ok(())
 }
 

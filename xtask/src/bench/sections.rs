@@ -220,11 +220,13 @@ fn steering(extent: &Extent) -> Vec<Section> {
             "microseconds",
             format!(
                 "The whole life of the tool, with {} services: from its execution to its end. Stop \
-                 and start are two lives, and the tools wait until it is done.",
-                extent.steered
+                 and start are two lives, and the tools wait until it is done. Under load: from \
+                 when {} orphans are killed on.",
+                extent.steered, extent.orphans
             ),
             &[
                 ("status", "status of one"),
+                ("status.busy", "status of one under load"),
                 ("list", "status of all"),
                 ("stop-start", "stop and start of one"),
             ],
