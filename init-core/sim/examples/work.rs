@@ -2,9 +2,9 @@
 //! `cargo xtask bench --compare`.
 //!
 //! `work KIND UNITS TIMES`: `boot` and down again, `events` (a service ends, waits and is started
-//! again), `kept` (the same, and a next life would find it; says how many bytes each such end wrote
-//! for it) or `status` (all units are looked at). It reads no clock and asks nothing of the machine,
-//! so the same words cost the same instructions.
+//! again), `kept` (the same, and a next life would find it; says how many bytes each such end
+//! wrote for it) or `status` (all units are looked at). It reads no clock and asks nothing of
+//! the machine, so the same words cost the same instructions.
 
 use init_core::Storage;
 use init_core::checkpoint::words::Words;
