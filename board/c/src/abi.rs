@@ -1,6 +1,7 @@
 //! This file holds the structures and numbers of `include/sysmaster.h`, and what they mean to the
 //! core. Every bit pattern of what comes in is valid; what it says is checked.
 
+use crate::sys::told::{Named, ToldEvent};
 use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
 use init_core::event::{ControlRequest, Errno, Event, ExitStatus, MachineRequest};
@@ -10,19 +11,9 @@ use init_core::ident::{Child, ClientId, Generation, Role, UnitId};
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TheChild {
-    unit: u16,
-    generation: u16,
-    role: u32,
-}
-
-/// `struct sysmaster_event`.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct ToldEvent {
-    kind: u32,
-    child: TheChild,
-    number: u32,
-    client: u32,
+    pub unit: u16,
+    pub generation: u16,
+    pub role: u32,
 }
 
 /// `struct sysmaster_effect`.
@@ -60,8 +51,6 @@ pub struct UnitState {
 }
 
 const _: () = assert!(size_of::<TheChild>() == 8);
-const _: () = assert!(size_of::<ToldEvent>() == 20);
-const _: () = assert!(offset_of!(ToldEvent, number) == 12);
 const _: () = assert!(offset_of!(AskedEffect, text_bytes) == 20);
 const _: () = assert!(offset_of!(AskedEffect, text) == 24);
 const _: () = assert!(offset_of!(UnitInfo, name) == 8);
@@ -157,48 +146,55 @@ fn client(number: u32) -> Option<ClientId> {
     })
 }
 
-impl ToldEvent {
-    /// What it tells of one of so many units; `None`: nothing that is.
-    pub fn event(&self, unit_count: usize) -> Option<Event> {
-        let is_unit = usize::from(self.child.unit) < unit_count;
-        let child = self.child.child().filter(|_| is_unit);
-        let unit = UnitId(self.child.unit);
-        let exited = |status| {
-            let child = child?;
-            Some(Event::Exited { child, status })
-        };
-        let control = |request| {
-            let client = client(self.client).filter(|_| is_unit)?;
-            Some(Event::Control { client, request })
-        };
-        match self.kind {
-            0 => Some(Event::Tick),
-            1 => child.map(|child| Event::Spawned {
+/// What an event tells of one of so many units; `None`: nothing that is.
+pub fn event(told: &ToldEvent, unit_count: usize) -> Option<Event> {
+    let Named {
+        child,
+        unit,
+        number,
+        client: who,
+    } = told.named();
+    let is_unit = |unit: u16| usize::from(unit) < unit_count;
+    let child = child.filter(|child| is_unit(child.unit));
+    let child = child.and_then(TheChild::child);
+    let client = who.and_then(client);
+    let exited = |status| {
+        let child = child?;
+        Some(Event::Exited { child, status })
+    };
+    let control = |request: fn(UnitId) -> ControlRequest| {
+        let unit = UnitId(unit.filter(|unit| is_unit(*unit))?);
+        Some(Event::Control {
+            client: client?,
+            request: request(unit),
+        })
+    };
+    match told.kind {
+        0 => Some(Event::Tick),
+        1 => child
+            .zip(number)
+            .map(|(child, pid)| Event::Spawned { child, pid }),
+        2 => child
+            .zip(u16::try_from(number?).ok())
+            .map(|(child, number)| Event::SpawnFailed {
                 child,
-                pid: self.number,
+                error: Errno(number),
             }),
-            2 => child
-                .zip(u16::try_from(self.number).ok())
-                .map(|(child, number)| Event::SpawnFailed {
-                    child,
-                    error: Errno(number),
-                }),
-            3 => child.map(Event::Ready),
-            4 => child.map(Event::Heartbeat),
-            5 => exited(ExitStatus::Code(u8::try_from(self.number).ok()?)),
-            6 => exited(ExitStatus::Signal {
-                number: u8::try_from(self.number).ok()?,
-                core_dumped: false,
-            }),
-            7 => Some(Event::OrphanExited),
-            8 => Some(Event::NoChildLeft),
-            9 => machine_request(self.number).map(Event::Machine),
-            10 => control(ControlRequest::Start(unit)),
-            11 => control(ControlRequest::Stop(unit)),
-            12 => control(ControlRequest::Restart(unit)),
-            13 => client(self.client).map(Event::ClientGone),
-            _ => None,
-        }
+        3 => child.map(Event::Ready),
+        4 => child.map(Event::Heartbeat),
+        5 => exited(ExitStatus::Code(u8::try_from(number?).ok()?)),
+        6 => exited(ExitStatus::Signal {
+            number: u8::try_from(number?).ok()?,
+            core_dumped: false,
+        }),
+        7 => Some(Event::OrphanExited),
+        8 => Some(Event::NoChildLeft),
+        9 => machine_request(number?).map(Event::Machine),
+        10 => control(ControlRequest::Start),
+        11 => control(ControlRequest::Stop),
+        12 => control(ControlRequest::Restart),
+        13 => client.map(Event::ClientGone),
+        _ => None,
     }
 }
 

@@ -24,11 +24,12 @@ mod product {
     init_core::include_manifest!();
 }
 
-use abi::{AskedEffect, ToldEvent, UnitInfo, UnitState};
+use abi::{AskedEffect, UnitInfo, UnitState};
 use core::mem::MaybeUninit;
 use init_core::time::Instant;
 use machine::Machine;
 use sys::Once;
+use sys::told::ToldEvent;
 
 /// Raised whenever a structure, a number or a function of the header changes its meaning.
 const ABI: u32 = 1;
@@ -76,7 +77,7 @@ pub extern "C" fn sysmaster_step(
     let (Some(machine), Some(event)) = (machine, event) else {
         return BAD;
     };
-    match event.event(product::MANIFEST.units.len()) {
+    match abi::event(event, product::MANIFEST.units.len()) {
         Some(event) => machine.step(event, Instant::from_us(now_us)),
         None => return BAD,
     }
@@ -87,7 +88,7 @@ pub extern "C" fn sysmaster_step(
 #[unsafe(no_mangle)]
 pub extern "C" fn sysmaster_post(event: Option<&ToldEvent>) -> u32 {
     let units = product::MANIFEST.units.len();
-    match event.and_then(|event| event.event(units)) {
+    match event.and_then(|event| abi::event(event, units)) {
         Some(event) if post::put(event) => OK,
         Some(_) => FULL,
         None => BAD,

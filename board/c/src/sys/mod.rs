@@ -1,6 +1,8 @@
 //! This file is all that is unsafe here: memory that is lent once, the image's lock, and the end of
 //! a panic.
 
+pub mod told;
+
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
