@@ -37,7 +37,8 @@ pub enum Event {
         /// How it ended.
         status: ExitStatus,
     },
-    /// A process that no unit owns is gone and has been reaped.
+    /// A process that no unit owns is gone and has been reaped. It is only counted: a platform on
+    /// which many may end at once need not tell.
     OrphanExited,
     /// After [`crate::effect::Effect::KillAll`]: process 1 has no child left.
     NoChildLeft,

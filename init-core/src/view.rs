@@ -64,7 +64,7 @@ impl Core<'_> {
         found.map(|(_, desc)| desc.name)
     }
 
-    /// Processes of no unit that were reaped since boot.
+    /// Processes of no unit that were reaped since boot, where the platform tells of them.
     pub fn orphan_count(&self) -> u32 {
         self.orphan_count
     }

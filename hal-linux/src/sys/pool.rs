@@ -1,11 +1,12 @@
 //! This file starts children that share process 1's memory until they execute their program: no
 //! page table is copied, and process 1 goes on at once, whatever the child waits for.
 //!
-//! Each has a stack of its own from a small pool. The kernel says when the stack is free again: it
-//! clears the place's word when the child executes its program or ends. Such a child reads what
-//! never changes, and writes its stack, its place and its word of shared memory; it calls nothing
-//! that keeps state. It is offered only where the kernel takes the signal handlers off the child,
-//! and where a child that dies cannot take process 1 with it (see `set_dumpable` in `linux.rs`).
+//! Each has a stack of its own from a pool, of which a burst's part is given back. The kernel says
+//! when the stack is free again: it clears the place's word when the child executes its program or
+//! ends. Such a child reads what never changes, and writes its stack, its place and its word of
+//! shared memory; it calls nothing that keeps state. It is offered only where the kernel takes the
+//! signal handlers off the child, and where a child that dies cannot take process 1 with it (see
+//! `set_dumpable` in `linux.rs`).
 
 use super::clone::clone3;
 use super::shared::Once;
