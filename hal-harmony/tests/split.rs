@@ -219,7 +219,7 @@ fn strikes(seed: u64, one_of: u64) -> impl FnMut(Moment) -> Option<Fate> + Send 
 #[test]
 fn cores_that_end_anywhere_disturb_nobody_and_lose_nothing() {
     let (mut ended, mut refused) = (0, 0);
-    for seed in 0..12 {
+    for seed in 0..9 {
         let one_of = [90, 150, 400][usize::try_from(seed % 3).expect("few")];
         let what = format!("seed {seed}, one call of {one_of}");
         let (seen, world) = history(seed % 2 == 0, 4, strikes(seed, one_of));
@@ -227,7 +227,7 @@ fn cores_that_end_anywhere_disturb_nobody_and_lose_nothing() {
         ended += lives(&world) - 1;
         refused += seen.refused.load(Ordering::Relaxed);
     }
-    assert!(ended > 80, "only {ended} cores ended");
+    assert!(ended > 60, "only {ended} cores ended");
     assert!(refused < ended / 10, "{refused} requests were refused");
 }
 
