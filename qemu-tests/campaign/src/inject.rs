@@ -11,6 +11,7 @@ use crate::random::Random;
 use crate::registers;
 use anyhow::{Context, Result, bail};
 use init_core::relay;
+use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -69,7 +70,11 @@ impl Stopped {
     /// Process 1 ended.
     pub fn step(&self, count: usize) -> Result<bool> {
         for _ in 0..count {
-            ptrace::step(self.0, None)?;
+            match ptrace::step(self.0, None) {
+                // Killed, and not waited for yet.
+                Err(Errno::ESRCH) => return Ok(false),
+                other => other?,
+            }
             match waitpid(self.0, Some(WaitPidFlag::__WALL))? {
                 WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..) => {}
                 WaitStatus::Signaled(_, Signal::SIGKILL, _) => return Ok(false),

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Far above what the start of 500 services takes on a slow, busy machine.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a process that was killed may take to end.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
 /// Between two looks at something that has not happened yet.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -175,6 +178,18 @@ fn is_witness(command_line: &str, unit: usize) -> bool {
     // A process that ended and was not reaped yet has no command line.
     let mut words = line.split(|byte| *byte == 0).skip(1);
     words.next() == Some(b"witness") && words.next() == Some(unit.to_string().as_bytes())
+}
+
+/// Whether a process has ended, or does so at once.
+pub(crate) fn is_gone(pid: u32) -> bool {
+    let until = Instant::now() + END_LIMIT;
+    while birth(pid).is_some() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    true
 }
 
 /// When a process that has not ended was started, in the kernel's ticks.

@@ -6,7 +6,7 @@
 use crate::client::{Answer, Client, HANG_LIMIT, Outcome, Shown};
 use crate::inject::{Kind, Stopped};
 use crate::load::Load;
-use crate::machine::{Machine, unit_name, units};
+use crate::machine::{Machine, is_gone, unit_name, units};
 use crate::random::Random;
 use crate::record::Service;
 use crate::table::Case;
@@ -14,7 +14,6 @@ use crate::witness::Role;
 use anyhow::{Context, Result, ensure};
 use init_core::protocol::{Request, Text};
 use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -80,25 +79,19 @@ impl Trial {
             matches!(before, Outcome::Answered(_)),
             "process 1 did not answer before it was injured"
         );
-        let target = match self.split {
-            true => self.machine.core()?,
-            false => self.machine.pid(),
-        };
-        let stopped = Stopped::stop(target)?;
+        let (target, stopped) = self.stop()?;
         self.waiting.send(request)?;
         let is_there = stopped.step(steps)?;
         if self.waiting.receive(Duration::ZERO)? != Outcome::Hung {
             // It got as far as an answer before the fault: another waits for the life after.
             self.waiting.send(request)?;
         }
-        if is_there {
-            stopped.injure(kind)?;
-        }
-        let injured = Instant::now();
-        drop(stopped);
-        if let Some(signal) = kind.signal().filter(|_| is_there) {
-            kill(Pid::from_raw(i32::try_from(target)?), signal)?;
-        }
+        let injured = match is_there.then(|| hurt(kind, stopped)) {
+            Some(Ok(injured)) => injured,
+            Some(Err(error)) if !self.split || !is_gone(target) => return Err(error),
+            // Its keeper replaced it meanwhile, because it was not heard of for so long.
+            Some(Err(_)) | None => Instant::now(),
+        };
         case.recovery = self.recovery(request, injured, &mut case.hung)?;
         if case.recovery.is_some() {
             case.hung += self.load.look()?;
@@ -108,6 +101,23 @@ impl Trial {
             case.disturbed = u64::try_from(self.machine.record.disturbed().len())?;
         }
         Ok(case)
+    }
+
+    /// Stops whoever is to be injured; its number.
+    fn stop(&self) -> Result<(u32, Stopped)> {
+        if !self.split {
+            let pid = self.machine.pid();
+            return Ok((pid, Stopped::stop(pid)?));
+        }
+        let until = Instant::now() + LAG_LIMIT;
+        loop {
+            let core = self.machine.core()?;
+            match Stopped::stop(core) {
+                // The case before may have harmed one that is replaced only now.
+                Err(_) if is_gone(core) && Instant::now() < until => {}
+                stopped => return Ok((core, stopped?)),
+            }
+        }
     }
 
     /// Waits until the client has its answer; `None` when process 1 is over, or another process.
@@ -188,6 +198,17 @@ impl Trial {
         };
         Ok((told, shown))
     }
+}
+
+/// Injures who stands still, and lets it go; when it went.
+fn hurt(kind: Kind, stopped: Stopped) -> Result<Instant> {
+    stopped.injure(kind)?;
+    let (pid, injured) = (stopped.pid(), Instant::now());
+    drop(stopped);
+    if let Some(signal) = kind.signal() {
+        kill(pid, signal)?;
+    }
+    Ok(injured)
 }
 
 /// Whether process 1 knows the process of a service that runs, and every end before it.
