@@ -195,7 +195,8 @@ pub struct Measure {
 /// What to do with the figures.
 #[derive(Debug, Args)]
 pub struct Figures {
-    /// Measure and write nothing: compare with what was measured last, within half a KiB and a page
+    /// Measure and write nothing: compare with what was measured last, within 1 KiB of a file and
+    /// three pages
     #[arg(long)]
     pub check: bool,
 }

@@ -34,6 +34,9 @@ const SLACK: Slack = Slack {
     calls_tenths: 20,
 };
 
+/// What a board's guest told is kept by this name, in tenths.
+const GUEST: &str = "budget-in-tenths";
+
 /// What was measured of one board, by name.
 type Measured = BTreeMap<String, u64>;
 
@@ -100,10 +103,10 @@ fn known(slack: Slack) -> Result<Known> {
         slack,
     };
     for board in BOARDS {
-        for (kind, all) in [("size", &mut known.files), ("budget", &mut known.memory)] {
+        for (kind, all) in [("size", &mut known.files), (GUEST, &mut known.memory)] {
             match read(board, kind) {
                 Some(measured) => drop(all.insert(board, measured)),
-                None => println!("{board}: `cargo xtask {kind}` was not run, nothing to compare"),
+                None => println!("{board}: its {kind} was not measured, nothing to compare"),
             }
         }
     }
@@ -149,7 +152,7 @@ pub fn note_budget(board: &Board, rows: &[Row]) -> Result<()> {
         let name = row.what.trim().to_string();
         (name, row.tenths)
     });
-    write(board, "budget", rows)
+    write(board, GUEST, rows)
 }
 
 fn file(board: &str, kind: &str) -> PathBuf {

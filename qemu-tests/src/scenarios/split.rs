@@ -21,7 +21,8 @@ const CORE: &str = "core=$(pidof init-core)";
 /// How often each thing happens to it.
 const COUNT: usize = 2;
 
-/// It cannot call the kernel, gain rights or be sent a signal; it holds its two ends of pipes.
+/// It can call the kernel for no more than its pipes and has no rights to gain; it holds its two
+/// ends of pipes.
 const LOCKED_IN: &str = "grep -q '^Seccomp:.1$' /proc/$core/status && \
      grep -q '^NoNewPrivs:.1$' /proc/$core/status && \
      grep -q '^CapEff:.0000000000000000$' /proc/$core/status && \

@@ -40,7 +40,7 @@ pub struct Seen {
     pub memory: Memory,
     /// The same after a service ended and was started again.
     pub again: Memory,
-    /// The same after a request of the control tool.
+    /// The same after a request of the control tool behind it.
     pub asked: Memory,
     /// Process 1's and its children's calls that ten services add.
     pub calls: Calls,
@@ -65,7 +65,8 @@ pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
     let memory = memory(&mut shell)?;
     shell.success(END_ONE)?;
     shell.until(ARE_BACK, BOOT_WITHIN)?;
-    // What process 1 does once the execution is confirmed.
+    // Process 1 may still take the confirmation of the execution in; asked, it would be another
+    // figure. Nothing is judged by this one.
     shell.success("sleep 1")?;
     let again = self::memory(&mut shell)?;
     shell.success("sctl list")?;

@@ -72,9 +72,15 @@ struct Ready {
 /// The product does not build or boot, a guest runs another file than the one that was built, or a
 /// figure is over its board's budget.
 pub fn report(boards: Vec<Board>, product: &str) -> Result<()> {
-    let prepare = |board| ready(board, product);
-    let all: Vec<Ready> = boards.into_iter().map(prepare).collect::<Result<_>>()?;
     let mut wrong = Vec::new();
+    let mut all = Vec::new();
+    for board in boards {
+        let name = board.name.clone();
+        match ready(board, product) {
+            Ok(ready) => all.push(ready),
+            Err(error) => wrong.push(format!("{name}: {error:#}")),
+        }
+    }
     for some in all.chunks(AT_ONCE) {
         let names: Vec<&str> = some.iter().map(|ready| ready.board.name.as_str()).collect();
         let step = Step::begin(format!("looking at process 1 on {}", names.join(", ")));
@@ -176,7 +182,12 @@ fn table(seen: &Seen, budget: &Budget) -> Vec<Row> {
             "KiB",
             None,
         ),
-        Row::new("  once it was asked", seen.asked.resident(), "KiB", None),
+        Row::new(
+            "  and once it was asked",
+            seen.asked.resident(),
+            "KiB",
+            None,
+        ),
         Row::new("memory files, mapped or not", files, "KiB", None),
         Row::new("page tables", memory.page_tables, "KiB", None),
         each("system calls a service", calls, budget.calls_per_service),

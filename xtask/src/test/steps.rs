@@ -12,6 +12,8 @@ use std::time::Duration;
 pub const CARGO_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// One command of ours: builds one product and boots it at most once.
 const TASK_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// Builds a product for every board, whose kernels may have to be fetched, and boots each twice.
+const BUDGET_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// All steps, the quick ones first.
 pub fn all() -> Result<Vec<Step>> {
@@ -57,7 +59,8 @@ pub fn all() -> Result<Vec<Step>> {
         }
     }
     steps.push(Step::slow("budget: ten services on every board", || {
-        succeeds(&["budget"])
+        process::run_shown(&mut ourselves(&["budget"])?, BUDGET_LIMIT)?;
+        Ok(Outcome::Passed(String::new()))
     }));
     steps.push(Step::slow(
         "figures: the texts tell what was measured",
@@ -283,7 +286,7 @@ fn namespaces() -> Result<Outcome> {
 /// Deaths of process 1 under load.
 fn healing() -> Result<Outcome> {
     if cfg!(not(target_arch = "x86_64")) {
-        let why = "faults are written for x86-64 only".to_string();
+        let why = "in namespaces faults are written for x86-64 only".to_string();
         return Ok(Outcome::Skipped(why));
     }
     for campaign in ["--composition=solo", "--composition=split", "--sweep"] {
