@@ -160,6 +160,9 @@ fn boots() -> Result<Vec<Step>> {
         let name = format!("boot: the keeper on {}", board.name);
         steps.push(Step::slow(name, move || keeper(&board)));
     }
+    steps.push(Step::slow("healing: deaths on virt-aarch64", || {
+        succeeds(&["heal", "--quick", "--board", "virt-aarch64"])
+    }));
     for board in native {
         let name = format!("scenarios on {}", board.name);
         steps.push(Step::slow(name, move || {
