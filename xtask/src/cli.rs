@@ -282,7 +282,7 @@ pub struct Heal {
     #[arg(long, value_name = "N", value_parser = services)]
     pub services: Option<usize>,
     /// So many deaths; no time judged
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub deaths: Option<u64>,
     /// One kind of fault; all of them by default
     #[arg(long, value_name = "KIND")]

@@ -106,7 +106,7 @@ impl Stopped {
     /// Always.
     #[cfg(not(target_arch = "x86_64"))]
     pub fn calls_within(&self, _: u64) -> Result<u64> {
-        bail!("faults are written for x86-64 only")
+        bail!("sweeps are written for x86-64 only")
     }
 
     /// Whether it waits for something, rather than for a processor.

@@ -84,11 +84,11 @@ impl Stopped {
         Ok(true)
     }
 
-    /// Injures it; the fault comes when it is let go.
+    /// Injures it; the fault comes when it is let go. What is random of it comes from `random`.
     ///
     /// # Errors
     /// Its registers or its code cannot be changed.
-    pub fn injure(&self, kind: Kind) -> Result<()> {
+    pub fn injure(&self, kind: Kind, random: &mut Random) -> Result<()> {
         let (counter, stack) = match kind.injury {
             Injury::Counter(address) => (address, None),
             Injury::OnStack => (registers::stack(self.0)?, None),
@@ -96,15 +96,14 @@ impl Stopped {
             Injury::Code(code) => (self.write_aside(code)?, None),
             Injury::Within(code) => (self.write_aside(code)? + 2, None),
             Injury::Signal(_) => return Ok(()),
-            Injury::Noise => return self.scribble(registers::stack(self.0)?),
+            Injury::Noise => return self.scribble(random),
         };
         registers::set(self.0, counter, stack)
     }
 
     /// Writes random bytes over the words that keeper and core have in common, but for the core's
     /// own state.
-    fn scribble(&self, seed: u64) -> Result<()> {
-        let mut random = Random::new(seed ^ u64::try_from(self.0.as_raw())?);
+    fn scribble(&self, random: &mut Random) -> Result<()> {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.0))?;
         let line = maps.lines().find(|line| line.contains("memfd:state"));
         let (begin, _) = line

@@ -5,13 +5,17 @@ use crate::client::{Client, HANG_LIMIT, Outcome, change};
 use crate::machine::{unit_name, units};
 use crate::random::Random;
 use crate::witness::Role;
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use init_core::protocol::{Change, Request, Text};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+/// How long is waited for one client's next answer: what was asked before may hang, what is asked
+/// after that as well.
+pub(crate) const LOAD_LIMIT: Duration = HANG_LIMIT.saturating_mul(2);
 
 /// Between two requests of one client, and before it asks again after it was turned away.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -69,7 +73,8 @@ impl Load {
         }
     }
 
-    /// Waits until each client was answered once more; how many clients hung since the last call.
+    /// Waits until each client was answered once more; how many clients hung since the last call. Who
+    /// is turned away for so long hangs, too.
     ///
     /// # Errors
     /// A client met what it cannot go on with.
@@ -77,16 +82,17 @@ impl Load {
         let mut hung = 0;
         for (counts, thread) in &mut self.clients {
             let before = counts.answered.load(Ordering::Relaxed);
-            let until = Instant::now() + HANG_LIMIT;
-            while counts.answered.load(Ordering::Relaxed) == before && Instant::now() < until {
-                if thread.as_ref().is_some_and(JoinHandle::is_finished)
-                    && let Some(Ok(Err(error))) = thread.take().map(JoinHandle::join)
-                {
-                    return Err(error);
+            let until = Instant::now() + LOAD_LIMIT;
+            let is_answered = || counts.answered.load(Ordering::Relaxed) != before;
+            let hangs = || counts.hung.load(Ordering::Relaxed) > 0;
+            while !is_answered() && !hangs() && Instant::now() < until {
+                if thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                    return Err(end(thread.take()));
                 }
                 std::thread::sleep(PAUSE);
             }
-            hung += counts.hung.swap(0, Ordering::Relaxed);
+            let told = counts.hung.swap(0, Ordering::Relaxed);
+            hung += told.max(u64::from(!is_answered()));
         }
         Ok(hung)
     }
@@ -108,6 +114,15 @@ impl Drop for Load {
             // What it met was of interest while the campaign looked.
             let _ = thread.take().map(JoinHandle::join);
         }
+    }
+}
+
+/// Why a client is no more that should have gone on.
+fn end(thread: Thread) -> Error {
+    match thread.map(JoinHandle::join) {
+        Some(Ok(Err(error))) => error,
+        Some(Err(_)) => anyhow!("a client of the load panicked"),
+        Some(Ok(Ok(()))) | None => anyhow!("a client of the load is no more"),
     }
 }
 

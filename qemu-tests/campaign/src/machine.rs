@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Far above what the start of 500 services takes on a slow, busy machine.
-const BOOT_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a process that was killed may take to end.
 const END_LIMIT: Duration = Duration::from_secs(5);
@@ -181,7 +181,8 @@ fn is_witness(command_line: &str, unit: usize) -> bool {
 }
 
 /// Whether a process has ended, or does so at once.
-pub(crate) fn is_gone(pid: u32) -> bool {
+#[must_use]
+pub fn is_gone(pid: u32) -> bool {
     let until = Instant::now() + END_LIMIT;
     while birth(pid).is_some() {
         if Instant::now() > until {

@@ -5,13 +5,13 @@
 
 use crate::client::{Answer, Client, HANG_LIMIT, Outcome, Shown};
 use crate::inject::{Kind, Stopped};
-use crate::load::Load;
-use crate::machine::{Machine, is_gone, unit_name, units};
+use crate::load::{LOAD_LIMIT, Load};
+use crate::machine::{BOOT_LIMIT, Machine, is_gone, unit_name, units};
 use crate::random::Random;
 use crate::record::Service;
 use crate::table::Case;
 use crate::witness::Role;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use init_core::protocol::{Request, Text};
 use nix::sys::signal::kill;
 use std::collections::BTreeMap;
@@ -24,8 +24,22 @@ const LAG_LIMIT: Duration = Duration::from_secs(20);
 /// The moment of a fault: this long after the case before was looked at, at most.
 const DELAY_US_MAX: usize = 3_000;
 
+/// How often a case is begun whose core was replaced before it could be injured. Its keeper does
+/// so after a silence far longer than a tracer's steps; a machine that stalls that often is ill.
+const ATTEMPTS_MAX: u32 = 5;
+
 /// Between two looks at a service of which process 1 says something else.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long an injury and the looks after it may take where each wait lasts its limit once: before
+/// it, until somebody stands still, for its answer, for the load, and for each service that ends.
+#[must_use]
+pub fn limit(services: usize) -> Duration {
+    let before = 2 * HANG_LIMIT + LAG_LIMIT + BOOT_LIMIT;
+    let after = 3 * HANG_LIMIT + 2 * LOAD_LIMIT;
+    let ending = units(services, Role::Ending).into_iter();
+    before + after + ending.map(|_| LAG_LIMIT + HANG_LIMIT).sum::<Duration>()
+}
 
 /// A machine with everything that looks at it. Fields are dropped in this order.
 #[derive(Debug)]
@@ -60,12 +74,24 @@ impl Trial {
         self.load.ended()
     }
 
-    /// Injures process 1 and looks what came of it.
+    /// Injures process 1 and looks what came of it. Where a core was replaced before it could be
+    /// injured the case is repeated, and what went wrong meanwhile belongs to it.
     ///
     /// # Errors
     /// It cannot be injured, or what is read makes no sense.
     pub fn injure(&mut self, kind: Kind, random: &mut Random) -> Result<Case> {
         let mut case = Case::default();
+        for _ in 0..ATTEMPTS_MAX {
+            let was_injured = self.attempt(kind, random, &mut case)?;
+            if was_injured || case.recovery.is_none() {
+                return Ok(case);
+            }
+        }
+        bail!("the core was replaced {ATTEMPTS_MAX} times before it could be injured")
+    }
+
+    /// One attempt, added to the case; whether anybody was injured.
+    fn attempt(&mut self, kind: Kind, random: &mut Random, case: &mut Case) -> Result<bool> {
         let delay = u64::try_from(random.below(DELAY_US_MAX))?;
         let steps = random.below(kind.steps_max);
         std::thread::sleep(Duration::from_micros(delay));
@@ -86,21 +112,22 @@ impl Trial {
             // It got as far as an answer before the fault: another waits for the life after.
             self.waiting.send(request)?;
         }
-        let injured = match is_there.then(|| hurt(kind, stopped)) {
-            Some(Ok(injured)) => injured,
+        let injured = match is_there.then(|| hurt(kind, stopped, random)) {
+            Some(Ok(injured)) => Some(injured),
             Some(Err(error)) if !self.split || !is_gone(target) => return Err(error),
             // Its keeper replaced it meanwhile, because it was not heard of for so long.
-            Some(Err(_)) | None => Instant::now(),
+            Some(Err(_)) | None => None,
         };
-        case.recovery = self.recovery(request, injured, &mut case.hung)?;
+        let since = injured.unwrap_or_else(Instant::now);
+        case.recovery = self.recovery(request, since, &mut case.hung)?;
         if case.recovery.is_some() {
             case.hung += self.load.look()?;
-            case.exits_lost = self.exits_lost()?;
+            case.exits_lost += self.exits_lost()?;
             self.machine.read_record()?;
             self.machine.look_for_lost();
-            case.disturbed = u64::try_from(self.machine.record.disturbed().len())?;
+            case.disturbed += u64::try_from(self.machine.record.disturbed().len())?;
         }
-        Ok(case)
+        Ok(injured.is_some())
     }
 
     /// Stops whoever is to be injured; its number.
@@ -201,8 +228,8 @@ impl Trial {
 }
 
 /// Injures who stands still, and lets it go; when it went.
-fn hurt(kind: Kind, stopped: Stopped) -> Result<Instant> {
-    stopped.injure(kind)?;
+fn hurt(kind: Kind, stopped: Stopped, random: &mut Random) -> Result<Instant> {
+    stopped.injure(kind, random)?;
     let (pid, injured) = (stopped.pid(), Instant::now());
     drop(stopped);
     if let Some(signal) = kind.signal() {

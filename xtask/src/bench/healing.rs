@@ -8,6 +8,7 @@ use super::stage::{Stage, first_begins};
 use anyhow::{Result, ensure};
 use heal_campaign::client::{Client, HANG_LIMIT, Outcome};
 use heal_campaign::inject::{self, Stopped};
+use heal_campaign::random::Random;
 use init_core::protocol::Request;
 use qemu_tests::peers::Plan;
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ pub fn fault(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Resul
         );
         let stopped = Stopped::stop(pid)?;
         client.send(Request::Machine)?;
-        stopped.injure(kind)?;
+        stopped.injure(kind, &mut Random::new(0))?;
         let injured = Instant::now();
         drop(stopped);
         // Hung up is told at once; the next life answers.
@@ -63,7 +64,7 @@ pub fn fault(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Resul
         return Ok(());
     }
     let stopped = Stopped::stop(pid)?;
-    stopped.injure(kind)?;
+    stopped.injure(kind, &mut Random::new(0))?;
     drop(stopped);
     std::thread::sleep(FALL);
     let words = if stage.has_ended() {

@@ -4,33 +4,35 @@
 use super::manifest::{self, Wanted};
 use super::{Death, Patient, program};
 use crate::{build, house, setup};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use heal_campaign::answer::{self, END, MARK, READY};
 use heal_campaign::inject::Kind;
 use heal_campaign::table::Case;
+use heal_campaign::trial;
 use manifests::board::Board;
 use qemu_tests::image::{Image, Recipe};
 use qemu_tests::machine::{Machine, Options};
 use qemu_tests::progress::say;
 use qemu_tests::run;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Until all services have begun, on a busy machine that emulates the board.
 const BOOT_WITHIN: Duration = Duration::from_secs(180);
 
-/// Until it is known what came of an injury: each client and each service may hang for as long as
-/// the program in there allows it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(240);
-
 /// Where the program is in the virtual machine, and what the witnesses write.
 const PROGRAM: &str = "/usr/bin/campaign";
 const JOURNAL: &str = "/run/witnesses";
 
+/// What process 1 says when that program is no more.
+const PROGRAM_ENDS: [&str; 2] = ["campaign: ended", "campaign: failed"];
+
 /// A virtual machine whose process 1 is injured.
 #[derive(Debug)]
 pub struct Guest {
-    machine: Machine,
+    /// None where another could not be booted.
+    machine: Option<Machine>,
     product: Product,
     requests: u64,
     /// How many machines there were before.
@@ -44,6 +46,9 @@ pub struct Product {
     image: Image,
     /// Where the console goes, of the first machine; those of others are beside it.
     log: PathBuf,
+    services: usize,
+    /// Nobody else uses the folder as long as this is open.
+    _lock: File,
 }
 
 impl Product {
@@ -55,7 +60,9 @@ impl Product {
         setup::ensure(&[setup::qemu(board)])?;
         let kind = if death.split { "-split" } else { "" };
         let name = format!("heal-{}{kind}", death.services);
-        let out = house::target().join("heal").join(&board.name).join(&name);
+        let folder = house::target().join("heal").join(&board.name);
+        let lock = super::lock(&folder)?;
+        let out = folder.join(&name);
         let programs = out.join("rootfs").join("usr/bin");
         std::fs::create_dir_all(&programs)
             .with_context(|| format!("cannot make {}", programs.display()))?;
@@ -96,6 +103,8 @@ impl Product {
             board: board.clone(),
             image,
             log: out.join("console"),
+            services: death.services,
+            _lock: lock,
         })
     }
 }
@@ -108,7 +117,7 @@ impl Guest {
     pub fn boot(product: Product) -> Result<Self> {
         let machine = start(&product, &product.log)?;
         Ok(Self {
-            machine,
+            machine: Some(machine),
             product,
             requests: 0,
             before: 0,
@@ -119,7 +128,7 @@ impl Guest {
 fn start(product: &Product, log: &Path) -> Result<Machine> {
     let options = Options::default();
     let mut machine = Machine::boot(&product.board, &product.image, &options, log)?;
-    let said = said(&mut machine, BOOT_WITHIN)?;
+    let said = said(&mut machine, BOOT_WITHIN)?.unwrap_or_else(|line| line);
     ensure!(
         said == READY,
         "the program in {}: {said}",
@@ -128,21 +137,30 @@ fn start(product: &Product, log: &Path) -> Result<Machine> {
     Ok(machine)
 }
 
-/// What the program says next.
-fn said(machine: &mut Machine, within: Duration) -> Result<String> {
-    machine.wait_for(MARK, within)?;
+/// What the program says next; or with which line it ended instead.
+fn said(machine: &mut Machine, within: Duration) -> Result<Result<String, String>> {
+    let [ends, fails] = PROGRAM_ENDS;
+    let (which, _, line) = machine.wait_for_any(&[MARK, ends, fails], within)?;
+    if which > 0 {
+        return Ok(Err(line));
+    }
     let begin = machine.cursor();
     machine.wait_for(&END.to_string(), within)?;
     let text = machine.text(begin);
-    Ok(text.split(END).next().unwrap_or_default().to_string())
+    Ok(Ok(text.split(END).next().unwrap_or_default().to_string()))
 }
 
 impl Patient for Guest {
     fn injure(&mut self, kind: Kind, seed: u64) -> Result<Case> {
         let order = format!("{} {seed}", kind.name);
-        self.machine.type_text(&format!("{order}\n"))?;
-        let said = match said(&mut self.machine, ANSWER_WITHIN) {
-            Ok(said) => said,
+        let machine = self.machine.as_mut().context("no machine runs")?;
+        machine.type_text(&format!("{order}\n"))?;
+        let said = match said(machine, trial::limit(self.product.services)) {
+            Ok(Ok(said)) => said,
+            Ok(Err(line)) => bail!(
+                "the program in {} is no more: {line}",
+                self.product.board.name
+            ),
             // The kernel panics without process 1, or nobody is there to answer.
             Err(error) => {
                 say(&format!("{error:#}"));
@@ -160,9 +178,10 @@ impl Patient for Guest {
     }
 
     fn again(&mut self) -> Result<()> {
-        self.before += 1;
-        self.machine = start(&self.product, &self.console())?;
+        self.machine = None;
         self.requests = 0;
+        self.before += 1;
+        self.machine = Some(start(&self.product, &self.console())?);
         Ok(())
     }
 

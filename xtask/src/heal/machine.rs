@@ -6,7 +6,7 @@ use super::{Death, manifest};
 use crate::{build, house};
 use anyhow::{Context, Result, ensure};
 use heal_campaign::inject::Kind;
-use heal_campaign::machine::Machine;
+use heal_campaign::machine::{Machine, is_gone};
 use heal_campaign::random::Random;
 use heal_campaign::table::Case;
 use heal_campaign::trial::Trial;
@@ -57,10 +57,7 @@ impl Product {
             format!("no board has this machine's processor, {arch}")
         })?;
         let folder = house::target().join("heal");
-        std::fs::create_dir_all(&folder)?;
-        let lock = File::create(folder.join("lock"))?;
-        lock.try_lock()
-            .context("another campaign runs in this checkout; wait for its end")?;
+        let lock = super::lock(&folder)?;
         let kind = if split { "-split" } else { "" };
         let product = folder.join(format!("heal-{services}{kind}.toml"));
         let journal = folder.join("witnesses");
@@ -115,9 +112,12 @@ impl Outside {
 
 impl Drop for Outside {
     fn drop(&mut self) {
+        let inside = self.child();
         // `--kill-child`: all inside go with it. Gone already is as good.
         let _ = self.0.kill();
         let _ = self.0.wait();
+        // Only when process 1 has ended has everybody in there. Who does not end cannot be helped.
+        let _ = inside.is_none_or(is_gone);
     }
 }
 
@@ -164,11 +164,11 @@ pub fn boot(product: &Product) -> Result<(Machine, Outside)> {
     Ok((machine, outside))
 }
 
-/// A process 1 in namespaces that is injured under load. Fields are dropped in this order.
+/// A process 1 in namespaces that is injured under load.
 #[derive(Debug)]
 pub struct Patient {
-    trial: Trial,
-    outside: Outside,
+    /// Dropped in this order; none where another could not be booted.
+    running: Option<(Trial, Outside)>,
     product: Product,
     seed: u64,
 }
@@ -179,33 +179,41 @@ impl Patient {
     /// # Errors
     /// It does not boot.
     pub fn boot(product: Product, seed: u64) -> Result<Self> {
-        let (machine, outside) = boot(&product)?;
-        Ok(Self {
-            trial: Trial::begin(machine, product.services, seed, product.split),
-            outside,
+        let mut patient = Self {
+            running: None,
             product,
             seed,
-        })
+        };
+        patient.begin()?;
+        Ok(patient)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        // Those of the one before write into the same file.
+        self.running = None;
+        let (machine, outside) = boot(&self.product)?;
+        let Product {
+            services, split, ..
+        } = self.product;
+        let trial = Trial::begin(machine, services, self.seed, split);
+        self.running = Some((trial, outside));
+        Ok(())
     }
 }
 
 impl super::Patient for Patient {
     fn injure(&mut self, kind: Kind, seed: u64) -> Result<Case> {
-        self.trial.injure(kind, &mut Random::new(seed))
+        let (trial, _) = self.running.as_mut().context("no process 1 runs")?;
+        trial.injure(kind, &mut Random::new(seed))
     }
 
     fn again(&mut self) -> Result<()> {
-        let (machine, outside) = boot(&self.product)?;
-        let Product {
-            services, split, ..
-        } = self.product;
-        self.trial = Trial::begin(machine, services, self.seed, split);
-        self.outside = outside;
-        Ok(())
+        self.begin()
     }
 
     fn requests(&self) -> u64 {
-        self.trial.requests()
+        let running = self.running.as_ref();
+        running.map_or(0, |(trial, _)| trial.requests())
     }
 
     fn console(&self) -> PathBuf {

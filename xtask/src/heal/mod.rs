@@ -1,8 +1,8 @@
 //! This file is `cargo xtask heal`: process 1 is made to fault for real, again and again, under
 //! load, and what its services and clients noticed is counted.
 //!
-//! Process 1 of this machine's architecture runs in namespaces of its own with witnesses as its
-//! services. A case is made from its number; the moment within process 1 at which it strikes is the
+//! Process 1 of this machine's architecture runs in namespaces of its own, or in a virtual machine of
+//! a board, with witnesses as its services. A case is made from its number; the moment within process 1 at which it strikes is the
 //! machine's. Columns that must be zero and are not end the command with an error.
 
 mod board;
@@ -10,24 +10,23 @@ mod machine;
 mod manifest;
 mod program;
 mod sweep;
+mod tally;
 
 use crate::cli::{Heal, Witness};
 use crate::house;
 use anyhow::{Context, Result, bail, ensure};
-use heal_campaign::inject::{self, Kind, Processor};
-use heal_campaign::table::{Case, Table, Targets};
+use heal_campaign::inject::{self, Processor};
+use heal_campaign::table::Targets;
 use heal_campaign::witness;
-use qemu_tests::progress::{Step, say};
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use sweep::Strides;
+use tally::{Patient, perform};
 
 /// All compositions together.
 const TIME_LIMIT: Duration = Duration::from_secs(9 * 60);
-
-/// Deaths in a row that process 1 did not survive: the rest would tell nothing new.
-const FAILURES_MAX: u32 = 10;
 
 /// On an emulated board, which is some ten times slower.
 const BOARD_TIME_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -42,18 +41,6 @@ struct Death {
     heals: bool,
     /// The core dies, which is a process of its own.
     split: bool,
-}
-
-/// A running process 1 with its services under load, that is injured again and again.
-trait Patient {
-    /// Injures it once; the seed chooses the moment.
-    fn injure(&mut self, kind: Kind, seed: u64) -> Result<Case>;
-    /// Boots another in place of one that is over.
-    fn again(&mut self) -> Result<()>;
-    /// How many requests of clients have ended since it was booted.
-    fn requests(&self) -> u64;
-    /// The file that holds its console.
-    fn console(&self) -> PathBuf;
 }
 
 /// The whole campaign: services, deaths, and the times to keep in ms (median, p99, longest).
@@ -153,6 +140,15 @@ fn sweep(heal: &Heal) -> Result<()> {
     )
 }
 
+/// Takes a folder for this campaign alone, as long as what is returned is open.
+fn lock(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.try_lock()
+        .context("another campaign runs in this checkout; wait for its end")?;
+    Ok(lock)
+}
+
 /// Whether it is the core that dies.
 fn is_split(heal: &Heal) -> bool {
     heal.composition == "split"
@@ -193,120 +189,4 @@ fn deaths(heal: &Heal) -> Vec<Death> {
         death(services, deaths, Targets { median, p99, max })
     });
     full.to_vec()
-}
-
-/// What came of a composition so far.
-#[derive(Debug, Default)]
-struct Tally {
-    table: Table,
-    done: u64,
-    /// Deaths in a row that process 1 did not survive.
-    failures: u32,
-    /// Requests that clients of machines that are over had made.
-    requests: u64,
-    has_failed: bool,
-}
-
-/// Injures process 1 as often as it says, and prints the table.
-fn perform<P: Patient>(
-    heal: &Heal,
-    death: &Death,
-    kinds: &[Kind],
-    until: Instant,
-    boot: impl FnOnce() -> Result<P>,
-) -> Result<Vec<String>> {
-    let Death {
-        services, deaths, ..
-    } = *death;
-    let who = if death.split { "the core" } else { "process 1" };
-    let step = Step::begin(format!("{deaths} deaths of {who} with {services} services"));
-    let mut patient = boot()?;
-    let mut tally = Tally::default();
-    let mut end = Ok(());
-    while end.is_ok()
-        && tally.done < deaths
-        && tally.failures < FAILURES_MAX
-        && Instant::now() < until
-    {
-        end = tally.add_one(heal, death, kinds, &mut patient);
-        step.percent(u8::try_from(tally.done * 100 / deaths)?);
-    }
-    tally.requests += patient.requests();
-    drop((patient, step));
-    let form = &heal.composition;
-    let place = match &heal.board {
-        Some(board) => format!(" on {board}"),
-        None => String::new(),
-    };
-    let requests = tally.requests;
-    println!("\n{services} services, {form}{place}, {requests} requests of clients beside it");
-    let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-    tally.table.print(&names);
-    let mut findings = tally.table.findings(death.targets);
-    if let Err(error) = end {
-        findings.push(format!("it could not go on: {error:#}"));
-    } else if tally.failures == FAILURES_MAX {
-        findings.push(format!(
-            "given up: process 1 died {FAILURES_MAX} times in a row"
-        ));
-    } else if tally.done < deaths {
-        let done = tally.done;
-        findings.push(format!("no time for more than {done} of {deaths} deaths"));
-    }
-    Ok(findings)
-}
-
-impl Tally {
-    /// Injures once more.
-    fn add_one(
-        &mut self,
-        heal: &Heal,
-        death: &Death,
-        kinds: &[Kind],
-        patient: &mut impl Patient,
-    ) -> Result<()> {
-        let number = self.done;
-        let seed = death.seed.wrapping_add(number);
-        let index = usize::try_from(seed % kinds.len() as u64)?;
-        let kind = *kinds.get(index).context("there are no faults")?;
-        let case = patient.injure(kind, seed)?;
-        self.table.add(kind.name, kind.dies_slowly, &case);
-        self.done += 1;
-        if !case.is_good() && !std::mem::replace(&mut self.has_failed, true) {
-            say(&format!(
-                "\nfirst failure: {}, case {number}: {case:?}\nlike it:\n  {}\nprocess 1's \
-                 console: {}",
-                kind.name,
-                replay(heal, death.services, kind, seed),
-                house::shown(&patient.console())
-            ));
-        }
-        if case.recovery.is_some() {
-            self.failures = 0;
-            return Ok(());
-        }
-        self.failures += 1;
-        if self.failures < FAILURES_MAX {
-            self.requests += patient.requests();
-            patient.again()?;
-        }
-        Ok(())
-    }
-}
-
-/// The command that makes the same fault again.
-fn replay(heal: &Heal, services: usize, kind: Kind, seed: u64) -> String {
-    let board = match &heal.board {
-        Some(board) => format!(" --board {board}"),
-        None => String::new(),
-    };
-    let without = match heal.without_healing {
-        true => " --without-healing",
-        false => "",
-    };
-    format!(
-        "cargo xtask heal{board} --composition {} --services {services} --only {} --seed {seed} \
-         --deaths 1{without}",
-        heal.composition, kind.name
-    )
 }

@@ -11,6 +11,7 @@ use heal_campaign::Moment;
 use heal_campaign::client::{Answer, Client, HANG_LIMIT, Outcome, Shown, change};
 use heal_campaign::inject::{self, Kind, Stopped};
 use heal_campaign::machine::{Machine, unit_name, units};
+use heal_campaign::random::Random;
 use heal_campaign::table::{Case, Table, Targets};
 use heal_campaign::witness::Role;
 use init_core::protocol::{Change, Request, Text};
@@ -206,7 +207,7 @@ impl Sweep {
             ),
         }
         if turn == Turn::NextLife {
-            stopped.injure(fault()?)?;
+            stopped.injure(fault()?, &mut Random::new(0))?;
             stopped.follow_to_next_life()?;
         }
         Ok((before, stopped))
@@ -259,7 +260,7 @@ impl Sweep {
         let mut case = Case::default();
         let (before, stopped) = self.begin_turn(turn)?;
         stopped.follow(moment)?;
-        stopped.injure(fault()?)?;
+        stopped.injure(fault()?, &mut Random::new(0))?;
         let injured = Instant::now();
         drop(stopped);
         if turn != Turn::Exit && self.client.receive(HANG_LIMIT)? == Outcome::Hung {
