@@ -73,8 +73,8 @@ impl Load {
         }
     }
 
-    /// Waits until each client was answered once more; how many clients hung since the last call. Who
-    /// is turned away for so long hangs, too.
+    /// Waits until each client was answered once more; how many clients hung since the last call.
+    /// Who is turned away all the time hangs, too.
     ///
     /// # Errors
     /// A client met what it cannot go on with.

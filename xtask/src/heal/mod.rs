@@ -1,9 +1,10 @@
 //! This file is `cargo xtask heal`: process 1 is made to fault for real, again and again, under
 //! load, and what its services and clients noticed is counted.
 //!
-//! Process 1 of this machine's architecture runs in namespaces of its own, or in a virtual machine of
-//! a board, with witnesses as its services. A case is made from its number; the moment within process 1 at which it strikes is the
-//! machine's. Columns that must be zero and are not end the command with an error.
+//! Process 1 of this machine's architecture runs in namespaces of its own, or a board's in a
+//! virtual machine, with witnesses as its services. A case is made from its number; the moment
+//! within process 1 at which it strikes is the machine's. Columns that must be zero and are not end
+//! the command with an error.
 
 mod board;
 mod machine;
