@@ -317,6 +317,9 @@ impl Linux {
             }
             self.close_ready(child.unit);
         }
+        if let Some(pool) = &mut self.pool {
+            pool.ended(pid);
+        }
         let event = match child {
             None => match upgrades() {
                 Some(code) if self.region.get(at::TRIAL) == pid => {
@@ -329,9 +332,6 @@ impl Linux {
                 }
             },
             Some(child) => {
-                if let Some(pool) = &mut self.pool {
-                    pool.ended(pid);
-                }
                 let word = load(self.word(child));
                 let status = match crate::child::decode(word) {
                     Some((step, error)) => ExitStatus::NotExecuted { step, error },

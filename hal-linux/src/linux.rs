@@ -27,6 +27,7 @@ use init_core::hal::{Clock, Process};
 use init_core::ident::{Child, Role};
 use init_core::time::Instant;
 use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Setup, SetupOp, Signal};
+use linux_raw_sys::errno::{EAGAIN, ENOMEM};
 use rustix::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -257,6 +258,8 @@ impl Linux {
         {
             match pool.start(job, number) {
                 Some(Ok(pid)) => return Ok(pid),
+                // For want of a process number or of memory, which a fork tells as well.
+                Some(Err(error)) if matches!(u32::from(error.0), EAGAIN | ENOMEM) => {}
                 // The kernel is older than its call's flag, or a filter refuses it.
                 Some(Err(_)) => self.pool = None,
                 None => {}

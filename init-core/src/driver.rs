@@ -138,12 +138,17 @@ impl<'a, P: Platform> Driver<'a, P> {
         if KEEPS && matches!(event, Event::TrialEnded(None)) {
             self.note_known();
         }
-        let is_beside = core::mem::take(&mut self.unfinished) && !matches!(event, Event::Tick);
+        let was_unfinished = core::mem::take(&mut self.unfinished);
+        let is_beside = was_unfinished && !matches!(event, Event::Tick);
         let mut left = match is_beside {
             true => EFFECTS_BESIDE_MAX,
             false => EFFECTS_PER_TURN_MAX,
         };
         self.core.step(event, now);
+        if was_unfinished {
+            // It ends the pause, though it may change nothing: who performs it again needs it.
+            self.core.checkpoint.recorder.count_open();
+        }
         while let Some(effect) = self.core.next_effect(now) {
             if !self.perform(effect, now) {
                 return false;

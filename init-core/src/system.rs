@@ -115,6 +115,11 @@ impl Tracked {
         }
     }
 
+    /// The state, to be written down or read: that is no change of it.
+    pub(crate) const fn as_kept(&mut self) -> &mut System {
+        &mut self.system
+    }
+
     pub(crate) fn take_changed(&mut self) -> bool {
         core::mem::replace(&mut self.has_changed, false)
     }

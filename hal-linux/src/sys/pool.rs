@@ -17,7 +17,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
-use rustix::mm::Advice;
+use rustix::mm::{Advice, madvise};
 
 /// Children at once between their creation and their program. More are forked, which takes twice
 /// as long.
@@ -150,12 +150,17 @@ impl Pool {
         let page =
             |skip: usize| first.map_addr(|first| first.wrapping_add(skip) & !(PAGE_BYTES - 1));
         let begin = page(BURST_AT);
-        let bytes = page(size_of_val(self.places))
-            .addr()
-            .wrapping_sub(begin.addr());
-        // SAFETY: these pages hold nothing but places, which all are free: what is found there
-        // later is zero, as it was at first. Where pages are larger, the kernel may refuse.
-        let _ = unsafe { rustix::mm::madvise(begin, bytes, Advice::LinuxDontNeed) };
+        let end = page(size_of_val(self.places));
+        let bytes = end.addr().wrapping_sub(begin.addr());
+        // Where pages are larger the kernel would round the length up to one, and take what lies
+        // behind the places as well: an end that is none of a page it refuses as a beginning.
+        // SAFETY: no byte is given back.
+        let is_page = unsafe { madvise(end, 0, Advice::LinuxDontNeed) }.is_ok();
+        if is_page {
+            // SAFETY: these pages hold nothing but places, which all are free: what is found there
+            // later is zero, as it was at first.
+            let _ = unsafe { madvise(begin, bytes, Advice::LinuxDontNeed) };
+        }
     }
 }
 

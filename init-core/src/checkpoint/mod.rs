@@ -342,7 +342,7 @@ impl<'a> Core<'a> {
     /// Passes what is kept in a record.
     fn pass(&mut self, part: Part, wire: &mut Wire<'_, '_>) {
         match part {
-            Part::System => self.system.pass(wire),
+            Part::System => self.system.as_kept().pass(wire),
             Part::Rest => {
                 let mut rest = Rest {
                     waiters: self.waiters,

@@ -24,7 +24,7 @@ impl<'r> NoRecorder<'r> {
 
     pub(crate) const fn gap(&mut self) {}
 
-    pub(super) const fn count_open(&mut self) {}
+    pub(crate) const fn count_open(&mut self) {}
 
     pub(super) const fn changed(&mut self, _: usize, _: u32, _: u32) {}
 

@@ -19,7 +19,7 @@ use crate::time::Instant;
 pub const RECORDS: bool = cfg!(feature = "recorder");
 
 /// "Here are recordings, in this layout." Raised whenever the meaning of a word changes.
-const MAGIC: u32 = 0x4652_0001;
+const MAGIC: u32 = 0x4652_0002;
 
 /// Words before the states, and where they lie.
 mod at {

@@ -4,7 +4,7 @@
 use super::Core;
 use super::unit::{Rung, State, Then};
 use crate::ident::{Child, Role};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::unit::Readiness;
 
 impl Core<'_> {
@@ -30,6 +30,7 @@ impl Core<'_> {
         unit.generation = child.generation;
         unit.alive.insert(child.role);
         unit.started = now;
+        unit.took = Duration::ZERO;
         let one_shot = matches!(desc.ready, Readiness::Exit);
         let state = match child.role {
             Role::Main if one_shot => State::Starting,

@@ -1,7 +1,8 @@
 //! This file is the table of units: look-ups, what was touched, and whose deadline is the earliest.
 //!
-//! Deadlines are a list that is threaded through the units, in order: what one unit does costs the
-//! same however many others there are.
+//! Deadlines are a list that is threaded through the units, in order: the earliest is known at
+//! once, and one that is later than the others is put there at once. One that is sooner is put
+//! there by a walk past those that are later.
 
 use super::unit::Unit;
 use crate::checkpoint::words::KEEPS;

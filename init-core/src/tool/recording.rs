@@ -14,7 +14,7 @@ use crate::wire::Text;
 pub const TITLE: [u8; 16] = *b"sysMaster record";
 
 /// Rises whenever what follows changes its meaning.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Numbers behind the title, each in four bytes, least significant first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -99,7 +99,7 @@ pub const KEYS: &[Key] = &[
         "A machine that has been up for so long begins with the first step again.", r#""1h""#),
     key("recorder", HEALING, Kind::Size, "",
         "Memory of the flight recorder: the last events of process 1, 32 bytes each, and two \
-         states of all units, 124 bytes a unit in each. `sctl record` takes them out, `cargo xtask \
+         states of all units, 100 bytes a unit in each. `sctl record` takes them out, `cargo xtask \
          replay` performs them again. Not written: there is none, and it costs nothing.",
         r#""16KiB""#),
     key("packages", ROOTFS, Kind::Texts, "[]",
