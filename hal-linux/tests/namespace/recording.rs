@@ -202,7 +202,8 @@ fn a_recording_that_is_none_or_was_changed_is_told_with_its_place() {
         file[at] ^= 1;
         file
     };
-    told(&changed(16), "its layout is 0");
+    let layout = whole[16] ^ 1;
+    told(&changed(16), &format!("its layout is {layout},"));
     told(&changed(28), "compiled from another manifest of recording");
     told(&changed(NUMBERS + 1 + 5 + 1), "recorded by product ");
     // The state of the end is another than the file says.
