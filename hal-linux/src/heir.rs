@@ -99,7 +99,7 @@ impl Linux {
         Ok(())
     }
 
-    /// What the core's taking in ended two lives is not given to it again.
+    /// What the core's taking in ended two lives, or cores without end, is not given to it again.
     pub(crate) fn put_aside(&mut self, handed: Handed) {
         let now = self.now();
         let what = match handed {
@@ -112,9 +112,12 @@ impl Linux {
                 "a request"
             }
         };
+        let cause = match self.intake.is_killed_for_ever() {
+            true => " is put aside: one core after the other was killed over it",
+            false => " is put aside: process 1 died of it twice",
+        };
         report::write_line(&mut self.console, now, &|line| {
-            line.text(what)
-                .text(" is put aside: process 1 died of it twice");
+            line.text(what).text(cause);
         });
     }
 }

@@ -5,6 +5,7 @@
 //! told nothing twice.
 
 use crate::carried::upgrades;
+use crate::escalation::VAIN_MAX;
 use crate::linux::Linux;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, SPLIT, at};
 use crate::sys::{shared, signals, wait};
@@ -29,7 +30,11 @@ pub(crate) const DEATHS_MAX: u32 = 2;
 /// of which would never be the same as the last. Fewer than lead to a new start of the machine.
 const VAIN_DEATHS_MAX: u32 = 6;
 
-const _: () = assert!(VAIN_DEATHS_MAX < crate::escalation::VAIN_MAX);
+const _: () = assert!(VAIN_DEATHS_MAX < VAIN_MAX);
+
+/// Cores in a row that somebody may kill over their work before that is put aside: by then each
+/// is waited with for as long as any is.
+pub(crate) const KILLED_MAX: u32 = VAIN_MAX * 2;
 
 /// What was handed out to the core, as one word of the region: the kind, and above it a number.
 /// 0: nothing.
@@ -179,6 +184,11 @@ impl Intake {
         self.tell_no_child = self.region.get(at::ALONE) != 0;
     }
 
+    /// One core after the other was killed, and who by is not known.
+    pub(crate) fn is_killed_for_ever(&self) -> bool {
+        SPLIT && self.killed.get() >= KILLED_MAX
+    }
+
     /// From now on, tells when no child is left.
     pub(crate) fn tell_when_alone(&mut self) {
         self.region.set(at::ALONE, 1);
@@ -206,7 +216,8 @@ impl Linux {
         let suspect = suspect(&self.region);
         let is_blamed = self.region.get(at::BLAMED) == suspect;
         let is_guilty = is_blamed && self.region.get(at::BLAMES) >= DEATHS_MAX;
-        if was_lost && (is_guilty || self.region.get(at::VAIN) >= VAIN_DEATHS_MAX) {
+        let is_in_vain = || self.region.get(at::VAIN) >= VAIN_DEATHS_MAX;
+        if was_lost && (is_guilty || is_in_vain() || self.intake.is_killed_for_ever()) {
             was_lost = false;
             self.put_aside(handed);
         }

@@ -12,6 +12,7 @@
 mod line;
 mod trouble;
 
+use crate::escalation::VAIN_MAX;
 use crate::events::Source;
 use crate::linux::Linux;
 use crate::region;
@@ -54,6 +55,8 @@ struct Keeper {
     has_told_kept: bool,
     /// The core has nothing to do.
     is_idle: bool,
+    /// There was nothing to do for this core, for longer than a moment.
+    has_rested: bool,
 }
 
 /// How a core's life ended.
@@ -83,6 +86,7 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         why,
         has_told_kept: false,
         is_idle: false,
+        has_rested: false,
     };
     keeper.end_former();
     loop {
@@ -116,7 +120,7 @@ impl Keeper {
         self.linux.waiting.watch(bell, Source::Core).ok()?;
         self.ear.listen(&mine).ok()?;
         self.desk.open();
-        self.is_idle = false;
+        (self.is_idle, self.has_rested) = (false, false);
         self.linux.now.set(None);
         let (now, why) = (self.linux.now(), self.why);
         let region = self.linux.region;
@@ -215,6 +219,7 @@ impl Keeper {
         sick: Option<UnitId>,
     ) -> Result<Wake, Trouble> {
         let until = Instant::earlier(until, self.feed(sick));
+        let rested = self.linux.now().after(RETRY);
         loop {
             if core::mem::take(&mut self.linux.waiting.core_told) {
                 match line.hear() {
@@ -225,6 +230,7 @@ impl Keeper {
             }
             if let Some(wake) = self.linux.next_wake() {
                 crate::heal::made_progress();
+                self.has_rested |= self.linux.now() >= rested;
                 return Ok(wake);
             }
             self.linux.sleep(until, self.linux.intake.reap);
@@ -235,6 +241,10 @@ impl Keeper {
     fn feed(&mut self, sick: Option<UnitId>) -> Option<Instant> {
         if !self.linux.has_watchdog() {
             return None;
+        }
+        if self.linux.intake.killed.get() > VAIN_MAX && !self.has_rested {
+            // Each that was killed had come as far as this, and then there was something to do.
+            return Some(self.linux.now().after(RETRY));
         }
         let desc = sick.and_then(|unit| self.linux.manifest.unit(unit));
         let name = desc.map(|desc| desc.name);

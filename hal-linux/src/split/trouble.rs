@@ -5,7 +5,7 @@ use super::{Keeper, RETRY, line};
 use crate::epitaph;
 use crate::escalation::VAIN_MAX;
 use crate::events::Source;
-use crate::intake;
+use crate::intake::{self, KILLED_MAX};
 use crate::linux::Linux;
 use crate::region::{RECORDS, at};
 use crate::sys::process;
@@ -40,10 +40,11 @@ const PACE_MAX: Duration = Duration::from_ms(2_000);
 
 /// How long the next core is waited with after so many that somebody killed before they had done
 /// anything. Whoever kills them, be it the kernel for want of memory, a death that was sent never
-/// leads to a new start of the machine; a hardware watchdog is not fed meanwhile.
+/// leads to a new start of the machine by itself; meanwhile no hardware watchdog is fed. What was
+/// handed out is put aside once the pace is at its slowest, after [`KILLED_MAX`].
 fn pace(killed: u32) -> Duration {
     let mut pace = Duration::ZERO;
-    for _ in VAIN_MAX..killed.min(VAIN_MAX.saturating_mul(2)) {
+    for _ in VAIN_MAX..killed.min(KILLED_MAX) {
         pace = pace.doubled().max(RETRY).min(PACE_MAX);
     }
     pace

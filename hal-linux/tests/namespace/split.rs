@@ -225,6 +225,16 @@ fn with_frames_that(code: &[u8]) -> Option<Faulty> {
     })
 }
 
+/// What the client hears, in time.
+#[cfg(target_arch = "x86_64")]
+fn answer(client: &rustix::fd::OwnedFd) -> rustix::io::Result<usize> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let limit = Timespec::try_from(LIMIT).expect("it is short");
+    let ready = poll(&mut [PollFd::new(client, PollFlags::IN)], Some(&limit));
+    assert_eq!(ready, Ok(1), "neither an answer in time nor an end");
+    rustix::io::read(client, &mut [0_u8; 8])
+}
+
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_request_that_two_cores_die_of_is_put_aside_and_process_1_lives() {
@@ -236,8 +246,7 @@ fn a_request_that_two_cores_die_of_is_put_aside_and_process_1_lives() {
         machine.wait_for("the core ended: SIGILL");
     }
     machine.wait_for("a request is put aside");
-    let mut answer = [0_u8; 8];
-    let end = rustix::io::read(&faulty.client, &mut answer);
+    let end = answer(&faulty.client);
     assert!(!matches!(end, Ok(1..)), "it is not hung up on: {end:?}");
     crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
     send(core(machine), KILL);
@@ -245,12 +254,14 @@ fn a_request_that_two_cores_die_of_is_put_aside_and_process_1_lives() {
     assert_eq!(named(machine, "sleep"), faulty.services);
 }
 
-/// A call that the filter forbids: the kernel kills each core of itself.
+/// getpid(), which the filter forbids: the kernel kills each core of itself.
+#[cfg(target_arch = "x86_64")]
+const FORBIDDEN: [u8; 7] = [0xb8, 39, 0, 0, 0, 0x0f, 0x05];
+
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn cores_that_are_killed_one_after_the_other_are_waited_with_and_lead_to_nothing_else() {
-    // getpid()
-    let Some(mut faulty) = with_frames_that(&[0xb8, 39, 0, 0, 0, 0x0f, 0x05]) else {
+    let Some(mut faulty) = with_frames_that(&FORBIDDEN) else {
         return;
     };
     let machine = &mut faulty.machine;
@@ -258,7 +269,7 @@ fn cores_that_are_killed_one_after_the_other_are_waited_with_and_lead_to_nothing
     machine.wait_for("the core ended: SIGKILL; another takes its place in 320 ms");
     crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
     // What was asked is answered, once somebody has looked at it.
-    let answer = rustix::io::read(&faulty.client, &mut [0_u8; 8]);
+    let answer = answer(&faulty.client);
     assert!(matches!(answer, Ok(1..)), "{answer:?}");
     assert!(machine.sctl(&["list"]).status.success());
     // Whoever did something is followed at once.
@@ -270,4 +281,28 @@ fn cores_that_are_killed_one_after_the_other_are_waited_with_and_lead_to_nothing
     for word in ["again and again", "is put aside"] {
         assert!(!console.contains(word), "{console}");
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_request_that_every_core_is_killed_over_is_put_aside_and_the_machine_goes_on() {
+    let Some(mut faulty) = with_frames_that(&FORBIDDEN) else {
+        return;
+    };
+    let machine = &mut faulty.machine;
+    machine.wait_for("the core ended: SIGKILL; another takes its place in 2000 ms");
+    machine.wait_for("a request is put aside: one core after the other was killed over it");
+    let end = answer(&faulty.client);
+    assert!(!matches!(end, Ok(1..)), "it is not hung up on: {end:?}");
+    // What is no request is dealt with by cores with the same fault.
+    send(faulty.services[0], KILL);
+    machine.wait_for("held@1: ended: SIGKILL");
+    machine.wait_for("held 1: runs");
+    crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
+    send(core(machine), KILL);
+    assert!(machine.sctl(&["list"]).status.success());
+    assert_eq!(named(machine, "sleep").len(), faulty.services.len());
+    let console = machine.console();
+    assert_eq!(console.matches(" in 2000 ms").count(), 1, "{console}");
+    assert!(!console.contains("again and again"), "{console}");
 }

@@ -110,7 +110,7 @@ impl Line<'_> {
                 .text(" before it had taken over"),
             Obstacle::Died => self.text("process 1 died meanwhile; try again"),
             Obstacle::Unfed => self.text(
-                "the image has no [watchdog], and the one that is open would reset the machine",
+                "the image has no [watchdog] to feed the open one: give it one, or reboot into it",
             ),
         }
     }
