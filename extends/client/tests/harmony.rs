@@ -5,6 +5,10 @@
 mod pump;
 #[path = "../../../hal-harmony/tests/sim/mod.rs"]
 mod sim;
+#[expect(
+    unexpected_cfgs,
+    reason = "the feature is hal-harmony's, whose tests this is shared with"
+)]
 #[path = "../../../hal-harmony/tests/world/mod.rs"]
 mod world;
 
