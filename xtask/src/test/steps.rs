@@ -6,6 +6,8 @@ use crate::{build, house, process, replay};
 use anyhow::{Result, bail};
 use manifests::board::Board;
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 /// Cargo's own steps compile everything once; two slow cores need some minutes for that.
@@ -152,10 +154,6 @@ fn boots() -> Result<Vec<Step>> {
         example,
     ));
     steps.push(Step::slow("docs/guide.md, followed", super::guide::follow));
-    steps.push(Step::slow("boot: acme-firmware", || {
-        let product = "examples/acme-firmware/product.toml";
-        succeeds(&["run", "--once", "--product", product])
-    }));
     for board in native.iter().cloned() {
         let name = format!("boot: the keeper on {}", board.name);
         steps.push(Step::slow(name, move || keeper(&board)));
@@ -163,17 +161,41 @@ fn boots() -> Result<Vec<Step>> {
     steps.push(Step::slow("healing: deaths on virt-aarch64", || {
         succeeds(&["heal", "--quick", "--board", "virt-aarch64"])
     }));
-    for board in native {
-        let name = format!("scenarios on {}", board.name);
-        steps.push(Step::slow(name, move || {
-            succeeds(&["scenarios", "--board", &board.name])
-        }));
-    }
+    let names: Vec<&str> = native.iter().map(|board| board.name.as_str()).collect();
+    let name = format!("scenarios on {}", names.join(", "));
+    steps.push(Step::slow(name, move || scenarios(&native)));
     for board in foreign {
         let name = format!("boot and scenarios on {}", board.name);
         steps.push(Step::slow(name, move || foreign_board(&board)));
     }
     Ok(steps)
+}
+
+/// Scenarios on the boards that everybody has, on two at a time: a virtual machine keeps one
+/// processor busy. Each line says of which board it is.
+fn scenarios(boards: &[Board]) -> Result<Outcome> {
+    let left = Mutex::new(boards.iter().collect::<Vec<_>>());
+    let next = || left.lock().map_or(None, |mut left| left.pop());
+    let lane = || {
+        let mut wrong = Vec::new();
+        while let Some(board) = next() {
+            let result = succeeds(&["scenarios", "--board", &board.name]);
+            wrong.extend(result.err().map(|error| format!("{error:#}")));
+        }
+        wrong
+    };
+    let wrong = std::thread::scope(|scope| {
+        let lanes = [scope.spawn(lane), scope.spawn(lane)];
+        let end = |lane: ScopedJoinHandle<'_, Vec<String>>| {
+            lane.join()
+                .unwrap_or_else(|_| vec!["a lane panicked".to_string()])
+        };
+        lanes.into_iter().flat_map(end).collect::<Vec<_>>()
+    });
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("; "));
+    }
+    Ok(Outcome::Passed(String::new()))
 }
 
 /// A board whose packages are of a Debian release in the making: a day on which that has no
