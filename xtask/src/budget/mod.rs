@@ -108,7 +108,12 @@ pub fn report(boards: Vec<Board>, product: &str) -> Result<()> {
                 figures_of::note_budget(&ready.board, &rows)?;
             }
             let excess = rows.iter().filter(|row| row.is_over());
-            wrong.extend(excess.map(|row| format!("{} on {name} is over the budget in its board.toml", row.what.trim())));
+            wrong.extend(excess.map(|row| {
+                format!(
+                    "{} on {name} is over the budget in its board.toml",
+                    row.what.trim()
+                )
+            }));
         }
     }
     println!(
