@@ -10,6 +10,8 @@ use init_core::unit::{Exec, Manifest, Probe, Program, Readiness, Setup, SetupOp}
 pub struct Uses {
     /// A hardware watchdog.
     pub(crate) watchdog: bool,
+    /// One that warns before it resets.
+    pub(crate) warnings: bool,
     /// Units that are ready when they have written a newline.
     pub(crate) newlines: bool,
     /// Units that are ready when a socket listens.
@@ -41,6 +43,10 @@ impl Uses {
     pub const fn of(manifest: &Manifest) -> Self {
         let mut uses = Self {
             watchdog: manifest.watchdog.is_some(),
+            warnings: match manifest.watchdog {
+                Some(watchdog) => watchdog.warning_seconds > 0,
+                None => false,
+            },
             newlines: false,
             sockets: false,
             paths: false,
@@ -107,6 +113,7 @@ impl Uses {
 pub(crate) const fn uses() -> Uses {
     Uses {
         watchdog: true,
+        warnings: true,
         newlines: true,
         sockets: true,
         paths: true,
@@ -214,9 +221,15 @@ mod tests {
         let device = WatchdogDesc {
             device: c"/dev/watchdog0",
             seconds: 10,
+            warning_seconds: 0,
             disarm: false,
         };
         assert_eq!(used(&[], Some(device)), "watchdog");
+        let warns = WatchdogDesc {
+            warning_seconds: 5,
+            ..device
+        };
+        assert_eq!(used(&[], Some(warns)), "watchdog warnings");
         for (is_ready, wanted) in [
             (Readiness::Exec, ""),
             (Readiness::Newline(3), "newlines"),

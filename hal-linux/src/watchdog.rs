@@ -73,18 +73,41 @@ impl Linux {
         self.watchdog.interval = Duration::from_us(u64::from(seconds).saturating_mul(INTERVAL_US));
         self.watchdog.device = Some(device);
         self.watchdog.next = Instant::ZERO;
+        let warning = self.ensure_warning(desc);
         if is_new {
-            self.tell_watchdog(desc, seconds);
+            self.tell_watchdog(desc, seconds, warning);
         }
         Ok(())
     }
 
+    /// Lets it warn before it resets, if the product wants that: when, or why not. Each life says
+    /// it again: what sets the timeout may end it.
+    fn ensure_warning(&self, desc: WatchdogDesc) -> Option<Result<u32, Errno>> {
+        let device = self.watchdog.device.as_ref()?;
+        let is_wanted = uses().warnings && desc.warning_seconds > 0;
+        is_wanted.then(|| watchdog::set_pretimeout(device, desc.warning_seconds))
+    }
+
     /// That it is there, and how it counts: the hardware may choose.
-    fn tell_watchdog(&mut self, desc: WatchdogDesc, seconds: u32) {
+    fn tell_watchdog(
+        &mut self,
+        desc: WatchdogDesc,
+        seconds: u32,
+        warning: Option<Result<u32, Errno>>,
+    ) {
         let now = self.now();
         report::write_line(&mut self.console, now, &|line| {
             line.text("watchdog: ").bytes(desc.device.to_bytes());
             line.text(" resets after ").number(seconds).text(" s");
+            match warning {
+                None => {}
+                Some(Ok(seconds)) => {
+                    line.text(", warns ").number(seconds).text(" s before");
+                }
+                Some(Err(error)) => {
+                    line.text(", does not warn: ").errno(error);
+                }
+            }
         });
     }
 

@@ -395,6 +395,7 @@ fn watchdog(watchdog: Option<&Watchdog>) -> String {
     let Some(Watchdog {
         device,
         seconds,
+        warning_seconds,
         disarm,
     }) = watchdog
     else {
@@ -402,7 +403,7 @@ fn watchdog(watchdog: Option<&Watchdog>) -> String {
     };
     format!(
         "Some(::init_core::unit::WatchdogDesc {{ device: {}, seconds: {seconds}, \
-         disarm: {disarm} }})",
+         warning_seconds: {warning_seconds}, disarm: {disarm} }})",
         program::c_text(device)
     )
 }

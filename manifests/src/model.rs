@@ -59,6 +59,8 @@ pub struct Watchdog {
     pub device: String,
     /// Seconds without food until it resets the machine.
     pub seconds: u16,
+    /// Seconds before the reset in which it warns; 0: it does not.
+    pub warning_seconds: u16,
     /// It resets no machine that goes down.
     pub disarm: bool,
 }

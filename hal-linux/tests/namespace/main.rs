@@ -10,6 +10,8 @@ mod escalation;
 #[cfg(target_arch = "x86_64")]
 mod faults;
 #[cfg(target_arch = "x86_64")]
+mod feeding;
+#[cfg(target_arch = "x86_64")]
 mod inject;
 mod kernels;
 mod machine;

@@ -49,7 +49,7 @@ fn named(machine: &Machine, name: &str) -> Vec<u32> {
 }
 
 /// The core, once there is one.
-fn core(machine: &Machine) -> u32 {
+pub fn core(machine: &Machine) -> u32 {
     let mut found = 0;
     until("there is a core", || {
         found = named(machine, "init-core").first().copied().unwrap_or(0);
@@ -66,7 +66,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn send(pid: u32, signal: Signal) {
+pub fn send(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(pid.try_into().expect("a pid is small"));
     kill(pid, signal).expect("it is there");
 }

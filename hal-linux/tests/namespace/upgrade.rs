@@ -1,6 +1,7 @@
 //! This file upgrades a running process 1 to an image with other units, forward and back; hands it
 //! what is no such image; and lets an image die after it was executed.
 
+use crate::feeding::Dog;
 use crate::inject::{Fate, in_next_program};
 use crate::machine::{Machine, copy_program, program};
 use object::{Object, ObjectSymbol};
@@ -197,11 +198,12 @@ fn an_image_that_would_leave_the_watchdog_unfed_is_refused() {
         eprintln!("SKIPPED: {FEEDING} names no process 1; `cargo xtask test` builds and names one");
         return;
     };
-    let Some(mut machine) = Machine::boot_copy(&[], Some(&feeding), "upgrade") else {
+    let dog = Dog::new();
+    let Some(mut machine) = Machine::boot_copy(&dog.first(), Some(&feeding), "upgrade") else {
         return;
     };
     machine.wait_for("stays: ready");
-    assert!(machine.console().contains("watchdog: /dev/null"));
+    assert!(machine.console().contains("watchdog: /mnt/watchdog"));
     let before = process(&machine, "stays");
     let upgrade = machine.sctl(&["upgrade", &inside(&machine, &image())]);
     let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();

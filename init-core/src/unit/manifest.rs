@@ -259,6 +259,8 @@ pub struct WatchdogDesc {
     pub device: &'static CStr,
     /// Seconds without food until it resets the machine, from 1.
     pub seconds: u16,
+    /// Seconds before the reset in which it warns; 0: it does not.
+    pub warning_seconds: u16,
     /// It resets no machine that goes down.
     pub disarm: bool,
 }

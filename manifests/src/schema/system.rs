@@ -70,6 +70,11 @@ pub const KEYS: &[Key] = &[
     key("timeout", WATCHDOG, Kind::Duration, r#""30s""#,
         "How long it waits for its food before it resets the machine, in whole seconds.",
         r#""10s""#),
+    key("pretimeout", WATCHDOG, Kind::Duration, "",
+        "How long before the reset it warns, in whole seconds, half of `timeout` at most: what the \
+         kernel does then (a line, a panic that leaves a trace) is set with the driver. A device \
+         that cannot is told at boot. Not written: it does not.",
+        r#""4s""#),
     key("at-shutdown", WATCHDOG, Kind::Word(&["armed", "disarmed"]), r#""armed""#,
         "Whether it still resets a machine that does not get to the end of its shutdown.",
         r#""disarmed""#),
