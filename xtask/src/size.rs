@@ -68,6 +68,7 @@ hot-upgrade = true
 
 [watchdog]
 device = "/dev/watchdog0"
+pretimeout = "10s"
 
 [healing]
 deaths = 20

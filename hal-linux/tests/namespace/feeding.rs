@@ -109,7 +109,8 @@ impl Dog {
     }
 }
 
-/// Boots with such a watchdog until this is said; `None` with a loud word where nobody has built the program.
+/// Boots with such a watchdog until this is said; `None` with a loud word where nobody has built
+/// the program.
 fn boot(dog: &Dog, program: &str, target: &str, said: &str) -> Option<Machine> {
     let Some(file) = std::env::var_os(program).map(PathBuf::from) else {
         eprintln!("SKIPPED: {program} names no process 1; `cargo xtask test` builds one");
