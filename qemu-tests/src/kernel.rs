@@ -5,9 +5,11 @@
 
 use crate::debian::Store;
 use anyhow::{Context, Result, anyhow, bail};
+use lzma_rust2::XzReader;
 use object::{Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// A kernel ready to be booted.
@@ -95,6 +97,7 @@ impl Kernel {
             let file = files
                 .get(&name)
                 .ok_or_else(|| anyhow!("the kernel {} has no module {name:?}", self.release))?;
+            let file = &unpacked(file)?;
             if expanded {
                 let needs = needs.remove(&name).unwrap_or_default();
                 order.push(self.module(name, file, needs)?);
@@ -217,14 +220,32 @@ fn canonical(name: &str) -> String {
     name.replace('-', "_")
 }
 
+/// The module's file as it is loaded. Where the package brings it compressed, it is unpacked beside
+/// that, once: the tools that load it in the guest need not know how.
+fn unpacked(file: &Path) -> Result<PathBuf> {
+    if file.extension().is_none_or(|extension| extension != "xz") {
+        return Ok(file.to_path_buf());
+    }
+    let plain = file.with_extension("");
+    if plain.is_file() {
+        return Ok(plain);
+    }
+    let packed = fs::File::open(file).with_context(|| format!("reading {}", file.display()))?;
+    let mut bytes = Vec::new();
+    XzReader::new(BufReader::new(packed), false)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("unpacking {}", file.display()))?;
+    // Somebody else may be at the same: what has the name is whole.
+    let part = file.with_extension(format!("{}.part", std::process::id()));
+    fs::write(&part, bytes).with_context(|| format!("writing {}", part.display()))?;
+    fs::rename(&part, &plain).with_context(|| format!("writing {}", plain.display()))?;
+    Ok(plain)
+}
+
 fn dependencies(file: &Path) -> Result<Vec<String>> {
     let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    let object = object::File::parse(bytes.as_slice()).with_context(|| {
-        format!(
-            "{} is no plain module (compressed ones are not read)",
-            file.display()
-        )
-    })?;
+    let object = object::File::parse(bytes.as_slice())
+        .with_context(|| format!("{} is no module", file.display()))?;
     let info = object
         .section_by_name(".modinfo")
         .and_then(|section| section.data().ok())
@@ -268,5 +289,29 @@ mod tests {
             "kernel/ext4.ko: kernel/jbd2.ko kernel/mbcache.ko kernel/crc.ko"
         );
         assert!(text.starts_with("kernel/crc.ko: \n"), "{text}");
+    }
+
+    /// "a module", as `xz --check=crc32` packs it.
+    const PACKED: [u8; 60] = [
+        0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x01, 0x69, 0x22, 0xde, 0x36, 0x02, 0x00, 0x21,
+        0x01, 0x16, 0x00, 0x00, 0x00, 0x74, 0x2f, 0xe5, 0xa3, 0x01, 0x00, 0x07, 0x61, 0x20, 0x6d,
+        0x6f, 0x64, 0x75, 0x6c, 0x65, 0x00, 0x5b, 0xc1, 0x38, 0x0b, 0x00, 0x01, 0x1c, 0x08, 0x44,
+        0x60, 0x2a, 0xc8, 0x90, 0x42, 0x99, 0x0d, 0x01, 0x00, 0x00, 0x00, 0x00, 0x01, 0x59, 0x5a,
+    ];
+
+    #[test]
+    fn a_packed_module_is_unpacked_beside_itself_and_a_damaged_one_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("crc.ko.xz");
+        fs::write(&file, PACKED).expect("there is room");
+        let plain = unpacked(&file).expect("it is whole");
+        assert_eq!(plain, folder.path().join("crc.ko"));
+        assert_eq!(fs::read(&plain).expect("it was written"), b"a module");
+        assert_eq!(unpacked(&plain).expect("it is there"), plain);
+        let damaged = folder.path().join("jbd2.ko.xz");
+        fs::write(&damaged, &PACKED[..PACKED.len() / 2]).expect("there is room");
+        let told = format!("{:#}", unpacked(&damaged).expect_err("half is missing"));
+        assert!(told.contains("jbd2.ko.xz"), "{told}");
+        assert!(!folder.path().join("jbd2.ko").exists());
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Scenario {
     pub(crate) start: Start,
     /// Words added to the kernel command line.
     pub(crate) append: &'static [&'static str],
+    /// Words added to QEMU's command line.
+    pub(crate) arguments: &'static [&'static str],
     /// Whether a guest that reboots starts again.
     pub(crate) reboots: bool,
     /// What is done once QEMU runs.
@@ -74,6 +76,7 @@ impl Scenario {
         boards: Boards::One,
         start: Start::Memory,
         append: &[],
+        arguments: &[],
         reboots: false,
         body: |_| Ok(()),
     };
@@ -99,6 +102,8 @@ pub(crate) enum Boards {
     Native,
     /// The ARM boards among the native ones.
     Arm,
+    /// The one whose kernel's package brings the drivers of servers.
+    Server,
     /// Boards whose disk a boot loader can boot.
     WithBootLoader,
     /// Where the architecture makes no difference: the default board only.
@@ -119,6 +124,7 @@ impl Boards {
             Self::All => true,
             Self::Native => board.debian_suite.is_none(),
             Self::Arm => Self::Native.has(board) && board.debian_arch.starts_with("arm"),
+            Self::Server => board.name == "virt-aarch64-16k",
             Self::WithBootLoader => {
                 let disk = board.disk.as_ref();
                 disk.is_some_and(|disk| disk.boot_loader.is_some())
@@ -234,6 +240,8 @@ fn run_one(
     options
         .append
         .extend(scenario.append.iter().map(ToString::to_string));
+    let arguments = scenario.arguments.iter().map(ToString::to_string);
+    options.arguments.extend(arguments);
     options.reboots = scenario.reboots;
     let log = out.join(format!("{}.log", scenario.name.replace([' ', '/'], "-")));
     let machine = Machine::boot(board, &built.image, &options, &log)?;

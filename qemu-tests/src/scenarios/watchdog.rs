@@ -1,5 +1,5 @@
 //! This file holds the scenarios of a machine with a hardware watchdog, played by the kernel's own
-//! `softdog`: it resets the machine unless it is fed.
+//! `softdog`, and by QEMU as a device on the bus: it resets the machine unless it is fed.
 
 use super::hostile::INJURE;
 use super::{Boards, DOWN_WITHIN, Guest, Scenario};
@@ -29,6 +29,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         body: sick,
         ..WATCHED
     },
+    Scenario {
+        name: "a watchdog on the bus is fed, warns of a process 1 that is held still, and resets",
+        product: "guarded",
+        boards: Boards::Server,
+        append: &["proc_mem.force_override=always"],
+        arguments: &["-device", "i6300esb"],
+        body: warned,
+        ..Scenario::PLAIN
+    },
 ];
 
 /// What the kernel says when it was not fed.
@@ -48,24 +57,52 @@ fn fed(guest: &mut Guest) -> Result<()> {
         shell.success("sctl list > /dev/null")?;
     }
     // Longer than it waits.
-    shell.success("sleep 12; sctl list > /dev/null")?;
+    shell.success("sleep 7; sctl list > /dev/null")?;
     shell.last_command("poweroff")?;
     guest.powered_off()?;
     let lines = guest.machine.console().lines();
     let count = |text: &str| lines.iter().filter(|(_, line)| line.contains(text)).count();
     ensure!(count("goes on where it was") == 3, "it did not heal thrice");
-    let told = count("watchdog: /dev/watchdog0 resets after 8 s");
+    let told = count("watchdog: /dev/watchdog0 resets after 6 s");
     ensure!(told == 1, "it was opened {told} times");
     Ok(())
 }
 
 fn still(guest: &mut Guest) -> Result<()> {
     let mut shell = watched(guest)?;
+    freeze(&mut shell)?;
+    guest.machine.wait_for(RESET, DOWN_WITHIN)?;
+    guest.machine.wait_for_end(DOWN_WITHIN)
+}
+
+/// Holds process 1 still.
+fn freeze(shell: &mut Session<'_>) -> Result<()> {
     shell.success("mkdir -p /run/groups && mount -t cgroup2 none /run/groups")?;
     shell.success("mkdir /run/groups/still && echo 1 > /run/groups/still/cgroup.procs")?;
     shell.success("echo 1 > /run/groups/still/cgroup.freeze")?;
-    guest.machine.wait_for(RESET, DOWN_WITHIN)?;
-    guest.machine.wait_for_end(DOWN_WITHIN)
+    Ok(())
+}
+
+fn warned(guest: &mut Guest) -> Result<()> {
+    const WARNING: &str = "watchdog0: pretimeout event";
+    let mut shell = watched(guest)?;
+    for _ in 0..3 {
+        shell.success(INJURE)?;
+        shell.success("sctl list > /dev/null")?;
+    }
+    // Longer than it waits.
+    shell.success("sleep 7; sctl list > /dev/null")?;
+    freeze(&mut shell)?;
+    guest.machine.wait_for(WARNING, DOWN_WITHIN)?;
+    // QEMU ends where the machine would start anew, and nobody in it asked for that.
+    guest.machine.wait_for_end(DOWN_WITHIN)?;
+    let lines = guest.machine.console().lines();
+    let count = |text: &str| lines.iter().filter(|(_, line)| line.contains(text)).count();
+    ensure!(count("goes on where it was") == 3, "it did not heal thrice");
+    let told = count("watchdog: /dev/watchdog resets after 6 s, warns 2 s before");
+    ensure!(told == 1, "it was opened {told} times");
+    ensure!(count("reboot: ") == 0, "it went down by itself");
+    Ok(())
 }
 
 fn sick(guest: &mut Guest) -> Result<()> {
