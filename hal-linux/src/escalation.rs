@@ -218,7 +218,12 @@ fn write(path: &CStr, starts: u32, epitaph: report::Words<'_>) -> Result<(), Err
     let mut line = Line::new(second);
     epitaph(&mut line);
     line.end();
-    let file = fd::open(path, abi::O_WRONLY | abi::O_CREAT | abi::O_NOCTTY, 0o600)?;
+    // A file where a device should be would be gone with this boot.
+    let flags = match path.to_bytes().starts_with(b"/dev/") {
+        true => abi::O_WRONLY | abi::O_NOCTTY,
+        false => abi::O_WRONLY | abi::O_NOCTTY | abi::O_CREAT,
+    };
+    let file = fd::open(path, flags, 0o600)?;
     let written = rustix::io::write(&file, &record).map_err(errno)?;
     if written < RECORD_BYTES {
         return Err(NOT_ALL);
@@ -289,5 +294,8 @@ mod tests {
         }
         assert_eq!(starts(&mut Lines::of(c"/nowhere/at/all")), 0);
         assert!(write(c"/nowhere/at/all", 1, &|_| {}).is_err());
+        let device = c"/dev/no-such-device";
+        assert_eq!(write(device, 1, &|_| {}), Err(Errno(2)));
+        assert!(fd::open_to_read(device).is_err());
     }
 }

@@ -102,6 +102,8 @@ pub(crate) enum Boards {
     Native,
     /// The ARM boards among the native ones.
     Arm,
+    /// PCs: a word tells their kernels which memory is kept over a reset.
+    Pc,
     /// The one whose kernel's package brings the drivers of servers.
     Server,
     /// Boards whose disk a boot loader can boot.
@@ -124,6 +126,7 @@ impl Boards {
             Self::All => true,
             Self::Native => board.debian_suite.is_none(),
             Self::Arm => Self::Native.has(board) && board.debian_arch.starts_with("arm"),
+            Self::Pc => Self::Native.has(board) && board.debian_arch == "amd64",
             Self::Server => board.name == "virt-aarch64-16k",
             Self::WithBootLoader => {
                 let disk = board.disk.as_ref();
