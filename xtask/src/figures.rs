@@ -4,6 +4,7 @@
 //! Both leave what they find in `target/figures`, a file a board. With `--check` nothing is built
 //! or booted: the texts are held against what is there.
 
+mod density;
 mod text;
 
 use crate::budget::Row;
@@ -36,6 +37,10 @@ const SLACK: Slack = Slack {
 
 /// What a board's guest told is kept by this name, in tenths.
 const GUEST: &str = "budget-in-tenths";
+
+/// What was measured of no board in particular is kept by these.
+const ARM: &str = "arm";
+const DENSITY: &str = "density";
 
 /// What was measured of one board, by name.
 type Measured = BTreeMap<String, u64>;
@@ -81,6 +86,7 @@ pub fn report(figures: &cli::Figures) -> Result<()> {
 
 /// Builds and boots all that the texts tell of.
 fn measure() -> Result<()> {
+    write(ARM, DENSITY, density::measure()?.into_iter())?;
     for board in BOARDS {
         size::report(&Size {
             product: PRODUCT.to_string(),
@@ -100,6 +106,7 @@ fn known(slack: Slack) -> Result<Known> {
         compiler: compiler()?,
         files: BTreeMap::new(),
         memory: BTreeMap::new(),
+        density: read(ARM, DENSITY).unwrap_or_default(),
         slack,
     };
     for board in BOARDS {
@@ -140,7 +147,7 @@ fn compiler() -> Result<String> {
 /// # Errors
 /// The folder cannot be written to.
 pub fn note_sizes(board: &Board, files: impl Iterator<Item = (String, u64)>) -> Result<()> {
-    write(board, "size", files)
+    write(&board.name, "size", files)
 }
 
 /// Keeps what a board's guest told, in tenths.
@@ -152,7 +159,7 @@ pub fn note_budget(board: &Board, rows: &[Row]) -> Result<()> {
         let name = row.what.trim().to_string();
         (name, row.tenths)
     });
-    write(board, GUEST, rows)
+    write(&board.name, GUEST, rows)
 }
 
 fn file(board: &str, kind: &str) -> PathBuf {
@@ -161,8 +168,8 @@ fn file(board: &str, kind: &str) -> PathBuf {
         .join(format!("{board}.{kind}"))
 }
 
-fn write(board: &Board, kind: &str, figures: impl Iterator<Item = (String, u64)>) -> Result<()> {
-    let file = file(&board.name, kind);
+fn write(board: &str, kind: &str, figures: impl Iterator<Item = (String, u64)>) -> Result<()> {
+    let file = file(board, kind);
     let lines: String = figures
         .map(|(name, value)| format!("{value} {name}\n"))
         .collect();

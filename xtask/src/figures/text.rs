@@ -2,6 +2,7 @@
 //! measured stays as it is, and so does what differs by no more than it may.
 
 use super::Measured;
+use super::density::{HUNDREDTHS, PROGRAMS};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ pub struct Known {
     pub files: BTreeMap<&'static str, Measured>,
     /// For each board what its guest told, in tenths.
     pub memory: BTreeMap<&'static str, Measured>,
+    /// How much larger 64-bit code is than 32-bit code; nothing if that was not measured.
+    pub density: Measured,
     /// By how much what is told may differ.
     pub slack: Slack,
 }
@@ -76,6 +79,7 @@ pub fn rewritten(text: &str, known: &Known) -> Result<String> {
         let figures = match name {
             "table" => table(old, known),
             "compiler" => known.compiler.clone(),
+            "density" => density(old, &known.density),
             "healing" => price(old, "", "mortal", known),
             "upgrade" => price(old, "upgradable", "", known),
             "again" => growth(old, "once it started a service again", known),
@@ -166,6 +170,15 @@ fn price(old: &str, with: &str, without: &str, known: &Known) -> String {
     both(old, of, " KiB of the file on 64-bit ARM", slack)
 }
 
+/// How much larger 64-bit code is, and by how many programs. It depends on nothing of ours.
+fn density(old: &str, known: &Measured) -> String {
+    let (Some(hundredths), Some(programs)) = (known.get(HUNDREDTHS), known.get(PROGRAMS)) else {
+        return old.to_string();
+    };
+    let (whole, rest) = (hundredths / 100, hundredths % 100);
+    format!("{whole}.{rest:02} times as large (the median of {programs} programs)")
+}
+
 /// By how much resident memory has grown once something happened.
 fn growth(old: &str, once: &str, known: &Known) -> String {
     let of = |board: &str| {
@@ -229,6 +242,7 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
             compiler: String::from("rustc 1.96.0"),
             files: [("virt-aarch64", wide), ("virt-armv7", narrow)].into(),
             memory: [("virt-aarch64", memory)].into(),
+            density: Measured::new(),
             slack,
         }
     }
@@ -295,6 +309,20 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
         let new = rewritten(text, &known).expect("it is known");
         assert!(
             new.contains(">36 KiB on 64-bit ARM, 40 on 32-bit<"),
+            "{new}"
+        );
+    }
+
+    #[test]
+    fn density_is_told_where_it_was_measured() {
+        let text = "<!-- figures: density -->somewhat larger<!-- /figures -->";
+        let mut known = known(Slack::NONE);
+        assert_eq!(rewritten(text, &known).expect("it is known"), text);
+        let measured = [(HUNDREDTHS, 105), (PROGRAMS, 9)];
+        known.density = measured.map(|(name, of)| (name.to_string(), of)).into();
+        let new = rewritten(text, &known).expect("it is known");
+        assert!(
+            new.contains(">1.05 times as large (the median of 9 programs)<"),
             "{new}"
         );
     }

@@ -1,0 +1,86 @@
+//! This file measures how many bytes 64-bit ARM code takes where 32-bit ARM code takes one: by
+//! programs of the same sources and version in Debian's packages of both architectures, the other
+//! inits'. What a file may be on one board follows from what it may be on the other.
+
+use super::Measured;
+use crate::house;
+use anyhow::{Context, Result, ensure};
+use object::{Object, ObjectSection};
+use qemu_tests::debian::Store;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What Debian has of inits and supervisors in C, dynamically linked: their own code and nothing
+/// else. (systemd's lies in a library.)
+const PACKAGES: [&str; 4] = ["runit", "s6", "sysvinit-core", "tini"];
+
+/// Smaller programs are start-up code, most of it.
+const BYTES_MIN: u64 = 8_000;
+
+/// By what names the figures are kept.
+pub const HUNDREDTHS: &str = "hundredths of the median";
+pub const PROGRAMS: &str = "programs";
+
+/// The median over all programs that both architectures have, and how many those are.
+///
+/// # Errors
+/// The packages cannot be had, or have nothing in common.
+pub fn measure() -> Result<Measured> {
+    let [wide, narrow] = ["arm64", "armhf"].map(|arch| {
+        let store = Store::new(&house::target().join("cache"), arch, None);
+        programs(&store).with_context(|| format!("the programs of {arch}"))
+    });
+    let (wide, narrow) = (wide?, narrow?);
+    let of_both = narrow.iter().filter(|(_, bytes)| **bytes >= BYTES_MIN);
+    let mut ratios: Vec<u64> = of_both
+        .filter_map(|(name, bytes)| Some((wide.get(name)? * 100 + bytes / 2) / bytes))
+        .collect();
+    ratios.sort_unstable();
+    ensure!(!ratios.is_empty(), "no program is in both");
+    let median = ratios[ratios.len() / 2];
+    let count = u64::try_from(ratios.len()).context("a small number")?;
+    println!("arm64 code is {median} hundredths of armhf code (median of {count} programs)");
+    Ok([(HUNDREDTHS, median), (PROGRAMS, count)]
+        .map(|(name, figure)| (name.to_string(), figure))
+        .into())
+}
+
+/// The bytes of code and constants of each program of the packages, by its path.
+fn programs(store: &Store) -> Result<BTreeMap<String, u64>> {
+    let names = PACKAGES.map(String::from);
+    let mut all = BTreeMap::new();
+    for package in store.packages(&names)? {
+        if !names.contains(&package.name) {
+            continue;
+        }
+        for folder in ["bin", "sbin", "usr/bin", "usr/sbin"] {
+            let Ok(files) = std::fs::read_dir(package.folder.join(folder)) else {
+                continue;
+            };
+            for file in files {
+                let file = file?.path();
+                if let Some(bytes) = code(&file)? {
+                    let name = file.file_name().unwrap_or_default().to_string_lossy();
+                    all.insert(name.into_owned(), bytes);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Of a dynamically linked program that is no link.
+fn code(file: &Path) -> Result<Option<u64>> {
+    if !file.symlink_metadata()?.is_file() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let Ok(elf) = object::File::parse(&*bytes) else {
+        return Ok(None);
+    };
+    if elf.section_by_name(".interp").is_none() {
+        return Ok(None);
+    }
+    let sizes = [".text", ".rodata"].map(|name| elf.section_by_name(name).map(|it| it.size()));
+    Ok(Some(sizes.into_iter().flatten().sum()))
+}
