@@ -419,8 +419,13 @@ fn cargo(
     if let Some(rootfs) = request.rootfs {
         cargo.env("SYSMASTER_ROOTFS", rootfs);
     }
+    let own = crate::product::features(request.product, request.board)?;
+    if let (false, Some(name)) = (request.heals, own.first()) {
+        let product = house::shown(request.product);
+        bail!("{product} asks for `{name}`, which needs healing: there is none without it");
+    }
     let mut features = request.features.to_vec();
-    features.extend(crate::product::features(request.product, request.board)?);
+    features.extend(own);
     if request.board.abi == Abi::OhTee && features.iter().any(|name| name == "split") {
         cargo.env("SYSMASTER_CORE", core_file(request, toolchain));
     }

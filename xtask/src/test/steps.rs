@@ -51,6 +51,14 @@ pub fn all() -> Result<Vec<Step>> {
             "over budget: virt-aarch64",
         )
     }));
+    steps.push(Step::slow("refusal: a recorder without healing", || {
+        let product = "hal-linux/tests/namespace/recording.toml";
+        let args = ["build", "--product", product, "--board", "pc-x86_64"];
+        fails(
+            &[&args[..], &["--without-healing"]].concat(),
+            "asks for `recorder`, which needs healing",
+        )
+    }));
     for (boards, product) in [
         (house::boards()?, "minimal"),
         (house::harmony_boards()?, "bare"),
