@@ -12,6 +12,8 @@ mod faults;
 #[cfg(target_arch = "x86_64")]
 mod feeding;
 #[cfg(target_arch = "x86_64")]
+mod hungry;
+#[cfg(target_arch = "x86_64")]
 mod inject;
 mod kernels;
 mod machine;

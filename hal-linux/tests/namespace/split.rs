@@ -30,13 +30,13 @@ fn boot(target: &str) -> Option<Machine> {
 }
 
 /// The services of `target.holding`, once all run, as numbered outside.
-fn services(machine: &Machine) -> Vec<u32> {
+pub fn services(machine: &Machine) -> Vec<u32> {
     until("all services run", || named(machine, "sleep").len() == 5);
     named(machine, "sleep")
 }
 
 /// Processes of a machine that run, by their name.
-fn named(machine: &Machine, name: &str) -> Vec<u32> {
+pub fn named(machine: &Machine, name: &str) -> Vec<u32> {
     let pid = machine.pid();
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let children = children.expect("process 1 is there");
@@ -58,7 +58,7 @@ pub fn core(machine: &Machine) -> u32 {
     found
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < end, "not in time: {what}");
