@@ -5,6 +5,8 @@
 //! is filled with what it names and with nothing else, and that an unknown key is refused.
 
 use anyhow::{Context, Result, ensure};
+use bench_lives::contender::Commands;
+use bench_lives::plan::Plan;
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,55 +96,6 @@ pub struct File {
     executable: bool,
 }
 
-/// The tools that steer a peer, run within its machine: a file, then its arguments with its name.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Commands {
-    /// The state of one service.
-    pub status: Option<Vec<String>>,
-    /// The state of all.
-    pub list: Option<Vec<String>>,
-    /// Stops one, and returns when it has stopped.
-    pub stop: Option<Vec<String>>,
-    /// Starts it again.
-    pub start: Option<Vec<String>>,
-    /// Takes the machine down.
-    pub power_off: Option<Vec<String>>,
-}
-
-/// What a machine runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Plan {
-    /// Services.
-    pub services: usize,
-    /// The last so many of them do not end by SIGTERM.
-    pub deaf: usize,
-    /// Each after the one before it.
-    pub is_chain: bool,
-}
-
-impl Plan {
-    /// So many services side by side.
-    #[must_use]
-    pub fn flat(services: usize) -> Self {
-        Self {
-            services,
-            deaf: 0,
-            is_chain: false,
-        }
-    }
-
-    /// What the service with that index is told to do.
-    #[must_use]
-    pub fn verb(&self, index: usize) -> &'static str {
-        if index + self.deaf >= self.services {
-            "deaf"
-        } else {
-            "stay"
-        }
-    }
-}
-
 impl Peer {
     /// The peer in a folder.
     ///
@@ -220,18 +173,6 @@ impl Peer {
             }
         }
         Ok(())
-    }
-
-    /// A command about the service with that index, filled.
-    #[must_use]
-    pub fn command(&self, words: &[String], plan: &Plan, index: usize) -> Vec<String> {
-        let fill = |word: &String| match word.strip_prefix("{every}") {
-            Some(word) => (0..plan.services)
-                .map(|index| self.fill(word, plan, index))
-                .collect(),
-            None => vec![self.fill(word, plan, index)],
-        };
-        words.iter().flat_map(fill).collect()
     }
 
     fn fill(&self, text: &str, plan: &Plan, index: usize) -> String {
@@ -338,13 +279,5 @@ mod tests {
         assert!(out.contains("\"usr/bin/x\" does not lie below"), "{out}");
         let unknown = load("[[file]]\npath = \"etc/x\"\ncolour = 1\n");
         assert!(unknown.contains("unknown field `colour`"), "{unknown}");
-    }
-
-    #[test]
-    fn a_command_about_all_names_each() {
-        let peer = ours().into_iter().next().expect("there is a peer");
-        let words = ["a".to_string(), "{every}/s/{verb}{index}".to_string()];
-        let wanted = ["a", "/s/stay0", "/s/stay1", "/s/deaf2"];
-        assert_eq!(peer.command(&words, &PLAN, 0), wanted);
     }
 }

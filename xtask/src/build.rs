@@ -194,7 +194,7 @@ fn service_flags(toolchain: &Toolchain) -> Vec<String> {
 
 /// Where the target's core does not come compiled, builds these libraries; `memcpy` and its like
 /// are nobody else's where there is no libc.
-fn bare_core(cargo: &mut Command, toolchain: &Toolchain, libraries: &str) {
+pub fn bare_core(cargo: &mut Command, toolchain: &Toolchain, libraries: &str) {
     if toolchain.core == Core::FromSource {
         cargo.arg(format!("-Zbuild-std={libraries}"));
         cargo.arg("-Zbuild-std-features=compiler-builtins-mem");

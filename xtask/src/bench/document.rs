@@ -4,11 +4,12 @@
 //! It says nothing that the samples do not say: a cell without samples holds the reason or a dash,
 //! never a number.
 
-use super::contender::{Contender, FLOOR, OURS};
-use super::extent::Extent;
+use super::contender::Contender;
 use super::machine::Machine;
-use super::samples::{Samples, Summary};
 use super::sections::{Section, sections};
+use bench_lives::contender::{FLOOR, OURS};
+use bench_lives::extent::Extent;
+use bench_lives::samples::{Samples, Summary};
 use qemu_tests::peers::Leads;
 use std::fmt::Write as _;
 
@@ -29,6 +30,8 @@ pub struct Document<'a> {
     pub extent: &'a Extent,
     /// On what.
     pub machine: &'a Machine,
+    /// The board, where it is not this machine's kernel.
+    pub board: Option<&'a str>,
 }
 
 impl Document<'_> {
@@ -54,11 +57,32 @@ impl Document<'_> {
             compiler,
             day,
         } = self.machine;
+        let rounds = self.extent.rounds;
+        if let Some(board) = self.board {
+            return format!(
+                "# Benchmarks on {board}\n\n\
+                 Written by `cargo xtask bench --board {board} --rounds {rounds}`, as root, on \
+                 {day}: change nothing here by hand.\n\n\
+                 All is as on a desk, [which has its own page](benchmarks.md), but the kernel and \
+                 the processor: within QEMU's virtual board, Debian's {kernel} and the same inits \
+                 as packages of its architecture; each is process 1 in namespaces, in turn, \
+                 {rounds} rounds, all in one boot of the board. A cell is the median, with the \
+                 quartiles in brackets.\n\n\
+                 The board's processor, a {processor}, is emulated, and so is its clock, which \
+                 counts: an instruction takes a nanosecond, whatever it does (`-icount \
+                 shift=0,sleep=off`). **A millisecond below is a million instructions of kernel \
+                 and programs together, not the time of a device**: no cache misses, no \
+                 translation is slow, and waiting for a timer takes what it says. Ratios of such \
+                 times are ratios of work. Memory, system calls and wake-ups are those of a \
+                 device.\n\n\
+                 Built by {compiler} and, for 32 bits, what `cargo xtask setup` chose. Smaller is \
+                 better everywhere.\n\n"
+            );
+        }
         let guest = match is_virtual {
             true => ", itself a virtual machine",
             false => "",
         };
-        let rounds = self.extent.rounds;
         format!(
             "# Benchmarks\n\n\
              Written by `cargo xtask bench` on {day}: change nothing here by hand.\n\n\
@@ -76,7 +100,9 @@ impl Document<'_> {
              DIR/NAME/peer.toml as those in `qemu-tests/peers`, or for one of those a build in \
              DIR/NAME/root.\n\n\
              The machine: {processors} processors ({processor}){guest}, {kernel}, load {load} when \
-             it began; {compiler}.\n\n"
+             it began; {compiler}.\n\n\
+             The same on emulated boards: [virt-aarch64](benchmarks-virt-aarch64.md), \
+             [virt-armv7](benchmarks-virt-armv7.md).\n\n"
         )
     }
 
@@ -108,8 +134,8 @@ impl Document<'_> {
         let mut peers: Vec<(f64, &Contender)> = self
             .contenders
             .iter()
-            .filter(|it| it.is_ranked() && it.name != OURS)
-            .filter_map(|it| Some((self.samples.summary(row, &it.name)?.median, it)))
+            .filter(|it| it.is_ranked() && it.name() != OURS)
+            .filter_map(|it| Some((self.samples.summary(row, it.name())?.median, it)))
             .collect();
         peers.sort_by(|one, other| one.0.total_cmp(&other.0));
         let (best, who) = peers.first()?;
@@ -180,14 +206,14 @@ impl Document<'_> {
         for it in self.contenders {
             let cells: Vec<String> = columns
                 .iter()
-                .map(|(row, _)| self.cell(row, &it.name))
+                .map(|(row, _)| self.cell(row, it.name()))
                 .collect();
             if cells.iter().any(|cell| cell != "-") {
                 let _ = writeln!(text, "| {} | {} |", it.title, cells.join(" | "));
             }
         }
         text.push('\n');
-        if let Some(plot) = plot {
+        if let (Some(plot), None) = (plot, self.board) {
             let _ = writeln!(text, "![{title}](plots/{plot}.svg)\n");
         }
     }
@@ -314,6 +340,7 @@ mod tests {
             samples: &samples,
             extent: &Extent::quick(),
             machine: &Machine::read(),
+            board: None,
         };
         let text = document.text();
         let line = text.lines().find(|line| line.contains("| 20 |"));

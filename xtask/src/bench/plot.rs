@@ -1,8 +1,9 @@
 //! This file draws what grows with the number of services, as SVG.
 
-use super::contender::{Contender, FLOOR};
+use super::contender::Contender;
 use super::document::{Document, number};
 use anyhow::{Result, anyhow};
+use bench_lives::contender::FLOOR;
 use plotters::prelude::*;
 use std::path::Path;
 
@@ -37,7 +38,7 @@ fn lines<'a>(document: &'a Document<'_>, row: &str, services: &[usize]) -> Vec<L
     let line = |contender: &'a Contender| {
         let point = |services: &usize| {
             let row = format!("{row}.{services}");
-            let summary = document.samples.summary(&row, &contender.name)?;
+            let summary = document.samples.summary(&row, contender.name())?;
             Some((*services as f64, summary.median))
         };
         (contender, services.iter().filter_map(point).collect())
@@ -75,7 +76,7 @@ fn chart(
         .draw()?;
     for (index, (contender, points)) in lines.iter().enumerate() {
         let color = Palette99::pick(index).to_rgba();
-        let width = if contender.name == FLOOR { 1 } else { 2 };
+        let width = if contender.name() == FLOOR { 1 } else { 2 };
         let style = color.stroke_width(width);
         chart
             .draw_series(LineSeries::new(points.iter().copied(), style).point_size(3))?

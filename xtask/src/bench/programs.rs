@@ -1,9 +1,11 @@
 //! This file builds the benchmark's own programs: the probe, which is every service, and the floor.
 
-use crate::{process, setup};
+use crate::setup::Core;
+use crate::{build, process, setup};
 use anyhow::{Context, Result};
 use manifests::board::Board;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// A minute on a slow machine, and much to spare.
@@ -23,6 +25,10 @@ pub fn build(board: &Board, folder: &Path) -> Result<()> {
         .arg("--target-dir")
         .arg(&objects)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(&toolchain.linker));
+    if toolchain.core == Core::FromSource {
+        cargo.env("RUSTC_BOOTSTRAP", "1");
+        build::bare_core(&mut cargo, &toolchain, "core");
+    }
     process::run_shown(&mut cargo, BUILD_LIMIT)?;
     let built: PathBuf = [
         &objects,
@@ -35,9 +41,20 @@ pub fn build(board: &Board, folder: &Path) -> Result<()> {
         let bytes = std::fs::read(built.join(name)).context("cargo built something else")?;
         let file = folder.join(name);
         std::fs::write(&file, crate::elf::strip(bytes)?)?;
-        super::stage::make_executable(&file)?;
+        super::roots::make_executable(&file)?;
     }
     Ok(())
+}
+
+/// What a program says of its version, without what is said in brackets.
+///
+/// # Errors
+/// It does not run.
+pub fn version(program: &str) -> Result<String> {
+    let said = process::capture(Command::new(program).arg("--version"))?;
+    let line = said.lines().next().unwrap_or_default();
+    let line = line.split(" (").next().unwrap_or(line);
+    Ok(line.replace(" emulator version", ""))
 }
 
 fn flags(linker: &Path) -> String {

@@ -1,8 +1,7 @@
 //! This file names the tables of the document and the rows that they show.
 
-use super::contender::label;
-use super::extent::Extent;
-use qemu_tests::peers::Plan;
+use bench_lives::extent::Extent;
+use bench_lives::plan::Plan;
 
 /// One table.
 #[derive(Clone, Debug)]
@@ -137,12 +136,9 @@ fn boots(extent: &Extent) -> Vec<Section> {
             .map(|services| (format!("{row}.{services}"), format!("{services} services")))
             .collect();
         if let Some(services) = extent.chain {
-            let plan = Plan {
-                is_chain: true,
-                ..Plan::flat(services)
-            };
+            let plan = Plan::chain(services);
             let heading = format!("{services} in a row");
-            columns.push((format!("{row}.{}", label(&plan)), heading));
+            columns.push((format!("{row}.{}", plan.label()), heading));
         }
         columns
     };
@@ -283,7 +279,7 @@ fn ends(extent: &Extent) -> Vec<Section> {
             0 => format!("{services} services"),
             deaf => format!("{services}, of which {deaf} ignore SIGTERM"),
         };
-        (format!("down.{}", label(&plan)), heading)
+        (format!("down.{}", plan.label()), heading)
     });
     vec![
         Section {

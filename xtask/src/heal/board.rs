@@ -66,7 +66,7 @@ impl Product {
         let programs = out.join("rootfs").join("usr/bin");
         std::fs::create_dir_all(&programs)
             .with_context(|| format!("cannot make {}", programs.display()))?;
-        program::build(board, &programs.join("campaign"))?;
+        program::build(board, &program::CAMPAIGN, &programs.join("campaign"))?;
         let product = out.join(format!("{name}.toml"));
         let text = manifest::of(&Wanted {
             services: death.services,

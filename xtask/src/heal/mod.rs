@@ -9,7 +9,7 @@
 mod board;
 mod machine;
 mod manifest;
-mod program;
+pub mod program;
 mod sweep;
 mod tally;
 

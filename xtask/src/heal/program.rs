@@ -1,4 +1,4 @@
-//! This file builds the program that injures process 1 on a board: static, with the standard
+//! This file builds a program that watches over others on a board: static, with the standard
 //! library, which is the toolchain's own or built from its sources over Debian's musl.
 
 use crate::setup::{self, Core, Toolchain};
@@ -32,13 +32,32 @@ const UNWINDING: [&str; 6] = [
 /// An archive without a member.
 const EMPTY_ARCHIVE: &str = "!<arch>\n";
 
+/// A program for a board.
+#[derive(Debug)]
+pub struct Program {
+    package: &'static str,
+    name: &'static str,
+}
+
+/// Who injures process 1.
+pub const CAMPAIGN: Program = Program {
+    package: "heal-campaign",
+    name: "campaign",
+};
+
+/// Who measures.
+pub const REFEREE: Program = Program {
+    package: "bench-lives",
+    name: "referee",
+};
+
 /// Builds it into `file`.
 ///
 /// # Errors
 /// No toolchain can be had, or it does not compile.
-pub fn build(board: &Board, file: &Path) -> Result<()> {
+pub fn build(board: &Board, program: &Program, file: &Path) -> Result<()> {
     let toolchain = setup::toolchain(&board.triple, false)?;
-    say(&format!("building the campaign for {}", board.name));
+    say(&format!("building the {} for {}", program.name, board.name));
     let objects = toolchain.objects().join("campaign");
     let mut flags = vec![
         format!("-Clinker={}", toolchain.linker.display()),
@@ -48,8 +67,8 @@ pub fn build(board: &Board, file: &Path) -> Result<()> {
     ];
     let mut cargo = toolchain.cargo();
     cargo
-        .args(["build", "--quiet", "--package", "heal-campaign"])
-        .args(["--release", "--bin", "campaign"])
+        .args(["build", "--quiet", "--package", program.package])
+        .args(["--release", "--bin", program.name])
         .args(["--target", &toolchain.triple])
         .arg("--target-dir")
         .arg(&objects);
@@ -62,7 +81,7 @@ pub fn build(board: &Board, file: &Path) -> Result<()> {
     }
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     process::run_shown(&mut cargo, LIMIT)?;
-    let linked = linked(&objects, &toolchain);
+    let linked = linked(&objects, &toolchain, program);
     let bytes =
         std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
     std::fs::write(file, crate::elf::strip(bytes)?)
@@ -70,8 +89,9 @@ pub fn build(board: &Board, file: &Path) -> Result<()> {
     build::make_executable(file)
 }
 
-fn linked(objects: &Path, toolchain: &Toolchain) -> PathBuf {
-    objects.join(&toolchain.triple).join("release/campaign")
+fn linked(objects: &Path, toolchain: &Toolchain, program: &Program) -> PathBuf {
+    let folder = objects.join(&toolchain.triple).join("release");
+    folder.join(program.name)
 }
 
 /// How a program is linked with Debian's musl for `board`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Table;
 
 /// Which of our crates each may depend on, tests apart. Whoever is not listed may know everybody.
-const MAY_KNOW: [(&str, &[&str]); 13] = [
+const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("init-core", &[]),
     ("init-core-sim", &["init-core"]),
     ("init-core-replay", &["init-core", "manifests"]),
@@ -21,18 +21,20 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
         &["init-core", "hal-harmony", "service-client"],
     ),
     ("stub-kernel", &[]),
-    ("qemu-tests", &["init-core", "manifests"]),
+    ("qemu-tests", &["init-core", "manifests", "bench-lives"]),
     ("heal-campaign", &["init-core"]),
+    ("bench-lives", &["init-core", "heal-campaign"]),
 ];
 
 /// Crates that are safe as a whole.
-const SAFE: [&str; 6] = [
+const SAFE: [&str; 7] = [
     "init-core",
     "init-core/sim",
     "init-core/replay",
     "manifests",
     "qemu-tests",
     "qemu-tests/campaign",
+    "qemu-tests/bench",
 ];
 
 /// Files that a package needs before it can be given away.

@@ -3,50 +3,38 @@
 //! A call that fails has no remedy in a measurement: its negative answer is handed back, and what
 //! depends on it does not happen, which the harness sees.
 
+use super::syscall::syscall;
 use core::ffi::{CStr, c_char};
 use linux_raw_sys::general as abi;
+// Where a word is 32 bits, the calls that have times of 64 bits, as everywhere else.
+#[cfg(target_pointer_width = "64")]
+use abi::{__NR_clock_gettime as CLOCK_GETTIME, __NR_clock_nanosleep as CLOCK_NANOSLEEP};
+#[cfg(target_pointer_width = "32")]
+use abi::{__NR_clock_gettime64 as CLOCK_GETTIME, __NR_clock_nanosleep_time64 as CLOCK_NANOSLEEP};
 
 /// Arguments or environment as the kernel has them: pointers up to a null.
 pub type Vector = *const *const c_char;
-
-/// One system call.
-///
-/// # Safety
-/// Every pointer among the arguments is what the kernel expects there.
-pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
-    let value: isize;
-    // SAFETY: the kernel's calling convention; rcx and r11 are clobbered by the instruction.
-    unsafe {
-        core::arch::asm!(
-            "syscall",
-            inlateout("rax") number as isize => value,
-            in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4],
-            lateout("rcx") _, lateout("r11") _,
-            options(nostack),
-        );
-    }
-    value
-}
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub fn now_ns() -> u64 {
     let mut time = [0_u64; 2];
     let at = (&raw mut time) as usize;
-    // SAFETY: the time is two words, which are ours.
-    unsafe {
-        syscall(
-            abi::__NR_clock_gettime,
-            [abi::CLOCK_MONOTONIC as usize, at, 0, 0, 0],
-        )
-    };
+    // SAFETY: the time is two numbers of 64 bits, which are ours.
+    unsafe { syscall(CLOCK_GETTIME, [abi::CLOCK_MONOTONIC as usize, at, 0, 0, 0]) };
     time[0].wrapping_mul(1_000_000_000).wrapping_add(time[1])
 }
 
 /// Opens a file that exists, to append to it.
 pub fn open_append(file: &CStr) -> isize {
     let flags = (abi::O_WRONLY | abi::O_APPEND | abi::O_CLOEXEC) as usize;
+    let here = abi::AT_FDCWD as usize;
     // SAFETY: the text ends with a nul.
-    unsafe { syscall(abi::__NR_open, [file.as_ptr() as usize, flags, 0, 0, 0]) }
+    unsafe {
+        syscall(
+            abi::__NR_openat,
+            [here, file.as_ptr() as usize, flags, 0, 0],
+        )
+    }
 }
 
 /// Writes bytes.
@@ -132,8 +120,13 @@ pub fn lead_group() {
 pub fn sleep_ns(ns: u64) {
     let time = [ns / 1_000_000_000, ns % 1_000_000_000];
     let at = (&raw const time) as usize;
-    // SAFETY: the time is two words; the rest of it is not asked for.
-    unsafe { syscall(abi::__NR_nanosleep, [at, 0, 0, 0, 0]) };
+    // SAFETY: the time is two numbers of 64 bits; the rest of it is not asked for.
+    unsafe {
+        syscall(
+            CLOCK_NANOSLEEP,
+            [abi::CLOCK_MONOTONIC as usize, 0, at, 0, 0],
+        )
+    };
 }
 
 /// Replaces this program by another. Returns only on failure.

@@ -8,7 +8,7 @@ unsafe extern "Rust" {
     fn bench_main(arguments: Arguments) -> u8;
 }
 
-#[cfg(target_env = "musl")]
+#[cfg(all(target_env = "musl", target_arch = "x86_64"))]
 core::arch::global_asm!(
     ".globl _start",
     "_start:",
@@ -17,6 +17,31 @@ core::arch::global_asm!(
     "and rsp, -16",
     "call {enter}",
     "ud2",
+    enter = sym enter,
+);
+
+#[cfg(all(target_env = "musl", target_arch = "aarch64"))]
+core::arch::global_asm!(
+    ".globl _start",
+    "_start:",
+    "mov x29, xzr",
+    "mov x30, xzr",
+    "mov x0, sp",
+    "bl {enter}",
+    "brk 1",
+    enter = sym enter,
+);
+
+#[cfg(all(target_env = "musl", target_arch = "arm"))]
+core::arch::global_asm!(
+    ".arm",
+    ".globl _start",
+    ".type _start,%function",
+    "_start:",
+    "mov r0, sp",
+    "bic sp, sp, #7",
+    "bl {enter}",
+    "udf #1",
     enter = sym enter,
 );
 

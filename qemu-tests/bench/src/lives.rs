@@ -1,13 +1,13 @@
 //! This file is the lives that a contender lives once a round: it boots, its services end, orphans
 //! come to it, it is steered and goes down.
 
-use super::contender::{Contender, label};
-use super::journal::{Kind, Record};
-use super::rows::{Lives, lives_of};
-use super::stage::Stage;
-use super::{memory, stage};
+use crate::contender::{Contender, filled};
+use crate::journal::{Kind, Record};
+use crate::memory;
+use crate::plan::Plan;
+use crate::rows::{Lives, lives_of};
+use crate::stage::{self, Stage};
 use anyhow::{Context, Result, ensure};
-use qemu_tests::peers::Plan;
 use std::time::Duration;
 
 /// It starts its services.
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// # Errors
 /// Not all began.
 pub fn boot(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
-    let row = label(plan);
+    let row = plan.label();
     let name = &contender.name;
     if plan.is_chain && !contender.has_order {
         let words = "no order among services";
@@ -24,7 +24,7 @@ pub fn boot(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result
     }
     let mut stage = lives.begin(contender, plan)?;
     let time = stage.wait_for_all()?;
-    std::thread::sleep(super::rows::SETTLE);
+    std::thread::sleep(crate::rows::SETTLE);
     let cpu = stage.cgroups.time()?;
     lives.samples.add(&format!("boot.{row}"), name, ms(time));
     lives.samples.add(&format!("cpu.{row}"), name, ms(cpu));
@@ -47,11 +47,6 @@ pub fn boot(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result
     }
     let libraries = memory::library_bytes(&mut stage)?;
     lives.samples.add("file.libraries", name, libraries as f64);
-    let mut together = libraries as f64;
-    for row in ["file.process-1", "file.helpers"] {
-        together += lives.samples.summary(row, name).map_or(0.0, |it| it.median);
-    }
-    lives.samples.add("file.together", name, together);
     Ok(())
 }
 
@@ -128,20 +123,19 @@ pub fn steering(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
     let middle = plan.services / 2;
     for (row, words) in rows {
         if words.is_some() {
-            let command = contender.command(words, plan, middle);
+            let command = command(words, plan, middle);
             let runs = lives.extent.tool_runs;
             lives.tool(&mut stage, contender, row, &command, runs)?;
         }
     }
     if commands.status.is_some() {
-        let command = contender.command(&commands.status, plan, middle);
+        let command = command(&commands.status, plan, middle);
         under_load(lives, &mut stage, contender, &command)?;
     }
     if commands.stop.is_none() || commands.start.is_none() {
         return Ok(());
     }
-    let [stop, start] =
-        [&commands.stop, &commands.start].map(|it| contender.command(it, plan, middle));
+    let [stop, start] = [&commands.stop, &commands.start].map(|it| command(it, plan, middle));
     for _ in 0..lives.extent.tool_runs.div_ceil(3) {
         let before = begins(&stage.journal.records, middle);
         let down: u64 = lives_of(&mut stage, &stop, 1)?.iter().sum();
@@ -185,17 +179,17 @@ fn begins(records: &[Record], index: usize) -> usize {
 /// # Errors
 /// It does not.
 pub fn shutdown(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
-    let row = format!("down.{}", label(plan));
-    let command = contender.command(&contender.commands.power_off, plan, 0);
+    let row = format!("down.{}", plan.label());
+    let command = command(&contender.commands.power_off, plan, 0);
     if command.is_empty() {
         lives.samples.say(&row, &contender.name, "no such command");
         return Ok(());
     }
     let mut stage = lives.begin(contender, plan)?;
     stage.wait_for_all()?;
-    std::thread::sleep(super::rows::SETTLE);
+    std::thread::sleep(crate::rows::SETTLE);
     // Everybody writes to disk before the end: nobody is to write what others left.
-    crate::process::capture(&mut std::process::Command::new("sync"))?;
+    rustix::fs::sync();
     let mut words = vec!["/bench/probe", "request"];
     words.extend(command.iter().map(String::as_str));
     let mut request = stage
@@ -215,6 +209,11 @@ pub fn shutdown(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
         .samples
         .add(&row, &contender.name, (end - from) as f64 / 1e6);
     Ok(())
+}
+
+/// One of a contender's commands, filled; without words if it has none.
+pub fn command(words: &Option<Vec<String>>, plan: &Plan, index: usize) -> Vec<String> {
+    filled(words.as_deref().unwrap_or_default(), plan, index)
 }
 
 /// Milliseconds.

@@ -5,14 +5,13 @@
 //! root, process 1 and its configuration; everything else is the same text for all. A stage that is
 //! dropped is killed with all it runs.
 
-use super::cgroup::Cgroups;
-use super::journal::{Journal, Kind, Record};
-use crate::process;
+use crate::cgroup::Cgroups;
+use crate::journal::{Journal, Kind, Record, now_ns};
+use crate::plan::Plan;
 use anyhow::{Context, Result, bail, ensure};
-use qemu_tests::peers::Plan;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,9 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// Between two looks. Seldom enough to cost the contender next to nothing: times come from the
 /// journal, not from here.
 const LOOK_INTERVAL: Duration = Duration::from_millis(4);
+
+/// Between two looks whether a probe within has ended, which measures meanwhile.
+const PROBE_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Joins the cgroups that become the roots of the machine's own hierarchies: some contenders sort
 /// their processes into groups, and would do so in the host's.
@@ -197,7 +199,7 @@ impl Stage {
             tv_nsec: 0,
         };
         let ended = rustix::event::poll(&mut waits, Some(&limit))?;
-        let now = super::journal::now_ns();
+        let now = now_ns();
         ensure!(ended > 0, "it did not end within {} s", LIMIT.as_secs());
         self.outside.wait()?;
         Ok(now)
@@ -311,7 +313,21 @@ impl Stage {
         let mut all = vec!["/bench/probe"];
         all.extend(words);
         let mut command = self.inside(&all)?;
-        process::run_within(&mut command, LIMIT)
+        let mut probe = command.spawn().context("cannot start nsenter")?;
+        let until = Instant::now() + LIMIT;
+        let status = loop {
+            if let Some(status) = probe.try_wait()? {
+                break status;
+            }
+            if Instant::now() >= until {
+                probe.kill()?;
+                probe.wait()?;
+                bail!("{} took more than {} s", all.join(" "), LIMIT.as_secs());
+            }
+            std::thread::sleep(PROBE_LOOK_INTERVAL);
+        };
+        ensure!(status.success(), "{} failed: {status}", all.join(" "));
+        Ok(())
     }
 
     /// The processes of the machine: number outside, and whether it is one of the services.
@@ -378,56 +394,4 @@ pub fn first(records: &[Record], kind: Kind) -> Option<u64> {
 fn only_child(pid: u32) -> Option<u32> {
     let file = format!("/proc/{pid}/task/{pid}/children");
     fs::read_to_string(file).ok()?.trim().parse().ok()
-}
-
-/// Lets everybody execute a file.
-///
-/// # Errors
-/// It is not there.
-pub fn make_executable(file: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("cannot make {} executable", file.display()))
-}
-
-/// The folders that every root has.
-pub fn make_root(root: &Path) -> Result<()> {
-    for folder in [
-        "etc", "run", "var", "dev", "tmp", "proc", "sys", "bench", "mnt",
-    ] {
-        fs::create_dir_all(root.join(folder))?;
-    }
-    for (link, target) in [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib")] {
-        fs::create_dir_all(root.join(target))?;
-        std::os::unix::fs::symlink(target, root.join(link))?;
-    }
-    fs::create_dir_all(root.join("var/log"))?;
-    std::os::unix::fs::symlink("/run", root.join("var/run"))?;
-    fs::create_dir_all(root.join("usr/lib64"))?;
-    std::os::unix::fs::symlink("usr/lib64", root.join("lib64"))?;
-    Ok(())
-}
-
-/// Puts a folder's content into another, as links to the same files where that can be.
-///
-/// # Errors
-/// Something cannot be read or written.
-pub fn merge(from: &Path, to: &Path) -> Result<()> {
-    let entries = fs::read_dir(from).with_context(|| format!("listing {}", from.display()))?;
-    for entry in entries {
-        let entry = entry?;
-        let (source, target): (PathBuf, PathBuf) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            fs::create_dir_all(&target)?;
-            merge(&source, &target)?;
-        } else if kind.is_symlink() {
-            if !target.is_symlink() {
-                std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
-            }
-        } else if kind.is_file() && !target.exists() && fs::hard_link(&source, &target).is_err() {
-            fs::copy(&source, &target).with_context(|| format!("copying {}", source.display()))?;
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! This file keeps what was measured: samples of each row for each contender, and what a contender
 //! cannot do.
 
+use crate::order::Answer;
 use std::collections::BTreeMap;
 
 /// What was measured, by row and contender.
@@ -37,12 +38,26 @@ impl Samples {
     }
 
     /// The samples of a contender in a row, in short.
+    #[must_use]
     pub fn summary(&self, row: &str, contender: &str) -> Option<Summary> {
         let key = (row.to_string(), contender.to_string());
         summarise(self.values.get(&key)?)
     }
 
+    /// Everything that was measured or said: row, contender, value or words.
+    pub fn all(&self) -> impl Iterator<Item = Answer> {
+        let values = self.values.iter().flat_map(|((row, name), values)| {
+            let answer = |value: &f64| Answer::Sample(row.clone(), name.clone(), *value);
+            values.iter().map(answer)
+        });
+        let words = self.words.iter();
+        let words =
+            words.map(|((row, name), it)| Answer::Words(row.clone(), name.clone(), it.clone()));
+        values.chain(words)
+    }
+
     /// What was said of a contender in a row.
+    #[must_use]
     pub fn words(&self, row: &str, contender: &str) -> Option<&str> {
         let key = (row.to_string(), contender.to_string());
         self.words.get(&key).map(String::as_str)

@@ -1,12 +1,17 @@
 //! This file says how much a run measures.
 
+use crate::contender::{Contender, OURS};
+use crate::plan::Plan;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Services that a restart, an orphan or a healing row runs beside.
 pub const FEW: usize = 10;
 
 /// How much is measured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Extent {
     /// How often everything is repeated.
     pub rounds: usize,
@@ -38,6 +43,7 @@ pub struct Extent {
 
 impl Extent {
     /// All rows in few and small steps: shows that they work.
+    #[must_use]
     pub fn quick() -> Self {
         Self {
             rounds: 1,
@@ -57,6 +63,7 @@ impl Extent {
     }
 
     /// What the document shows.
+    #[must_use]
     pub fn full(rounds: usize) -> Self {
         Self {
             rounds,
@@ -73,5 +80,38 @@ impl Extent {
             calls: Some([10, 50]),
             scale: vec![1_000, 4_000],
         }
+    }
+
+    /// What an emulated board is asked: the same rows in smaller steps, since its processor is a
+    /// hundred times slower than what emulates it.
+    #[must_use]
+    pub fn board(rounds: usize) -> Self {
+        Self {
+            boots: vec![10, 100],
+            memories: vec![10, 100],
+            orphans: 1_000,
+            tool_runs: 3,
+            scale: Vec::new(),
+            ..Self::full(rounds)
+        }
+    }
+
+    /// The plans that a contender is made ready for.
+    #[must_use]
+    pub fn plans(&self, contender: &Contender) -> BTreeSet<Plan> {
+        let calls = self.calls.iter().flatten();
+        let flat = self.boots.iter().chain(calls).chain([&FEW, &self.steered]);
+        let mut plans: BTreeSet<Plan> = flat.map(|services| Plan::flat(*services)).collect();
+        plans.extend(self.down.iter().map(|&(services, deaf)| Plan {
+            deaf,
+            ..Plan::flat(services)
+        }));
+        if contender.has_order {
+            plans.extend(self.chain.map(Plan::chain));
+        }
+        if contender.name == OURS {
+            plans.extend(self.scale.iter().map(|services| Plan::flat(*services)));
+        }
+        plans
     }
 }

@@ -1,16 +1,16 @@
 //! This file performs the rows: in each round every contender lives the same lives, one after the
 //! other, and another one begins.
 
-use super::contender::{Contender, OURS, Ready, Workshop};
-use super::extent::{Extent, FEW};
-use super::journal::Kind;
-use super::lives::{boot, orphans, restart, shutdown, steering};
-use super::samples::Samples;
-use super::stage::{Setup, Stage};
-use super::{healing, memory};
+use crate::contender::{Contender, FLOOR, OURS, Ready};
+use crate::extent::{Extent, FEW};
+use crate::journal::Kind;
+use crate::lives::{boot, command, orphans, restart, shutdown, steering};
+use crate::plan::Plan;
+use crate::samples::Samples;
+use crate::stage::{Setup, Stage};
+use crate::{healing, memory};
 use anyhow::{Context, Result, bail};
-use qemu_tests::peers::Plan;
-use qemu_tests::progress::say;
+use std::path::Path;
 use std::time::Duration;
 
 /// Between the last service's first instruction and a look at what all cost.
@@ -19,8 +19,10 @@ pub const SETTLE: Duration = Duration::from_millis(400);
 /// All lives of all contenders.
 #[derive(Debug)]
 pub struct Lives<'a> {
-    /// Makes them ready.
-    pub workshop: &'a Workshop,
+    /// Where they lie ready, with the programs that all share.
+    pub folder: &'a Path,
+    /// Tells how far it is.
+    pub say: fn(&str),
     /// Who lives.
     pub contenders: &'a [Contender],
     /// How much.
@@ -36,22 +38,14 @@ type Life = fn(&mut Lives<'_>, &Contender, &Plan) -> Result<()>;
 
 impl Lives<'_> {
     /// Measures everything.
-    ///
-    /// # Errors
-    /// A contender cannot be made ready.
-    pub fn perform(&mut self) -> Result<()> {
-        self.files()?;
+    pub fn perform(&mut self) {
         for round in 0..self.extent.rounds {
-            say(&format!("round {} of {}", round + 1, self.extent.rounds));
+            (self.say)(&format!("round {} of {}", round + 1, self.extent.rounds));
             for services in self.extent.boots.clone() {
                 self.all(round, "boot", &Plan::flat(services), boot);
             }
             if let Some(services) = self.extent.chain {
-                let plan = Plan {
-                    is_chain: true,
-                    ..Plan::flat(services)
-                };
-                self.all(round, "chain", &plan, boot);
+                self.all(round, "chain", &Plan::chain(services), boot);
             }
             self.all(round, "restart", &Plan::flat(FEW), restart);
             self.all(round, "orphans", &Plan::flat(FEW), orphans);
@@ -71,13 +65,13 @@ impl Lives<'_> {
         }
         self.calls();
         self.idle();
-        Ok(())
     }
 
     /// One life of each, beginning with another one each round.
     fn all(&mut self, round: usize, what: &str, plan: &Plan, life: Life) {
         let contenders = self.contenders;
         let count = contenders.len();
+        (self.say)(&format!("  {what}: {}", plan.label()));
         for place in 0..count {
             let Some(contender) = contenders.get((round + place) % count) else {
                 continue;
@@ -95,25 +89,9 @@ impl Lives<'_> {
     ) {
         if let Err(error) = life(self) {
             let text = format!("{}: {what}: {error:#}", contender.name);
-            say(&text);
+            (self.say)(&text);
             self.failures.push(text);
         }
-    }
-
-    fn files(&mut self) -> Result<()> {
-        for contender in self.contenders {
-            let rows = ["file.process-1", "file.helpers", "file.tools"];
-            for (row, files) in rows.into_iter().zip(&contender.files) {
-                let mut bytes = 0;
-                for file in files {
-                    let data = std::fs::metadata(file)
-                        .with_context(|| format!("cannot read {}", file.display()))?;
-                    bytes += data.len();
-                }
-                self.samples.add(row, &contender.name, bytes as f64);
-            }
-        }
-        Ok(())
     }
 
     /// Starts a contender.
@@ -131,14 +109,14 @@ impl Lives<'_> {
             root,
             files,
             command,
-        } = self.workshop.ready(contender, plan)?;
+        } = contender.ready(self.folder, plan)?;
         // A folder for each: several may run at once.
-        let shared = self.workshop.folder.join("machines").join(&contender.name);
+        let shared = self.folder.join("machines").join(&contender.name);
         std::fs::create_dir_all(&shared)?;
         for program in ["probe", "floor"] {
             let target = shared.join(program);
             if !target.exists() {
-                let source = self.workshop.folder.join("shared").join(program);
+                let source = self.folder.join("shared").join(program);
                 std::fs::hard_link(source, target)?;
             }
         }
@@ -158,6 +136,7 @@ impl Lives<'_> {
             return;
         };
         let contenders = self.contenders;
+        (self.say)("system calls");
         let mut own = 0.0;
         for contender in contenders {
             let count = |lives: &Self, services| lives.count(contender, &Plan::flat(services));
@@ -165,7 +144,7 @@ impl Lives<'_> {
             match result {
                 Ok(difference) => {
                     let each = difference / (many - few) as f64;
-                    if contender.name == super::contender::FLOOR {
+                    if contender.name == FLOOR {
                         own = each - 2.0;
                     }
                     self.samples.add("calls", &contender.name, each - own);
@@ -176,7 +155,7 @@ impl Lives<'_> {
     }
 
     fn count(&self, contender: &Contender, plan: &Plan) -> Result<f64> {
-        let file = self.workshop.folder.join("calls");
+        let file = self.folder.join("calls");
         let mut stage = self.begin_counted(contender, plan, Some(&file))?;
         stage.wait_for_all()?;
         std::thread::sleep(SETTLE);
@@ -192,6 +171,7 @@ impl Lives<'_> {
     /// All at once: who does nothing does not disturb.
     fn idle(&mut self) {
         let plan = Plan::flat(FEW);
+        (self.say)("idle");
         let mut stages = Vec::new();
         for contender in self.contenders {
             let begun = || -> Result<Stage> {
@@ -233,7 +213,7 @@ impl Lives<'_> {
             let mut stage = lives.begin(contender, &plan)?;
             stage.wait_for_all()?;
             let runs = lives.extent.tool_runs;
-            let status = contender.command(&contender.commands.status, &plan, services - 1);
+            let status = command(&contender.commands.status, &plan, services - 1);
             lives.tool(
                 &mut stage,
                 contender,
@@ -241,7 +221,7 @@ impl Lives<'_> {
                 &status,
                 runs,
             )?;
-            let list = contender.command(&contender.commands.list, &plan, 0);
+            let list = command(&contender.commands.list, &plan, 0);
             lives.tool(&mut stage, contender, &format!("list.{services}"), &list, 1)
         });
     }

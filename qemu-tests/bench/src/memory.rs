@@ -2,7 +2,7 @@
 //!
 //! Counted are process 1 and every other process that stays and is no service.
 
-use super::stage::Stage;
+use crate::stage::Stage;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,16 +1,17 @@
 //! This file is the row in which process 1 itself has a fault: a wild jump, made by a debugger that
 //! is gone before it happens.
 
-use super::contender::{Contender, OURS};
-use super::lives::ms;
-use super::rows::Lives;
-use super::stage::{Stage, first_begins};
+use crate::contender::{Contender, OURS};
+use crate::journal::Kind;
+use crate::lives::ms;
+use crate::plan::Plan;
+use crate::rows::Lives;
+use crate::stage::{Stage, first_begins};
 use anyhow::{Result, ensure};
 use heal_campaign::client::{Client, HANG_LIMIT, Outcome};
 use heal_campaign::inject::{self, Stopped};
 use heal_campaign::random::Random;
 use init_core::protocol::Request;
-use qemu_tests::peers::Plan;
 use std::time::{Duration, Instant};
 
 /// After this a machine whose process 1 has a fault is down, or it is not.
@@ -83,9 +84,7 @@ fn lost(stage: &mut Stage, plan: &Plan) -> Result<usize> {
     std::thread::sleep(FALL);
     stage.journal.read()?;
     let begins = stage.journal.records.iter();
-    let begun = begins
-        .filter(|it| it.kind == super::journal::Kind::Begin)
-        .count();
+    let begun = begins.filter(|it| it.kind == Kind::Begin).count();
     let again = begun - first_begins(&stage.journal.records).len();
     let processes = stage.processes()?;
     let alive = processes

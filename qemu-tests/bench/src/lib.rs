@@ -1,0 +1,20 @@
+//! This crate is what the benchmark measures: the lives that every contender lives, in turn, as
+//! process 1 of a machine of its own, and what they cost.
+//!
+//! It runs where the contenders run: within `cargo xtask bench` on this machine's kernel, and as
+//! the program `referee` in a virtual board. It builds nothing: roots and files lie ready in a
+//! folder. Times come from the programs that are run, never from how often the harness looks.
+#![forbid(unsafe_code)]
+
+mod cgroup;
+pub mod contender;
+pub mod extent;
+mod healing;
+mod journal;
+mod lives;
+mod memory;
+pub mod order;
+pub mod plan;
+pub mod rows;
+pub mod samples;
+mod stage;
