@@ -5,6 +5,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// The file, beside the journal, of what goes to nobody.
+const COMPLAINTS: &str = "complaints";
+
 /// Bytes of a record: time, kind, index, value.
 const RECORD_BYTES: usize = 24;
 
@@ -70,9 +73,11 @@ impl Journal {
     /// The file cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
         File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let folder = path.parent().unwrap_or(path).to_path_buf();
+        File::create(folder.join(COMPLAINTS))?;
         Ok(Self {
             file: File::open(path)?,
-            folder: path.parent().unwrap_or(path).to_path_buf(),
+            folder,
             unfinished: Vec::new(),
             records: Vec::new(),
         })
@@ -96,9 +101,19 @@ impl Journal {
         Ok(())
     }
 
-    /// What was said while the machine was set up, for a message.
+    /// Where those complain who have nobody to hear them.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn complain(&self) -> Result<File> {
+        let file = self.folder.join(COMPLAINTS);
+        let opened = File::options().append(true).create(true).open(&file);
+        opened.with_context(|| format!("cannot make {}", file.display()))
+    }
+
+    /// What was said while the machine was set up and since, for a message.
     pub fn complaints(&self) -> String {
-        let text = std::fs::read_to_string(self.folder.join("complaints")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.folder.join(COMPLAINTS)).unwrap_or_default();
         match text.trim() {
             "" => String::new(),
             words => format!(": {words}"),

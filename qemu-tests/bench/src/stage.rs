@@ -118,7 +118,7 @@ impl Stage {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(fs::File::create(setup.shared.join("complaints"))?);
+            .stderr(journal.complain()?);
         let outside = command
             .spawn()
             .context("cannot start setpriv; it is part of util-linux")?;
@@ -301,7 +301,10 @@ impl Stage {
             .args(["--cgroup", "--pid", "--"])
             .args(words)
             .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(self.journal.complain()?);
         Ok(command)
     }
 
@@ -326,7 +329,12 @@ impl Stage {
             }
             std::thread::sleep(PROBE_LOOK_INTERVAL);
         };
-        ensure!(status.success(), "{} failed: {status}", all.join(" "));
+        let words = self.journal.complaints();
+        ensure!(
+            status.success(),
+            "{} failed: {status}{words}",
+            all.join(" ")
+        );
         Ok(())
     }
 
