@@ -284,7 +284,7 @@ pub struct Heal {
     /// So many deaths; no time judged
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub deaths: Option<u64>,
-    /// One kind of fault; all of them by default
+    /// One kind of fault, or one turn of a sweep; all of them by default
     #[arg(long, value_name = "KIND")]
     pub only: Option<String>,
     /// In a virtual machine of this board instead of in namespaces: 50 services, 1 000 deaths, and
@@ -301,14 +301,13 @@ pub struct Heal {
     #[arg(long)]
     pub without_healing: bool,
     /// Instead of at random moments, after the k-th instruction and at each system call of what
-    /// process 1 does when it is asked, stops, starts and restarts a service, and lives again
-    #[arg(long, conflicts_with_all = ["services", "deaths", "only", "board", "composition",
-        "without_healing"])]
+    /// process 1, or the core, does when it is asked, stops, starts and restarts a service, is
+    /// upgraded, and lives again
+    #[arg(long, conflicts_with_all = ["services", "deaths", "board", "without_healing"])]
     pub sweep: bool,
-    /// One instruction in so many
-    #[arg(long, value_name = "N", default_value = "97", requires = "sweep",
-        value_parser = stride)]
-    pub stride: usize,
+    /// One instruction in so many; not given: each of the HAL and the checkpoint, one in 7 elsewhere
+    #[arg(long, value_name = "N", requires = "sweep", value_parser = stride)]
+    pub stride: Option<usize>,
 }
 
 fn stride(text: &str) -> Result<usize, String> {

@@ -1,14 +1,24 @@
 //! This file follows a process instruction by instruction, or system call by system call.
 
 use crate::inject::Stopped;
+use crate::registers;
+use crate::route::{Route, Way};
 use anyhow::{Context, Result, bail};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
 /// After this without a stop a process that sleeps has done all that was asked of it.
 const QUIET: Duration = Duration::from_millis(200);
+
+/// What a parent is stopped for when it has made a child.
+const FORK: i32 = ptrace::Event::PTRACE_EVENT_FORK as i32;
+const CLONE: i32 = ptrace::Event::PTRACE_EVENT_CLONE as i32;
+
+/// The same where it is to be known for sure, on a machine that has no time for others either.
+const LONG_QUIET: Duration = Duration::from_secs(1);
 
 /// How far a process is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +30,7 @@ pub enum Moment {
 }
 
 impl Moment {
-    fn count(self) -> u64 {
+    pub(crate) fn count(self) -> u64 {
         match self {
             Self::Instruction(count) | Self::Call(count) => count,
         }
@@ -36,32 +46,104 @@ enum Next {
 }
 
 impl Stopped {
-    /// Follows it to the moment, or until it has slept for a while; how far it came. It stands
-    /// still then.
+    /// Follows it to the moment, or until it has slept for a while; where it was on the way. It
+    /// stands still then.
     ///
     /// # Errors
     /// It ended.
-    pub fn follow(&self, moment: Moment) -> Result<u64> {
-        let (mut reached, mut signal) = (0, None);
-        while reached < moment.count() {
+    pub fn trace(&self, moment: Moment) -> Result<Route> {
+        ptrace::setoptions(self.pid(), ptrace::Options::PTRACE_O_TRACEEXEC)?;
+        let mut route = Route {
+            places: vec![registers::counter(self.pid())?],
+            ..Route::default()
+        };
+        for index in 1..=usize::try_from(moment.count())? {
+            match self.go_on(moment, LONG_QUIET)? {
+                Next::Sleeps => {
+                    route.is_whole = true;
+                    break;
+                }
+                Next::Executed => route.executed = Some(index),
+                Next::Trapped | Next::Signalled(_) => {}
+            }
+            route.places.push(registers::counter(self.pid())?);
+        }
+        Ok(route)
+    }
+
+    /// Goes a way that was found in a trace. `false`: it was another way this time, and it sleeps,
+    /// standing still.
+    ///
+    /// # Errors
+    /// It ended.
+    pub fn go(&self, way: Way) -> Result<bool> {
+        ptrace::setoptions(self.pid(), ptrace::Options::PTRACE_O_TRACEEXEC)?;
+        if way.is_behind_execution && !self.run_until(|next| matches!(next, Next::Executed))? {
+            return Ok(false);
+        }
+        if let Some(anchor) = way.anchor {
+            registers::set_breakpoint(self.pid(), Some(anchor.place))?;
+            let mut left = anchor.times;
+            // Whoever executes another program meanwhile keeps no breakpoint.
+            let is_there = self.run_until(|next| {
+                left -= u64::from(matches!(next, Next::Trapped));
+                left == 0
+            })?;
+            registers::set_breakpoint(self.pid(), None)?;
+            if !is_there {
+                return Ok(false);
+            }
+        }
+        for _ in 0..way.rest.count() {
+            match self.go_on(way.rest, QUIET)? {
+                Next::Trapped | Next::Signalled(_) => {}
+                Next::Sleeps => return Ok(false),
+                // There it is not to be hurt.
+                Next::Executed => return self.run_until(|_| false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets it run until something happens; `false`: it sleeps before, standing still.
+    fn run_until(&self, mut is_it: impl FnMut(&Next) -> bool) -> Result<bool> {
+        let mut signal = None;
+        loop {
+            ptrace::cont(self.pid(), signal.take())?;
+            match self.next(QUIET)? {
+                Next::Signalled(other) => signal = Some(other),
+                Next::Sleeps => return self.hold().map(|()| false),
+                next if is_it(&next) => return Ok(true),
+                Next::Trapped | Next::Executed => {}
+            }
+        }
+    }
+
+    /// Lets it go on to its next instruction or system call. Who sleeps stands still then.
+    fn go_on(&self, moment: Moment, quiet: Duration) -> Result<Next> {
+        let mut signal = None;
+        loop {
             match moment {
                 Moment::Instruction(_) => ptrace::step(self.pid(), signal.take())?,
                 Moment::Call(_) => ptrace::syscall(self.pid(), signal.take())?,
             }
-            match self.next(QUIET)? {
-                Next::Trapped | Next::Executed => reached += 1,
+            match self.next(quiet)? {
                 Next::Signalled(other) => signal = Some(other),
-                Next::Sleeps => {
-                    ptrace::interrupt(self.pid())?;
-                    match self.next(QUIET)? {
-                        Next::Trapped | Next::Executed => break,
-                        Next::Signalled(other) => signal = Some(other),
-                        Next::Sleeps => bail!("process 1 cannot be interrupted"),
-                    }
-                }
+                Next::Sleeps => return self.hold().map(|()| Next::Sleeps),
+                next @ (Next::Trapped | Next::Executed) => return Ok(next),
             }
         }
-        Ok(reached)
+    }
+
+    /// Holds a process that sleeps.
+    fn hold(&self) -> Result<()> {
+        ptrace::interrupt(self.pid())?;
+        match self.next(QUIET)? {
+            Next::Trapped | Next::Executed => Ok(()),
+            // It goes on with it when it is let go.
+            Next::Signalled(_) => Ok(()),
+            Next::Sleeps => bail!("process 1 cannot be interrupted"),
+        }
     }
 
     /// Lets it fault and execute its program again: it stands still at the first instruction of
@@ -83,30 +165,33 @@ impl Stopped {
         }
     }
 
-    /// How many system calls its next instructions are.
+    /// Lets it end, and stops the child that its parent makes in its place, which has executed
+    /// nothing yet.
     ///
     /// # Errors
-    /// It ended.
-    #[cfg(target_arch = "x86_64")]
-    pub fn calls_within(&self, instructions: u64) -> Result<u64> {
-        const SYSCALL: i64 = 0x050f;
-        let mut calls = 0;
-        for _ in 0..instructions {
-            let place = ptrace::getregs(self.pid())?.rip;
-            let word = ptrace::read(self.pid(), usize::try_from(place)? as ptrace::AddressType)?;
-            calls += u64::from(word & 0xffff == SYSCALL);
-            self.follow(Moment::Instruction(1))?;
-        }
-        Ok(calls)
-    }
-
-    /// As on other processors.
-    ///
-    /// # Errors
-    /// Always.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn calls_within(&self, _: u64) -> Result<u64> {
-        bail!("sweeps are written for x86-64 only")
+    /// None is made.
+    pub fn follow_to_next_child(self, parent: u32) -> Result<Self> {
+        let parent = Self::stop(parent)?;
+        ptrace::setoptions(
+            parent.pid(),
+            ptrace::Options::PTRACE_O_TRACEFORK | ptrace::Options::PTRACE_O_TRACECLONE,
+        )?;
+        drop(self);
+        let mut signal = None;
+        let child = loop {
+            ptrace::cont(parent.pid(), signal.take())?;
+            match waitpid(parent.pid(), Some(WaitPidFlag::__WALL))? {
+                WaitStatus::PtraceEvent(_, _, FORK | CLONE) => {
+                    break ptrace::getevent(parent.pid())?;
+                }
+                WaitStatus::Stopped(_, Signal::SIGTRAP) | WaitStatus::PtraceEvent(..) => {}
+                WaitStatus::Stopped(_, other) => signal = Some(other),
+                other => bail!("process 1 is no more: {other:?}"),
+            }
+        };
+        let child = Self::traced(Pid::from_raw(i32::try_from(child)?));
+        child.wait()?;
+        Ok(child)
     }
 
     /// Whether it waits for something, rather than for a processor.

@@ -42,6 +42,11 @@ impl Stopped {
         self.0
     }
 
+    /// Who is traced already.
+    pub(crate) fn traced(pid: Pid) -> Self {
+        Self(pid)
+    }
+
     /// Stops a process wherever it is.
     ///
     /// # Errors
@@ -56,7 +61,7 @@ impl Stopped {
         Ok(stopped)
     }
 
-    fn wait(&self) -> Result<()> {
+    pub(crate) fn wait(&self) -> Result<()> {
         match waitpid(self.0, Some(WaitPidFlag::__WALL))? {
             WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..) => Ok(()),
             other => bail!("process 1 does not stand still: {other:?}"),

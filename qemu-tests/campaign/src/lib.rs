@@ -16,9 +16,11 @@ pub mod machine;
 pub mod random;
 mod record;
 mod registers;
+mod route;
 pub mod table;
 pub mod trial;
 pub mod witness;
 
 pub use follow::Moment;
 pub use record::Record;
+pub use route::{Route, Way};

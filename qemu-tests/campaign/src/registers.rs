@@ -15,9 +15,58 @@ pub(crate) fn set(pid: Pid, counter: u64, stack: Option<u64>) -> Result<()> {
     own::set(pid, counter, stack)
 }
 
+/// Where the process is.
+pub(crate) fn counter(pid: Pid) -> Result<u64> {
+    own::counter(pid)
+}
+
+/// Has the process stop whenever it comes to `place`, or no longer.
+pub(crate) fn set_breakpoint(pid: Pid, place: Option<u64>) -> Result<()> {
+    own::set_breakpoint(pid, place)
+}
+
+/// What no other processor's sweep is written for.
+#[cfg(not(target_arch = "x86_64"))]
+mod followed {
+    use super::{Pid, Result};
+
+    const WHY: &str = "sweeps are written for x86-64 only";
+
+    pub(super) fn counter(_: Pid) -> Result<u64> {
+        anyhow::bail!(WHY)
+    }
+
+    pub(super) fn set_breakpoint(_: Pid, _: Option<u64>) -> Result<()> {
+        anyhow::bail!(WHY)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod own {
     use super::{Pid, Result, ptrace};
+    use nix::libc;
+    use std::mem::offset_of;
+
+    /// Of the first breakpoint, where in the last register.
+    const ENABLED: i64 = 1;
+    const CONTROL: usize = 7;
+
+    pub(super) fn counter(pid: Pid) -> Result<u64> {
+        Ok(ptrace::getregs(pid)?.rip)
+    }
+
+    pub(super) fn set_breakpoint(pid: Pid, place: Option<u64>) -> Result<()> {
+        let register = |number: usize| {
+            let offset = offset_of!(libc::user, u_debugreg) + number * size_of::<u64>();
+            offset as ptrace::AddressType
+        };
+        ptrace::write_user(pid, register(CONTROL), 0)?;
+        if let Some(place) = place {
+            ptrace::write_user(pid, register(0), place.cast_signed())?;
+            ptrace::write_user(pid, register(CONTROL), ENABLED)?;
+        }
+        Ok(())
+    }
 
     pub(super) fn stack(pid: Pid) -> Result<u64> {
         Ok(ptrace::getregs(pid)?.rsp)
@@ -36,6 +85,7 @@ mod own {
 /// A kernel for ARM repeats a call only where the program counter was left alone.
 #[cfg(target_arch = "aarch64")]
 mod own {
+    pub(super) use super::followed::{counter, set_breakpoint};
     use super::{Pid, Result, ptrace};
 
     pub(super) fn stack(pid: Pid) -> Result<u64> {
@@ -52,6 +102,7 @@ mod own {
 
 #[cfg(target_arch = "arm")]
 mod own {
+    pub(super) use super::followed::{counter, set_breakpoint};
     use super::{Pid, Result, ptrace};
     use std::ffi::c_long;
 
@@ -89,6 +140,7 @@ mod own {
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")))]
 mod own {
+    pub(super) use super::followed::{counter, set_breakpoint};
     use super::{Pid, Result};
 
     pub(super) fn stack(_: Pid) -> Result<u64> {

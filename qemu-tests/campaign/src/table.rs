@@ -99,6 +99,12 @@ impl Table {
         }
     }
 
+    /// How many cases there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.rows.values().map(|row| row.injected).sum()
+    }
+
     /// Prints the lines in the order of `kinds`, and their sum.
     pub fn print(&self, kinds: &[&'static str]) {
         println!(

@@ -11,7 +11,7 @@ use heal_campaign::random::Random;
 use heal_campaign::table::Case;
 use heal_campaign::trial::Trial;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ const OWN_RUN: &str = "mount -t tmpfs tmpfs /run && exec \"$@\"";
 #[derive(Debug)]
 pub struct Product {
     program: PathBuf,
+    symbols: PathBuf,
     folder: PathBuf,
     services: usize,
     split: bool,
@@ -46,6 +47,7 @@ impl Product {
             seed,
             heals,
             split,
+            sweeps,
             ..
         } = *death;
         let boards = house::boards()?;
@@ -59,7 +61,8 @@ impl Product {
         let folder = house::target().join("heal");
         let lock = super::lock(&folder)?;
         let kind = if split { "-split" } else { "" };
-        let product = folder.join(format!("heal-{services}{kind}.toml"));
+        let end = if sweeps { "-sweep" } else { "" };
+        let product = folder.join(format!("heal-{services}{kind}{end}.toml"));
         let journal = folder.join("witnesses");
         let witness = std::env::current_exe()?;
         let text = manifest::of(&manifest::Wanted {
@@ -70,6 +73,7 @@ impl Product {
             journal: &journal,
             split,
             is_whole: false,
+            sweeps,
         })?;
         std::fs::write(&product, text)
             .with_context(|| format!("cannot write {}", product.display()))?;
@@ -84,11 +88,22 @@ impl Product {
         File::create(folder.join("console"))?;
         Ok(Self {
             program: built.file,
+            symbols: built.symbols,
             folder,
             services,
             split,
             _lock: lock,
         })
+    }
+
+    /// Process 1's file.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The same with symbols and line tables.
+    pub fn symbols(&self) -> &Path {
+        &self.symbols
     }
 
     /// Where process 1's console goes.

@@ -9,6 +9,16 @@ use std::path::Path;
 /// is longer than a tracer takes for its steps.
 const SPLIT: &str = "composition = \"split\"\ncore-timeout = \"1s\"\n";
 
+/// The same where a core stands still for as long as it takes to trace it.
+const SPLIT_SWEPT: &str = "composition = \"split\"\ncore-timeout = \"1min\"\n";
+
+/// What is exchanged, too.
+const UPGRADABLE: &str = "hot-upgrade = true\n";
+
+/// A stop signal that was to be sent when process 1 died is not sent again: nobody is to wait for
+/// that thousands of times.
+const SOON: &str = "stop-timeout = \"500ms\"\n";
+
 /// What is added for a board: its root file system lies beside the manifest, and who injures is a
 /// service that takes its orders from the console.
 const WHOLE: &str = "\n[rootfs]\nfolders = [\"rootfs\"]\n";
@@ -26,6 +36,8 @@ pub struct Wanted<'a> {
     pub split: bool,
     /// The program is all that there is, and injures process 1 besides.
     pub is_whole: bool,
+    /// It is followed instruction by instruction, which takes its time, and is upgraded.
+    pub sweeps: bool,
 }
 
 /// The product's manifest.
@@ -43,8 +55,11 @@ pub fn of(wanted: &Wanted<'_>) -> Result<String> {
         "# Written by `cargo xtask heal`.\n\
          [product]\nname = \"heal\"\nboards = [\"{board}\"]\ndefault-target = \"all\"\n"
     );
-    if wanted.split {
-        text.push_str(SPLIT);
+    match (wanted.split, wanted.sweeps) {
+        (false, false) => {}
+        (true, false) => text.push_str(SPLIT),
+        (false, true) => text.push_str(UPGRADABLE),
+        (true, true) => text.push_str(SPLIT_SWEPT),
     }
     let injures = if wanted.is_whole {
         ", \"campaign\""
@@ -65,6 +80,9 @@ pub fn of(wanted: &Wanted<'_>) -> Result<String> {
          backoff = {{ from = \"1ms\", to = \"1ms\", reset-after = \"1h\" }}\n\
          start-limit = {{ count = 0, within = \"1min\", then = \"fail\" }}\n"
     )?;
+    if wanted.sweeps {
+        text.push_str(SOON);
+    }
     if wanted.is_whole {
         let form = if wanted.split { "split" } else { "solo" };
         write!(
@@ -87,7 +105,8 @@ mod tests {
         std::fs::create_dir(folder.path().join("rootfs")).expect("there is room");
         let file = folder.path().join("heal-10.toml");
         let board = house::board("virt-aarch64").expect("it is of the house");
-        for (split, is_whole) in [(false, false), (false, true), (true, true)] {
+        let kinds = [(false, false), (true, false), (false, true), (true, true)];
+        for ((split, is_whole), sweeps) in kinds.into_iter().zip([true, true, false, false]) {
             let text = of(&Wanted {
                 services: 10,
                 board: &board.name,
@@ -96,6 +115,7 @@ mod tests {
                 journal: Path::new("/run/b c"),
                 split,
                 is_whole,
+                sweeps,
             });
             std::fs::write(&file, text.expect("both are text")).expect("there is room");
             let made = product::compiled(&file, &board, None).expect("it is good");

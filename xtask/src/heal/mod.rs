@@ -9,9 +9,11 @@
 mod board;
 mod machine;
 mod manifest;
+mod places;
 pub mod program;
 mod sweep;
 mod tally;
+mod turns;
 
 use crate::cli::{Heal, Witness};
 use crate::house;
@@ -42,6 +44,8 @@ struct Death {
     heals: bool,
     /// The core dies, which is a process of its own.
     split: bool,
+    /// Instruction by instruction.
+    sweeps: bool,
 }
 
 /// The whole campaign: services, deaths, and the times to keep in ms (median, p99, longest).
@@ -58,8 +62,11 @@ const BOARD: (usize, u64) = (50, 1_000);
 /// What CI runs; its machines are too busy for times.
 const QUICK: (usize, u64) = (20, 60);
 
-/// What CI takes of a sweep: instructions and system calls.
-const QUICK_STRIDES: (usize, usize) = (20_000, 7);
+/// What a sweep takes: instructions, those of the HAL and the checkpoint, stops at system calls.
+const FULL_STRIDES: (usize, usize, usize) = (7, 1, 1);
+
+/// What CI takes of it.
+const QUICK_STRIDES: (usize, usize, usize) = (20_000, 20_000, 7);
 
 /// Runs the campaign that was asked for.
 ///
@@ -118,27 +125,29 @@ pub fn run(heal: &Heal) -> Result<()> {
 }
 
 fn sweep(heal: &Heal) -> Result<()> {
+    let split = is_split(heal);
     let product = machine::Product::build(&Death {
-        services: sweep::SERVICES,
+        services: turns::SERVICES,
         deaths: 0,
         targets: Targets::default(),
         seed: heal.seed,
         heals: true,
-        split: false,
+        split,
+        sweeps: true,
     })?;
-    let (instruction, call) = match heal.quick {
-        true => QUICK_STRIDES,
-        false => (heal.stride, 1),
+    let (instruction, delicate, call) = match (heal.quick, heal.stride) {
+        (true, _) => QUICK_STRIDES,
+        (false, Some(stride)) => (stride, stride, 1),
+        (false, None) => FULL_STRIDES,
     };
-    let seed = heal.seed;
-    sweep::run(
-        &product,
-        Strides {
-            instruction,
-            call,
-            seed,
-        },
-    )
+    let strides = Strides {
+        instruction,
+        delicate,
+        call,
+        seed: heal.seed,
+        is_quick: heal.quick,
+    };
+    sweep::run(&product, split, heal.only.as_deref(), strides)
 }
 
 /// Takes a folder for this campaign alone, as long as what is returned is open.
@@ -171,6 +180,7 @@ fn deaths(heal: &Heal) -> Vec<Death> {
         seed: heal.seed,
         heals: !heal.without_healing,
         split: is_split(heal),
+        sweeps: false,
     };
     let chosen = heal.quick || heal.services.is_some() || heal.deaths.is_some();
     if chosen || heal.board.is_some() {

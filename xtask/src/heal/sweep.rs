@@ -1,60 +1,53 @@
 //! This file lets no moment be left to chance: process 1 faults after its k-th instruction, and
-//! before and after each of its system calls, in each of its turns.
+//! before and after each of its system calls, in each of its turns; so does the core of a split
+//! product.
 //!
-//! One service is asked about, stopped, started and killed from outside; in the last turn it is the
-//! life after a fault that faults. Nothing else happens meanwhile, so that a turn is the same
-//! instructions every time, or nearly.
+//! In code that deals with the kernel and in code that keeps the state the k-th instruction is each
+//! one, elsewhere one in some.
 
-use super::machine::{Outside, Product, boot};
-use anyhow::{Context, Result, bail, ensure};
-use heal_campaign::Moment;
-use heal_campaign::client::{Answer, Client, HANG_LIMIT, Outcome, Shown, change};
-use heal_campaign::inject::{self, Kind, Stopped};
-use heal_campaign::machine::{Machine, unit_name, units};
-use heal_campaign::random::Random;
-use heal_campaign::table::{Case, Table, Targets};
-use heal_campaign::witness::Role;
-use init_core::protocol::{Change, Request, Text};
-use init_core::status::UnitState;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use super::machine::Product;
+use super::places::Places;
+use super::turns::{Sweep, Traced, Turn, Who};
+use anyhow::{Context, Result, ensure};
+use heal_campaign::table::{Table, Targets};
+use heal_campaign::{Moment, Way};
 use qemu_tests::progress::Step;
-use std::time::{Duration, Instant};
-
-/// One of each role, and two more that are steady.
-pub const SERVICES: usize = 5;
-
-/// A turn that has more instructions than this is not what it was meant to be.
-const INSTRUCTIONS_MAX: u64 = 200_000;
+use std::collections::HashMap;
 
 /// Instructions from the start of a life to its handlers, before which a fault ends the machine
 /// (`the_handlers_are_installed_by_the_first_instructions_of_a_life` holds them below this).
-const UNPROTECTED: u64 = 500;
+const UNPROTECTED: usize = 500;
 
-/// Between two looks at something that has not happened yet.
-const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+/// Of a loop, so many rounds are taken as what is no loop is.
+const ROUNDS: usize = 16;
 
-/// What process 1 does while it is followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// It answers a question.
-    Question,
-    /// It stops a service, takes its exit in and answers.
-    Stop,
-    /// It starts a service and answers.
-    Start,
-    /// It takes an exit in, waits for the back-off and starts the service again.
-    Exit,
-    /// It finds what the life before it left, and answers a question.
-    NextLife,
-}
+/// One moment in so many may find that the turn was a shorter one this time: a number has more
+/// digits, a clock goes on.
+const MISSED_MAX: usize = 20;
 
-const TURNS: [(Turn, &str); 5] = [
-    (Turn::Question, "question"),
-    (Turn::Stop, "stop"),
-    (Turn::Start, "start"),
-    (Turn::Exit, "exit"),
-    (Turn::NextLife, "next life"),
+/// A row of the table: whose turn it is.
+type Row = (Who, Turn, &'static str);
+
+const SOLO: [Row; 6] = [
+    (Who::First, Turn::Question, "question"),
+    (Who::First, Turn::Stop, "stop"),
+    (Who::First, Turn::Start, "start"),
+    (Who::First, Turn::Exit, "exit, timer"),
+    (Who::First, Turn::Upgrade, "upgrade"),
+    (Who::First, Turn::NextLife, "next life"),
+];
+
+const SPLIT: [Row; 10] = [
+    (Who::Core, Turn::Question, "question"),
+    (Who::Core, Turn::Stop, "stop"),
+    (Who::Core, Turn::Start, "start"),
+    (Who::Core, Turn::Exit, "exit, timer"),
+    (Who::Core, Turn::NextLife, "next core"),
+    (Who::First, Turn::Question, "k. question"),
+    (Who::First, Turn::Stop, "k. stop"),
+    (Who::First, Turn::Start, "k. start"),
+    (Who::First, Turn::Exit, "k. exit"),
+    (Who::First, Turn::NextLife, "k. next life"),
 ];
 
 /// Which moments are taken.
@@ -62,45 +55,52 @@ const TURNS: [(Turn, &str); 5] = [
 pub struct Strides {
     /// One instruction in so many.
     pub instruction: usize,
+    /// The same in code that deals with the kernel or the state.
+    pub delicate: usize,
     /// One system call in so many, from a first that the seed chooses.
     pub call: usize,
     pub seed: u64,
+    /// The longest turn is not traced instruction by instruction.
+    pub is_quick: bool,
 }
 
-/// Faults in every turn.
+/// What came of all turns.
+#[derive(Debug, Default)]
+struct Outcome {
+    table: Table,
+    /// What each turn is.
+    turns: Vec<String>,
+    /// Faults in turns that were others than the traced ones.
+    missed: usize,
+}
+
+/// Faults in every turn, or in the one that is named.
 ///
 /// # Errors
 /// It cannot be run here, or something happened that must not.
-pub fn run(product: &Product, strides: Strides) -> Result<()> {
-    let mut table = Table::default();
-    let mut lengths = Vec::new();
-    let mut sweep = Sweep::begin(product)?;
-    for (turn, name) in TURNS {
-        let instructions = sweep.length(turn, Moment::Instruction(INSTRUCTIONS_MAX))?;
-        let calls = sweep.length(turn, Moment::Call(INSTRUCTIONS_MAX))?;
-        let moments = sweep.moments(turn, (instructions, calls), strides)?;
-        lengths.push(format!(
-            "{name}: {instructions} instructions, {} system calls",
-            calls / 2
-        ));
-        let step = Step::begin(format!("{name}: {} faults", moments.len()));
-        for (done, moment) in moments.iter().enumerate() {
-            let case = sweep.case(turn, *moment);
-            let case = case.with_context(|| format!("{name}, {moment:?}"))?;
-            if !case.is_good() {
-                eprintln!("{name}, {moment:?}: {case:?}");
-            }
-            table.add(name, true, &case);
-            step.percent(u8::try_from((done + 1) * 100 / moments.len())?);
+pub fn run(product: &Product, split: bool, only: Option<&str>, strides: Strides) -> Result<()> {
+    let rows: &[Row] = if split { &SPLIT } else { &SOLO };
+    let rows = rows
+        .iter()
+        .filter(|(.., name)| only.is_none_or(|only| only == *name));
+    let rows: Vec<Row> = rows.copied().collect();
+    ensure!(!rows.is_empty(), "there is no turn {only:?}");
+    let mut places = Places::of(product.symbols())?;
+    let mut outcome = Outcome::default();
+    for whose in [Who::Core, Who::First] {
+        let mut sweep = None;
+        for row in rows.iter().filter(|(who, ..)| *who == whose) {
+            let sweep = match &mut sweep {
+                Some(sweep) => sweep,
+                none => none.insert(Sweep::begin(product, whose)?),
+            };
+            outcome.add(sweep, *row, &mut places, strides)?;
         }
     }
-    let Strides {
-        instruction, call, ..
-    } = strides;
-    println!("\none instruction in {instruction}, one stop at a system call in {call}");
-    lengths.iter().for_each(|line| println!("{line}"));
-    table.print(&TURNS.map(|(_, name)| name));
-    let findings = table.findings(Targets::default());
+    outcome.tell(&strides);
+    let names: Vec<_> = rows.iter().map(|(.., name)| *name).collect();
+    outcome.table.print(&names);
+    let findings = outcome.findings()?;
     ensure!(
         findings.is_empty(),
         "it does not heal:\n  {}",
@@ -109,201 +109,125 @@ pub fn run(product: &Product, strides: Strides) -> Result<()> {
     Ok(())
 }
 
-/// A machine with the one service that things happen to.
-#[derive(Debug)]
-struct Sweep {
-    machine: Machine,
-    _outside: Outside,
-    client: Client,
-    unit: usize,
-    name: String,
-}
-
-impl Sweep {
-    fn begin(product: &Product) -> Result<Self> {
-        let (machine, outside) = boot(product)?;
-        let unit = units(SERVICES, Role::Asked).first().copied();
-        let unit = unit.context("no service is asked")?;
-        let client = Client::new(&machine.socket());
-        let mut sweep = Self {
-            machine,
-            _outside: outside,
-            client,
-            unit,
-            name: unit_name(unit),
-        };
-        // Whoever ends by itself would do so at any moment.
-        for unit in units(SERVICES, Role::Ending) {
-            sweep.insist(change(Change::Stop, &unit_name(unit)))?;
-        }
-        Ok(sweep)
-    }
-
-    /// Asks until there is an answer.
-    fn insist(&mut self, request: Request<'_>) -> Result<Answer> {
-        let until = Instant::now() + HANG_LIMIT;
-        match self.client.insist(request, until, || false)? {
-            Outcome::Answered(answer) => Ok(answer),
-            other => bail!("process 1 does not answer {request:?}: {other:?}"),
-        }
-    }
-
-    fn shown(&mut self) -> Result<Shown> {
-        let name = self.name.clone();
-        match self.insist(Request::Unit {
-            name: Text::of(&name),
-        })? {
-            Answer::Unit(shown) => Ok(shown),
-            Answer::Other => bail!("process 1 shows no {name}"),
-        }
-    }
-
-    /// Has the service run, or not; what process 1 says of it then.
-    fn put(&mut self, runs: bool) -> Result<Shown> {
-        let (what, state) = match runs {
-            true => (Change::Start, UnitState::Active),
-            false => (Change::Stop, UnitState::Inactive),
-        };
-        let name = self.name.clone();
-        let until = Instant::now() + HANG_LIMIT;
-        loop {
-            let shown = self.shown()?;
-            if shown.state == state && self.is_as_shown(&shown)? {
-                return Ok(shown);
-            }
-            ensure!(Instant::now() < until, "{name} is {shown:?}, not {state:?}");
-            if shown.state != state {
-                self.insist(change(what, &name))?;
-            }
-            std::thread::sleep(LOOK_INTERVAL);
-        }
-    }
-
-    /// Whether the witnesses say the same.
-    fn is_as_shown(&mut self, shown: &Shown) -> Result<bool> {
-        self.machine.read_record()?;
-        let told = self
-            .machine
-            .record
-            .service(self.unit)
-            .and_then(|service| service.pid);
-        Ok(shown.pid.is_none() || shown.pid == told)
-    }
-
-    /// Brings process 1 to where the turn begins, and gives it something to do.
-    fn begin_turn(&mut self, turn: Turn) -> Result<(Shown, Stopped)> {
-        let before = self.put(turn != Turn::Start)?;
-        let victim = match turn {
-            Turn::Exit => Some(self.machine.witness(self.unit)?),
-            _ => None,
-        };
-        let stopped = Stopped::stop(self.machine.pid())?;
-        let name = self.name.clone();
-        match (turn, victim) {
-            (_, Some(pid)) => kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGKILL)?,
-            _ => ensure!(
-                self.client.send(request(turn, &name))?,
-                "process 1 does not listen"
-            ),
-        }
-        if turn == Turn::NextLife {
-            stopped.injure(fault()?, &mut Random::new(0))?;
-            stopped.follow_to_next_life()?;
-        }
-        Ok((before, stopped))
-    }
-
-    /// How long the turn is, without a fault.
-    fn length(&mut self, turn: Turn, limit: Moment) -> Result<u64> {
-        let (_, stopped) = self.begin_turn(turn)?;
-        let reached = stopped.follow(limit)?;
-        drop(stopped);
-        self.client.forget();
-        ensure!(
-            (1..INSTRUCTIONS_MAX).contains(&reached),
-            "{turn:?} has {reached} instructions: that is no turn"
-        );
-        Ok(reached)
-    }
-
-    /// When the turn is to fault.
-    fn moments(
+impl Outcome {
+    /// Faults in one turn.
+    fn add(
         &mut self,
-        turn: Turn,
-        (instructions, calls): (u64, u64),
+        sweep: &mut Sweep,
+        (who, turn, name): Row,
+        places: &mut Places,
         strides: Strides,
-    ) -> Result<Vec<Moment>> {
-        let (first, first_call) = match turn {
-            Turn::NextLife => (UNPROTECTED, self.calls_before(UNPROTECTED)?),
-            Turn::Question | Turn::Stop | Turn::Start | Turn::Exit => (0, 0),
-        };
-        let offset = strides.seed % u64::try_from(strides.call)?;
-        let calls = (first_call + offset..calls).step_by(strides.call);
-        let instructions = (first..instructions).step_by(strides.instruction);
-        Ok(instructions
-            .map(Moment::Instruction)
-            .chain(calls.map(Moment::Call))
-            .collect())
-    }
-
-    /// System calls seen, before and after each, by the first instructions of a life.
-    fn calls_before(&mut self, instructions: u64) -> Result<u64> {
-        let (_, stopped) = self.begin_turn(Turn::NextLife)?;
-        let calls = stopped.calls_within(instructions)?;
-        drop(stopped);
-        self.client.forget();
-        Ok(2 * calls)
-    }
-
-    /// One fault, and what came of it.
-    fn case(&mut self, turn: Turn, moment: Moment) -> Result<Case> {
-        let mut case = Case::default();
-        let (before, stopped) = self.begin_turn(turn)?;
-        stopped.follow(moment)?;
-        stopped.injure(fault()?, &mut Random::new(0))?;
-        let injured = Instant::now();
-        drop(stopped);
-        if turn != Turn::Exit && self.client.receive(HANG_LIMIT)? == Outcome::Hung {
-            case.hung += 1;
-            self.client.forget();
-        }
-        if turn == Turn::Exit && !self.has_restarted(&before)? {
-            case.exits_lost += 1;
-        }
-        self.put(turn != Turn::Stop)?;
-        ensure!(self.machine.is_the_same(), "process 1 is another process");
-        case.recovery = Some(injured.elapsed());
-        self.machine.read_record()?;
-        self.machine.look_for_lost();
-        case.disturbed = u64::try_from(self.machine.record.disturbed().len())?;
-        Ok(case)
-    }
-
-    /// Waits until the exit is counted, once, and the service runs again.
-    fn has_restarted(&mut self, before: &Shown) -> Result<bool> {
-        let until = Instant::now() + HANG_LIMIT;
-        while Instant::now() < until {
-            let shown = self.shown()?;
-            let is_another = shown.pid.is_some() && shown.pid != before.pid;
-            if is_another && shown.state == UnitState::Active {
-                return Ok(shown.restarts == before.restarts.wrapping_add(1));
+    ) -> Result<()> {
+        let by_calls = strides.is_quick && turn == Turn::Upgrade;
+        let traced = sweep.trace(turn, !by_calls)?;
+        let moments = moments(turn, who, &traced, places, strides);
+        let route = &traced.instructions;
+        let delicate = route
+            .places
+            .iter()
+            .filter(|place| places.is_delicate(**place));
+        let counts = [
+            route.places.len(),
+            delicate.count(),
+            traced.calls.places.len() / 2,
+        ];
+        let [instructions, delicate, calls] = counts;
+        let step = Step::begin(format!("{name}: {} faults", moments.len()));
+        let mut missed = 0;
+        for (done, way) in moments.iter().enumerate() {
+            let case = sweep.case(turn, *way);
+            let (case, is_there) = case.with_context(|| format!("{name}, {way:?}"))?;
+            if !case.is_good() {
+                eprintln!("{name}, {way:?}: {case:?}");
             }
-            std::thread::sleep(LOOK_INTERVAL);
+            missed += usize::from(!is_there);
+            self.table.add(name, true, &case);
+            step.percent(u8::try_from((done + 1) * 100 / moments.len())?);
         }
-        Ok(false)
+        self.missed += missed;
+        self.turns.push(format!(
+            "{name}: {instructions} instructions, {delicate} of them delicate, {calls} system calls; \
+             {missed} moments were not reached"
+        ));
+        Ok(())
+    }
+
+    fn tell(&self, strides: &Strides) {
+        let Strides {
+            instruction,
+            delicate,
+            call,
+            ..
+        } = strides;
+        println!(
+            "\none instruction in {delicate} of the HAL and the checkpoint, one in {instruction} \
+             elsewhere, one stop at a system call in {call}"
+        );
+        self.turns.iter().for_each(|line| println!("{line}"));
+    }
+
+    fn findings(&self) -> Result<Vec<String>> {
+        let mut findings = self.table.findings(Targets::default());
+        let (all, missed) = (usize::try_from(self.table.count())?, self.missed);
+        if missed * MISSED_MAX > all {
+            findings.push(format!(
+                "{missed} of {all} turns were others than the traced ones"
+            ));
+        }
+        Ok(findings)
     }
 }
 
-fn fault() -> Result<Kind> {
-    inject::named("segv-null")
-}
-
-fn request(turn: Turn, name: &str) -> Request<'_> {
-    match turn {
-        Turn::Stop => change(Change::Stop, name),
-        Turn::Start => change(Change::Start, name),
-        Turn::Question | Turn::Exit | Turn::NextLife => Request::Unit {
-            name: Text::of(name),
-        },
+/// When the turn is to fault.
+fn moments(
+    turn: Turn,
+    who: Who,
+    traced: &Traced,
+    places: &mut Places,
+    strides: Strides,
+) -> Vec<Way> {
+    let route = &traced.instructions;
+    let begin = match (turn, who) {
+        (Turn::NextLife, Who::First) => Some(0),
+        _ => route.executed,
+    };
+    let open = begin.map_or(0..0, |begin| begin..begin + UNPROTECTED);
+    let calls = traced.first.iter().take(UNPROTECTED);
+    let open_stops = 2 * calls.filter(|place| places.is_call(**place)).count();
+    let ways = route.ways(|place| places.is_own(place));
+    let (mut chosen, mut passed) = (Vec::new(), [0_usize; 2]);
+    let mut rounds: HashMap<u64, usize> = HashMap::new();
+    for (index, (way, place)) in ways.into_iter().zip(&route.places).enumerate() {
+        let round = rounds.entry(*place).or_insert(0);
+        *round += 1;
+        let is_thorough = *round <= ROUNDS && places.is_delicate(*place);
+        let [seldom, often] = &mut passed;
+        let (passed, stride) = match is_thorough {
+            true => (often, strides.delicate),
+            false => (seldom, strides.instruction),
+        };
+        if !open.contains(&index) && passed.is_multiple_of(stride) {
+            chosen.push(way);
+        }
+        *passed += 1;
     }
+    let stops = traced.calls.places.len();
+    let executed = traced.calls.executed;
+    let first = match (turn, who) {
+        (Turn::NextLife, Who::First) => open_stops,
+        _ => 0,
+    };
+    let before = (first..executed.unwrap_or(stops)).map(|stop| (stop, false));
+    let behind = executed.map_or(0..0, |executed| open_stops..stops - executed);
+    let all = before.chain(behind.map(|stop| (stop, true)));
+    let offset = usize::try_from(strides.seed).unwrap_or(0) % strides.call;
+    let some = all.skip(offset).step_by(strides.call);
+    chosen.extend(some.filter_map(|(stop, is_behind_execution)| {
+        Some(Way {
+            is_behind_execution,
+            anchor: None,
+            rest: Moment::Call(u64::try_from(stop).ok()?),
+        })
+    }));
+    chosen
 }

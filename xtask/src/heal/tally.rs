@@ -199,7 +199,7 @@ mod tests {
             seed: 0,
             without_healing: false,
             sweep: false,
-            stride: 1,
+            stride: None,
         }
     }
 
@@ -211,6 +211,7 @@ mod tests {
             seed: 0,
             heals: true,
             split: false,
+            sweeps: false,
         }
     }
 
