@@ -162,13 +162,17 @@ impl Region {
 
     /// The region under [`shared::WORDS_FD`].
     pub(crate) fn found() -> Option<Self> {
-        if !HEALS || SPLIT {
+        if !HEALS {
             return None;
         }
         let words = shared::found_words()?;
         let count = words.get(at::UNIT_COUNT)?.load(Ordering::Acquire);
         let count = usize::try_from(count).ok()?;
-        let (own, others) = words.split_at_checked(own_words(count))?;
+        let own = own_words(count);
+        let (own, others) = match SPLIT {
+            true => shared::parts_of(words, own)?,
+            false => words.split_at_checked(own)?,
+        };
         let region = Self::of(own, others, count)?;
         (region.get(at::MAGIC) == MAGIC).then_some(region)
     }

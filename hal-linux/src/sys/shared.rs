@@ -103,6 +103,13 @@ pub fn inherited_parts(first: usize, second: usize) -> Option<(SharedWords, Shar
     Some((map(Fd::WORDS, first, 0).ok()?, second))
 }
 
+/// The parts of words that were found as a whole.
+pub fn parts_of(words: SharedWords, first: usize) -> Option<(SharedWords, SharedWords)> {
+    let bytes = usize::try_from(offset_behind(first)).ok()?;
+    let second = bytes.checked_div(size_of::<AtomicU32>())?;
+    Some((words.get(..first)?, words.get(second..)?))
+}
+
 fn offset_behind(first: usize) -> u64 {
     let bytes = bytes_of(first).checked_next_multiple_of(PART_BYTES);
     bytes

@@ -146,6 +146,31 @@ fn a_keeper_that_dies_again_and_again_keeps_its_services() {
     assert_eq!(named(&machine, "init-core").len(), 1, "one core is enough");
 }
 
+/// As soon as its handlers are there, it finds what it keeps also from within them.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_keeper_may_die_again_before_it_knows_what_it_keeps() {
+    use crate::inject::{Fate, in_next_program};
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let (before, pid) = (services(&machine), machine.pid());
+    let caught = || {
+        let set = u64::from_str_radix(&status(pid, "SigCgt"), 16);
+        set.is_ok_and(|set| set & 0x4000_04f8 == 0x4000_04f8)
+    };
+    for later in [0, 30, 60, 90, 150, 1_000] {
+        let mut reexec = machine.tool(&["reexec"]);
+        in_next_program(pid, &Fate::Injured(later, &caught), || {
+            // Answered by the life after, or told that there is no answer.
+            let _ = reexec.output().expect("nsenter starts");
+        });
+        machine.wait_for("goes on where it was");
+        assert!(machine.sctl(&["list"]).status.success());
+    }
+    assert_eq!(named(&machine, "sleep"), before, "{}", machine.console());
+}
+
 /// Process 1 itself decides nothing.
 #[test]
 fn while_the_core_is_held_nothing_is_started_and_then_each_is_once() {

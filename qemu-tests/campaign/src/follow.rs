@@ -194,6 +194,27 @@ impl Stopped {
         Ok(child)
     }
 
+    /// Whether it catches its own faults by now, wherever it is.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.unwrap_or_default();
+        let has_fault = |mask: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(mask));
+            let bits = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok());
+            bits.is_some_and(|bits| bits >> (Signal::SIGSEGV as u32 - 1) & 1 != 0)
+        };
+        has_fault("SigCgt:") && !has_fault("SigBlk:")
+    }
+
+    /// Lets it run until it has nothing to do; it stands still then.
+    ///
+    /// # Errors
+    /// It ended.
+    pub fn go_to_sleep(&self) -> Result<()> {
+        self.run_until(|_| false).map(|_| ())
+    }
+
     /// Whether it waits for something, rather than for a processor.
     fn sleeps(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));

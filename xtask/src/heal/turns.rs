@@ -291,7 +291,12 @@ impl Sweep {
     pub fn case(&mut self, turn: Turn, way: Way) -> Result<(Case, bool)> {
         let mut case = Case::default();
         let (before, stopped) = self.begin_turn(turn)?;
-        let is_there = stopped.go(way)?;
+        let mut is_there = stopped.go(way)?;
+        if self.who == Who::First && !stopped.is_protected() {
+            // The turn was a shorter one: so early in a life a fault ends the machine.
+            stopped.go_to_sleep()?;
+            is_there = false;
+        }
         stopped.injure(fault()?, &mut Random::new(0))?;
         let injured = Instant::now();
         drop(stopped);
