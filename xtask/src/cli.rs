@@ -305,7 +305,8 @@ pub struct Heal {
     /// upgraded, and lives again
     #[arg(long, conflicts_with_all = ["services", "deaths", "board", "without_healing"])]
     pub sweep: bool,
-    /// One instruction in so many; not given: each of the HAL and the checkpoint, one in 7 elsewhere
+    /// One instruction in so many; not given: each of the HAL and the checkpoint, one in 7
+    /// elsewhere
     #[arg(long, value_name = "N", requires = "sweep", value_parser = stride)]
     pub stride: Option<usize>,
 }

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
 /// After this without a stop a process that sleeps has done all that was asked of it.
-const QUIET: Duration = Duration::from_millis(200);
+const QUIET: Duration = Duration::from_millis(100);
 
 /// What a parent is stopped for when it has made a child.
 const FORK: i32 = ptrace::Event::PTRACE_EVENT_FORK as i32;

@@ -17,7 +17,7 @@ const UPGRADABLE: &str = "hot-upgrade = true\n";
 
 /// A stop signal that was to be sent when process 1 died is not sent again: nobody is to wait for
 /// that thousands of times.
-const SOON: &str = "stop-timeout = \"500ms\"\n";
+const SOON: &str = "stop-timeout = \"1s\"\n";
 
 /// What is added for a board: its root file system lies beside the manifest, and who injures is a
 /// service that takes its orders from the console.

@@ -146,8 +146,8 @@ impl Outcome {
         }
         self.missed += missed;
         self.turns.push(format!(
-            "{name}: {instructions} instructions, {delicate} of them delicate, {calls} system calls; \
-             {missed} moments were not reached"
+            "{name}: {instructions} instructions, {delicate} of them delicate, {calls} system \
+             calls; {missed} moments were not reached"
         ));
         Ok(())
     }

@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 pub const SERVICES: usize = 5;
 
 /// Instructions that are traced in one go, and how often, until that is no turn.
-const PART: u64 = 100_000;
-const PARTS_MAX: usize = 20;
+const PART: u64 = 4_000;
+const PARTS_MAX: usize = 200;
 
 /// Of a program that is executed; where it is not protected yet is among them.
 const FIRST: u64 = 1_000;
@@ -246,7 +246,8 @@ impl Sweep {
         Ok(route.places)
     }
 
-    /// In parts: an image that is stopped at each instruction would not take over in time.
+    /// In parts, each of which is reached at speed: who is stopped at each instruction is late for
+    /// every time-out.
     fn traced(&mut self, turn: Turn, part: fn(u64) -> Moment) -> Result<Route> {
         let (mut route, mut misfits) = (Route::default(), 0);
         for _ in 0..PARTS_MAX {
