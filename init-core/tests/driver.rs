@@ -94,20 +94,24 @@ fn a_client_that_waits_has_one_answer_and_it_comes_when_the_unit_is_stopped() {
     );
 }
 
-#[test]
-fn a_turn_is_bounded_however_many_units_there_are() {
+/// A target that wants so many services, each of which says when it is ready.
+fn crowd(services: usize) -> Graph {
     let mut graph = Graph::empty();
-    graph
-        .units
-        .push(common::graph::unit("main", UnitKind::Target));
-    for index in 0..500 {
+    let main = common::graph::unit("main", UnitKind::Target);
+    graph.units.push(main);
+    for index in 0..services {
         let name: &'static str = format!("u{index}").leak();
-        graph
-            .units
-            .push(common::graph::unit(name, UnitKind::Service));
+        let mut unit = common::graph::unit(name, UnitKind::Service);
+        unit.awaited = true;
+        graph.units.push(unit);
         graph.relate(0, init_core::unit::EdgeKind::Wants, index + 1);
     }
-    let mut driver = driver(graph, Fake::default());
+    graph
+}
+
+#[test]
+fn a_turn_is_bounded_however_many_units_there_are() {
+    let mut driver = driver(crowd(500), Fake::default());
     driver.boot(BootOptions::default());
     let mut before = driver.platform().acts.len();
     assert!(before < 100, "{before} in the first turn");
@@ -117,5 +121,25 @@ fn a_turn_is_bounded_however_many_units_there_are() {
         assert!(after - before < 100, "{} in one turn", after - before);
         before = after;
     }
+    assert_eq!(driver.core().machine_status().ready, 501);
+}
+
+#[test]
+fn no_more_units_begin_than_end_their_start() {
+    let mut driver = driver(crowd(500), Fake::default());
+    driver.boot(BootOptions::default());
+    let starting = |driver: &Driver<'_, Fake>| {
+        let statuses = (1..=500).filter_map(|unit| driver.core().status(UnitId(unit)));
+        let begun = statuses.filter(|it| it.state == UnitState::Starting && it.pid.is_some());
+        begun.count()
+    };
+    let first = starting(&driver);
+    assert!((32..=64).contains(&first), "{first} in the first turn");
+    let mut most = 0;
+    while !driver.platform().idle {
+        driver.turn();
+        most = most.max(starting(&driver));
+    }
+    assert!(most <= first + 2, "{most} on their way at once");
     assert_eq!(driver.core().machine_status().ready, 501);
 }
