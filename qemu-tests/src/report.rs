@@ -122,7 +122,7 @@ impl BootReport {
     }
 
     fn take_boot(&mut self, text: &str) {
-        if let Some(kib) = text.strip_prefix("process 1 uses ") {
+        if let Some(kib) = text.strip_prefix("process 1 has ") {
             self.memory_kib = kib.split(' ').next().and_then(|number| number.parse().ok());
             return;
         }
@@ -204,7 +204,7 @@ impl fmt::Display for BootReport {
             write!(f, "; the kernel had taken {begun} s")?;
         }
         if let Some(kib) = self.memory_kib {
-            write!(f, "; process 1 uses {kib} KiB")?;
+            write!(f, "; process 1 has {kib} KiB of its own")?;
         }
         Ok(())
     }
@@ -223,7 +223,7 @@ init: [    1.601] flaky: ready after 3 ms
 init: [    1.610] flaky: ended: SIGSEGV; restart 1 in 200 ms
 init: [    1.810] flaky: ended: SIGSEGV; restart 2 in 400 ms
 gateway login: init: [    1.900] boot: online reached after 420 ms: 12 units ready, 0 failed
-init: [    1.901] boot: process 1 uses 64 KiB of memory
+init: [    1.901] boot: process 1 has 64 KiB of its own
 ";
 
     #[test]
@@ -235,7 +235,7 @@ init: [    1.901] boot: process 1 uses 64 KiB of memory
   broker  ready after 45 ms
   flaky   ready after 3 ms, restarted 2 times (last: SIGSEGV)
 online reached after 420 ms: 12 units ready, 0 failed; the kernel had taken 1.480 s; \
-process 1 uses 64 KiB";
+process 1 has 64 KiB of its own";
         assert_eq!(report.to_string(), text);
     }
 

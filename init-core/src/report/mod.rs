@@ -100,12 +100,12 @@ impl Report {
         });
     }
 
-    /// What process 1 costs, said after the boot: anonymous and shared resident memory.
+    /// What process 1 costs, said after the boot: memory that only it has.
     pub fn memory(&self, out: &mut impl Write, now: Instant, resident_kib: u32) {
         if self.level >= LogLevel::Normal {
             write_line(out, now, &|line| {
-                line.text("boot: process 1 uses ").number(resident_kib);
-                line.text(" KiB of memory");
+                line.text("boot: process 1 has ").number(resident_kib);
+                line.text(" KiB of its own");
             });
         }
     }

@@ -279,7 +279,7 @@ init: [    0.009] kernel command line, word 2, column 7: sysmaster.log=?[2J: use
 or debug\n\
 init: [    0.009] argument 2: sysmaster.: unknown; known are sysmaster.target= and \
 sysmaster.log=\n\
-init: [123456.000] boot: process 1 uses 64 KiB of memory\n"
+init: [123456.000] boot: process 1 has 64 KiB of its own\n"
     );
     assert_eq!(String::from_utf8(out).unwrap(), text);
 }
