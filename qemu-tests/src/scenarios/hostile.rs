@@ -33,6 +33,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..HOSTILE
     },
     Scenario {
+        name: "memory runs out while process 1 faults, and whoever takes it is killed",
+        product: "minimal",
+        // What the kernel says is asked for: between our lines it would break them.
+        append: &["mem=128M", "loglevel=1"],
+        body: hungry,
+        ..Scenario::PLAIN
+    },
+    Scenario {
         name: "a clock that is set moves no deadline",
         body: clock,
         ..HOSTILE
@@ -118,6 +126,40 @@ pub(super) fn ends_as_before(mut shell: Session<'_>) -> Result<()> {
     let machine = shell.leave("exit 7")?;
     machine.wait_for("console-shell: ended: exit code 7", DOWN_WITHIN)?;
     Session::open(machine)?.last_command("poweroff")
+}
+
+/// Takes more than there is, over and over.
+const HOG: &str =
+    "{ while :; do dd if=/dev/zero of=/dev/null bs=110M count=1; done 2> /dev/null & }";
+
+fn hungry(guest: &mut Guest) -> Result<()> {
+    const DEATHS: usize = 3;
+    const LOOK: &str = "dmesg -s 1000000 > /run/log";
+    let killed = |name: &str| format!("$(grep -c 'Killed process .*{name}' /run/log)");
+    let mut shell = guest.up("shell")?;
+    shell.success(&format!("{WHO} > /run/before"))?;
+    shell.success("echo 1 > /proc/sys/vm/overcommit_memory")?;
+    shell.command(HOG)?;
+    for count in 0..DEATHS {
+        shell.until(
+            &format!("{LOOK}; [ {} -gt {count} ]", killed("(dd)")),
+            DOWN_WITHIN,
+        )?;
+        shell.success(INJURE)?;
+        shell.success("sctl list > /dev/null")?;
+    }
+    shell.success("kill $!")?;
+    shell.success(LOOK)?;
+    shell.success(&format!("[ {} = {} ]", killed(""), killed("(dd)")))?;
+    ends_as_before(shell)?;
+    guest.powered_off()?;
+    let lines = guest.machine.console().lines();
+    let healed = lines
+        .iter()
+        .filter(|(_, line)| line.contains("died and goes on where it was"));
+    let healed = healed.count();
+    ensure!(healed == DEATHS, "{DEATHS} faults, healed {healed} times");
+    Ok(())
 }
 
 /// Nobody ever reads what the kernel asks of this file system.
