@@ -8,6 +8,8 @@ mod control;
 #[cfg(target_arch = "x86_64")]
 mod escalation;
 #[cfg(target_arch = "x86_64")]
+mod fatal;
+#[cfg(target_arch = "x86_64")]
 mod faults;
 #[cfg(target_arch = "x86_64")]
 mod feeding;

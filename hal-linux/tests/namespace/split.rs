@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 /// Names process 1 of `split.toml`, built by `cargo xtask test`.
 const PROGRAM: &str = "SYSMASTER_SPLIT_INIT";
-const SYMBOLS: &str = "SYSMASTER_SPLIT_SYMBOLS";
+pub const SYMBOLS: &str = "SYSMASTER_SPLIT_SYMBOLS";
 
 /// Far above what any of it takes.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
-const KILL: Signal = Signal::SIGKILL;
+pub const KILL: Signal = Signal::SIGKILL;
 const STOP: Signal = Signal::SIGSTOP;
 const CONT: Signal = Signal::SIGCONT;
 
 /// Boots a split machine; `None` with a loud word where nobody has built one.
-fn boot(target: &str) -> Option<Machine> {
+pub fn boot(target: &str) -> Option<Machine> {
     let Some(program) = std::env::var_os(PROGRAM).map(PathBuf::from) else {
         eprintln!("SKIPPED: {PROGRAM} names no process 1; `cargo xtask test` builds and names one");
         return None;
@@ -37,7 +37,10 @@ pub fn services(machine: &Machine) -> Vec<u32> {
 
 /// Processes of a machine that run, by their name.
 pub fn named(machine: &Machine, name: &str) -> Vec<u32> {
-    let pid = machine.pid();
+    named_below(machine.pid(), name)
+}
+
+pub fn named_below(pid: u32, name: &str) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let children = children.expect("process 1 is there");
     let pids = children.split_whitespace().filter_map(|it| it.parse().ok());
@@ -85,7 +88,7 @@ fn the_core_holds_nothing_but_two_ends_of_pipes_and_shared_words() {
         return;
     };
     let core = core(&machine);
-    until("it is locked in", || status(core, "Seccomp") == "1");
+    until("it is locked in", || status(core, "Seccomp") == "2");
     assert_eq!(status(core, "NoNewPrivs"), "1");
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(status(core, set), "0000000000000000", "{set}");
@@ -209,125 +212,4 @@ fn while_the_core_is_held_nothing_is_started_and_then_each_is_once() {
         assert_eq!(starts, 2, "{console}");
     }
     assert!(!console.contains("another takes its place"), "{console}");
-}
-
-/// A machine whose cores have other code where a frame is decoded, and a frame that waits for it.
-#[cfg(target_arch = "x86_64")]
-struct Faulty {
-    machine: Machine,
-    services: Vec<u32>,
-    frame: u64,
-    /// What was there.
-    sound: [u8; 8],
-    client: rustix::fd::OwnedFd,
-}
-
-/// Whoever is made from process 1's memory has the fault in its code.
-#[cfg(target_arch = "x86_64")]
-fn with_frames_that(code: &[u8]) -> Option<Faulty> {
-    use crate::inject::patch;
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
-    let mut machine = boot("holding")?;
-    let services = services(&machine);
-    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
-    let frame = crate::faults::address_in(symbols, &["6driver", "5frame"]);
-    let frame = frame.expect("the driver decodes frames");
-    // By then process 1 has given back what only a start needs, and our fault would go with it.
-    assert!(machine.sctl(&["list"]).status.success());
-    let sound = patch(machine.pid(), frame, code);
-    send(core(&machine), KILL);
-    machine.wait_for("the core is a new one");
-    let client = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("a socket");
-    let path = SocketAddrUnix::new(machine.socket()).expect("a short path");
-    connect(&client, &path).expect("process 1 listens");
-    rustix::io::write(&client, b"whatever").expect("there is room");
-    Some(Faulty {
-        machine,
-        services,
-        frame,
-        sound,
-        client,
-    })
-}
-
-/// What the client hears, in time.
-#[cfg(target_arch = "x86_64")]
-fn answer(client: &rustix::fd::OwnedFd) -> rustix::io::Result<usize> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let limit = Timespec::try_from(LIMIT).expect("it is short");
-    let ready = poll(&mut [PollFd::new(client, PollFlags::IN)], Some(&limit));
-    assert_eq!(ready, Ok(1), "neither an answer in time nor an end");
-    rustix::io::read(client, &mut [0_u8; 8])
-}
-
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn a_request_that_two_cores_die_of_is_put_aside_and_process_1_lives() {
-    let Some(mut faulty) = with_frames_that(&[0x0f, 0x0b]) else {
-        return;
-    };
-    let machine = &mut faulty.machine;
-    for _ in 0..2 {
-        machine.wait_for("the core ended: SIGILL");
-    }
-    machine.wait_for("a request is put aside");
-    let end = answer(&faulty.client);
-    assert!(!matches!(end, Ok(1..)), "it is not hung up on: {end:?}");
-    crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
-    send(core(machine), KILL);
-    assert!(machine.sctl(&["list"]).status.success());
-    assert_eq!(named(machine, "sleep"), faulty.services);
-}
-
-/// getpid(), which the filter forbids: the kernel kills each core of itself.
-#[cfg(target_arch = "x86_64")]
-const FORBIDDEN: [u8; 7] = [0xb8, 39, 0, 0, 0, 0x0f, 0x05];
-
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn cores_that_are_killed_one_after_the_other_are_waited_with_and_lead_to_nothing_else() {
-    let Some(mut faulty) = with_frames_that(&FORBIDDEN) else {
-        return;
-    };
-    let machine = &mut faulty.machine;
-    machine.wait_for("the core ended: SIGKILL; another takes its place in 20 ms");
-    machine.wait_for("the core ended: SIGKILL; another takes its place in 320 ms");
-    crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
-    // What was asked is answered, once somebody has looked at it.
-    let answer = answer(&faulty.client);
-    assert!(matches!(answer, Ok(1..)), "{answer:?}");
-    assert!(machine.sctl(&["list"]).status.success());
-    // Whoever did something is followed at once.
-    send(core(machine), KILL);
-    while machine.wait_for("the core ended: SIGKILL").ends_with("ms") {}
-    assert!(machine.sctl(&["list"]).status.success());
-    assert_eq!(named(machine, "sleep"), faulty.services);
-    let console = machine.console();
-    for word in ["again and again", "is put aside"] {
-        assert!(!console.contains(word), "{console}");
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn a_request_that_every_core_is_killed_over_is_put_aside_and_the_machine_goes_on() {
-    let Some(mut faulty) = with_frames_that(&FORBIDDEN) else {
-        return;
-    };
-    let machine = &mut faulty.machine;
-    machine.wait_for("the core ended: SIGKILL; another takes its place in 2000 ms");
-    machine.wait_for("a request is put aside: one core after the other was killed over it");
-    let end = answer(&faulty.client);
-    assert!(!matches!(end, Ok(1..)), "it is not hung up on: {end:?}");
-    // What is no request is dealt with by cores with the same fault.
-    send(faulty.services[0], KILL);
-    machine.wait_for("held@1: ended: SIGKILL");
-    machine.wait_for("held 1: runs");
-    crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
-    send(core(machine), KILL);
-    assert!(machine.sctl(&["list"]).status.success());
-    assert_eq!(named(machine, "sleep").len(), faulty.services.len());
-    let console = machine.console();
-    assert_eq!(console.matches(" in 2000 ms").count(), 1, "{console}");
-    assert!(!console.contains("again and again"), "{console}");
 }

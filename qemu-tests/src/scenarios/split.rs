@@ -23,7 +23,7 @@ const COUNT: usize = 2;
 
 /// It can call the kernel for no more than its pipes and has no rights to gain; it holds its two
 /// ends of pipes.
-const LOCKED_IN: &str = "grep -q '^Seccomp:.1$' /proc/$core/status && \
+const LOCKED_IN: &str = "grep -q '^Seccomp:.2$' /proc/$core/status && \
      grep -q '^NoNewPrivs:.1$' /proc/$core/status && \
      grep -q '^CapEff:.0000000000000000$' /proc/$core/status && \
      [ $(ls /proc/$core/fd | wc -l) -eq 2 ]";
