@@ -1,5 +1,6 @@
 //! This file names everything that reads what others wrote, and what each promises.
 
+use super::recordings;
 use anyhow::{Context, Result};
 use init_core::cmdline;
 use init_core::event::{BootOptions, MachineRequest};
@@ -72,6 +73,13 @@ pub const DECODERS: &[Decoder] = &[
         cost: 200,
         corpus: products,
         read: manifest,
+    },
+    Decoder {
+        name: "recording",
+        what: "the reader of recordings, and their replay",
+        cost: 100,
+        corpus: recordings::corpus,
+        read: recordings::perform,
     },
 ];
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod cases;
 mod decoders;
+mod recordings;
 
 use crate::cli::Fuzz;
 use anyhow::{Context, Result, bail};
