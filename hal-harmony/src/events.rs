@@ -35,18 +35,23 @@ impl<K: Kernel + 'static> Harmony<K> {
         if let Some(request) = self.asked.take() {
             return Some(Event::Machine(request));
         }
-        if let Some(event) = self.children.take_owed() {
-            return Some(event);
-        }
         self.take_exits();
         self.send_mark();
         if let Some(client) = self.sessions.take_gone() {
             return Some(Event::ClientGone(client));
         }
+        // What a process has said comes before its end, and ends before what others say again and
+        // again.
+        if let Some(event) = self.children.take_owed_of_ended() {
+            return Some(event);
+        }
         let free = |group| self.calls.free(group);
         let is_unit = |child| child != CORE;
         if let Some((child, status)) = self.children.take_ended(is_unit, free) {
             return Some(Event::Exited { child, status });
+        }
+        if let Some(event) = self.children.take_owed() {
+            return Some(event);
         }
         if self.owes_alone && self.children.is_empty() {
             self.owes_alone = false;

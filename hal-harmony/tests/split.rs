@@ -247,3 +247,34 @@ fn a_core_may_end_once_at_any_call() {
     }
     assert!(ended > 18, "only {ended} cores ended");
 }
+
+/// Says that it gets on without an end: told once for each event of the core's, it would keep the
+/// core from all else.
+#[test]
+fn services_that_beat_without_an_end_keep_no_request_and_no_end_waiting() {
+    for has_clock in [true, false] {
+        let seen = Arc::new(Seen::default());
+        let [steady, ends, _, ctl] = services(&seen, 3);
+        let other = runs_native("other", |sim, channel| {
+            let line = Line::new(sim.clone(), channel);
+            while Letter::read(&ask(&line, Letter::Heartbeat)) == Ok(Letter::GoOn) {
+                let _ = ask(&line, Letter::Ready);
+            }
+        });
+        let programs = [steady, ends, other, ctl];
+        let ground = Ground::new(graph(), &programs, |sim| {
+            let mut state = sim.state();
+            state.has_clock = has_clock;
+            state.strike = Some(Strike {
+                name: b"init-core",
+                fate: Box::new(|moment| {
+                    assert!(moment.now_ns < LIMIT_NS, "somebody waits for ever");
+                    None
+                }),
+            });
+        });
+        let mut world = SplitWorld::new(ground, |life| life.be_good());
+        world.keep();
+        judge(&seen, &world, 3, "beats without an end");
+    }
+}

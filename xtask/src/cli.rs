@@ -221,7 +221,7 @@ pub struct Fuzz {
 /// Which histories.
 #[derive(Debug, Args)]
 pub struct Sim {
-    /// How many histories; 20000 by default
+    /// How many histories; 20000 by default, 500 on Harmony's kernel
     #[arg(long, value_name = "N")]
     pub seeds: Option<u64>,
     /// The seed of the first; 1 by default
@@ -233,6 +233,10 @@ pub struct Sim {
     /// Perform the history in this file, as a failure prints it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "from"])]
     pub replay: Option<PathBuf>,
+    /// On Harmony's simulated kernel instead, with keeper and core: 500 by default, each takes
+    /// much longer
+    #[arg(long)]
+    pub harmony: bool,
     /// Plant defects into the core, one at a time, and show that the histories find each
     #[arg(long, conflicts_with_all = ["seed", "replay"])]
     pub mutants: bool,

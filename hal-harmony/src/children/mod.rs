@@ -24,6 +24,8 @@ pub const CORE: Child = Child {
 pub struct Children {
     slots: &'static mut [Slot],
     last_badge: i32,
+    /// The place of which something was told last that it owed.
+    last_owed: usize,
 }
 
 impl Children {
@@ -32,6 +34,7 @@ impl Children {
         Self {
             slots,
             last_badge: FIRST_BADGE.saturating_sub(1),
+            last_owed: 0,
         }
     }
 
@@ -241,13 +244,30 @@ impl Children {
         }
     }
 
-    /// What is owed of a child; it is told, once.
-    pub fn take_owed(&mut self) -> Option<Event> {
+    /// What is owed of a child that has ended; it is told, once.
+    pub fn take_owed_of_ended(&mut self) -> Option<Event> {
         self.slots.iter_mut().find_map(|slot| match &mut slot.0 {
-            State::Running(one) => one.owes.take(one.child),
             State::Ended(one) => one.owes.take(one.child),
-            State::Free | State::Stillborn(_) => None,
+            State::Running(_) | State::Free | State::Stillborn(_) => None,
         })
+    }
+
+    /// What is owed of a child that runs; it is told, once. One after the other has its turn, so
+    /// that nobody who says much is in others' way.
+    pub fn take_owed(&mut self) -> Option<Event> {
+        let count = self.slots.len();
+        for _ in 0..count {
+            self.last_owed = self.last_owed.saturating_add(1);
+            if self.last_owed >= count {
+                self.last_owed = 0;
+            }
+            if let Some(Slot(State::Running(one))) = self.slots.get_mut(self.last_owed)
+                && let Some(event) = one.owes.take(one.child)
+            {
+                return Some(event);
+            }
+        }
+        None
     }
 
     /// Lets `free` free who has ended and was heard, of those that are wanted; the first child that

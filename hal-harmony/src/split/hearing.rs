@@ -123,8 +123,17 @@ impl<K: Kernel + 'static> Keeper<K> {
         }
         // First what they say, so that it comes before their end.
         self.listen();
-        let event = self.harmony.next_event().map(Wake::Event);
-        let wake = event.or_else(|| self.harmony.sessions.take_owed().map(Wake::Frame))?;
+        // By turns: neither services nor clients keep the others waiting.
+        self.is_clients_turn = !self.is_clients_turn;
+        let frame = match self.is_clients_turn {
+            true => self.harmony.sessions.take_owed(),
+            false => None,
+        };
+        let wake = match frame {
+            Some(client) => Some(Wake::Frame(client)),
+            None => self.harmony.next_event().map(Wake::Event),
+        };
+        let wake = wake.or_else(|| self.harmony.sessions.take_owed().map(Wake::Frame))?;
         Some(Handed {
             wake,
             stamp: 0,

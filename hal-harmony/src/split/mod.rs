@@ -84,6 +84,8 @@ pub struct Keeper<K: 'static> {
     /// What the core before was told and had not taken in.
     again: Option<Handed>,
     taken_in: u32,
+    /// A client's request is told before what processes do.
+    is_clients_turn: bool,
     /// This core has not waited yet.
     is_new: bool,
     /// How often it has woken the keeper for nothing.
@@ -162,6 +164,7 @@ impl<K: Kernel + 'static> Keeper<K> {
             handed: None,
             again: None,
             taken_in: 0,
+            is_clients_turn: false,
             is_new: true,
             noise: 0,
             vain: Vain::NONE,

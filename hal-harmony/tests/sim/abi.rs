@@ -28,6 +28,7 @@ impl Sim {
         let own = OWN.get();
         let mut state = self.state();
         state.call(own, number, words);
+        state = leave_if_given_up(state, own);
         if let Some((thread, code, argument)) = state.newborn.take() {
             self.bear(thread, code, argument);
         }
@@ -147,7 +148,7 @@ impl Sim {
             state = self.state();
         }
         assert!(!state.is_failed || own != 0, "a service's program panicked");
-        state
+        leave_if_given_up(state, own)
     }
 
     /// Starts another thread of the host; it runs when it is its turn.
@@ -183,6 +184,15 @@ impl Sim {
             }
         });
     }
+}
+
+/// The thread that began the machine leaves it, if it is to.
+fn leave_if_given_up(state: MutexGuard<'_, State>, own: usize) -> MutexGuard<'_, State> {
+    if state.is_given_up && own == 0 {
+        drop(state);
+        std::panic::resume_unwind(Box::new(OVER[0]));
+    }
+    state
 }
 
 /// What a service does between two calls takes.

@@ -2,7 +2,9 @@
 
 use super::Sim;
 use super::channel::{Channel, Record};
+use super::fortune::Fortune;
 use hal_harmony::abi::number::Number;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -160,6 +162,8 @@ pub struct Thread {
     pub dying: bool,
     /// Its code is the test's own.
     pub is_host: bool,
+    /// When it was last let run, counted in turns.
+    pub turn: u64,
 }
 
 /// A program that is a function of the test: what it calls, and what it is given.
@@ -196,6 +200,9 @@ pub struct State {
     pub refuse: Option<Box<dyn Fn(u64, Number) -> bool + Send>>,
     pub refused: usize,
     pub strike: Option<Strike>,
+    pub fortune: Option<Box<dyn Fortune>>,
+    /// Whoever began the machine is to leave it.
+    pub is_given_up: bool,
     /// Which of the root task's threads runs.
     pub baton: usize,
     /// Calls that programs made which are functions of the test.
@@ -209,7 +216,8 @@ pub struct State {
     pub newborn: Option<(usize, Code, u64)>,
     /// Programs that are functions of the test, by their first instruction.
     pub natives: HashMap<u64, Native>,
-    pub last_run: usize,
+    /// How often somebody was let run.
+    pub turns: u64,
     /// When threads were started.
     pub starts: Vec<u64>,
 }
@@ -266,6 +274,7 @@ impl State {
                 doing: Doing::Runs,
                 dying: false,
                 is_host: true,
+                turn: 0,
             }],
             recycler: None,
             surplus: Vec::new(),
@@ -275,6 +284,8 @@ impl State {
             refuse: None,
             refused: 0,
             strike: None,
+            fortune: None,
+            is_given_up: false,
             baton: 0,
             slices: 0,
             hosts: HashMap::new(),
@@ -282,7 +293,7 @@ impl State {
             is_failed: false,
             newborn: None,
             natives: HashMap::new(),
-            last_run: 0,
+            turns: 0,
             starts: Vec::new(),
         };
         for object in [Object::Group(0), Object::Space, Object::Thread(0)] {
@@ -319,11 +330,12 @@ impl State {
     pub fn call(&mut self, thread: usize, number: Number, words: [u64; 6]) {
         self.now_ns += 1_000;
         self.time_out();
+        self.befall(false);
         let count = u64::try_from(self.trace.len()).expect("few");
         if self.is_struck(thread, number) {
             return;
         }
-        let refused = thread == 0 && self.refuse.as_ref().is_some_and(|no| no(count, number));
+        let refused = thread == 0 && self.is_refused(count, number);
         let answer = if refused {
             self.refused += 1;
             Some(NO_MEMORY)
@@ -337,10 +349,16 @@ impl State {
         }
     }
 
+    fn is_refused(&mut self, count: u64, number: Number) -> bool {
+        let fortune = self.fortune.as_mut();
+        let unlucky = fortune.is_some_and(|fortune| fortune.refuses(number));
+        unlucky || self.refuse.as_ref().is_some_and(|no| no(count, number))
+    }
+
     /// Strikes whom the test wants struck; whether the caller makes no call any more.
     fn is_struck(&mut self, thread: usize, number: Number) -> bool {
         let Some(mut strike) = self.strike.take() else {
-            return false;
+            return self.threads[thread].doing == Doing::Gone;
         };
         let group = self.threads[thread].group;
         let moment = Moment {
@@ -399,18 +417,23 @@ impl State {
         }
     }
 
-    /// Lets another thread run a slice: the next of the most important ones.
+    /// Lets another thread run a slice: of the most important ones, who has waited longest.
     pub fn turn(&mut self, own: usize, floor: u32) -> Turn {
         self.bury();
-        let count = self.threads.len();
-        let order = (1..=count).map(|step| (self.last_run + step) % count);
         let runs = |one: &usize| *one != own && self.threads[*one].doing == Doing::Runs;
-        let able = order.filter(runs);
+        let able = (0..self.threads.len()).filter(runs);
         let able = able.filter(|one| self.threads[*one].priority >= floor);
-        let Some(next) = able.rev_max(|one| self.threads[*one].priority) else {
+        let rank = |one: &usize| {
+            (
+                Reverse(self.threads[*one].priority),
+                self.threads[*one].turn,
+            )
+        };
+        let Some(next) = able.min_by_key(rank) else {
             return Turn::Nobody;
         };
-        self.last_run = next;
+        self.turns += 1;
+        self.threads[next].turn = self.turns;
         if self.threads[next].is_host {
             return Turn::Baton(next);
         }
@@ -436,9 +459,13 @@ impl State {
             Doing::Runs | Doing::Receives(_) | Doing::Gone => None,
         };
         let next = self.threads.iter().filter_map(until).min();
-        let Some(next) = next else { return false };
+        let alarm = self.alarm_ns();
+        let Some(next) = next.into_iter().chain(alarm).min() else {
+            return false;
+        };
         self.now_ns = self.now_ns.max(next);
         self.time_out();
+        self.befall(true);
         true
     }
 
@@ -460,15 +487,3 @@ impl State {
         }
     }
 }
-
-/// The first of the greatest.
-trait RevMax: Iterator + Sized {
-    fn rev_max<K: Ord>(self, key: impl Fn(&Self::Item) -> K) -> Option<Self::Item> {
-        self.fold(None, |best: Option<Self::Item>, one| match best {
-            Some(best) if key(&best) >= key(&one) => Some(best),
-            _ => Some(one),
-        })
-    }
-}
-
-impl<I: Iterator> RevMax for I {}

@@ -8,16 +8,19 @@
 mod abi;
 mod channel;
 mod cpu;
+mod fortune;
 mod machine;
 mod memory;
 mod process;
 
 #[allow(unused_imports, reason = "not every test twists the kernel")]
+pub use fortune::{Deed, Fact, Fortune};
+#[allow(unused_imports, reason = "not every test twists the kernel")]
 pub use machine::{Fate, Moment, Native, Strike, Twist};
 
 use hal_harmony::abi::number::Number;
 use machine::State;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A machine; its clones are the same machine. The root task's threads are threads of the test, of
 /// which one runs at a time: the one that has the baton.
@@ -37,17 +40,19 @@ impl Sim {
 
     /// The test is over: the root task's other threads end.
     pub fn end(&self) {
-        if let Ok(mut state) = self.0.lock() {
-            state.is_over = true;
-            for host in state.hosts.values() {
-                host.unpark();
-            }
+        let state = self.0.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.is_over = true;
+        for host in state.hosts.values() {
+            host.unpark();
         }
     }
 
     /// What was printed.
     pub fn console(&self) -> String {
-        String::from_utf8_lossy(&self.state().console).into_owned()
+        let state = self.0.lock();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&state.console).into_owned()
     }
 
     /// Processes that were made and not recycled.

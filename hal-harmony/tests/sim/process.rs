@@ -1,6 +1,7 @@
 //! This file is the simulated kernel's processes: how they begin and end, how that is told, and
 //! which call is whose.
 
+use super::fortune::Fact;
 use super::machine::{
     AGAIN, Answer, BAD_CAP, Code, Doing, Group, INVALID, NO_PERMISSION, Notification, Object,
     State, Thread, Twist,
@@ -207,8 +208,10 @@ impl State {
             doing: Doing::Runs,
             dying: false,
             is_host: self.groups[of].is_host || native.is_some(),
+            turn: 0,
         });
         let new = self.threads.len() - 1;
+        self.show_begun(of);
         if let Some(native) = native {
             self.groups[of].is_host = true;
             self.newborn = Some((new, Code::Native(native), long(24)));
@@ -248,6 +251,8 @@ impl State {
         if self.has(Twist::KillLost) {
             return 0;
         }
+        let pid = self.groups[target].pid;
+        self.show(Fact::Killed { pid });
         let code = if self.has(Twist::KillShowsNine) { 9 } else { 0 };
         self.end(target, code);
         0
@@ -267,7 +272,19 @@ impl State {
         } else {
             code
         };
+        let pid = self.groups[group].pid;
+        self.show(Fact::Ended { pid, code });
         self.tell(self.groups[group].badge, code);
+    }
+
+    /// A thread was made: of a process that had none?
+    fn show_begun(&mut self, group: usize) {
+        let its = |thread: &&Thread| thread.group == group;
+        if group != 0 && self.threads.iter().filter(its).count() == 1 {
+            let Group { name, pid, .. } = &self.groups[group];
+            let (name, pid) = (name.clone(), *pid);
+            self.show(Fact::Begun { name: &name, pid });
+        }
     }
 
     fn register(&mut self, group: usize, cap: u64, ring: u64) -> i64 {

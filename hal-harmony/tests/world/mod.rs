@@ -25,7 +25,7 @@ pub const OWN: u32 = 10;
 pub const SERVICES: u32 = 5;
 
 /// Services at once.
-pub const PLACES: usize = 16;
+pub const PLACES: usize = 32;
 
 /// What a unit runs, and what it may use.
 pub struct Runs {
@@ -70,8 +70,12 @@ pub struct Ground {
 
 impl Ground {
     /// A kernel with these programs for these units. `change` changes the kernel.
-    pub fn new(mut graph: Graph, programs: &[Runs], change: impl FnOnce(&Sim)) -> Self {
-        let sim = Sim::new(OWN);
+    pub fn new(graph: Graph, programs: &[Runs], change: impl FnOnce(&Sim)) -> Self {
+        Self::on(Sim::new(OWN), graph, programs, change)
+    }
+
+    /// The same, on this kernel, with which nothing was done yet.
+    pub fn on(sim: Sim, mut graph: Graph, programs: &[Runs], change: impl FnOnce(&Sim)) -> Self {
         let mut images = Vec::new();
         for (number, one) in (0..).zip(programs) {
             let path = CString::new(format!("/bin/{}", one.unit)).expect("a path");

@@ -1,12 +1,17 @@
 //! This file performs many histories, on all processors, up to the first that breaks a rule.
 
 use crate::generate::{SEEDS_PER_PRODUCT, script};
-use crate::product::manifest;
-use crate::run::{Broken, Stage, Tally};
+use crate::run::{Broken, Tally};
 use crate::script::Script;
 use crate::shrink::shrink;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Lets a script happen; `Err`: the first rule that was broken.
+pub type Perform = Box<dyn FnMut(&Script) -> Result<Tally, Broken>>;
+
+/// Makes what performs, one for each worker.
+pub type Make = dyn Fn() -> Perform + Sync;
 
 /// A history that breaks a rule.
 #[derive(Clone, Debug)]
@@ -36,7 +41,7 @@ pub fn present() -> Vec<u64> {
 }
 
 /// Performs histories from this seed on, as many as that.
-pub fn run(from: u64, count: u64) -> Outcome {
+pub fn run(from: u64, count: u64, make: &Make) -> Outcome {
     let end = from.saturating_add(count);
     // Blocks that share a product, taken in turn; none after the first failure is begun.
     let next = AtomicU64::new(from / SEEDS_PER_PRODUCT);
@@ -50,7 +55,7 @@ pub fn run(from: u64, count: u64) -> Outcome {
         for at in &AT[..threads.min(AT.len())] {
             let (next, last, outcome) = (&next, &last, &outcome);
             scope.spawn(move || {
-                worker(from, next, last, outcome, at);
+                worker((from, next, last), outcome, at, make());
                 at.store(0, Ordering::Relaxed);
             });
         }
@@ -60,21 +65,24 @@ pub fn run(from: u64, count: u64) -> Outcome {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn worker(from: u64, next: &AtomicU64, last: &AtomicU64, outcome: &Mutex<Outcome>, at: &AtomicU64) {
-    let mut stage = Stage::new();
+fn worker(
+    (from, next, last): (u64, &AtomicU64, &AtomicU64),
+    outcome: &Mutex<Outcome>,
+    at: &AtomicU64,
+    mut perform: Perform,
+) {
     loop {
         let block = next.fetch_add(1, Ordering::Relaxed) * SEEDS_PER_PRODUCT;
         if block >= last.load(Ordering::Relaxed) {
             return;
         }
-        let product = manifest(&script(block).units);
         let mut tally = Tally::default();
         for seed in block.max(from)..block + SEEDS_PER_PRODUCT {
             if seed >= last.load(Ordering::Relaxed) {
                 break;
             }
             at.store(seed.saturating_add(1), Ordering::Relaxed);
-            match stage.perform(&script(seed), product) {
+            match perform(&script(seed)) {
                 Ok(one) => tally.add(one),
                 Err(broken) => {
                     last.fetch_min(seed, Ordering::Relaxed);
@@ -107,9 +115,8 @@ impl Tally {
 }
 
 /// The shortest script found that breaks a rule as this one does, and how it does.
-pub fn shorten(script: &Script) -> (Script, Option<Broken>) {
-    let mut stage = Stage::new();
-    let short = shrink(script, &mut |candidate| stage.replay(candidate).is_err());
-    let broken = stage.replay(&short).err();
+pub fn shorten(script: &Script, mut perform: Perform) -> (Script, Option<Broken>) {
+    let short = shrink(script, &mut |candidate| perform(candidate).is_err());
+    let broken = perform(&short).err();
     (short, broken)
 }

@@ -27,6 +27,7 @@ pub fn script(seed: u64) -> Script {
         lives: lives(&mut random, &units),
         units,
         steps: Vec::new(),
+        chance: seed,
     };
     let mood = Mood {
         deaths: [0, 2, 4, 8][random.below(4)],

@@ -7,17 +7,20 @@
 #![forbid(unsafe_code)]
 
 pub mod campaign;
+pub mod command;
 pub mod facts;
 pub mod generate;
 pub mod graph;
-pub(crate) mod model;
+pub mod model;
 pub mod product;
 pub mod random;
-pub(crate) mod rules;
+pub mod rules;
 pub mod run;
 pub mod script;
 pub mod shrink;
 pub(crate) mod world;
+
+pub use world::frame;
 
 use std::cell::RefCell;
 

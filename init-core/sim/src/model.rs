@@ -27,10 +27,14 @@ impl Unit {
 /// The rules, and what they need to know.
 #[derive(Default)]
 pub struct Model {
+    /// What each unit is to others.
     pub natures: Vec<Nature>,
     units: Vec<Unit>,
+    /// Ends of processes of no unit that process 1 was told.
     pub orphans: u32,
+    /// Clients so far.
     pub asked: u64,
+    /// Requests that were refused.
     pub refusals: u64,
     /// Something failed, ended or was told to.
     disturbed: bool,
@@ -38,11 +42,14 @@ pub struct Model {
     told: Option<(Child, bool)>,
     /// Process 1 died then, and nobody knows yet whether it had taken it in.
     unsure: Option<UnitId>,
+    /// The machine comes to its end.
     pub going_down: bool,
+    /// The first rule that was broken.
     pub broken: Option<String>,
 }
 
 impl Model {
+    /// Rules for these units, of which none runs.
     pub fn new(natures: Vec<Nature>) -> Self {
         let unit = |nature| Unit {
             nature,
@@ -55,6 +62,7 @@ impl Model {
         }
     }
 
+    /// A rule is broken.
     pub fn fail(&mut self, what: impl Into<String>) {
         self.broken.get_or_insert(what.into());
     }
@@ -85,6 +93,7 @@ impl Model {
         unit.nature.ready_by.is_none() || unit.ready || self.unsure == Some(*id)
     }
 
+    /// A process exists; `now`: what time process 1 has.
     pub fn spawned(&mut self, child: Child, pid: u32, now: u64) {
         let (id, role) = (child.unit, child.role as usize);
         let unit = &self.units[id.index()];
@@ -143,11 +152,13 @@ impl Model {
         main.for_each(|main| main.leaves = true);
     }
 
+    /// A process could not be made.
     pub fn refused_spawn(&mut self, child: Child) {
         self.disturbed = true;
         self.unit(child.unit).ready &= child.role != Role::Main;
     }
 
+    /// A process is asked to stop, or killed.
     pub fn signalled(&mut self, child: Child, kills: bool, now: u64) {
         self.disturbed = true;
         let unit = self.unit(child.unit);
@@ -219,6 +230,7 @@ impl Model {
         }
     }
 
+    /// What process 1 was doing may be lost.
     pub fn process_1_died(&mut self) {
         self.unsure = self.told.map(|(child, _)| child.unit);
         for living in self.units.iter_mut().flat_map(|unit| &mut unit.living) {
@@ -237,6 +249,7 @@ impl Model {
         self.demand(is_so, unit, "is not as a client is told");
     }
 
+    /// A client is told that its change is refused.
     pub fn refused(&mut self, unit: UnitId, starts: bool, conflict: bool) {
         self.refusals += 1;
         let contradiction = starts && contradicts_itself(&self.natures, unit);

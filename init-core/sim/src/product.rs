@@ -111,6 +111,11 @@ pub fn unit_number(word: &str) -> Option<usize> {
 
 /// The compiled product; leaked, as a manifest is for ever.
 pub fn manifest(units: &[UnitSpec]) -> &'static Manifest {
+    graph(units).manifest()
+}
+
+/// The product before it is compiled: what a kernel lacks can be changed.
+pub fn graph(units: &[UnitSpec]) -> Graph {
     let mut graph = Graph::empty();
     graph.units = units.iter().map(desc).collect();
     let place = |number: usize| units.iter().position(|unit| unit.number == number);
@@ -121,7 +126,7 @@ pub fn manifest(units: &[UnitSpec]) -> &'static Manifest {
             }
         }
     }
-    graph.manifest()
+    graph
 }
 
 fn desc(spec: &UnitSpec) -> init_core::unit::UnitDesc {

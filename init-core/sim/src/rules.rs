@@ -1,8 +1,11 @@
 //! This file tells the model, in its own words, what a manifest says and what is said of units.
 
 use crate::facts::{Nature, ReadyBy, Seen, Standing};
+use crate::model::Model;
+use init_core::effect::Refusal;
 use init_core::event::ExitStatus;
 use init_core::ident::UnitId;
+use init_core::protocol::{Change, Reader, Response};
 use init_core::status::{UnitState, UnitStatus};
 use init_core::unit::{EdgeKind, EdgeKinds, Manifest, Readiness, UnitKind};
 
@@ -69,5 +72,44 @@ pub fn code(status: ExitStatus) -> u32 {
         ExitStatus::Code(code) => code.into(),
         ExitStatus::Signal { number, .. } => 256 + u32::from(number),
         ExitStatus::NotExecuted { error, .. } => 1_024 + u32::from(error.0),
+    }
+}
+
+/// What a client asked, as the model is to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A change of a unit.
+    Change(Change, u16),
+    /// Something else.
+    Other,
+}
+
+/// A client's frame is told: what it asks for may begin anew.
+pub fn heard(model: &mut Model, asked: Asked) {
+    let forgives = [Change::Start, Change::Restart, Change::ResetFailed];
+    if let Asked::Change(change, unit) = asked
+        && forgives.contains(&change)
+    {
+        model.forgiven(UnitId(unit));
+    }
+}
+
+/// What the answer says to somebody who waits or does not.
+pub fn judge(model: &mut Model, asked: Asked, waits: bool, bytes: &[u8]) {
+    let response = Reader::new(bytes).and_then(|mut reader| reader.take::<Response<'_>>());
+    let (Asked::Change(change, unit), Ok(response)) = (asked, response) else {
+        return;
+    };
+    let starts = matches!(change, Change::Start | Change::Restart);
+    match response {
+        Response::Done if starts => model.done(UnitId(unit), true),
+        Response::Done if change == Change::Stop => model.done(UnitId(unit), false),
+        Response::Refused { refusal, .. } => {
+            let conflict = matches!(refusal, Refusal::Conflict(..));
+            model.refused(UnitId(unit), starts, conflict);
+        }
+        Response::Begun if waits => model.fail("somebody who waits is told: begun"),
+        Response::Error(_) => model.fail("a request of ours is not understood"),
+        _ => {}
     }
 }

@@ -1,8 +1,9 @@
 //! This file lets a script happen: the production driver and core on a simulated machine, one life
 //! of process 1 after the other, with the model looking on.
 
+use crate::campaign::Perform;
 use crate::facts::{Seen, Standing, closure, contradicts_itself};
-use crate::product::{PLACES, manifest};
+use crate::product::{PLACES, UnitSpec, manifest};
 use crate::rules::{ids, seen};
 use crate::script::{Script, Step};
 use crate::world::{Died, Handed, Port, Region, World};
@@ -122,6 +123,18 @@ impl Stage {
             tally.compared = 1;
         }
         Ok(tally)
+    }
+
+    /// What performs scripts, one after the other; those of one product in a row share a manifest.
+    pub fn performer() -> Perform {
+        let mut stage = Self::new();
+        let mut last: Option<(Vec<UnitSpec>, &'static Manifest)> = None;
+        Box::new(move |script| {
+            let same = last.take().filter(|(units, _)| *units == script.units);
+            let product = same.unwrap_or_else(|| (script.units.clone(), manifest(&script.units)));
+            let (_, manifest) = last.insert(product);
+            stage.perform(script, manifest)
+        })
     }
 
     /// The same, of a script's own manifest.

@@ -69,6 +69,8 @@ pub struct Script {
     pub lives: Vec<Life>,
     /// What happens.
     pub steps: Vec<Step>,
+    /// What a machine takes its own chances from, where it has more than a script has words for.
+    pub chance: u64,
 }
 
 const CHANGES: &[(&str, Change)] = &[
@@ -192,6 +194,9 @@ fn death(word: &str) -> Result<Death, String> {
 
 impl Display for Script {
     fn fmt(&self, f: &mut Formatter<'_>) -> Formatted {
+        if self.chance > 0 {
+            writeln!(f, "chance {}", self.chance)?;
+        }
         for unit in &self.units {
             writeln!(f, "{unit}")?;
         }
@@ -216,6 +221,7 @@ impl std::str::FromStr for Script {
             let outcome = match words.next() {
                 None => Ok(()),
                 Some(first) if first.starts_with('#') => Ok(()),
+                Some("chance") => number(&mut words).map(|chance| script.chance = chance),
                 Some("unit") => UnitSpec::parse(&mut words).map(|unit| script.units.push(unit)),
                 Some("life") => Life::parse(&mut words).map(|life| script.lives.push(life)),
                 Some(first) => Step::parse(first, &mut words).map(|step| script.steps.push(step)),

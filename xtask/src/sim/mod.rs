@@ -26,7 +26,11 @@ pub fn run(sim: &Sim) -> Result<()> {
     if sim.mutants || sim.mutant.is_some() {
         return mutants::run(sim);
     }
-    let mut command = Command::new(build(&house::root(), "sim")?);
+    let machine = match sim.harmony {
+        true => Machine::Harmony,
+        false => Machine::Own,
+    };
+    let mut command = Command::new(build(&house::root(), "sim", machine)?);
     let numbers = [
         ("--seeds", sim.seeds),
         ("--from", sim.from),
@@ -43,22 +47,45 @@ pub fn run(sim: &Sim) -> Result<()> {
     process::run_shown(&mut command, RUN_LIMIT)
 }
 
+/// What histories happen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Machine {
+    /// The simulation's own kernel.
+    Own,
+    /// Harmony's simulated kernel, with the HAL.
+    Harmony,
+}
+
+impl Machine {
+    /// What is built, and where the program is then.
+    fn program(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::Own => (&["--package", "init-core-sim"], "sim/init-core-sim"),
+            Self::Harmony => (
+                &[
+                    "--package",
+                    "hal-harmony",
+                    "--features",
+                    "split",
+                    "--example",
+                    "histories",
+                ],
+                "sim/examples/histories",
+            ),
+        }
+    }
+}
+
 /// Builds the simulation of the tree at `root`; its program. `name`: the folder below `target`, one
 /// for each tree, since cargo takes what one left for the other's.
-fn build(root: &Path, name: &str) -> Result<PathBuf> {
+fn build(root: &Path, name: &str, machine: Machine) -> Result<PathBuf> {
     let target = house::target().join(name);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let (what, program) = machine.program();
     let mut command = Command::new(cargo);
     command.current_dir(root).env_remove("RUSTFLAGS");
-    command.args([
-        "build",
-        "--quiet",
-        "--profile",
-        "sim",
-        "--package",
-        "init-core-sim",
-    ]);
-    command.arg("--target-dir").arg(&target);
+    command.args(["build", "--quiet", "--profile", "sim"]);
+    command.args(what).arg("--target-dir").arg(&target);
     process::run_within(&mut command, BUILD_LIMIT).context("the simulation does not build")?;
-    Ok(target.join("sim/init-core-sim"))
+    Ok(target.join(program))
 }

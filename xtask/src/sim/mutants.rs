@@ -1,7 +1,7 @@
 //! This file plants defects into the core and driver, one at a time, in a copy of their sources
 //! below `target`, and lets the simulation find each.
 
-use super::build;
+use super::{Machine, build};
 use crate::cli::Sim;
 use crate::{house, process};
 use anyhow::{Context, Result, bail};
@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 /// The table of defects.
 const TABLE: &str = "xtask/src/sim/mutants.toml";
 
-/// Histories in which each is to be found, if none are asked for.
+/// Histories in which each is to be found, if none are asked for: of the core, and of Harmony's
+/// HAL.
 const SEEDS: u64 = 20_000;
+const HARMONY_SEEDS: u64 = 300;
 
 /// A history that does not come to its end in this time is found: others take a millisecond.
 const HANG_LIMIT: Duration = Duration::from_secs(20);
@@ -38,6 +40,7 @@ struct Mutant {
 pub fn run(sim: &Sim) -> Result<()> {
     let wanted = |mutant: &Mutant| match &sim.mutant {
         Some(part) => mutant.name.contains(part),
+        None if sim.harmony => mutant.machine() == Machine::Harmony,
         None => mutant.quick || !sim.quick,
     };
     let all = table()?;
@@ -76,15 +79,18 @@ fn plant(mutant: &Mutant, tree: &Tree, sim: &Sim) -> Result<Option<(String, Stri
     let file = tree.root.join(&mutant.file);
     let original = fs::read_to_string(&file)?;
     fs::write(&file, original.replace(&mutant.text, &mutant.with))?;
-    let found = build(&tree.root, "sim-mutants")
+    let found = build(&tree.root, "sim-mutants", mutant.machine())
         .with_context(|| format!("{} does not build", mutant.name))
-        .and_then(|program| search(&program, sim));
+        .and_then(|program| search(&program, sim, mutant.machine()));
     fs::write(&file, original)?;
     found
 }
 
-fn search(program: &Path, sim: &Sim) -> Result<Option<(String, String)>> {
-    let seeds = sim.seeds.unwrap_or(SEEDS);
+fn search(program: &Path, sim: &Sim, machine: Machine) -> Result<Option<(String, String)>> {
+    let seeds = sim.seeds.unwrap_or(match machine {
+        Machine::Own => SEEDS,
+        Machine::Harmony => HARMONY_SEEDS,
+    });
     let mut command = Command::new(program);
     command.arg("--no-shrinking");
     command.arg("--seeds").arg(seeds.to_string());
@@ -108,6 +114,14 @@ fn search(program: &Path, sim: &Sim) -> Result<Option<(String, String)>> {
 }
 
 impl Mutant {
+    /// Whose histories are to find it.
+    fn machine(&self) -> Machine {
+        match self.file.starts_with("hal-harmony") {
+            true => Machine::Harmony,
+            false => Machine::Own,
+        }
+    }
+
     /// The text is where it is said to be, once.
     fn check(&self, tree: &Tree) -> Result<()> {
         let file = tree.root.join(&self.file);
@@ -134,11 +148,14 @@ impl Tree {
         if root.exists() {
             fs::remove_dir_all(&root)?;
         }
-        copy(&house::root().join("init-core"), &root.join("init-core"))?;
+        for part in ["init-core", "hal-harmony"] {
+            copy(&house::root().join(part), &root.join(part))?;
+        }
         fs::copy(house::root().join("Cargo.lock"), root.join("Cargo.lock"))?;
         let text = fs::read_to_string(house::root().join("Cargo.toml"))?;
         let mut workspace: toml::Table = text.parse()?;
-        let members = toml::Value::from(vec!["init-core", "init-core/sim"]);
+        let members = ["init-core", "init-core/sim", "hal-harmony"];
+        let members = toml::Value::from(members.to_vec());
         let table = workspace
             .get_mut("workspace")
             .and_then(|table| table.as_table_mut());

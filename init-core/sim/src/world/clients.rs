@@ -1,9 +1,9 @@
 //! This file holds control clients: what they send, what they were answered, how they leave.
 
 use super::{Handed, World};
-use init_core::effect::Refusal;
-use init_core::ident::{ClientId, UnitId};
-use init_core::protocol::{Change, Reader, Request, Response, Text, Writer};
+use crate::rules::{self, Asked};
+use init_core::ident::ClientId;
+use init_core::protocol::{Change, Request, Text, Writer};
 
 /// How far process 1 is with a client's frame. In the region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,15 +14,6 @@ pub enum Progress {
     Busy,
     /// Its answer is being sent: whether it was, nobody can tell after a death.
     Answering,
-}
-
-/// What a client asked, as the model is to know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// A change of a unit.
-    Change(Change, u16),
-    /// Something else.
-    Other,
 }
 
 /// A connection.
@@ -171,11 +162,7 @@ impl World {
         }
         client.copy = client.frame.clone()?;
         client.progress = Progress::Busy;
-        if let Asked::Change(Change::Start | Change::Restart | Change::ResetFailed, unit) =
-            client.asked
-        {
-            self.model.forgiven(UnitId(unit));
-        }
+        rules::heard(&mut self.model, client.asked);
         Some(Ok(id))
     }
 
@@ -231,7 +218,7 @@ impl World {
             self.model.fail("a client is answered twice");
         }
         let answers_frame = self.handed == Some(Handed::Frame(id.slot));
-        self.judge(asked, waits, bytes);
+        rules::judge(&mut self.model, asked, waits, bytes);
         if answers_frame {
             self.consume(id.slot);
             self.handed = None;
@@ -250,29 +237,10 @@ impl World {
             self.drop_client(id.slot);
         }
     }
-
-    /// What the answer says, for the model.
-    fn judge(&mut self, asked: Asked, waits: bool, bytes: &[u8]) {
-        let response = Reader::new(bytes).and_then(|mut reader| reader.take::<Response<'_>>());
-        let (Asked::Change(change, unit), Ok(response)) = (asked, response) else {
-            return;
-        };
-        let starts = matches!(change, Change::Start | Change::Restart);
-        match response {
-            Response::Done if starts => self.model.done(UnitId(unit), true),
-            Response::Done if change == Change::Stop => self.model.done(UnitId(unit), false),
-            Response::Refused { refusal, .. } => {
-                let conflict = matches!(refusal, Refusal::Conflict(..));
-                self.model.refused(UnitId(unit), starts, conflict);
-            }
-            Response::Begun if waits => self.model.fail("somebody who waits is told: begun"),
-            Response::Error(_) => self.model.fail("a request of ours is not understood"),
-            _ => {}
-        }
-    }
 }
 
-fn frame(request: &Request<'_>) -> Vec<u8> {
+/// A request as it is sent.
+pub fn frame(request: &Request<'_>) -> Vec<u8> {
     let mut buffer = [0; init_core::limits::FRAME_BYTES_MAX];
     let mut writer = Writer::new(&mut buffer);
     // A name of a few letters fits.
