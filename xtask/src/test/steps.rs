@@ -95,8 +95,8 @@ fn harmony() -> Vec<Step> {
         }),
         Step::slow("harmony: cores that end, over the simulated kernel", || {
             let package = ["test", "--package", "hal-harmony", "--features", "split"];
-            let tests = ["--test", "split", "--test", "hostile_core"];
-            cargo(&[&package[..], &tests].concat())
+            let tests = ["split", "hostile_core", "generated"].map(|name| ["--test", name]);
+            cargo(&[&package[..], &tests.concat()].concat())
         }),
         Step::slow("harmony: services on the stub kernel", || {
             succeeds(&["run", "--once", "--board", "oh-tee-virt"])
