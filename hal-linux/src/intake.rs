@@ -356,6 +356,21 @@ impl Linux {
         Some(Wake::Event(event))
     }
 
+    /// Whether it is this process whose exit is handed out, though this life has not seen that: the
+    /// core took it in when there was another keeper, and has not said so yet. Then it has no unit
+    /// any more.
+    pub(crate) fn has_left(&mut self, pid: u32) -> bool {
+        let ended = match self.intake.handed() {
+            Some(Handed::Exit) => wait::taken(self.region.part(at::EXIT, EXIT_WORDS)),
+            Some(_) | None => None,
+        };
+        let has_left = ended.is_some_and(|(ended, _)| ended == pid);
+        if has_left {
+            self.intake.leaving = self.children.take(pid);
+        }
+        has_left
+    }
+
     /// The exit that was taken is the core's.
     fn forget_exit(&mut self) {
         let words = self.region.part(at::EXIT, EXIT_WORDS);

@@ -357,9 +357,11 @@ impl Process for Linux {
             self.region.set(at::STARTING, 0);
             return Ok(pid);
         }
-        if SPLIT && self.children.owner(child.unit, child.role).is_some() {
+        if SPLIT && let Some((_, pid)) = self.children.owner(child.unit, child.role) {
             // Whatever a core thinks, there is never a second.
-            return Err(BUSY);
+            if !self.has_left(pid) {
+                return Err(BUSY);
+            }
         }
         self.begin_start(child)?;
         let [pid, generation, word] = self.region.entry(child);

@@ -164,6 +164,20 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
     })
 }
 
+/// Stops a process, gives it something to do, and lets it come to its `count`th stop at a system
+/// call, before it or after it. Then everybody else has some time, and it faults.
+pub fn at_call(pid: u32, count: u32, cause: impl FnOnce(), time: std::time::Duration) {
+    let pid = stop(pid, ptrace::Options::empty());
+    cause();
+    for _ in 0..count {
+        ptrace::syscall(pid, None).expect("it is stopped");
+        waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+    }
+    std::thread::sleep(time);
+    hurt(pid, Injury::Counter(0));
+    ptrace::detach(pid, None).expect("it is stopped");
+}
+
 fn step(pid: Pid) {
     ptrace::step(pid, None).expect("it is stopped");
     waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");

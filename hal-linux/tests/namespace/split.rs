@@ -4,6 +4,7 @@
 use crate::machine::{End, Machine};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -173,6 +174,47 @@ fn a_keeper_may_die_again_before_it_knows_what_it_keeps() {
     }
     assert_eq!(named(&machine, "sleep"), before, "{}", machine.console());
 }
+
+/// Its core has taken an exit in and is about to start the service again, and the keeper dies
+/// before it has heard of that: the next one does not take who is gone for who is there.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn wherever_a_keeper_dies_over_an_exit_it_is_one_exit_and_one_start() {
+    use crate::inject::at_call;
+    /// Longer than any back-off before the next start.
+    const LATER: Duration = Duration::from_millis(30);
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let count = services(&machine).len();
+    for stop in 1..=STOPS {
+        let victim = services(&machine)[0];
+        at_call(machine.pid(), stop, || send(victim, KILL), LATER);
+        until("the next one runs", || {
+            let all = named(&machine, "sleep");
+            all.len() == count && !all.contains(&victim)
+        });
+    }
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off);
+    let console = machine.console();
+    // Whoever died behind a line says it again.
+    let ends: BTreeSet<_> = console
+        .lines()
+        .filter_map(|line| line.split_once(": ended: SIGKILL; restart"))
+        .map(|(name, number)| (name.rsplit(' ').next(), number))
+        .collect();
+    let stops = usize::try_from(STOPS).expect("a few");
+    assert_eq!(ends.len(), stops, "{console}");
+    assert!(
+        !console.contains("no process could be created"),
+        "{console}"
+    );
+}
+
+/// Stops at system calls of a keeper from an exit to its next sleep, and a few more.
+#[cfg(target_arch = "x86_64")]
+const STOPS: u32 = 24;
 
 /// Process 1 itself decides nothing.
 #[test]
