@@ -36,6 +36,9 @@ pub struct Config {
     /// The address of a page of memory, at a page, that nobody uses and a reset leaves alone: for
     /// what one boot leaves to the next.
     pub reserved: Option<u64>,
+    /// The address of pages, at a page, that nobody uses: for the words that keeper and cores
+    /// share. Without them a core can take the words from under its keeper.
+    pub shared: Option<u64>,
     /// Starts the machine again by its own registers; the kernel cannot.
     pub reset: Option<fn()>,
 }

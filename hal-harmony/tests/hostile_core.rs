@@ -49,6 +49,16 @@ fn machine(
     milliseconds: u64,
     core: impl Fn(&Life) + Send + Sync + 'static,
 ) -> (Arc<Seen>, SplitWorld) {
+    machine_that_shares(None, has_clock, milliseconds, core)
+}
+
+/// The same, whose keeper and cores share these pages of the machine's own.
+fn machine_that_shares(
+    shared: Option<u64>,
+    has_clock: bool,
+    milliseconds: u64,
+    core: impl Fn(&Life) + Send + Sync + 'static,
+) -> (Arc<Seen>, SplitWorld) {
     let seen = Arc::new(Seen::default());
     let graph = Graph::new("target main wants a\n service a").with("a", |unit| {
         unit.ready = Readiness::Letter;
@@ -79,6 +89,7 @@ fn machine(
     });
     let mut ground = Ground::new(graph, &[a], |sim| sim.state().has_clock = has_clock);
     ground.config.reset = Some(reset);
+    ground.config.shared = shared;
     (seen, SplitWorld::new(ground, core))
 }
 
@@ -443,6 +454,29 @@ fn a_core_that_wants_memory_gets_no_more_than_its_quota() {
     assert_eq!(get(&world.lives), 2, "{}", world.sim.console());
     // The stack and the program's page again, less the guard, and 64 KiB.
     assert_eq!(get(&got), 8 + 1 - 1 + 16);
+}
+
+/// Whoever has a capability may revoke it with all its copies. Where keeper and core have one
+/// object, there is no other core then; where each has its own for the machine's pages, there is.
+#[test]
+fn a_core_that_revokes_what_it_shares_takes_it_from_nobody_else() {
+    for has_clock in BOTH {
+        let shared = Some(0x4700_2000);
+        let (seen, mut world) = machine_that_shares(shared, has_clock, 1_000, |life| {
+            if life.number == 2 {
+                // Not itself, and not the channel, which is everybody's.
+                life.sim.revoke_all_but(2, life.channel);
+                Line::new(life.sim.clone(), life.channel).exit(0);
+            }
+            life.be_good();
+        });
+        end_first(&world, 100);
+        keep(&seen, &mut world);
+        let console = world.sim.console();
+        assert_eq!(get(&world.lives), 3, "{console}");
+        assert_eq!(world.lines("keeper: no core could be made"), 0, "{console}");
+        assert_eq!(get(&seen.resets), 0, "{console}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ const CONFIG: hal_harmony::Config = hal_harmony::Config {
     window: hal_harmony::WINDOW,
     // Above all that the stub hands out.
     reserved: Some(0x4700_1000),
+    shared: Some(0x4700_2000),
     // Its kernel has no call for that, and the machine no register.
     reset: None,
 };

@@ -11,9 +11,19 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// Memory that can be given to processes, one after the other.
 #[derive(Debug)]
 pub struct Shared {
-    memory: Memory,
+    source: Source,
     at: u64,
     words: &'static [AtomicU32],
+}
+
+/// Where each process's capability comes from.
+#[derive(Debug)]
+enum Source {
+    /// All have one object, ours too: who revokes it with all copies takes it from us.
+    Kernel(Memory),
+    /// Pages of the machine's own at this address. Each process has an object of its own for them,
+    /// so that what it does with that is no affair of ours.
+    Machine(u64),
 }
 
 impl Shared {
@@ -25,7 +35,9 @@ impl Shared {
 
 /// Bytes of so many words in whole pages.
 fn length(words: usize) -> u64 {
-    bytes(words.saturating_mul(4).next_multiple_of(PAGE_BYTES))
+    let whole = words.saturating_mul(4);
+    // What does not fit, no kernel gives.
+    bytes(whole.checked_next_multiple_of(PAGE_BYTES).unwrap_or(0))
 }
 
 /// The words at an address.
@@ -41,12 +53,13 @@ unsafe fn words_at(at: u64, words: usize) -> &'static [AtomicU32] {
 
 impl<K: Kernel> Calls<K> {
     /// Makes memory of so many words, all of them 0, and maps it at `at`, where nothing of ours may
-    /// lie. It stays there for ever.
+    /// lie. It stays there for ever. `machine`: the address of pages, so many as it takes, that
+    /// nobody else uses; nothing but the board can know that they are.
     ///
     /// # Errors
     /// As [`Self::map`].
-    pub fn share(&self, at: u64, words: usize) -> Result<Shared, Error> {
-        let memory = self.memory(length(words), PMO_DATA)?;
+    pub fn share(&self, machine: Option<u64>, at: u64, words: usize) -> Result<Shared, Error> {
+        let memory = self.source(machine, length(words))?;
         if let Err(error) = self.map_own(&memory, at, READ | WRITE) {
             self.release(memory);
             return Err(error);
@@ -58,7 +71,25 @@ impl<K: Kernel> Calls<K> {
             // What was there before is somebody else's.
             word.store(0, Ordering::Relaxed);
         }
-        Ok(Shared { memory, at, words })
+        let source = match machine {
+            None => Source::Kernel(memory),
+            Some(physical) => {
+                // Ours stays ours: nobody else has it, and nothing more is done with it.
+                let _ours = memory;
+                Source::Machine(physical)
+            }
+        };
+        Ok(Shared { source, at, words })
+    }
+
+    fn source(&self, machine: Option<u64>, length: u64) -> Result<Memory, Error> {
+        match machine {
+            None => self.memory(length, PMO_DATA),
+            Some(physical) if physical.is_multiple_of(bytes(PAGE_BYTES)) => {
+                self.device(physical, length)
+            }
+            Some(_) => Err(Error::Unaligned),
+        }
     }
 
     /// Lets a process see the memory, at the same address, and write to it.
@@ -66,7 +97,14 @@ impl<K: Kernel> Calls<K> {
     /// # Errors
     /// As [`Self::map`].
     pub fn show(&self, shared: &Shared, group: &Group) -> Result<(), Error> {
-        self.map(group, &shared.memory, shared.at, READ | WRITE)
+        let physical = match &shared.source {
+            Source::Kernel(memory) => return self.map(group, memory, shared.at, READ | WRITE),
+            Source::Machine(physical) => *physical,
+        };
+        let own = self.device(physical, length(shared.words.len()))?;
+        let mapped = self.map(group, &own, shared.at, READ | WRITE);
+        self.release(own);
+        mapped
     }
 }
 

@@ -149,7 +149,7 @@ impl<K: Kernel + 'static> Keeper<K> {
     ) -> Result<Self, Error> {
         let program = image::program(program).map_err(|_| Error::Range)?;
         let words = shared_words(manifest.units.len());
-        let shared = harmony.calls.share(at, words)?;
+        let shared = harmony.calls.share(harmony.config.shared, at, words)?;
         let patience = manifest.split.unwrap_or(PATIENCE);
         let [_, ring, _] = parts(shared.words());
         Ok(Self {

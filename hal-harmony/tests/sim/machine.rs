@@ -101,8 +101,8 @@ pub struct Notification {
 #[derive(Debug)]
 pub enum Object {
     Memory(Memory),
-    /// The machine's own memory.
-    Device,
+    /// The machine's own memory, so many bytes of it.
+    Device(u64),
     Group(usize),
     Space,
     Thread(usize),

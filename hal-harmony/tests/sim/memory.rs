@@ -113,14 +113,14 @@ impl State {
 
     pub fn map_pmo(&mut self, group: usize, words: [u64; 6]) -> i64 {
         let [into, cap, at, may, ..] = words;
-        let (Some(into), Some(object)) = (self.group_of(group, into), self.memory(group, cap))
-        else {
+        let (Some(into), Some(object)) = (self.group_of(group, into), self.find(group, cap)) else {
             return BAD_CAP;
         };
-        let Object::Memory(memory) = &self.objects[object] else {
-            return BAD_CAP;
+        let length = match &self.objects[object] {
+            Object::Memory(memory) => u64::try_from(memory.bytes.len()).expect("64 bits"),
+            Object::Device(length) => *length,
+            _ => return BAD_CAP,
         };
-        let length = u64::try_from(memory.bytes.len()).expect("64 bits");
         if !at.is_multiple_of(PAGE) {
             return 0;
         }

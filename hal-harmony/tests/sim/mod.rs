@@ -48,6 +48,16 @@ impl Sim {
         }
     }
 
+    /// Whoever calls gives up all its capabilities from this one on but that, with all copies.
+    pub fn revoke_all_but(&self, first: u64, spared: i32) {
+        let mut state = self.state();
+        let group = state.threads[state.baton].group;
+        let end = u64::try_from(state.groups[group].caps.len()).expect("few");
+        for cap in (first..end).filter(|cap| i64::try_from(*cap) != Ok(spared.into())) {
+            let _ = state.revoke(group, cap, true);
+        }
+    }
+
     /// What was printed.
     pub fn console(&self) -> String {
         let state = self.0.lock();

@@ -20,7 +20,7 @@ impl State {
                 0
             }
             Number::CREATE_PMO => self.create_pmo(group, first, second),
-            Number::CREATE_DEVICE_PMO => self.give(group, Object::Device),
+            Number::CREATE_DEVICE_PMO => self.give(group, Object::Device(second)),
             Number::MAP_PMO => self.map_pmo(group, words),
             Number::UNMAP_PMO => self.unmap_pmo(group, words),
             Number::WRITE_PMO => self.move_pmo(group, words, true),

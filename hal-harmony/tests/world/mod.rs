@@ -108,6 +108,7 @@ impl Ground {
             images: Box::leak(images.into_boxed_slice()),
             own_priority: OWN,
             reserved: None,
+            shared: None,
             service_priority: SERVICES,
             stack_bytes: 8_192,
             window: 0x7000_0000,
