@@ -21,6 +21,9 @@ const UNPROTECTED: usize = 500;
 /// Of a loop, so many rounds are taken as what is no loop is.
 const ROUNDS: usize = 16;
 
+/// How often a moment is tried that was not reached.
+const ATTEMPTS_MAX: usize = 3;
+
 /// One moment in so many may find that the turn was a shorter one this time: a number has more
 /// digits, a clock goes on.
 const MISSED_MAX: usize = 20;
@@ -135,13 +138,20 @@ impl Outcome {
         let step = Step::begin(format!("{name}: {} faults", moments.len()));
         let mut missed = 0;
         for (done, way) in moments.iter().enumerate() {
-            let case = sweep.case(turn, *way);
-            let (case, is_there) = case.with_context(|| format!("{name}, {way:?}"))?;
-            if !case.is_good() {
-                eprintln!("{name}, {way:?}: {case:?}");
+            let mut is_there = false;
+            for _ in 0..ATTEMPTS_MAX {
+                let case = sweep.case(turn, *way);
+                let (case, reached) = case.with_context(|| format!("{name}, {way:?}"))?;
+                if !case.is_good() {
+                    eprintln!("{name}, {way:?}: {case:?}");
+                }
+                self.table.add(name, true, &case);
+                is_there = reached;
+                if is_there {
+                    break;
+                }
             }
             missed += usize::from(!is_there);
-            self.table.add(name, true, &case);
             step.percent(u8::try_from((done + 1) * 100 / moments.len())?);
         }
         self.missed += missed;
