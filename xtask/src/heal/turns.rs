@@ -23,9 +23,11 @@ use std::time::{Duration, Instant};
 /// One of each role, and two more that are steady.
 pub const SERVICES: usize = 5;
 
-/// Instructions that are traced in one go, and how often, until that is no turn.
-const PART: u64 = 4_000;
-const PARTS_MAX: usize = 200;
+/// How often a turn, or a part of it, is traced until that is no turn.
+const PARTS_MAX: usize = 100;
+
+/// A turn that has more instructions than this is not what it was meant to be.
+const INSTRUCTIONS_MAX: u64 = 500_000;
 
 /// Of a program that is executed; where it is not protected yet is among them.
 const FIRST: u64 = 1_000;
@@ -63,6 +65,19 @@ pub enum Turn {
     Upgrade,
     /// What the life before left is found, and a question answered.
     NextLife,
+}
+
+impl Turn {
+    /// Instructions that are traced in one go: who is stopped at each takes up to 0.1 ms for it,
+    /// which must not be too long for whoever waits.
+    fn part(self) -> u64 {
+        match self {
+            // A stop may take a second, and an image has ten to take over.
+            Self::Stop => 4_000,
+            Self::Upgrade => 40_000,
+            Self::Question | Self::Start | Self::Exit | Self::NextLife => INSTRUCTIONS_MAX,
+        }
+    }
 }
 
 /// The traces of a turn.
@@ -257,7 +272,7 @@ impl Sweep {
                 Some(way) => stopped.go(way)?,
                 None => true,
             };
-            let rest = stopped.trace(part(PART))?;
+            let rest = stopped.trace(part(turn.part()))?;
             drop(stopped);
             self.client.forget();
             let fits = route
