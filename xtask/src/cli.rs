@@ -349,6 +349,9 @@ pub struct Bench {
     /// Count them and store them
     #[arg(long, conflicts_with_all = ["quick", "only", "peers", "compare"])]
     pub accept: bool,
+    /// Measure what builds take and what abilities add to process 1, into docs/benchmarks-costs.md
+    #[arg(long, conflicts_with_all = ["quick", "only", "peers", "compare", "accept"])]
+    pub costs: bool,
     /// These contenders alone, into target/bench/docs
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub only: Vec<String>,

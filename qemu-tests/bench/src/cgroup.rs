@@ -102,6 +102,21 @@ impl Cgroups {
         }
         number(&self.memory.join("memory.kmem.usage_in_bytes"))
     }
+
+    /// Lets the machine use so much more memory than it does, and no more.
+    ///
+    /// # Errors
+    /// The kernel does not take it.
+    pub fn limit(&self, spare_bytes: u64) -> Result<()> {
+        let (usage, limit) = match self.is_unified {
+            true => ("memory.current", "memory.high"),
+            false => ("memory.usage_in_bytes", "memory.limit_in_bytes"),
+        };
+        let bytes = number(&self.memory.join(usage))? + spare_bytes;
+        let file = self.memory.join(limit);
+        fs::write(&file, bytes.to_string())
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
 }
 
 impl Drop for Cgroups {

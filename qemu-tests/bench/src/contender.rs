@@ -12,6 +12,9 @@ pub const FLOOR: &str = "floor";
 /// sysMaster as it is shipped.
 pub const OURS: &str = "sysmaster";
 
+/// The same with services that wait before they are started again: it is in no table of its own.
+pub const LATE: &str = "sysmaster-late";
+
 /// Something that runs services as process 1.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -9,6 +9,18 @@ use std::time::Duration;
 /// Services that a restart, an orphan or a healing row runs beside.
 pub const FEW: usize = 10;
 
+/// What only sysMaster is measured by, each once a round.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Own {
+    /// How long its turns are, where the kernel records who runs.
+    pub turns: bool,
+    /// How late its timers are.
+    pub late: bool,
+    /// How it heals when memory is empty, or short.
+    pub hardship: bool,
+}
+
 /// How much is measured.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +41,8 @@ pub struct Extent {
     pub deaths: usize,
     /// Orphans that end at once.
     pub orphans: u32,
+    /// How often in a life.
+    pub bursts: usize,
     /// How long a service lives before it ends: after a second it is no trouble maker to anybody.
     pub life: Duration,
     /// How long nothing happens, and how long before that is not counted.
@@ -37,6 +51,8 @@ pub struct Extent {
     pub down: Vec<(usize, usize)>,
     /// Services of the machines whose system calls are counted.
     pub calls: Option<[usize; 2]>,
+    /// What only sysMaster is measured by.
+    pub own: Own,
     /// Services of machines that only sysMaster runs.
     pub scale: Vec<usize>,
 }
@@ -54,10 +70,16 @@ impl Extent {
             tool_runs: 2,
             deaths: 1,
             orphans: 200,
+            bursts: 1,
             life: Duration::from_millis(100),
             idle: [1_000, 200].map(Duration::from_millis),
             down: vec![(FEW, 0)],
             calls: None,
+            own: Own {
+                late: true,
+                turns: true,
+                hardship: false,
+            },
             scale: Vec::new(),
         }
     }
@@ -74,10 +96,16 @@ impl Extent {
             tool_runs: 10,
             deaths: 5,
             orphans: 10_000,
+            bursts: 3,
             life: Duration::from_millis(1_300),
             idle: [60, 3].map(Duration::from_secs),
             down: vec![(100, 0), (100, 10)],
             calls: Some([10, 50]),
+            own: Own {
+                late: true,
+                hardship: true,
+                turns: true,
+            },
             scale: vec![1_000, 4_000],
         }
     }
@@ -90,7 +118,13 @@ impl Extent {
             boots: vec![10, 100],
             memories: vec![10, 100],
             orphans: 1_000,
+            bursts: 1,
+            calls: Some([10, 30]),
             tool_runs: 3,
+            own: Own {
+                turns: true,
+                ..Own::default()
+            },
             scale: Vec::new(),
             ..Self::full(rounds)
         }

@@ -14,6 +14,9 @@ use heal_campaign::random::Random;
 use init_core::protocol::Request;
 use std::time::{Duration, Instant};
 
+/// What happens to process 1.
+const FAULT: &str = "segv-null";
+
 /// After this a machine whose process 1 has a fault is down, or it is not.
 const FALL: Duration = Duration::from_millis(500);
 
@@ -29,43 +32,11 @@ pub fn fault(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Resul
     stage.wait_for_all()?;
     std::thread::sleep(Duration::from_millis(200));
     let name = &contender.name;
-    let kind = inject::named("segv-null")?;
-    let pid = stage.pid()?;
     if contender.name == OURS {
-        let socket = format!("/proc/{pid}/root/run/sysmaster/control");
-        let mut client = Client::new(socket.as_ref());
-        let before = client.insist(Request::Machine, Instant::now() + HANG_LIMIT, || false)?;
-        ensure!(
-            matches!(before, Outcome::Answered(_)),
-            "no answer before the fault"
-        );
-        let stopped = Stopped::stop(pid)?;
-        client.send(Request::Machine)?;
-        stopped.injure(kind, &mut Random::new(0))?;
-        let injured = Instant::now();
-        drop(stopped);
-        // Hung up is told at once; the next life answers.
-        let mut outcome = client.receive(HANG_LIMIT)?;
-        if !matches!(outcome, Outcome::Answered(_)) {
-            let until = Instant::now() + HANG_LIMIT;
-            outcome = client.insist(Request::Machine, until, || false)?;
-        }
-        let time = injured.elapsed();
-        ensure!(
-            matches!(outcome, Outcome::Answered(_)),
-            "no answer after the fault"
-        );
-        lives.samples.add("heal.time", name, ms(time));
-        let lost = lost(&mut stage, plan)?;
-        lives.samples.add("heal.lost", name, lost as f64);
-        ensure!(
-            stage.replace_within(0, PATIENCE)?,
-            "it replaces no service any more"
-        );
-        return Ok(());
+        return heal(lives, &mut stage, plan, "heal.time");
     }
-    let stopped = Stopped::stop(pid)?;
-    stopped.injure(kind, &mut Random::new(0))?;
+    let stopped = Stopped::stop(stage.pid()?)?;
+    stopped.injure(inject::named(FAULT)?, &mut Random::new(0))?;
     drop(stopped);
     std::thread::sleep(FALL);
     let words = if stage.has_ended() {
@@ -76,6 +47,45 @@ pub fn fault(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Resul
         "alive, replaces nothing any more"
     };
     lives.samples.say("heal.time", name, words);
+    Ok(())
+}
+
+/// Makes sysMaster's process 1 fault, and measures until it answers again.
+///
+/// # Errors
+/// It cannot be traced, or did not heal.
+pub fn heal(lives: &mut Lives<'_>, stage: &mut Stage, plan: &Plan, row: &str) -> Result<()> {
+    let pid = stage.pid()?;
+    let socket = format!("/proc/{pid}/root/run/sysmaster/control");
+    let mut client = Client::new(socket.as_ref());
+    let before = client.insist(Request::Machine, Instant::now() + HANG_LIMIT, || false)?;
+    ensure!(
+        matches!(before, Outcome::Answered(_)),
+        "no answer before the fault"
+    );
+    let stopped = Stopped::stop(pid)?;
+    client.send(Request::Machine)?;
+    stopped.injure(inject::named(FAULT)?, &mut Random::new(0))?;
+    let injured = Instant::now();
+    drop(stopped);
+    // Hung up is told at once; the next life answers.
+    let mut outcome = client.receive(HANG_LIMIT)?;
+    if !matches!(outcome, Outcome::Answered(_)) {
+        let until = Instant::now() + HANG_LIMIT;
+        outcome = client.insist(Request::Machine, until, || false)?;
+    }
+    let time = injured.elapsed();
+    ensure!(
+        matches!(outcome, Outcome::Answered(_)),
+        "no answer after the fault"
+    );
+    lives.samples.add(row, OURS, ms(time));
+    let lost = lost(stage, plan)?;
+    lives.samples.add("heal.lost", OURS, lost as f64);
+    ensure!(
+        stage.replace_within(0, PATIENCE)?,
+        "it replaces no service any more"
+    );
     Ok(())
 }
 

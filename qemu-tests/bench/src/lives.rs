@@ -78,19 +78,22 @@ pub fn restart(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Res
 pub fn orphans(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Result<()> {
     let mut stage = lives.begin(contender, plan)?;
     stage.wait_for_all()?;
-    let before = memory::activity_of(&mut stage)?;
-    stage.probe(&["burst", &lives.extent.orphans.to_string()])?;
-    let after = memory::activity_of(&mut stage)?;
-    stage.journal.read()?;
-    let records = &stage.journal.records;
-    let [from, until] = [Kind::Request, Kind::Reaped].map(|kind| stage::first(records, kind));
-    let (from, until) = from.zip(until).context("the orphans were not reaped")?;
     let name = &contender.name;
-    lives
-        .samples
-        .add("orphans.time", name, (until - from) as f64 / 1e6);
-    let cpu = after.time.saturating_sub(before.time);
-    lives.samples.add("orphans.cpu", name, ms(cpu));
+    for _ in 0..lives.extent.bursts {
+        stage.journal.read()?;
+        let known = stage.journal.records.len();
+        let before = memory::activity_of(&mut stage)?;
+        stage.probe(&["burst", &lives.extent.orphans.to_string()])?;
+        let after = memory::activity_of(&mut stage)?;
+        stage.journal.read()?;
+        let records = stage.journal.records.get(known..).unwrap_or_default();
+        let [from, until] = [Kind::Request, Kind::Reaped].map(|kind| stage::first(records, kind));
+        let (from, until) = from.zip(until).context("the orphans were not reaped")?;
+        let time = (until - from) as f64 / 1e6;
+        lives.samples.add("orphans.time", name, time);
+        let cpu = after.time.saturating_sub(before.time);
+        lives.samples.add("orphans.cpu", name, ms(cpu));
+    }
     Ok(())
 }
 
@@ -130,7 +133,8 @@ pub fn steering(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
     }
     if commands.status.is_some() {
         let command = command(&commands.status, plan, middle);
-        under_load(lives, &mut stage, contender, &command)?;
+        let busy = ("status.busy", lives.extent.tool_runs);
+        under_load(lives, &mut stage, contender, busy, &command)?;
     }
     if commands.stop.is_none() || commands.start.is_none() {
         return Ok(());
@@ -148,21 +152,24 @@ pub fn steering(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
     Ok(())
 }
 
-/// Asks while orphans end, from when they are killed on.
-fn under_load(
+/// Asks so often while orphans end, from when they are killed on.
+///
+/// # Errors
+/// Nobody answers, or they are not reaped.
+pub fn under_load(
     lives: &mut Lives<'_>,
     stage: &mut Stage,
     contender: &Contender,
+    (row, runs): (&str, u32),
     command: &[String],
 ) -> Result<()> {
     let orphans = lives.extent.orphans.to_string();
     let mut burst = stage.inside(&["/bench/probe", "burst", &orphans])?;
     let mut burst = burst.spawn().context("cannot enter the machine")?;
     let is_killing = |records: &[Record]| stage::first(records, Kind::Request).is_some();
-    let told = stage.wait(is_killing).and_then(|()| {
-        let runs = lives.extent.tool_runs;
-        lives.tool(stage, contender, "status.busy", command, runs)
-    });
+    let told = stage
+        .wait(is_killing)
+        .and_then(|()| lives.tool(stage, contender, row, command, runs));
     let ended = burst.wait();
     told?;
     ensure!(ended?.success(), "the orphans were not reaped");

@@ -17,6 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How many lines were said.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
+/// Where the kernel records who is given the processor.
+const TRACING: &str = "/sys/kernel/tracing";
+
 /// The hierarchies of cgroups: folder, type, options.
 const HIERARCHIES: [(&str, &str, &str); 4] = [
     ("cpuacct", "cgroup", "cpuacct"),
@@ -45,6 +48,14 @@ fn measure(folder: &Path) -> Result<()> {
     let order = Order::read(folder)?;
     leave_rootfs().context("making a root that can be left")?;
     make_cgroups()?;
+    mount(
+        "tracefs",
+        TRACING,
+        "tracefs",
+        MountFlags::empty(),
+        None::<&std::ffi::CStr>,
+    )
+    .with_context(|| format!("mounting {TRACING}"))?;
     let mut samples = Samples::default();
     let system = rustix::system::uname();
     let kernel = [system.sysname(), system.release()].map(|part| part.to_string_lossy());

@@ -8,7 +8,7 @@ use crate::lives::{boot, command, orphans, restart, shutdown, steering};
 use crate::plan::Plan;
 use crate::samples::Samples;
 use crate::stage::{Setup, Stage};
-use crate::{healing, memory};
+use crate::{healing, memory, own};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::time::Duration;
@@ -63,6 +63,10 @@ impl Lives<'_> {
                 self.scale(services);
             }
         }
+        // Last, because what others read lies in memory no more after it.
+        for _ in 0..self.extent.rounds {
+            own::perform(self);
+        }
         self.calls();
         self.idle();
     }
@@ -81,7 +85,7 @@ impl Lives<'_> {
     }
 
     /// Keeps a failure, and goes on with the next contender.
-    fn note(
+    pub fn note(
         &mut self,
         contender: &Contender,
         what: &str,

@@ -6,6 +6,7 @@
 
 use super::contender::Contender;
 use super::machine::Machine;
+use super::reasons;
 use super::sections::{Section, sections};
 use bench_lives::contender::{FLOOR, OURS};
 use bench_lives::extent::Extent;
@@ -65,9 +66,9 @@ impl Document<'_> {
                  {day}: change nothing here by hand.\n\n\
                  All is as on a desk, [which has its own page](benchmarks.md), but the kernel and \
                  the processor: within QEMU's virtual board, Debian's {kernel} and the same inits \
-                 as packages of its architecture; each is process 1 in namespaces, in turn, \
-                 {rounds} rounds, all in one boot of the board. A cell is the median, with the \
-                 quartiles in brackets.\n\n\
+                 as packages of its architecture; each is process 1 in namespaces, in \
+                 turn (rounds: {rounds}), all in one boot of the board. A cell is the median, with \
+                 the quartiles in brackets.\n\n\
                  The board's processor, a {processor}, is emulated, and so is its clock, which \
                  counts: an instruction takes a nanosecond, whatever it does (`-icount \
                  shift=0,sleep=off`). **A millisecond below is a million instructions of kernel \
@@ -115,21 +116,40 @@ impl Document<'_> {
              else.\n\n",
         );
         text.push_str(TABLE);
+        let mut lost: Vec<(&str, Vec<String>)> = Vec::new();
         for section in sections {
             for (row, what) in &section.columns {
                 let mut unranked = section.unranked.iter();
                 if unranked.any(|it| row.starts_with(it)) {
                     continue;
                 }
-                if let Some(line) = self.place(section, row, what) {
-                    text.push_str(&line);
+                let Some((place, line)) = self.place(section, row, what) else {
+                    continue;
+                };
+                text.push_str(&line);
+                if place > 1 {
+                    let reason = reasons::of(row);
+                    let title = format!("{}: {what}", section.title);
+                    match lost.iter_mut().find(|(known, _)| *known == reason) {
+                        Some((_, titles)) => titles.push(title),
+                        None => lost.push((reason, vec![title])),
+                    }
                 }
             }
         }
         text.push('\n');
+        if lost.is_empty() {
+            return;
+        }
+        text.push_str("### Where it is not first, and why\n\n");
+        for (reason, titles) in lost {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "- **{}.** {reason}", titles.join("; "));
+        }
+        text.push('\n');
     }
 
-    fn place(&self, section: &Section, row: &str, what: &str) -> Option<String> {
+    fn place(&self, section: &Section, row: &str, what: &str) -> Option<(usize, String)> {
         let ours = self.samples.summary(row, OURS)?.median;
         let mut peers: Vec<(f64, &Contender)> = self
             .contenders
@@ -145,7 +165,7 @@ impl Document<'_> {
             Some(floor) => (number(floor), ratio(ours, floor)),
             None => ("-".to_string(), "-".to_string()),
         };
-        Some(format!(
+        let line = format!(
             "| {}: {what}, {} | {} | {} ({}) | {} | {floor} | {to_floor} | {place} of {} |\n",
             section.title,
             section.unit,
@@ -154,7 +174,8 @@ impl Document<'_> {
             who.title,
             ratio(ours, *best),
             peers.len() + 1,
-        ))
+        );
+        Some((place, line))
     }
 
     fn who(&self, text: &mut String) {
@@ -198,20 +219,25 @@ impl Document<'_> {
             plot,
             unranked: _,
         } = section;
-        let _ = write!(text, "## {title}\n\n{words}\n\n| {unit} |");
-        for (_, what) in columns {
-            let _ = write!(text, " {what} |");
-        }
-        let _ = write!(text, "\n|---|{}\n", "---|".repeat(columns.len()));
+        let mut lines = String::new();
         for it in self.contenders {
             let cells: Vec<String> = columns
                 .iter()
                 .map(|(row, _)| self.cell(row, it.name()))
                 .collect();
             if cells.iter().any(|cell| cell != "-") {
-                let _ = writeln!(text, "| {} | {} |", it.title, cells.join(" | "));
+                let _ = writeln!(lines, "| {} | {} |", it.title, cells.join(" | "));
             }
         }
+        if lines.is_empty() {
+            return;
+        }
+        let _ = write!(text, "## {title}\n\n{words}\n\n| {unit} |");
+        for (_, what) in columns {
+            let _ = write!(text, " {what} |");
+        }
+        let _ = write!(text, "\n|---|{}\n", "---|".repeat(columns.len()));
+        text.push_str(&lines);
         text.push('\n');
         if let (Some(plot), None) = (plot, self.board) {
             let _ = writeln!(text, "![{title}](plots/{plot}.svg)\n");

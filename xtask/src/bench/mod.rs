@@ -7,11 +7,13 @@
 
 mod compare;
 mod contender;
+mod costs;
 mod document;
 mod guest;
 mod machine;
 mod plot;
 mod programs;
+mod reasons;
 mod roots;
 mod sections;
 mod workshop;
@@ -43,6 +45,9 @@ type Measured = (Samples, Vec<String>, Machine);
 pub fn run(bench: &Bench) -> Result<()> {
     if bench.compare || bench.accept {
         return compare::run(bench.accept);
+    }
+    if bench.costs {
+        return costs::run();
     }
     let (board, is_here) = match bench.board {
         BenchBoard::Namespace => (own_board()?, true),
@@ -79,6 +84,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         false => guest::measure(&workshop, &players(&contenders), &extent)?,
     };
     files(&contenders, &mut samples)?;
+    growth(&contenders, &extent, &mut samples);
     let document = Document {
         contenders: &contenders,
         left_out: &left_out,
@@ -157,6 +163,27 @@ fn files(contenders: &[Contender], samples: &mut Samples) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Adds what each further service costs: the difference between the most and the fewest.
+fn growth(contenders: &[Contender], extent: &Extent, samples: &mut Samples) {
+    let sorted = || extent.memories.iter().copied();
+    let (Some(few), Some(many)) = (sorted().min(), sorted().max()) else {
+        return;
+    };
+    let Some(services) = many.checked_sub(few).filter(|it| *it > 0) else {
+        return;
+    };
+    for name in contenders.iter().map(Contender::name) {
+        for row in ["resident", "proportional", "own", "kernel"] {
+            let of = |services| samples.summary(&format!("{row}.{services}"), name);
+            let (Some(low), Some(high)) = (of(few), of(many)) else {
+                continue;
+            };
+            let each = (high.median - low.median) / services as f64;
+            samples.add(&format!("{row}.each"), name, each);
+        }
+    }
 }
 
 fn own_board() -> Result<Board> {

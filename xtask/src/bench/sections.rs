@@ -28,6 +28,7 @@ pub fn sections(extent: &Extent) -> Vec<Section> {
     all.extend(events(extent));
     all.extend(steering(extent));
     all.extend(ends(extent));
+    all.extend(own(extent));
     all
 }
 
@@ -115,8 +116,10 @@ fn memories(extent: &Extent) -> Vec<Section> {
             let heading = format!("{services} services");
             (format!("{row}.{services}"), heading)
         });
+        let each = (row != "processes" && extent.memories.len() > 1)
+            .then(|| (format!("{row}.each"), "each further".to_string()));
         Section {
-            columns: columns.collect(),
+            columns: columns.chain(each).collect(),
             plot,
             unranked: match row {
                 "processes" => &["processes."],
@@ -296,11 +299,49 @@ fn ends(extent: &Extent) -> Vec<Section> {
             "Process 1 has a fault",
             "ms",
             "A jump to address 0 within process 1, made by a debugger that is gone before it \
-             happens: until process 1 answers its tool again, and services that were lost.",
+             happens: until process 1 answers its tool again, and services that were lost. Memory \
+             is short: the machine may use 2 MiB more than it does, and a process that counts as \
+             its reads a large file all the time.",
             &[
                 ("heal.time", "until in control"),
                 ("heal.lost", "services lost"),
+                ("heal.cold", "the same, no file in memory"),
+                ("heal.pressed", "the same, memory short"),
             ],
         ),
     ]
+}
+
+fn own(extent: &Extent) -> Vec<Section> {
+    let mut all = Vec::new();
+    if extent.own.late {
+        all.push(section(
+            "Timers",
+            "microseconds",
+            "sysMaster alone: a service that ended waits for its back-off of 100 ms. By how much \
+             later its successor's first instruction is, its start included; and the worst of each \
+             round.",
+            &[("late", "late"), ("late.max", "the latest of 20")],
+        ));
+    }
+    if extent.own.turns {
+        all.push(section(
+            "Turns",
+            "microseconds",
+            format!(
+                "sysMaster alone, with {} services: how long it has the processor until it waits \
+                 again, by the kernel's record of its scheduler, while {} orphans end, its tool \
+                 lists all units, and half of its services end. What the kernel does for it is in \
+                 it: of a turn that starts programs, most.",
+                extent.steered, extent.orphans
+            ),
+            &[
+                ("turn.count", "turns"),
+                ("turn.median", "median"),
+                ("turn.p999", "99.9 % below"),
+                ("turn.max", "longest"),
+            ],
+        ));
+    }
+    all
 }

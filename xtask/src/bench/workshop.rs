@@ -7,8 +7,9 @@ use super::contender::{Contender, Kind, OURS_WITHOUT_HEALING};
 use super::roots::{make_root, merge};
 use crate::{build, house, process};
 use anyhow::{Context, Result, ensure};
-use bench_lives::contender::{self, Commands, Contender as Player, FLOOR, OURS};
+use bench_lives::contender::{self, Commands, Contender as Player, FLOOR, LATE, OURS};
 use bench_lives::extent::{Extent, FEW};
+use bench_lives::own;
 use bench_lives::plan::Plan;
 use manifests::board::Board;
 use object::{Object, ObjectSection};
@@ -18,6 +19,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Those who take part, and why others do not.
 pub type Field = (Vec<Contender>, Vec<String>);
@@ -209,18 +211,25 @@ impl Workshop {
                     peer.write(&plan, &files)?;
                 }
                 Kind::Ours { heals } => {
-                    self.build_ours(&format!("{name}-{}", plan.label()), &plan, *heals)?;
+                    let name = format!("{name}-{}", plan.label());
+                    self.build_ours(&name, &plan, *heals, Duration::ZERO)?;
                 }
             }
+        }
+        if extent.own.late && name == OURS {
+            let plan = Plan::flat(FEW);
+            let name = format!("{LATE}-{}", plan.label());
+            self.build_ours(&name, &plan, true, own::BACKOFF)?;
         }
         Ok(())
     }
 
-    fn build_ours(&self, name: &str, plan: &Plan, heals: bool) -> Result<()> {
-        let folder = house::target().join("bench/products");
+    fn build_ours(&self, name: &str, plan: &Plan, heals: bool, backoff: Duration) -> Result<()> {
+        let products = house::target().join("bench/products");
+        let folder = products.join(&self.board.name);
         fs::create_dir_all(&folder)?;
         let product = folder.join(format!("{name}.toml"));
-        fs::write(&product, manifest(plan, &self.board.name)?)?;
+        fs::write(&product, manifest(plan, &self.board.name, backoff)?)?;
         let built = build::firmware(&build::Request {
             board: &self.board,
             product: &product,
@@ -236,7 +245,8 @@ impl Workshop {
 }
 
 /// The product of a plan.
-fn manifest(plan: &Plan, board: &str) -> Result<String> {
+fn manifest(plan: &Plan, board: &str, backoff: Duration) -> Result<String> {
+    let backoff = format!("{}ms", backoff.as_millis());
     let mut text = format!(
         "# Written by `cargo xtask bench`.\n\
          [product]\nname = \"bench\"\nboards = [\"{board}\"]\ndefault-target = \"all\"\n\
@@ -246,7 +256,7 @@ fn manifest(plan: &Plan, board: &str) -> Result<String> {
          # The probe says nothing; other contenders hand process 1's null device on.\n\
          stdout = \"null\"\nstderr = \"null\"\nrestart = \"always\"\n\
          # No wait and no limit, as for all contenders.\n\
-         backoff = {{ from = \"{BACKOFF}\", to = \"{BACKOFF}\", reset-after = \"1h\" }}\n\
+         backoff = {{ from = \"{backoff}\", to = \"{backoff}\", reset-after = \"1h\" }}\n\
          start-limit = {{ count = 0, within = \"1min\", then = \"fail\" }}\n\
          # SIGKILL after a second, as for all contenders.\nstop-timeout = \"1s\"\n\n\
          [target.all]\nwants = ["
@@ -267,9 +277,6 @@ fn manifest(plan: &Plan, board: &str) -> Result<String> {
     }
     Ok(text)
 }
-
-/// The shortest wait that a manifest can have.
-const BACKOFF: &str = "0s";
 
 fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
@@ -304,7 +311,7 @@ mod tests {
             deaf: 1,
             is_chain: true,
         };
-        let text = manifest(&plan, "pc-x86_64").expect("it can be written");
+        let text = manifest(&plan, "pc-x86_64", Duration::ZERO).expect("it can be written");
         let table: toml::Table = toml::from_str(&text).expect("it is TOML");
         let services = table["service"].as_table().expect("it has services");
         let names: Vec<&String> = services.keys().collect();

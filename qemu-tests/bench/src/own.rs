@@ -1,0 +1,164 @@
+//! This file is what only sysMaster is measured by: how long its longest turns are, how late its
+//! timers, and how it heals when nothing of its files is in memory, or memory is short.
+
+use crate::contender::{Contender, LATE, OURS};
+use crate::extent::FEW;
+use crate::healing;
+use crate::lives::{command, under_load};
+use crate::plan::Plan;
+use crate::rows::Lives;
+use crate::stage::Stage;
+use crate::turns::Trace;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What the services wait for before they are started again.
+pub const BACKOFF: Duration = Duration::from_millis(100);
+
+/// How many ends of services are looked at in a round.
+const LATE_COUNT: usize = 20;
+
+/// While process 1's turns are recorded, its tool is run so often.
+const ASKED_COUNT: u32 = 40;
+
+/// How much more a machine may use than it does, where memory is short.
+const SPARE_BYTES: u64 = 2 << 20;
+
+/// What is read meanwhile, again and again, by somebody whose memory counts as the machine's.
+const READ_BYTES: usize = 32 << 20;
+
+/// How often; it is ended long before.
+const READ_COUNT: usize = 4_000;
+
+/// All rows of a round.
+pub fn perform(lives: &mut Lives<'_>) {
+    let contenders = lives.contenders;
+    let Some(ours) = contenders.iter().find(|it| it.name == OURS) else {
+        return;
+    };
+    let own = lives.extent.own;
+    let few = Plan::flat(FEW);
+    if own.turns {
+        let steered = Plan::flat(lives.extent.steered);
+        lives.note(ours, "turns", |lives| turns(lives, ours, &steered));
+    }
+    if own.late {
+        lives.note(ours, "timers", |lives| late(lives, ours, &few));
+    }
+    if own.hardship {
+        lives.note(ours, "healing, cold", |lives| cold(lives, ours, &few));
+        lives.note(ours, "healing, pressed", |lives| pressed(lives, ours, &few));
+    }
+}
+
+/// Its turns while orphans end, services end, and somebody asks.
+fn turns(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
+    let mut stage = lives.begin(ours, plan)?;
+    stage.wait_for_all()?;
+    std::thread::sleep(lives.extent.life);
+    let Some(trace) = Trace::begin(stage.pid()?)? else {
+        return Ok(());
+    };
+    let asked = command(&ours.commands.list, plan, 0);
+    under_load(lives, &mut stage, ours, ("turn.asked", ASKED_COUNT), &asked)?;
+    for index in 0..plan.services / 2 {
+        stage.replace(index)?;
+    }
+    let mut turns = trace.end()?;
+    turns.sort_unstable();
+    let count = turns.len();
+    ensure!(count > 0, "process 1 had no turn");
+    let share = |parts: usize| turns.get((count * parts / 1_000).min(count - 1)).copied();
+    for (row, value) in [
+        ("turn.count", u64::try_from(count).ok()),
+        ("turn.median", share(500)),
+        ("turn.p999", share(999)),
+        ("turn.max", turns.last().copied()),
+    ] {
+        let value = value.context("there are turns")?;
+        lives.samples.add(row, OURS, value as f64);
+    }
+    Ok(())
+}
+
+/// Services that wait for their back-off: by how much more than that they are late.
+fn late(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
+    let waiting = Contender {
+        name: LATE.to_string(),
+        ..ours.clone()
+    };
+    let mut stage = lives.begin(&waiting, plan)?;
+    stage.wait_for_all()?;
+    let mut worst: f64 = 0.0;
+    for turn in 0..LATE_COUNT {
+        let nanos = stage.replace(turn % plan.services)?;
+        let late = Duration::from_nanos(nanos).checked_sub(BACKOFF);
+        let late = late.with_context(|| format!("started {nanos} ns after its end: too soon"))?;
+        let micros = late.as_secs_f64() * 1e6;
+        lives.samples.add("late", OURS, micros);
+        worst = worst.max(micros);
+    }
+    lives.samples.add("late.max", OURS, worst);
+    Ok(())
+}
+
+/// A fault when no file is in memory that is not in use.
+fn cold(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
+    let mut stage = lives.begin(ours, plan)?;
+    stage.wait_for_all()?;
+    std::thread::sleep(lives.extent.life);
+    rustix::fs::sync();
+    fs::write("/proc/sys/vm/drop_caches", "3").context("dropping what is in memory")?;
+    healing::heal(lives, &mut stage, plan, "heal.cold")
+}
+
+/// A fault when every page must be taken from somebody else.
+fn pressed(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
+    let mut stage = lives.begin(ours, plan)?;
+    stage.wait_for_all()?;
+    std::thread::sleep(lives.extent.life);
+    let _reader = Reader::begin(lives, &stage)?;
+    std::thread::sleep(lives.extent.life);
+    healing::heal(lives, &mut stage, plan, "heal.pressed")
+}
+
+/// Somebody who reads more than there is room for. Dropped, it ends.
+#[derive(Debug)]
+struct Reader {
+    child: Child,
+    file: PathBuf,
+}
+
+impl Reader {
+    fn begin(lives: &Lives<'_>, stage: &Stage) -> Result<Self> {
+        let file = lives.folder.join("read");
+        fs::write(&file, vec![1; READ_BYTES])?;
+        rustix::fs::sync();
+        // What is in memory already is nobody's.
+        fs::write("/proc/sys/vm/drop_caches", "1")?;
+        stage.cgroups.limit(SPARE_BYTES)?;
+        let [_, memory] = stage.cgroups.lists();
+        let child = Command::new("sh")
+            .args(["-c", r#"echo 0 > "$1"; shift; exec cat "$@""#, "sh"])
+            .arg(memory)
+            .args(std::iter::repeat_n(&file, READ_COUNT))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start sh")?;
+        Ok(Self { child, file })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.file);
+    }
+}

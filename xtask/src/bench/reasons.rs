@@ -1,0 +1,92 @@
+//! This file says why sysMaster is not first where it is not: one reason for each kind of row,
+//! shown only for rows that a run did not win. A row without a reason says so.
+
+/// A row, or with a point at its end the beginning of several, and why it may be lost.
+const REASONS: [(&str, &str); 11] = [
+    (
+        "file.process-1",
+        "One file is process 1, its control tool and what heals it (the composition without \
+         healing is the column below it). s6's and runit's process 1 starts a supervisor for each \
+         service, which is a file of its own: together all are larger.",
+    ),
+    (
+        "own.",
+        "Each service has a record that outlives process 1, with its undo copy and its place in \
+         the table of owners, which the column \"each further\" shows. busybox keeps a list entry, \
+         and a process 1 that dies takes it along. The fixed part is smaller than busybox's.",
+    ),
+    (
+        "kernel.",
+        "The region, the sealed copy, epoll, timer, signal and control descriptors are the fixed \
+         part. Each service costs the kernel somewhat more than busybox's, too; which of its \
+         objects that is has not been found: streams, descriptors and sessions are the same.",
+    ),
+    (
+        "cpu.10",
+        "The fixed part of a boot: the program's copy is made and sealed, the region laid out and \
+         its pages touched, and the handlers installed. The column without healing shows what of \
+         it healing takes; with more services each start, which is cheaper, decides.",
+    ),
+    (
+        "boot.",
+        "As processor time of a boot, below. Where time counts instructions, a start that waits \
+         for the program's execution to have worked, and is written down before and after, is \
+         dearer than one that does neither; where it is real time, memory that is copied for a \
+         fork is dearer than both, and is not copied here.",
+    ),
+    (
+        "cpu.",
+        "Each start is written down before and after, and its program's execution is waited for, \
+         through a pipe. busybox starts and forgets: that a program cannot be executed is noticed \
+         by its end.",
+    ),
+    (
+        "calls",
+        "Six calls are the child's: descriptors, session, signals, the program. The others are \
+         process 1's: the pipe by which an execution that failed is told with its step and error, \
+         and the wake-ups for it, fewer where several starts share a turn.",
+    ),
+    (
+        "orphans.time",
+        "What takes the time is the kernel's killing of the orphans; who reaps them is idle for \
+         most of it. On two processors it is decided by when process 1 is given one.",
+    ),
+    (
+        "orphans.cpu",
+        "An exit is looked at, committed and only then taken, two calls instead of one, so that a \
+         fault between them loses none; and at most 18 are taken in a turn, so that others get a \
+         look in between.",
+    ),
+    (
+        "status.busy",
+        "The tool asks process 1, which must be given a processor among thousands that die, twice: \
+         to accept and to answer; each time it takes at most 18 exits first, a tenth of a \
+         millisecond. runit's and s6's tools read a file that the service's own supervisor wrote, \
+         and ask nobody: that supervisor is a process a service.",
+    ),
+    (
+        "restart.",
+        "As a boot: the start is written down, and the program's execution is waited for.",
+    ),
+];
+
+/// Why a row may be lost.
+pub fn of(row: &str) -> &'static str {
+    let is_of = |begin: &str| row == begin || (begin.ends_with('.') && row.starts_with(begin));
+    let found = REASONS.iter().find(|(begin, _)| is_of(begin));
+    found.map_or("No reason is known yet.", |(_, reason)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_its_own_reason_before_that_of_its_kind() {
+        for (begin, reason) in REASONS {
+            assert_eq!(of(begin), reason, "{begin} is never found");
+        }
+        assert_ne!(of("cpu.10"), of("cpu.100"));
+        assert!(of("nonsense").contains("No reason"));
+    }
+}
