@@ -96,7 +96,7 @@ impl Extent {
             tool_runs: 10,
             deaths: 5,
             orphans: 10_000,
-            bursts: 3,
+            bursts: 2,
             life: Duration::from_millis(1_300),
             idle: [60, 3].map(Duration::from_secs),
             down: vec![(100, 0), (100, 10)],

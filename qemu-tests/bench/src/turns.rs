@@ -11,6 +11,9 @@ const MOUNT: &str = "/sys/kernel/tracing";
 /// Room for the record, in KiB: some 60 bytes a switch.
 const BUFFER_KIB: u32 = 16 * 1024;
 
+/// What a kernel has where nobody asked for more.
+const USUAL_KIB: u32 = 1_408;
+
 /// A record that is being made. Dropped, it ends.
 #[derive(Debug)]
 pub struct Trace {
@@ -58,8 +61,10 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // A kernel that goes on recording costs time; there is nobody to tell.
+        // A kernel that goes on recording costs time, and the record memory; there is nobody to tell.
         let _ = self.write("events/sched/sched_switch/enable", "0");
+        let _ = self.write("events/sched/sched_switch/filter", "0");
+        let _ = self.write("buffer_size_kb", &USUAL_KIB.to_string());
     }
 }
 
