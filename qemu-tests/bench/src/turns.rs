@@ -61,7 +61,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // A kernel that goes on recording costs time, and the record memory; there is nobody to tell.
+        // Recording costs time, and the record memory; there is nobody to tell.
         let _ = self.write("events/sched/sched_switch/enable", "0");
         let _ = self.write("events/sched/sched_switch/filter", "0");
         let _ = self.write("buffer_size_kb", &USUAL_KIB.to_string());
