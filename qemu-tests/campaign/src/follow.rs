@@ -78,14 +78,16 @@ impl Stopped {
     /// It ended.
     pub fn go(&self, way: Way) -> Result<bool> {
         ptrace::setoptions(self.pid(), ptrace::Options::PTRACE_O_TRACEEXEC)?;
-        if way.is_behind_execution && !self.run_until(|next| matches!(next, Next::Executed))? {
+        // An image stands its trial before, for which others need a processor.
+        let is_executed = |next: &Next| matches!(next, Next::Executed);
+        if way.is_behind_execution && !self.run_until(LONG_QUIET, is_executed)? {
             return Ok(false);
         }
         if let Some(anchor) = way.anchor {
             registers::set_breakpoint(self.pid(), Some(anchor.place))?;
             let mut left = anchor.times;
             // Whoever executes another program meanwhile keeps no breakpoint.
-            let is_there = self.run_until(|next| {
+            let is_there = self.run_until(QUIET, |next| {
                 left -= u64::from(matches!(next, Next::Trapped));
                 left == 0
             })?;
@@ -99,18 +101,18 @@ impl Stopped {
                 Next::Trapped | Next::Signalled(_) => {}
                 Next::Sleeps => return Ok(false),
                 // There it is not to be hurt.
-                Next::Executed => return self.run_until(|_| false),
+                Next::Executed => return self.run_until(QUIET, |_| false),
             }
         }
         Ok(true)
     }
 
     /// Lets it run until something happens; `false`: it sleeps before, standing still.
-    fn run_until(&self, mut is_it: impl FnMut(&Next) -> bool) -> Result<bool> {
+    fn run_until(&self, quiet: Duration, mut is_it: impl FnMut(&Next) -> bool) -> Result<bool> {
         let mut signal = None;
         loop {
             ptrace::cont(self.pid(), signal.take())?;
-            match self.next(QUIET)? {
+            match self.next(quiet)? {
                 Next::Signalled(other) => signal = Some(other),
                 Next::Sleeps => return self.hold().map(|()| false),
                 next if is_it(&next) => return Ok(true),
@@ -212,7 +214,7 @@ impl Stopped {
     /// # Errors
     /// It ended.
     pub fn go_to_sleep(&self) -> Result<()> {
-        self.run_until(|_| false).map(|_| ())
+        self.run_until(QUIET, |_| false).map(|_| ())
     }
 
     /// Whether it waits for something, rather than for a processor.

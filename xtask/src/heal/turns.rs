@@ -248,17 +248,22 @@ impl Sweep {
 
     /// Where the first instructions of the program are that is executed.
     fn first(&mut self, turn: Turn) -> Result<Vec<u64>> {
-        let (_, stopped) = self.begin_turn(turn)?;
-        let is_there = stopped.go(Way {
+        let begin = Way {
             is_behind_execution: turn == Turn::Upgrade,
             anchor: None,
             rest: Moment::Instruction(0),
-        })?;
-        ensure!(is_there, "{turn:?}: nothing is executed");
-        let route = stopped.trace(Moment::Instruction(FIRST))?;
-        drop(stopped);
-        self.client.forget();
-        Ok(route.places)
+        };
+        for _ in 0..PARTS_MAX {
+            let (_, stopped) = self.begin_turn(turn)?;
+            let is_there = stopped.go(begin)?;
+            let route = stopped.trace(Moment::Instruction(FIRST))?;
+            drop(stopped);
+            self.client.forget();
+            if is_there {
+                return Ok(route.places);
+            }
+        }
+        bail!("{turn:?}: nothing is executed")
     }
 
     /// In parts, each of which is reached at speed: who is stopped at each instruction is late for
