@@ -141,9 +141,8 @@ impl Stopped {
     fn hold(&self) -> Result<()> {
         ptrace::interrupt(self.pid())?;
         match self.next(QUIET)? {
-            Next::Trapped | Next::Executed => Ok(()),
-            // It goes on with it when it is let go.
-            Next::Signalled(_) => Ok(()),
+            // A signal that is lost so is the end of a slice of its processor time: others come.
+            Next::Trapped | Next::Executed | Next::Signalled(_) => Ok(()),
             Next::Sleeps => bail!("process 1 cannot be interrupted"),
         }
     }
