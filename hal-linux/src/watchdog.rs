@@ -11,6 +11,7 @@ use crate::sys::watchdog;
 use crate::uses::uses;
 use init_core::event::Errno;
 use init_core::hal::Clock;
+use init_core::renewal::Handover;
 use init_core::report;
 use init_core::time::{Duration, Instant};
 use init_core::unit::WatchdogDesc;
@@ -64,28 +65,25 @@ impl Linux {
             None => fd::open_to_write(desc.device)?,
         };
         region::note(word, Some(&device));
-        let seconds = watchdog::set_timeout(&device, desc.seconds).unwrap_or(0);
-        let seconds = if seconds == 0 {
-            desc.seconds.into()
-        } else {
-            seconds
+        // What sets the time feeds it as well: a life that ends again and again must not.
+        let is_as_it_was = !is_new && matches!(self.why(), Handover::Fault | Handover::Again);
+        let seconds = match is_as_it_was {
+            true => watchdog::timeout(&device),
+            false => watchdog::set_timeout(&device, desc.seconds),
         };
+        let seconds = seconds.ok().filter(|seconds| *seconds > 0);
+        let seconds = seconds.unwrap_or(desc.seconds.into());
         self.watchdog.interval = Duration::from_us(u64::from(seconds).saturating_mul(INTERVAL_US));
-        self.watchdog.device = Some(device);
         self.watchdog.next = Instant::ZERO;
-        let warning = self.ensure_warning(desc);
+        let warning = match is_as_it_was {
+            true => None,
+            false => set_warning(&device, desc, seconds),
+        };
+        self.watchdog.device = Some(device);
         if is_new {
             self.tell_watchdog(desc, seconds, warning);
         }
         Ok(())
-    }
-
-    /// Lets it warn before it resets, if the product wants that: when, or why not. Each life says
-    /// it again: what sets the timeout may end it.
-    fn ensure_warning(&self, desc: WatchdogDesc) -> Option<Result<u32, Errno>> {
-        let device = self.watchdog.device.as_ref()?;
-        let is_wanted = uses().warnings && desc.warning_seconds > 0;
-        is_wanted.then(|| watchdog::set_pretimeout(device, desc.warning_seconds))
     }
 
     /// That it is there, and how it counts: the hardware may choose.
@@ -103,6 +101,9 @@ impl Linux {
                 None => {}
                 Some(Ok(seconds)) => {
                     line.text(", warns ").number(seconds).text(" s before");
+                }
+                Some(Err(TOO_EARLY)) => {
+                    line.text(", does not warn: it would of a machine that is well");
                 }
                 Some(Err(error)) => {
                     line.text(", does not warn: ").errno(error);
@@ -171,4 +172,30 @@ impl Linux {
             let _ = rustix::io::write(device, byte);
         }
     }
+}
+
+/// What no driver answers: it would warn before the next meal is due.
+const TOO_EARLY: Errno = Errno(0);
+
+/// Lets it warn before it resets, if the product wants that: how long before, or why not. It is fed
+/// after a third of its timeout, whoever chose that, so it may warn in the second half.
+fn set_warning(device: &Fd, desc: WatchdogDesc, seconds: u32) -> Option<Result<u32, Errno>> {
+    let most = seconds / 2;
+    let wanted = match uses().warnings {
+        true => u32::from(desc.warning_seconds).min(most),
+        false => 0,
+    };
+    // Also where none is wanted: another image, or the driver, may have set one.
+    let set = watchdog::set_pretimeout(device, wanted);
+    if desc.warning_seconds == 0 {
+        return None;
+    }
+    Some(match set {
+        Ok(0) => Err(TOO_EARLY),
+        Ok(set) if set > most => {
+            let _ = watchdog::set_pretimeout(device, 0);
+            Err(TOO_EARLY)
+        }
+        set => set,
+    })
 }

@@ -94,15 +94,15 @@ fn a_client_that_waits_has_one_answer_and_it_comes_when_the_unit_is_stopped() {
     );
 }
 
-/// A target that wants so many services, each of which says when it is ready.
-fn crowd(services: usize) -> Graph {
+/// A target that wants so many services, whose execution is awaited or not.
+fn crowd(services: usize, is_awaited: bool) -> Graph {
     let mut graph = Graph::empty();
     let main = common::graph::unit("main", UnitKind::Target);
     graph.units.push(main);
     for index in 0..services {
         let name: &'static str = format!("u{index}").leak();
         let mut unit = common::graph::unit(name, UnitKind::Service);
-        unit.awaited = true;
+        unit.awaited = is_awaited;
         graph.units.push(unit);
         graph.relate(0, init_core::unit::EdgeKind::Wants, index + 1);
     }
@@ -111,22 +111,24 @@ fn crowd(services: usize) -> Graph {
 
 #[test]
 fn a_turn_is_bounded_however_many_units_there_are() {
-    let mut driver = driver(crowd(500), Fake::default());
-    driver.boot(BootOptions::default());
-    let mut before = driver.platform().acts.len();
-    assert!(before < 100, "{before} in the first turn");
-    while !driver.platform().idle {
-        driver.turn();
-        let after = driver.platform().acts.len();
-        assert!(after - before < 100, "{} in one turn", after - before);
-        before = after;
+    for is_awaited in [false, true] {
+        let mut driver = driver(crowd(500, is_awaited), Fake::default());
+        driver.boot(BootOptions::default());
+        let mut before = driver.platform().acts.len();
+        assert!(before < 100, "{before} in the first turn");
+        while !driver.platform().idle {
+            driver.turn();
+            let after = driver.platform().acts.len();
+            assert!(after - before < 100, "{} in one turn", after - before);
+            before = after;
+        }
+        assert_eq!(driver.core().machine_status().ready, 501);
     }
-    assert_eq!(driver.core().machine_status().ready, 501);
 }
 
 #[test]
-fn no_more_units_begin_than_end_their_start() {
-    let mut driver = driver(crowd(500), Fake::default());
+fn while_something_happens_no_more_units_begin_than_end_their_start() {
+    let mut driver = driver(crowd(500, true), Fake::default());
     driver.boot(BootOptions::default());
     let starting = |driver: &Driver<'_, Fake>| {
         let statuses = (1..=500).filter_map(|unit| driver.core().status(UnitId(unit)));

@@ -16,24 +16,32 @@ const SET_PRETIMEOUT: usize = 0xc004_5708;
 /// # Errors
 /// What the driver answers where it can neither set nor tell them.
 pub fn set_timeout(device: &Fd, seconds: u16) -> Result<u32, Errno> {
-    ask(device, SET_TIMEOUT, seconds).or_else(|_| ask(device, GET_TIMEOUT, seconds))
+    ask(device, SET_TIMEOUT, seconds.into()).or_else(|_| timeout(device))
 }
 
-/// Lets it warn so many seconds before the reset; how many they are now, which the hardware may
-/// choose. Setting the timeout may end that, so it comes after.
+/// The seconds until the reset, as they are.
+///
+/// # Errors
+/// What a driver answers that does not tell.
+pub fn timeout(device: &Fd) -> Result<u32, Errno> {
+    ask(device, GET_TIMEOUT, 0)
+}
+
+/// Lets it warn so many seconds before the reset, or not at all; how many they are now, which the
+/// hardware may choose. Setting the timeout may end that, so it comes after.
 ///
 /// # Errors
 /// What a driver answers that cannot.
-pub fn set_pretimeout(device: &Fd, seconds: u16) -> Result<u32, Errno> {
+pub fn set_pretimeout(device: &Fd, seconds: u32) -> Result<u32, Errno> {
     ask(device, SET_PRETIMEOUT, seconds)
 }
 
 /// Hands the driver a number; the one that it leaves there.
-fn ask(device: &Fd, request: usize, value: u16) -> Result<u32, Errno> {
-    let mut word = i32::from(value);
+fn ask(device: &Fd, request: usize, value: u32) -> Result<u32, Errno> {
+    let mut word = value;
     let pointer = (&raw mut word).expose_provenance();
     let number = usize::from(device.number());
     // SAFETY: the pointer leads to the number that each of our requests reads or writes.
     result(unsafe { syscall(abi::__NR_ioctl, [number, request, pointer, 0, 0]) })?;
-    Ok(u32::try_from(word).unwrap_or(0))
+    Ok(word)
 }

@@ -57,13 +57,13 @@ fn fed(guest: &mut Guest) -> Result<()> {
         shell.success("sctl list > /dev/null")?;
     }
     // Longer than it waits.
-    shell.success("sleep 7; sctl list > /dev/null")?;
+    shell.success("sleep 12; sctl list > /dev/null")?;
     shell.last_command("poweroff")?;
     guest.powered_off()?;
     let lines = guest.machine.console().lines();
     let count = |text: &str| lines.iter().filter(|(_, line)| line.contains(text)).count();
     ensure!(count("goes on where it was") == 3, "it did not heal thrice");
-    let told = count("watchdog: /dev/watchdog0 resets after 6 s");
+    let told = count("watchdog: /dev/watchdog0 resets after 8 s");
     ensure!(told == 1, "it was opened {told} times");
     Ok(())
 }
@@ -91,7 +91,12 @@ fn warned(guest: &mut Guest) -> Result<()> {
         shell.success("sctl list > /dev/null")?;
     }
     // Longer than it waits.
-    shell.success("sleep 7; sctl list > /dev/null")?;
+    shell.success("sleep 12; sctl list > /dev/null")?;
+    let warnings = shell.success("dmesg | grep -c 'watchdog0: pretimeout' || true")?;
+    ensure!(
+        warnings.trim() == "0",
+        "it warned of a machine that is well"
+    );
     freeze(&mut shell)?;
     guest.machine.wait_for(WARNING, DOWN_WITHIN)?;
     // QEMU ends where the machine would start anew, and nobody in it asked for that.
@@ -99,7 +104,7 @@ fn warned(guest: &mut Guest) -> Result<()> {
     let lines = guest.machine.console().lines();
     let count = |text: &str| lines.iter().filter(|(_, line)| line.contains(text)).count();
     ensure!(count("goes on where it was") == 3, "it did not heal thrice");
-    let told = count("watchdog: /dev/watchdog resets after 6 s, warns 2 s before");
+    let told = count("watchdog: /dev/watchdog resets after 8 s, warns 3 s before");
     ensure!(told == 1, "it was opened {told} times");
     ensure!(count("reboot: ") == 0, "it went down by itself");
     Ok(())
@@ -110,6 +115,10 @@ fn sick(guest: &mut Guest) -> Result<()> {
     shell.command("sctl start vital")?;
     let not_fed = "watchdog: not fed, it will reset the machine: vital";
     guest.machine.wait_for(not_fed, DOWN_WITHIN)?;
+    // A life that begins must not feed it either. This ends with the machine.
+    guest
+        .machine
+        .type_text(&format!("while :; do {INJURE}; sleep 2; done\n"))?;
     guest.machine.wait_for(RESET, DOWN_WITHIN)?;
     guest.machine.wait_for_end(DOWN_WITHIN)
 }

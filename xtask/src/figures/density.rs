@@ -30,14 +30,20 @@ pub fn measure() -> Result<Measured> {
         let store = Store::new(&house::target().join("cache"), arch, None);
         programs(&store).with_context(|| format!("the programs of {arch}"))
     });
-    let (wide, narrow) = (wide?, narrow?);
+    let ((wide, wide_versions), (narrow, narrow_versions)) = (wide?, narrow?);
+    ensure!(
+        wide_versions == narrow_versions,
+        "not of the same versions: {wide_versions:?} and {narrow_versions:?}; try again later"
+    );
     let of_both = narrow.iter().filter(|(_, bytes)| **bytes >= BYTES_MIN);
     let mut ratios: Vec<u64> = of_both
         .filter_map(|(name, bytes)| Some((wide.get(name)? * 100 + bytes / 2) / bytes))
         .collect();
     ratios.sort_unstable();
     ensure!(!ratios.is_empty(), "no program is in both");
-    let median = ratios[ratios.len() / 2];
+    // Of an even number, what lies between the two in the middle.
+    let middle = |skip: usize| ratios[(ratios.len() - skip) / 2];
+    let median = (middle(0) + middle(1)).div_ceil(2);
     let count = u64::try_from(ratios.len()).context("a small number")?;
     println!("arm64 code is {median} hundredths of armhf code (median of {count} programs)");
     Ok([(HUNDREDTHS, median), (PROGRAMS, count)]
@@ -45,14 +51,17 @@ pub fn measure() -> Result<Measured> {
         .into())
 }
 
-/// The bytes of code and constants of each program of the packages, by its path.
-fn programs(store: &Store) -> Result<BTreeMap<String, u64>> {
+/// The bytes of code and constants of each program of the packages, and the packages' versions.
+fn programs(store: &Store) -> Result<(BTreeMap<String, u64>, Vec<String>)> {
     let names = PACKAGES.map(String::from);
-    let mut all = BTreeMap::new();
+    let (mut all, mut versions) = (BTreeMap::new(), Vec::new());
     for package in store.packages(&names)? {
         if !names.contains(&package.name) {
             continue;
         }
+        // Without what was only built again for one of them.
+        let version = package.version.split("+b").next().unwrap_or_default();
+        versions.push(format!("{} {version}", package.name));
         for folder in ["bin", "sbin", "usr/bin", "usr/sbin"] {
             let Ok(files) = std::fs::read_dir(package.folder.join(folder)) else {
                 continue;
@@ -66,7 +75,8 @@ fn programs(store: &Store) -> Result<BTreeMap<String, u64>> {
             }
         }
     }
-    Ok(all)
+    versions.sort();
+    Ok((all, versions))
 }
 
 /// Of a dynamically linked program that is no link.

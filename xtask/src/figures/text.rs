@@ -176,7 +176,11 @@ fn density(old: &str, known: &Measured) -> String {
         return old.to_string();
     };
     let (whole, rest) = (hundredths / 100, hundredths % 100);
-    format!("{whole}.{rest:02} times as large (the median of {programs} programs)")
+    let wide = (64 * hundredths + 50) / 100;
+    format!(
+        "{whole}.{rest:02} times as large (the median of {programs} programs), \
+         so 64 KiB there are {wide} here"
+    )
 }
 
 /// By how much resident memory has grown once something happened.
@@ -322,7 +326,9 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
         known.density = measured.map(|(name, of)| (name.to_string(), of)).into();
         let new = rewritten(text, &known).expect("it is known");
         assert!(
-            new.contains(">1.05 times as large (the median of 9 programs)<"),
+            new.contains(
+                ">1.05 times as large (the median of 9 programs), so 64 KiB there are 67 here<"
+            ),
             "{new}"
         );
     }
