@@ -1,7 +1,6 @@
 //! This file is the Harmony platform: all that the root task holds, and how it starts and ends
 //! processes.
 
-use crate::SPLIT;
 use crate::abi::layout::RingPage;
 use crate::abi::{Calls, Error, Group, Kernel, Stack};
 use crate::children::{Children, Slot};
@@ -9,10 +8,12 @@ use crate::clock::{Mode, Time};
 use crate::console::Console;
 use crate::control::Sessions;
 use crate::courier::Courier;
+use crate::disk::Disk;
 use crate::exits::{self, Exits};
 use crate::image::{self, Loadable};
 use crate::lasting::Lasting;
 use crate::start;
+use crate::{RAM_DISK, SPLIT};
 use init_core::event::{Errno, MachineRequest};
 use init_core::hal::{Clock, Platform, Process};
 use init_core::ident::{Child, Generation, Role, UnitId};
@@ -39,6 +40,9 @@ pub struct Config {
     /// The address of pages, at a page, that nobody uses: for the words that keeper and cores
     /// share. Without them a core can take the words from under its keeper.
     pub shared: Option<u64>,
+    /// Where a RAM disk lies, and how many bytes it may have, both of whole pages: for programs
+    /// whose files are empty in [`Self::images`]. Looked at with the feature `ram-disk` only.
+    pub ram_disk: Option<(u64, u64)>,
     /// Starts the machine again by its own registers; the kernel cannot.
     pub reset: Option<fn()>,
 }
@@ -92,6 +96,7 @@ pub struct Harmony<K: 'static> {
     pub(crate) console: Console<K>,
     pub(crate) children: Children,
     pub(crate) lasting: Lasting,
+    pub(crate) disk: Option<Disk>,
     pub(crate) exits: Exits,
     /// What came from services, and what wakes us for that and for exits.
     pub(crate) courier: &'static Courier<K>,
@@ -140,7 +145,15 @@ impl<K: Kernel + Clone + Sync + 'static> Harmony<K> {
         let lasting = Lasting::open(&calls, config.reserved, |words| {
             console.say("init", words);
         });
+        let disk = config.ram_disk.filter(|_| RAM_DISK);
+        let disk = disk.map(|place| Disk::open(&calls, place));
+        if let Some(Err(_)) = disk {
+            console.say("init", &|line| {
+                line.text("the RAM disk's memory cannot be had");
+            });
+        }
         Ok(Self {
+            disk: disk.and_then(Result::ok),
             manifest,
             config,
             time: Time::probe(&calls),
@@ -193,7 +206,11 @@ impl<K: Kernel + 'static> Harmony<K> {
     fn start(&mut self, child: Child, exec: &Exec, confirm: bool) -> Result<u32, Errno> {
         let named = |image: &&Image| image.path == exec.program;
         let image = self.config.images.iter().find(named).ok_or(NO_ENTRY)?;
-        let program = image::program(image).map_err(|_| NO_PROGRAM)?;
+        let image = match RAM_DISK && image.file.is_empty() {
+            true => self.on_disk(image)?,
+            false => *image,
+        };
+        let program = image::program(&image).map_err(|_| NO_PROGRAM)?;
         let badge = self.children.next_badge().ok_or(TRY_AGAIN)?;
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
         let quota = start::quota(exec);
@@ -206,6 +223,24 @@ impl<K: Kernel + 'static> Harmony<K> {
         }
         self.children.insert(child, group, confirm);
         Ok(badge.unsigned_abs())
+    }
+
+    /// The same program with its file, from the RAM disk.
+    fn on_disk(&mut self, image: &Image) -> Result<Image, Errno> {
+        let path = image.path;
+        let disk = self.disk.as_ref().ok_or(NO_ENTRY)?;
+        match disk.find(path.to_bytes()) {
+            Ok(Some(file)) => Ok(Image { path, file }),
+            Ok(None) => Err(NO_ENTRY),
+            Err(broken) => {
+                let at = u32::try_from(broken.at).unwrap_or(u32::MAX);
+                self.console.say("init", &|line| {
+                    line.text("the RAM disk is broken at byte ").number(at);
+                    line.text(": ").text(broken.what);
+                });
+                Err(NO_PROGRAM)
+            }
+        }
     }
 
     /// Gives a process what it starts with: the channel, memory, a thread.

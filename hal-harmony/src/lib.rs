@@ -23,6 +23,7 @@ mod clock;
 mod console;
 mod control;
 mod courier;
+mod disk;
 mod events;
 mod exits;
 #[cfg(any(test, all(feature = "root", target_os = "none")))]
@@ -41,6 +42,9 @@ mod start;
 
 /// Whether the core is a process of its own, and the root task its keeper.
 pub(crate) const SPLIT: bool = cfg!(feature = "split");
+
+/// Whether programs of services lie in a RAM disk, and not in the image.
+pub(crate) const RAM_DISK: bool = cfg!(feature = "ram-disk");
 
 pub use clock::Mode;
 pub use console::Console;

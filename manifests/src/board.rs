@@ -7,11 +7,12 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::ram_disk::RamDisk;
 use serde::Deserialize;
 use toml::Spanned;
 
 /// Page sizes that Linux offers on the architectures of our boards, in bytes.
-const PAGE_BYTES_MIN: u32 = 4096;
+pub(crate) const PAGE_BYTES_MIN: u32 = 4096;
 /// See [`PAGE_BYTES_MIN`].
 const PAGE_BYTES_MAX: u32 = 65_536;
 
@@ -44,6 +45,8 @@ pub struct Board {
     pub qemu: Qemu,
     /// Where its root file system lies when it boots from a disk; `None`: from memory only.
     pub disk: Option<Disk>,
+    /// Where programs may lie that are not in the image; `None`: nowhere.
+    pub ram_disk: Option<RamDisk>,
     /// What process 1 may cost on it.
     pub budget: Budget,
 }
@@ -71,6 +74,7 @@ impl Board {
             kernel: Kernel::default(),
             qemu: Qemu::default(),
             disk: None,
+            ram_disk: None,
             budget: Budget::default(),
         }
     }
@@ -214,6 +218,7 @@ struct File {
     kernel: Option<Spanned<Kernel>>,
     qemu: Qemu,
     disk: Option<Disk>,
+    ram_disk: Option<Spanned<RamDisk>>,
     budget: Budget,
 }
 
@@ -276,6 +281,7 @@ impl Board {
             kernel: inner(file.kernel),
             qemu: file.qemu,
             disk: file.disk,
+            ram_disk: file.ram_disk.map(Spanned::into_inner),
             budget: file.budget,
         })
     }
@@ -317,6 +323,10 @@ fn check(folder: &Path, file: &File) -> Result<(), Problem> {
             folder_name.unwrap_or_default()
         );
         return Err(Problem::new(file.name.span(), cause));
+    }
+    if let Some(disk) = &file.ram_disk {
+        let fault = disk.get_ref().fault(file.abi);
+        fault.map_or(Ok(()), |cause| Err(Problem::new(disk.span(), cause)))?;
     }
     match file.abi {
         Abi::Linux => check_linux(file)?,

@@ -13,6 +13,7 @@ use crate::links::{self, Names};
 use crate::model::{Image, Product, Rootfs, Unit, UnitKind};
 use crate::mounts::{self, Mount};
 use crate::programs;
+use crate::ram_disk;
 use crate::read::Reader;
 use crate::recorder;
 use crate::schema::Section;
@@ -236,6 +237,7 @@ impl Compiler<'_> {
             console: product.word("console").to_string(),
             log_level: product.word("log-level").to_string(),
             hot_upgrade: composition::hot_upgrade(self.sections, board, &mut self.problems),
+            ram_disk: ram_disk::place(product, board, &mut self.problems),
             split: composition::split(product, board, &mut self.problems),
             rootfs,
             images,

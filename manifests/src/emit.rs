@@ -109,14 +109,23 @@ fn numbered(product: &Product, manifest: u32) -> String {
     emit_edges(write, &edges);
     emit_manifest(write, product, manifest);
     if let Some(images) = &product.images {
-        emit_images(write, images);
+        emit_images(write, images, product.ram_disk);
     }
     out
 }
 
 /// The programs themselves, each put in where it lies.
-fn emit_images(out: &mut String, images: &[Image]) {
+fn emit_images(out: &mut String, images: &[Image], ram_disk: Option<(u64, u64)>) {
     let count = images.len();
+    line(out, "");
+    line(
+        out,
+        "/// Where a RAM disk lies, and how many bytes it may have.",
+    );
+    line(
+        out,
+        &format!("pub const RAM_DISK: Option<(u64, u64)> = {ram_disk:?};"),
+    );
     line(out, "");
     line(out, "/// The programs of services.");
     line(
@@ -124,7 +133,10 @@ fn emit_images(out: &mut String, images: &[Image]) {
         &format!("pub static IMAGES: [::init_core::unit::Image; {count}] = ["),
     );
     for image in images {
-        let file = format!("include_bytes!({:?})", image.file.display().to_string());
+        let file = match ram_disk {
+            Some(_) => "&[]".to_string(),
+            None => format!("include_bytes!({:?})", image.file.display().to_string()),
+        };
         let path = program::c_text(&image.name);
         line(
             out,

@@ -19,6 +19,7 @@ mod links;
 pub mod model;
 mod mounts;
 mod programs;
+mod ram_disk;
 mod read;
 mod recorder;
 pub mod reference;

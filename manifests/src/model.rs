@@ -35,6 +35,8 @@ pub struct Product {
     pub log_level: String,
     /// Process 1 can be exchanged for another image.
     pub hot_upgrade: bool,
+    /// Where a RAM disk lies that has the programs, and how many bytes it may have.
+    pub ram_disk: Option<(u64, u64)>,
     /// The core is a process of its own, which may be silent for so many microseconds.
     pub split: Option<u64>,
     /// What the root file system is made of.

@@ -34,6 +34,7 @@ fn product(units: Vec<Unit>) -> Product {
         console: format!("/dev/{ODD}"),
         log_level: "normal".into(),
         hot_upgrade: false,
+        ram_disk: None,
         split: None,
         rootfs: Rootfs::default(),
         images: None,

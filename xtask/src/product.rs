@@ -88,9 +88,25 @@ pub fn features(product: &Path, board: &Board) -> Result<Vec<String>> {
         return Ok(Vec::new());
     };
     let records = made.healing.is_some_and(|it| it.recorder.is_some());
-    let all = [("split", made.split.is_some()), ("recorder", records)];
+    let all = [
+        ("split", made.split.is_some()),
+        ("recorder", records),
+        ("ram-disk", made.ram_disk.is_some()),
+    ];
     let wanted = all.into_iter().filter(|(_, is_wanted)| *is_wanted);
     Ok(wanted.map(|(name, _)| name.to_string()).collect())
+}
+
+/// The programs that the product has in a RAM disk, by their names; none: there is no RAM disk.
+pub fn on_ram_disk(
+    product: &Path,
+    board: &Board,
+    rootfs: Option<&Path>,
+) -> Result<Vec<(String, std::path::PathBuf)>> {
+    let made = outcome(product, board, rootfs)?.product;
+    let made = made.filter(|made| made.ram_disk.is_some());
+    let images = made.and_then(|made| made.images).unwrap_or_default();
+    Ok(images.into_iter().map(|one| (one.name, one.file)).collect())
 }
 
 /// The compiled manifest; what is to be said of it goes to stderr.

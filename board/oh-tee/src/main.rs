@@ -18,6 +18,7 @@ const CONFIG: hal_harmony::Config = hal_harmony::Config {
     // Above all that the stub hands out.
     reserved: Some(0x4700_1000),
     shared: Some(0x4700_2000),
+    ram_disk: product::RAM_DISK,
     // Its kernel has no call for that, and the machine no register.
     reset: None,
 };

@@ -153,6 +153,40 @@ impl<K: Kernel> Calls<K> {
     }
 }
 
+/// Where what is copied is mapped: the machine's, then our copy.
+const COPIED_AT: u64 = 0x7c00_0000;
+const COPY_AT: u64 = 0x7e00_0000;
+
+impl<K: Kernel> Calls<K> {
+    /// A copy of so many bytes of the machine's memory, whole pages from the address of one on; it
+    /// stays for ever. Once.
+    ///
+    /// # Errors
+    /// [`Error::Unaligned`], [`Error::Range`] for more than there is room for, or the kernel's.
+    pub fn copy_of_machine(&self, physical: u64, length: u64) -> Result<&'static [u8], Error> {
+        if !physical.is_multiple_of(bytes(PAGE_BYTES)) {
+            return Err(Error::Unaligned);
+        }
+        if length > COPY_AT.saturating_sub(COPIED_AT) {
+            return Err(Error::Range);
+        }
+        let size = usize::try_from(length).map_err(|_| Error::Range)?;
+        let ours = self.memory(length, PMO_DATA)?;
+        self.map_own(&ours, COPY_AT, READ | WRITE)?;
+        let theirs = self.device(physical, length)?;
+        self.map_own(&theirs, COPIED_AT, READ)?;
+        // SAFETY: the kernel has just mapped so many bytes at both, and nobody unmaps them.
+        let [from, to] = [COPIED_AT, COPY_AT].map(|at| unsafe { words_at(at, size / 4) });
+        // Word by word: memory like a device's has no other access that is sure.
+        for (from, to) in from.iter().zip(to) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let copy = to.as_ptr().cast::<u8>();
+        // SAFETY: so many bytes are mapped there for ever, and from here on nobody writes to them.
+        Ok(unsafe { core::slice::from_raw_parts(copy, size) })
+    }
+}
+
 /// The words that this process was shown before it began.
 ///
 /// # Safety

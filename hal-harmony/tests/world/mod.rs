@@ -109,6 +109,7 @@ impl Ground {
             own_priority: OWN,
             reserved: None,
             shared: None,
+            ram_disk: None,
             service_priority: SERVICES,
             stack_bytes: 8_192,
             window: 0x7000_0000,

@@ -42,6 +42,10 @@ pub const KEYS: &[Key] = &[
         "Whether `sctl upgrade` can exchange process 1 for another image while everything runs. It \
          takes 7 to 9 KiB of the program. Not with `split`.",
         "true"),
+    key("ram-disk", PRODUCT, Kind::Boolean, "false",
+        "Whether the programs of `image` lie in a RAM disk that is loaded beside the kernel, and \
+         not in the image: only where the board says where that is.",
+        "true"),
     key("default-target", PRODUCT, Kind::Unit, "", "What is started at boot.", r#""online""#),
     key("rescue-target", PRODUCT, Kind::Unit, "",
         "What is started instead when the kernel command line or a start limit asks for it.",

@@ -88,6 +88,14 @@ pub fn root_file_system(recipe: &Recipe, store: &Store, kernel: &Kernel) -> Resu
     Ok(tree)
 }
 
+/// Writes the files of a tree as one archive, a RAM disk.
+///
+/// # Errors
+/// One cannot be read, or the archive not be written.
+pub fn write_archive(tree: &Tree, path: &Path) -> Result<()> {
+    cpio::write(tree, path)
+}
+
 /// Adds process 1 and its other names to a root file system.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ mod elf_file;
 mod log;
 mod object_file;
 mod probe;
+mod ram_disk;
 mod root_image;
 mod stub;
 
@@ -39,6 +40,8 @@ pub struct Files {
     pub symbols: PathBuf,
     /// The program that has the words of the log: the same, or that of a core of its own.
     pub words: PathBuf,
+    /// What is loaded beside the kernel, if the product has its programs there.
+    pub ram_disk: Option<PathBuf>,
 }
 
 /// Builds a program of a board and writes its root image, in every form, into `out`.
@@ -74,6 +77,7 @@ pub fn build(program: &str, board: &Board, product: &Path, out: &Path) -> Result
         object: out.join(format!("{program}.o")),
         symbols: out.join(format!("{program}.elf")),
         words: out.join(format!("{program}.log.elf")),
+        ram_disk: ram_disk::write(board, product, services.as_deref(), out)?,
     };
     for (file, bytes) in [
         (&files.image, &image),
@@ -124,7 +128,7 @@ fn services(board: &Board, product: &Path, out: &Path) -> Result<Option<PathBuf>
 /// It cannot be built, or the kernel would choke on it.
 pub fn write(board: &Board, product: &Path, out: &Path) -> Result<()> {
     let files = build("init", board, product, out)?;
-    let what = [
+    let mut what = vec![
         (
             &files.image,
             "the root image: the kernel's make variable PROCMGR",
@@ -135,6 +139,12 @@ pub fn write(board: &Board, product: &Path, out: &Path) -> Result<()> {
         ),
         (&files.symbols, "the program with its symbols"),
     ];
+    what.extend(
+        files
+            .ram_disk
+            .iter()
+            .map(|file| (file, "services' programs: a RAM disk")),
+    );
     say(&format!("{} has", house::shown(out)));
     for (file, what) in what {
         let bytes = std::fs::metadata(file)?.len();
@@ -178,6 +188,28 @@ pub fn run_with_reset(board: &Board, product: &Path) -> Result<()> {
     )
 }
 
+/// What is said of a RAM disk that was not loaded: there is nothing at its place.
+const NO_DISK: &str = "the RAM disk is broken at byte 0: there is no header of an entry";
+
+/// Boots a product whose programs are in a RAM disk without that: what is wrong is told with its
+/// place, every service fails, and nothing else does.
+///
+/// # Errors
+/// It cannot be built, or does something else.
+pub fn run_without_disk(board: &Board, product: &Path) -> Result<()> {
+    let files = build("init", board, product, &folder(board, product))?;
+    let (variant, scenario) = (stub::Variant::Normal, expect::scenario(product, "")?);
+    let kernel = stub::link(board, &files, variant, &scenario)?;
+    let console = stub::run(board, &kernel, variant)?;
+    let console = log::Decoder::new(&std::fs::read(&files.words)?)?.decode(&console)?;
+    print!("{}", log::shortened(&console));
+    let wanted = [NO_DISK, "steady: failed", stub::IDLE];
+    match wanted.into_iter().find(|words| !console.contains(words)) {
+        None => Ok(()),
+        Some(words) => bail!("without its RAM disk the product does not say {words:?}"),
+    }
+}
+
 /// Where a product's images lie.
 fn folder(board: &Board, product: &Path) -> PathBuf {
     let out = house::target().join("images").join(&board.name);
@@ -191,7 +223,11 @@ fn run_on(board: &Board, product: &Path, out: &Path, variant: stub::Variant) -> 
     }
     let scenario = expect::scenario(product, "")?;
     let kernel = stub::link(board, &files, variant, &scenario)?;
-    let console = stub::run(board, &kernel, variant)?;
+    let mut machine = board.clone();
+    if let Some(file) = &files.ram_disk {
+        machine.qemu.args.extend(ram_disk::loader(board, file));
+    }
+    let console = stub::run(&machine, &kernel, variant)?;
     let console = log::Decoder::new(&std::fs::read(&files.words)?)?.decode(&console)?;
     print!("{}", log::shortened(&console));
     let report = BootReport::read(console.lines());

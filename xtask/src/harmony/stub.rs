@@ -23,7 +23,7 @@ pub enum Variant {
 
 /// What it says in the end: the root task wanted it, or nothing can happen any more.
 const SWITCHED_OFF: &str = "stub: switched off by its root task";
-const IDLE: &str = "stub: idle for ever";
+pub const IDLE: &str = "stub: idle for ever";
 const DIED: &str = "stub: the kernel dies";
 
 /// With this, QEMU ends where the machine would begin again.

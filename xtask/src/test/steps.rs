@@ -106,9 +106,14 @@ fn harmony() -> Vec<Step> {
             crate::harmony::run_without_clock(&board, &house::product("harmony-demo")?)?;
             Ok(Outcome::Passed(String::new()))
         }),
-        Step::slow("harmony: the same in one process", || {
+        Step::slow("harmony: the same in one process, from a RAM disk", || {
             let arguments = ["run", "--once", "--board", "oh-tee-virt"];
             succeeds(&[&arguments[..], &["--product", "harmony-solo"]].concat())
+        }),
+        Step::slow("harmony: the same without its RAM disk", || {
+            let board = house::board("oh-tee-virt")?;
+            crate::harmony::run_without_disk(&board, &house::product("harmony-solo")?)?;
+            Ok(Outcome::Passed(String::new()))
         }),
         Step::slow("harmony: what a boot leaves over a reset", || {
             let board = house::board("oh-tee-virt")?;
