@@ -46,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// The control socket and its clients.
 #[derive(Debug)]
 pub(crate) struct Control {
-    listener: Option<Fd>,
+    pub(crate) listener: Option<Fd>,
     /// When callers are looked at again, if not now.
     accept_from: Option<Instant>,
     /// Which file the listener is bound to: device and number.

@@ -76,10 +76,7 @@ impl Linux {
             Some(healing) => self.next_step(healing, now),
             None => Some(HealingStep::Reboot),
         };
-        report::write_line(&mut self.console, now, &|line| {
-            line.text("process 1 dies again and again: ")
-                .text(words(step));
-        });
+        self.say("process 1 dies again and again: ", words(step));
         let action = match step {
             // What is left to do is done by the lives to come.
             None | Some(HealingStep::Rescue) => return,

@@ -3,9 +3,11 @@
 
 use crate::intake::{DEATHS_MAX, Handed};
 use crate::linux::Linux;
-use crate::region::{self, at};
+use crate::region::{self, EXIT_WORDS, at};
+use crate::sys::wait;
 use crate::{children, epitaph, heal};
-use init_core::checkpoint::words::load;
+use core::sync::atomic::AtomicU32;
+use init_core::checkpoint::words::{load, store};
 use init_core::event::Errno;
 use init_core::hal::Clock;
 use init_core::ident::{Child, Generation, Role, UnitId};
@@ -46,11 +48,11 @@ impl Linux {
                     generation: Generation(0),
                     role,
                 };
-                let [pid, generation, _] = region.entry(child);
+                let [number, generation, _] = region.entry(child);
                 let generation = u16::try_from(load(generation));
                 child.generation = Generation(generation.unwrap_or(0));
-                let pid = load(pid);
-                if pid != 0 {
+                let pid = load(number);
+                if self.is_ours(child, number) {
                     self.children.insert(child, pid);
                 }
                 if role == Role::Main {
@@ -59,6 +61,29 @@ impl Linux {
             }
         }
         self.inherit_clients();
+    }
+
+    /// Whether a process is our child, or was until its exit was taken. What else is noted for a
+    /// unit is damaged, and nobody's to signal.
+    fn is_ours(&mut self, child: Child, number: &AtomicU32) -> bool {
+        let pid = load(number);
+        let leaving = wait::taken(self.region.part(at::EXIT, EXIT_WORDS));
+        if pid == 0 || leaving.is_some_and(|(it, _)| it == pid) || wait::is_child(pid) {
+            return pid != 0;
+        }
+        store(number, 0);
+        let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
+        self.say(name, ": its process is lost");
+        false
+    }
+
+    /// Says a line of two parts.
+    #[inline(never)]
+    pub(crate) fn say(&mut self, what: &str, then: &str) {
+        let now = self.now();
+        report::write_line(&mut self.console, now, &|line| {
+            line.text(what).text(then);
+        });
     }
 
     /// A unit that is starting says ready where it was told to.
@@ -101,7 +126,6 @@ impl Linux {
 
     /// What the core's taking in ended two lives, or cores without end, is not given to it again.
     pub(crate) fn put_aside(&mut self, handed: Handed) {
-        let now = self.now();
         let what = match handed {
             Handed::Exit => "an exit",
             Handed::Signal => "a signal",
@@ -116,8 +140,6 @@ impl Linux {
             true => " is put aside: one core after the other was killed over it",
             false => " is put aside: process 1 died of it twice",
         };
-        report::write_line(&mut self.console, now, &|line| {
-            line.text(what).text(cause);
-        });
+        self.say(what, cause);
     }
 }

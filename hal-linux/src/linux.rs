@@ -170,9 +170,11 @@ impl Linux {
             }
             linux.inherit();
         } else {
+            linux.ensure_null();
+        }
+        if linux.control.listener.is_none() {
             // /run may not be usable yet; each set-up step is followed by another attempt.
             let _ = linux.ensure_listening();
-            linux.ensure_null();
         }
         linux.note_console();
         let _ = linux.ensure_watchdog();
@@ -315,22 +317,20 @@ impl Linux {
 /// What the life before left, or a new region; whether there was a life before, and the region's
 /// file if another program's had to be written down anew.
 fn region(manifest: &Manifest) -> Result<(Region, bool, Option<Fd>), Errno> {
-    let left = match region::HEALS {
-        true if region::SPLIT => Region::inherited_parts(manifest),
-        true => Region::inherited(),
-        false => None,
-    };
-    if let Some(left) = left {
-        if left.get(at::HANDOVER) == heal::HANDOVER_UPGRADE {
-            let adopted = upgrades().and_then(|code| (code.adopt)(&left, manifest));
-            let Some((region, file)) = adopted else {
-                heal::go_back();
-            };
-            return Ok((region, true, Some(file)));
-        }
-        if left.fits(manifest) {
-            return Ok((left, true, None));
-        }
+    if !region::HEALS {
+        return Ok((Region::new(manifest, Kernel::probe())?, false, None));
+    }
+    if let Some(left) = Region::left_to(manifest) {
+        return Ok((left, true, None));
+    }
+    if let Some(code) = upgrades()
+        && let Some(left) = Region::inherited()
+        && left.get(at::HANDOVER) == heal::HANDOVER_UPGRADE
+    {
+        let Some((region, file)) = (code.adopt)(&left, manifest) else {
+            heal::go_back();
+        };
+        return Ok((region, true, Some(file)));
     }
     Ok((Region::new(manifest, Kernel::probe())?, false, None))
 }

@@ -5,12 +5,13 @@
 //! Words only, each written at once. The kernel writes some of them itself: the number of a child
 //! that it makes, how a child ended, what was read. So nothing is ever in our hands alone.
 
+use crate::heal;
 use crate::sys::fd::Fd;
 use crate::sys::kernel::Kernel;
 use crate::sys::shared::{self, SharedWords};
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::words::{Words, load, store};
-use init_core::checkpoint::words_for;
+use init_core::checkpoint::{mend_title, words_for};
 use init_core::event::Errno;
 use init_core::ident::{Child, Role, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
@@ -150,14 +151,33 @@ impl Region {
         (region.get(at::HANDOVER) != 0).then_some(region)
     }
 
-    /// As [`Self::inherited`] of a region in two parts, whose sizes follow from the units.
-    pub(crate) fn inherited_parts(manifest: &Manifest) -> Option<Self> {
-        let unit_count = manifest.units.len();
+    /// What the life before this one left, if it was of this very program. What follows from that
+    /// is not taken from the words, which may be damaged, but put right.
+    pub(crate) fn left_to(manifest: &Manifest) -> Option<Self> {
         let (own, others) = sizes(manifest);
-        let (own, others) = shared::inherited_parts(own, others)?;
-        let region = Self::of(own, others, unit_count)?;
-        let is_ours = region.get(at::MAGIC) == MAGIC && region.get(at::HANDOVER) != 0;
-        is_ours.then_some(region)
+        let (own, others) = if SPLIT {
+            shared::inherited_parts(own, others)?
+        } else {
+            let words = shared::found_words()?;
+            let is_whole = words.len() == own.saturating_add(others);
+            words.split_at_checked(own).filter(|_| is_whole)?
+        };
+        let region = Self::of(own, others, manifest.units.len())?;
+        let handover = region.get(at::HANDOVER);
+        if handover == 0 || handover == heal::HANDOVER_UPGRADE {
+            return None;
+        }
+        region.mark_kept(manifest);
+        mend_title(region.core(), manifest);
+        Some(region)
+    }
+
+    /// It is ours, and heirs will find it.
+    fn mark_kept(&self, manifest: &Manifest) {
+        let count = u32::try_from(manifest.units.len());
+        self.set(at::UNIT_COUNT, count.unwrap_or(0));
+        self.set(at::KEPT, 1);
+        self.set(at::MAGIC, MAGIC);
     }
 
     /// The region under [`shared::WORDS_FD`].
@@ -186,14 +206,8 @@ impl Region {
         Some((Self::of(own, others, manifest.units.len())?, file))
     }
 
-    /// Whether it is as large as this manifest's, for as many units.
-    pub(crate) fn fits(&self, manifest: &Manifest) -> bool {
-        let (own, others) = sizes(manifest);
-        let count = u32::try_from(manifest.units.len());
-        self.size() == own.saturating_add(others) && count == Ok(self.get(at::UNIT_COUNT))
-    }
-
     /// Its words.
+    #[cfg(feature = "freestanding")]
     pub(crate) fn size(&self) -> usize {
         let others = self.ring.len().saturating_add(self.core.len());
         self.own.len().saturating_add(others)
@@ -237,9 +251,8 @@ impl Region {
         };
         let region = Self::of(own, others, unit_count).ok_or(Errno(0))?;
         region.set(at::KERNEL, kernel.bits());
+        region.mark_kept(manifest);
         region.set(at::KEPT, is_kept.into());
-        region.set(at::UNIT_COUNT, u32::try_from(unit_count).unwrap_or(0));
-        region.set(at::MAGIC, MAGIC);
         Ok(region)
     }
 
@@ -403,5 +416,5 @@ pub(crate) fn note(word: &AtomicU32, descriptor: Option<&Fd>) {
 /// Takes over a descriptor that was noted, if one was.
 pub(crate) fn adopt(word: &AtomicU32) -> Option<Fd> {
     let number = load(word).checked_sub(1)?;
-    Some(Fd::adopt(u16::try_from(number).ok()?))
+    Fd::adopt(u16::try_from(number).ok()?)
 }

@@ -3,6 +3,7 @@
 //! rustix's own owned descriptor asserts at run time that it is not -1, which is a reachable panic
 //! where the compiler cannot see it; here a descriptor is 16 bits wide and cannot be.
 
+use super::shared::WORDS_FD;
 use super::syscall::{result, syscall};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU16, Ordering};
@@ -44,12 +45,14 @@ impl Fd {
         unsafe { BorrowedFd::borrow_raw(3) }
     };
 
-    /// Takes over a descriptor that the life before had, and nobody has now.
-    pub fn adopt(number: u16) -> Self {
+    /// Takes over a descriptor that the life before had, and nobody has now. `None`: there is none
+    /// of that number, or it is one that always has an owner.
+    pub fn adopt(number: u16) -> Option<Self> {
+        if number <= WORDS_FD || close_on_exec(number).is_err() {
+            return None;
+        }
         HIGHEST.fetch_max(number, Ordering::Relaxed);
-        // Fails only where there is none, and then nothing needs it.
-        let _ = close_on_exec(number);
-        Self(number)
+        Some(Self(number))
     }
 
     /// The descriptor's number.

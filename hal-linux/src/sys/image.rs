@@ -124,7 +124,8 @@ const SEALS: u32 = abi::F_SEAL_SEAL | abi::F_SEAL_SHRINK | abi::F_SEAL_GROW | ab
 /// # Errors
 /// What the kernel answers.
 pub fn file() -> Result<Fd, Errno> {
-    Ok(Fd::adopt(u16::try_from(make()?).map_err(|_| Errno(24))?))
+    let number = u16::try_from(make()?).ok();
+    number.and_then(Fd::adopt).ok_or(Errno(24))
 }
 
 /// An empty file in memory. Kernels before 6.3 do not know the flag for what they allow anyway.

@@ -194,6 +194,14 @@ pub fn reap(pid: u32) {
     unsafe { syscall(abi::__NR_waitid, [P_PID, pid, 0, WEXITED | WNOHANG, 0]) };
 }
 
+/// Whether a process is a child of this one, be it that it has ended.
+pub fn is_child(pid: u32) -> bool {
+    let pid = usize::try_from(pid).unwrap_or(0);
+    let options = WEXITED | WNOHANG | WNOWAIT;
+    // SAFETY: null stands for "neither siginfo nor resource usage wanted".
+    result(unsafe { syscall(abi::__NR_waitid, [P_PID, pid, 0, options, 0]) }).is_ok()
+}
+
 /// How a child is, of which [`take`] says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Apart {

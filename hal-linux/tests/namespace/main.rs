@@ -6,6 +6,8 @@ mod bereft;
 mod console;
 mod control;
 #[cfg(target_arch = "x86_64")]
+mod damage;
+#[cfg(target_arch = "x86_64")]
 mod escalation;
 #[cfg(target_arch = "x86_64")]
 mod fatal;

@@ -112,6 +112,19 @@ const fn record_count(units: usize) -> usize {
     units.wrapping_add(Part::MACHINE.len())
 }
 
+/// Puts the title of a region right, which an earlier incarnation of this very program is known to
+/// have left: one of its two words may be damaged. One that was never whole stays so.
+#[inline(never)]
+pub fn mend_title(words: Words<'_>, manifest: &Manifest) {
+    let title = [(at::MAGIC, MAGIC), (at::FINGERPRINT, fingerprint(manifest))];
+    let is_ours = title.iter().any(|(at, word)| words.get(*at) == *word);
+    if is_ours && words.get(at::MAGIC) != 0 {
+        for (at, word) in title {
+            words.set(at, word);
+        }
+    }
+}
+
 /// Turns a bit of a word of a unit's record, for tests. `false`: a journal is there that mends it.
 #[cfg(feature = "fake")]
 pub fn damage(words: Words<'_>, units: usize, unit: UnitId, word: usize, bit: u32) -> bool {
@@ -416,6 +429,7 @@ impl<'a> Core<'a> {
 }
 
 /// Tells one manifest from another: its units' names, in their order.
+#[inline(never)]
 fn fingerprint(manifest: &Manifest) -> u32 {
     // FNV-1a.
     let names = manifest

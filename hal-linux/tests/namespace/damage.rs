@@ -1,0 +1,157 @@
+//! This file changes words of the memory that outlives process 1 between two of its lives. Whatever
+//! the next finds there, no service runs twice or is signalled, and it can be asked.
+
+use crate::inject::{Injury, injure};
+use crate::machine::Machine;
+use crate::split::{named, services, until};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::process::{Child, Command, Stdio};
+
+/// Words that lie alone in front of all others: what a single one of them means decides most.
+const HEAD_WORDS: u64 = 64;
+
+/// Words of that head, of the processes, and of the core's part, up to its records.
+const ALL_WORDS: u64 = 1_200;
+
+/// Cases whose word and change are drawn.
+const DRAWN_COUNT: u64 = 14;
+
+/// That memory, as process 1 has it open.
+fn region(machine: &Machine) -> File {
+    let path = format!("/proc/{}/fd/3", machine.pid());
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    file.expect("it is there")
+}
+
+fn word(region: &File, index: u64) -> u32 {
+    let mut bytes = [0; 4];
+    region
+        .read_exact_at(&mut bytes, index * 4)
+        .expect("it is that large");
+    u32::from_ne_bytes(bytes)
+}
+
+fn set_word(region: &File, index: u64, value: u32) {
+    let bytes = value.to_ne_bytes();
+    region
+        .write_all_at(&bytes, index * 4)
+        .expect("it is that large");
+}
+
+/// Changes a word between two lives of a machine of its own.
+fn is_harmless(index: u64, change: fn(u32, u32) -> u32, noise: u32) -> Option<()> {
+    let mut machine = Machine::boot("holding")?;
+    machine.wait_for("boot: holding reached");
+    let before = services(&machine);
+    let region = region(&machine);
+    let was = word(&region, index);
+    let value = change(was, noise);
+    set_word(&region, index, value);
+    injure(machine.pid(), Injury::Counter(0));
+    let case = format!("word {index} was {was:#x}, became {value:#x}");
+    // Answered when nothing is left to start; the one before may have gone with the life before.
+    until(&case, || {
+        machine.sctl(&["start", "holding"]).status.success()
+    });
+    assert_eq!(services(&machine), before, "{case}: {}", machine.console());
+    Some(())
+}
+
+#[test]
+fn a_damaged_word_of_what_outlives_process_1_starts_nobody_twice_and_ends_nobody() {
+    const CHANGES: [fn(u32, u32) -> u32; 4] = [
+        |_, _| 0,
+        |_, _| u32::MAX,
+        |was, noise| was ^ (1 << (noise % 32)),
+        |_, noise| noise,
+    ];
+    // Title, whether it is kept, listener, count of units, of the core's part title and manifest.
+    let known = [0, 1, 19, 30, 1_126, 1_127].map(|index| (index, CHANGES[1]));
+    let mut seed = 20_260_101_u32;
+    let mut draw = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        seed >> 8
+    };
+    for (index, change) in known {
+        if is_harmless(index, change, 0).is_none() {
+            return;
+        }
+    }
+    for count in 0..DRAWN_COUNT {
+        let limit = if count % 2 == 0 {
+            HEAD_WORDS
+        } else {
+            ALL_WORDS
+        };
+        let index = u64::from(draw()) % limit;
+        let change = CHANGES[draw() as usize % CHANGES.len()];
+        is_harmless(index, change, draw());
+    }
+}
+
+/// A process of the machine that process 1 is not the parent of. Dropped, it is ended.
+struct Stranger(Child);
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process's number as process 1 counts, once it runs this program.
+fn number_inside(pid: u32, program: &str) -> u32 {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+    until("it runs", || {
+        read("comm").is_ok_and(|name| name.trim_end() == program)
+    });
+    let status = read("status").expect("it is there");
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let last = numbers.and_then(|numbers| numbers.split_whitespace().last());
+    last.and_then(|last| last.parse().ok()).expect("it has one")
+}
+
+#[test]
+fn a_process_that_is_no_child_is_never_signalled_for_a_unit_and_what_is_lost_is_told() {
+    let Some(mut machine) = Machine::boot("holding") else {
+        return;
+    };
+    machine.wait_for("boot: holding reached");
+    let before = services(&machine);
+    let pid = machine.pid().to_string();
+    // A process between them is its parent.
+    let stranger = Command::new("nsenter")
+        .args(["--target", &pid, "--mount", "--pid", "--no-fork", "--"])
+        .args([
+            "unshare",
+            "--fork",
+            "--kill-child",
+            "tail",
+            "-f",
+            "/dev/null",
+        ])
+        .stdin(Stdio::null())
+        .spawn();
+    let _stranger = Stranger(stranger.expect("nsenter starts: it is part of util-linux"));
+    machine.inside("until pgrep -x tail > /run/stranger; do sleep 0.01; done");
+    let strange = machine.inside("cat /run/stranger");
+    let region = region(&machine);
+    let ours = number_inside(before[0], "sleep");
+    let index = (HEAD_WORDS..ALL_WORDS).find(|index| word(&region, *index) == ours);
+    let index = index.expect("it is noted whose process it is");
+    set_word(&region, index, strange.parse().expect("a number"));
+    injure(machine.pid(), Injury::Counter(0));
+    let told = machine.wait_for(": its process is lost");
+    assert!(told.contains("held@"), "{told}");
+    for instance in 1..=5 {
+        let unit = format!("held@{instance}");
+        assert!(machine.sctl(&["stop", "--no-wait", &unit]).status.success());
+    }
+    for _ in 1..=4 {
+        machine.wait_for(": stopped");
+    }
+    assert_eq!(named(&machine, "sleep"), before[..1]);
+    assert_eq!(machine.inside("pgrep -x tail"), strange);
+}
