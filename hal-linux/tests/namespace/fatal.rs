@@ -2,7 +2,7 @@
 //! faults, of calls that are forbidden, and because somebody kills them.
 
 use crate::machine::Machine;
-use crate::split::{KILL, LIMIT, SYMBOLS, boot, core, named, named_below, send, services};
+use crate::split::{KILL, LIMIT, SYMBOLS, boot, core, named, named_below, send, services, until};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,7 +163,10 @@ fn a_request_that_every_core_is_killed_over_is_put_aside_and_the_machine_goes_on
     crate::inject::patch(machine.pid(), faulty.frame, &faulty.sound);
     send(core(machine), KILL);
     assert!(machine.sctl(&["list"]).status.success());
-    assert_eq!(named(machine, "sleep").len(), faulty.services.len());
+    // It says so before it executes its last program.
+    until("all services run", || {
+        named(machine, "sleep").len() == faulty.services.len()
+    });
     let console = machine.console();
     assert_eq!(console.matches(" in 2000 ms").count(), 1, "{console}");
     assert!(!console.contains("again and again"), "{console}");
