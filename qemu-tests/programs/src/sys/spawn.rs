@@ -89,17 +89,18 @@ pub unsafe fn spawn(program: *const c_char, arguments: Vector, environment: Vect
 #[cfg(target_arch = "arm")]
 pub unsafe fn spawn(program: *const c_char, arguments: Vector, environment: Vector) -> isize {
     let value: isize;
-    // SAFETY: as for x86-64. The number's register may be the frame's, so the parent puts it back.
+    // SAFETY: as for x86-64. The number's register may be the frame's, so the parent puts it
+    // back; the other registers are named, because any could be that one.
     unsafe {
         core::arch::asm!(
-            "mov {kept}, r7",
+            "mov r12, r7",
             "mov r7, #{clone}",
             "svc 0",
             "cmp r0, #0",
             "bne 2f",
-            "mov r0, {program}",
-            "mov r1, {arguments}",
-            "mov r2, {environment}",
+            "mov r0, r5",
+            "mov r1, r8",
+            "mov r2, r10",
             "mov r7, #{exec}",
             "svc 0",
             "mov r0, #127",
@@ -107,14 +108,12 @@ pub unsafe fn spawn(program: *const c_char, arguments: Vector, environment: Vect
             "svc 0",
             "udf #1",
             "2:",
-            "mov r7, {kept}",
+            "mov r7, r12",
             clone = const abi::__NR_clone,
             exec = const abi::__NR_execve,
             exit = const abi::__NR_exit_group,
-            kept = out(reg) _,
-            program = in(reg) program,
-            arguments = in(reg) arguments,
-            environment = in(reg) environment,
+            in("r5") program, in("r8") arguments, in("r10") environment,
+            out("r12") _,
             inlateout("r0") FLAGS => value,
             in("r1") (&raw const STACK) as usize + size_of_val(&STACK),
             in("r2") 0, in("r3") 0, in("r4") 0,
