@@ -108,9 +108,8 @@ impl Actor<'_> {
                 return self.line.exit(0);
             }
             if listens && leaves.is_none() {
-                let order = self.ask(Letter::Heartbeat);
-                let is_told = order.is_some_and(|order| Letter::read(&order) == Ok(Letter::Stop));
-                leaves = is_told
+                leaves = self
+                    .is_told_to_stop()
                     .then(|| life.stop.map(|us| now_us(self.sim) + us))
                     .flatten();
             }
@@ -120,6 +119,17 @@ impl Actor<'_> {
             let now = now_us(self.sim);
             self.sleep(next.map_or(rest, |at| at.saturating_sub(now).min(rest)));
         }
+    }
+
+    /// Asks whether it is to go on; whether it is not.
+    fn is_told_to_stop(&self) -> bool {
+        let due = self.stage.lock().asks(self.pid);
+        let answer = self.ask(Letter::Heartbeat);
+        let order = answer.as_ref().and_then(|sheet| Letter::read(sheet).ok());
+        if let Some(order) = order {
+            self.stage.lock().is_ordered(self.pid, due, order);
+        }
+        order == Some(Letter::Stop)
     }
 
     /// Says what nobody should: too much, what is no letter, and what others may say.
@@ -139,7 +149,11 @@ impl Actor<'_> {
                 Letter::Refused,
             ];
             match random.below(8) {
-                0 => drop(self.line.ask(&sheet)),
+                0 => {
+                    // It may be a letter after all.
+                    self.stage.lock().asks(self.pid);
+                    let _ = self.line.ask(&sheet);
+                }
                 1 => drop(self.ask(letters[2 + random.below(4)])),
                 2 => {
                     let piece = Piece {

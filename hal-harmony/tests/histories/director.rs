@@ -126,11 +126,12 @@ impl Stage {
     /// What is done to the machine now.
     pub fn deeds(&mut self, now: u64, all_sleep: bool) -> Vec<Deed> {
         self.director.calls += 1;
+        if self.director.calls > CALL_COUNT_MAX {
+            self.fail("it does not come to its end");
+            return vec![Deed::GiveUp];
+        }
         if self.finished.is_some() {
             return Vec::new();
-        }
-        if self.director.calls > CALL_COUNT_MAX {
-            self.fail("time does not pass");
         }
         if self.broken().is_some() {
             return vec![Deed::GiveUp];
@@ -369,7 +370,7 @@ impl Stage {
             Step::Stall(nth) => self.stalled.extend(self.nth_client(*nth)),
             Step::Crash(unit, code) => {
                 let unit = place(*unit);
-                let its = |one: &&super::stage::Process| {
+                let its = |one: &&super::process::Process| {
                     one.child.role == Role::Main && Some(one.child.unit.index()) == unit
                 };
                 let living = self.processes.iter().filter(|one| one.ended.is_none());

@@ -10,6 +10,7 @@ mod cast;
 mod core_side;
 mod death;
 mod director;
+mod process;
 mod product;
 mod spy;
 mod stage;
@@ -58,7 +59,7 @@ pub fn perform(script: &Script) -> Result<Tally, Broken> {
     // Where a rule is broken, the machine is left as it is.
     if stage.broken().is_none() {
         match outcome {
-            Ok(()) if stage.finished.is_some() => {}
+            Ok(()) if stage.finished.is_some() => stage.judge_end(),
             Ok(()) => stage.fail("the keeper came to its end without a last act"),
             Err(_) => {
                 let words = init_core_sim::panic_words();

@@ -122,6 +122,17 @@ impl Spy {
         }
         self.rope.end_if_burnt();
     }
+
+    /// What was called last is written down, and performed whatever becomes of the core.
+    fn has_written(&self) -> bool {
+        self.rope.fuse.load(Ordering::Relaxed) != BURNT
+    }
+
+    fn has_said_end(&self, child: Option<Child>) {
+        if self.has_written() {
+            self.rope.stage.lock().said_end(child);
+        }
+    }
 }
 
 impl Clock for Spy {
@@ -168,13 +179,15 @@ impl Process for Spy {
         self.cross();
         self.rope.stage.lock().signals(child, signal);
         self.inner.signal(child, signal, scope);
+        self.has_said_end(Some(child));
         self.cross();
     }
 
     fn signal_all(&mut self, signal: Signal) {
         self.cross();
-        self.rope.stage.lock().signals_all(signal);
+        self.rope.stage.lock().wants_end(None, signal);
         self.inner.signal_all(signal);
+        self.has_said_end(None);
         self.cross();
     }
 }
@@ -188,8 +201,7 @@ impl ControlPort for Spy {
         self.cross();
         self.rope.stage.lock().answers(client, frame);
         self.inner.reply(client, frame);
-        // Written down, and performed whatever becomes of the core.
-        if self.rope.fuse.load(Ordering::Relaxed) != BURNT {
+        if self.has_written() {
             self.rope.stage.lock().answered(client);
         }
         self.cross();

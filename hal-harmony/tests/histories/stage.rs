@@ -3,6 +3,7 @@
 
 use super::death::Deaths;
 use super::director::Director;
+use super::process::Process;
 use super::product::{Product, is_client};
 use super::{Shared, product};
 use crate::sim::{Deed, Fact, Fortune};
@@ -37,33 +38,6 @@ pub struct Order {
     pub frame: Vec<u8>,
     /// The start of the script's target, for which everything waits in the end.
     pub is_last: bool,
-}
-
-/// A process of a unit, as the kernel has it.
-#[derive(Clone, Copy, Debug)]
-pub struct Process {
-    pub pid: i32,
-    pub child: Child,
-    pub life: Life,
-    pub said_ready: bool,
-    was_killed: bool,
-    pub ended: Option<i32>,
-    pub told: bool,
-}
-
-impl Process {
-    /// How it must be said to have ended.
-    pub fn status(&self) -> Option<ExitStatus> {
-        let signal = |number| ExitStatus::Signal {
-            number,
-            core_dumped: false,
-        };
-        Some(match self.ended? {
-            0 if self.was_killed => signal(9),
-            -1 => signal(11),
-            code => ExitStatus::Code(u8::try_from(code).unwrap_or(u8::MAX)),
-        })
-    }
 }
 
 /// What a core was told last and may not have taken in.
@@ -123,7 +97,6 @@ pub struct Stage {
     /// What was lost with a core, and is to be told to the next.
     pub owed: Option<Handed>,
     pub frames: BTreeMap<(u8, u16), Frame>,
-    pub killed_all: bool,
     /// Whom the core asked for last.
     pub asked: Option<Child>,
     pub tally: Tally,
@@ -163,7 +136,6 @@ impl Stage {
             taken_in: 0,
             owed: None,
             frames: BTreeMap::new(),
-            killed_all: false,
             asked: None,
             tally: Tally {
                 histories: 1,
@@ -259,15 +231,7 @@ impl Stage {
             return self.demand(false, || format!("a process of {name} for nobody"));
         };
         let life = self.life_of(child);
-        self.processes.push(Process {
-            pid,
-            child,
-            life,
-            said_ready: false,
-            was_killed: false,
-            ended: None,
-            told: false,
-        });
+        self.processes.push(Process::new(pid, child, life));
         if is_client(self.name_of(child)) {
             self.clients.insert(pid, None);
         }
@@ -288,7 +252,7 @@ impl Stage {
             return;
         };
         process.ended = Some(code);
-        let (child, is_well) = (process.child, code == 0 && !process.was_killed);
+        let (child, is_well) = (process.child, process.ended_well());
         self.model.ended(child, is_well);
     }
 }
@@ -313,11 +277,7 @@ impl Fortune for Place {
         let mut stage = self.0.lock();
         match fact {
             Fact::Begun { name, pid } => stage.begun(name, pid),
-            Fact::Killed { pid } => {
-                if let Some(process) = stage.process(pid) {
-                    process.was_killed = true;
-                }
-            }
+            Fact::Killed { pid } => stage.killed(pid),
             Fact::Ended { pid, code } => stage.ended(pid, code),
         }
     }

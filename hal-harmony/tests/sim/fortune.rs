@@ -54,7 +54,11 @@ impl State {
                 Deed::End(pid, code) => self.end_pid(pid, code),
                 Deed::Nudge(pid) => self.nudge(pid),
                 Deed::Hold(ns) => self.now_ns += ns,
-                Deed::GiveUp => self.is_given_up = true,
+                Deed::GiveUp => {
+                    // Who began the machine leaves it, and may sleep like everybody.
+                    self.is_given_up = true;
+                    self.wake(0, TIMED_OUT);
+                }
             }
         }
         self.time_out();
