@@ -93,7 +93,9 @@ pub fn run(bench: &Bench) -> Result<()> {
         machine: &machine,
         board: (!is_here).then_some(workshop.board.name.as_str()),
     };
-    let out = if bench.quick || !bench.only.is_empty() {
+    // What is kept is a whole run's in which all went as it should.
+    let is_part = bench.quick || !bench.only.is_empty() || !failures.is_empty();
+    let out = if is_part {
         house::target().join("bench/docs")
     } else {
         house::root().join("docs")
