@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Between the last service's first instruction and a look at what all cost.
 pub const SETTLE: Duration = Duration::from_millis(400);
 
+/// System calls of a start by the floor: clone and exec.
+const FLOOR_CALLS: f64 = 2.0;
+
 /// All lives of all contenders.
 #[derive(Debug)]
 pub struct Lives<'a> {
@@ -141,19 +144,24 @@ impl Lives<'_> {
         };
         let contenders = self.contenders;
         (self.say)("system calls");
-        let mut own = 0.0;
+        let mut counts = Vec::new();
         for contender in contenders {
             let count = |lives: &Self, services| lives.count(contender, &Plan::flat(services));
             let result = count(self, few).and_then(|low| Ok(count(self, many)? - low));
             match result {
                 Ok(difference) => {
                     let each = difference / (many - few) as f64;
-                    if contender.name == FLOOR {
-                        own = each - 2.0;
-                    }
-                    self.samples.add("calls", &contender.name, each - own);
+                    counts.push((&contender.name, each));
                 }
                 Err(error) => self.note(contender, "system calls", |_| Err(error)),
+            }
+        }
+        let floor = counts.iter().find(|(name, _)| *name == FLOOR);
+        let own = floor.map(|(_, each)| each - FLOOR_CALLS);
+        for (name, each) in counts {
+            match own {
+                Some(own) => self.samples.add("calls", name, each - own),
+                None => self.samples.say("calls", name, "the floor was not counted"),
             }
         }
     }
