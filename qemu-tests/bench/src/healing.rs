@@ -33,7 +33,7 @@ pub fn fault(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Resul
     std::thread::sleep(Duration::from_millis(200));
     let name = &contender.name;
     if contender.name == OURS {
-        return heal(lives, &mut stage, plan, "heal.time");
+        return heal(lives, &mut stage, plan, ["heal.time", "heal.lost"]);
     }
     let stopped = Stopped::stop(stage.pid()?)?;
     stopped.injure(inject::named(FAULT)?, &mut Random::new(0))?;
@@ -50,11 +50,16 @@ pub fn fault(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Resul
     Ok(())
 }
 
-/// Makes sysMaster's process 1 fault, and measures until it answers again.
+/// Makes sysMaster's process 1 fault, and measures until it answers again, and what it lost.
 ///
 /// # Errors
 /// It cannot be traced, or did not heal.
-pub fn heal(lives: &mut Lives<'_>, stage: &mut Stage, plan: &Plan, row: &str) -> Result<()> {
+pub fn heal(
+    lives: &mut Lives<'_>,
+    stage: &mut Stage,
+    plan: &Plan,
+    [time_row, lost_row]: [&str; 2],
+) -> Result<()> {
     let pid = stage.pid()?;
     let socket = format!("/proc/{pid}/root/run/sysmaster/control");
     let mut client = Client::new(socket.as_ref());
@@ -79,9 +84,9 @@ pub fn heal(lives: &mut Lives<'_>, stage: &mut Stage, plan: &Plan, row: &str) ->
         matches!(outcome, Outcome::Answered(_)),
         "no answer after the fault"
     );
-    lives.samples.add(row, OURS, ms(time));
+    lives.samples.add(time_row, OURS, ms(time));
     let lost = lost(stage, plan)?;
-    lives.samples.add("heal.lost", OURS, lost as f64);
+    lives.samples.add(lost_row, OURS, lost as f64);
     ensure!(
         stage.replace_within(0, PATIENCE)?,
         "it replaces no service any more"

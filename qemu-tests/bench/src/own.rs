@@ -112,7 +112,7 @@ fn cold(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
     std::thread::sleep(lives.extent.life);
     rustix::fs::sync();
     fs::write("/proc/sys/vm/drop_caches", "3").context("dropping what is in memory")?;
-    healing::heal(lives, &mut stage, plan, "heal.cold")
+    healing::heal(lives, &mut stage, plan, ["heal.cold", "heal.cold.lost"])
 }
 
 /// A fault when every page must be taken from somebody else.
@@ -122,7 +122,8 @@ fn pressed(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
     std::thread::sleep(lives.extent.life);
     let _reader = Reader::begin(lives, &stage)?;
     std::thread::sleep(lives.extent.life);
-    healing::heal(lives, &mut stage, plan, "heal.pressed")
+    let rows = ["heal.pressed", "heal.pressed.lost"];
+    healing::heal(lives, &mut stage, plan, rows)
 }
 
 /// Somebody who reads more than there is room for. Dropped, it ends.

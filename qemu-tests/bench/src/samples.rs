@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
     values: BTreeMap<(String, String), Vec<f64>>,
-    words: BTreeMap<(String, String), String>,
+    /// In the order in which they were said first, and how often.
+    words: BTreeMap<(String, String), Vec<(String, usize)>>,
 }
 
 /// Samples in short.
@@ -20,6 +21,8 @@ pub struct Summary {
     pub low: f64,
     /// A quarter is above.
     pub high: f64,
+    /// The largest.
+    pub max: f64,
     /// How many there are.
     pub count: usize,
 }
@@ -31,10 +34,15 @@ impl Samples {
         self.values.entry(key).or_default().push(value);
     }
 
-    /// Says why there is no sample, or what is to be said beside them.
+    /// Says why there is no sample, or what is to be said beside them. What one round says does not
+    /// make that of another unsaid.
     pub fn say(&mut self, row: &str, contender: &str, words: &str) {
         let key = (row.to_string(), contender.to_string());
-        self.words.insert(key, words.to_string());
+        let said = self.words.entry(key).or_default();
+        match said.iter_mut().find(|(known, _)| known == words) {
+            Some((_, count)) => *count += 1,
+            None => said.push((words.to_string(), 1)),
+        }
     }
 
     /// The samples of a contender in a row, in short.
@@ -50,17 +58,28 @@ impl Samples {
             let answer = |value: &f64| Answer::Sample(row.clone(), name.clone(), *value);
             values.iter().map(answer)
         });
-        let words = self.words.iter();
-        let words =
-            words.map(|((row, name), it)| Answer::Words(row.clone(), name.clone(), it.clone()));
+        let words = self.words.iter().flat_map(|((row, name), said)| {
+            let answer = |it: &String| Answer::Words(row.clone(), name.clone(), it.clone());
+            said.iter()
+                .flat_map(move |(it, count)| std::iter::repeat_n(answer(it), *count))
+        });
         values.chain(words)
     }
 
-    /// What was said of a contender in a row.
+    /// What was said of a contender in a row; with counts where it was not always the same.
     #[must_use]
-    pub fn words(&self, row: &str, contender: &str) -> Option<&str> {
+    pub fn words(&self, row: &str, contender: &str) -> Option<String> {
         let key = (row.to_string(), contender.to_string());
-        self.words.get(&key).map(String::as_str)
+        let said = self.words.get(&key)?;
+        if let [(words, _)] = said.as_slice() {
+            return Some(words.clone());
+        }
+        let total: usize = said.iter().map(|(_, count)| count).sum();
+        let parts = said.iter();
+        let parts: Vec<String> = parts
+            .map(|(words, count)| format!("{words} ({count} of {total})"))
+            .collect();
+        Some(parts.join(", "))
     }
 }
 
@@ -71,6 +90,7 @@ fn summarise(values: &[f64]) -> Option<Summary> {
         median: quantile(&sorted, 0.5)?,
         low: quantile(&sorted, 0.25)?,
         high: quantile(&sorted, 0.75)?,
+        max: quantile(&sorted, 1.0)?,
         count: sorted.len(),
     })
 }
@@ -98,10 +118,33 @@ mod tests {
             median: 5.0,
             low: 3.0,
             high: 7.0,
+            max: 9.0,
             count: 5,
         };
         assert_eq!(samples.summary("row", "one"), Some(wanted));
         assert_eq!(samples.summary("row", "other"), None);
+    }
+
+    #[test]
+    fn what_rounds_disagree_about_is_told_with_counts_after_a_console_too() {
+        let mut samples = Samples::default();
+        for words in ["in control", "in control", "device down", "in control"] {
+            samples.say("heal", "one", words);
+        }
+        samples.say("heal", "other", "device down");
+        samples.say("heal", "other", "device down");
+        let mut heard = Samples::default();
+        for answer in samples.all() {
+            if let Answer::Words(row, name, words) = answer {
+                heard.say(&row, &name, &words);
+            }
+        }
+        for it in [samples, heard] {
+            let words = it.words("heal", "one");
+            let wanted = "in control (3 of 4), device down (1 of 4)";
+            assert_eq!(words.as_deref(), Some(wanted));
+            assert_eq!(it.words("heal", "other").as_deref(), Some("device down"));
+        }
     }
 
     #[test]

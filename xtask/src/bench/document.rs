@@ -218,12 +218,13 @@ impl Document<'_> {
             columns,
             plot,
             unranked: _,
+            worst,
         } = section;
         let mut lines = String::new();
         for it in self.contenders {
             let cells: Vec<String> = columns
                 .iter()
-                .map(|(row, _)| self.cell(row, it.name()))
+                .map(|(row, _)| self.cell(row, it.name(), worst.contains(&row.as_str())))
                 .collect();
             if cells.iter().any(|cell| cell != "-") {
                 let _ = writeln!(lines, "| {} | {} |", it.title, cells.join(" | "));
@@ -244,12 +245,13 @@ impl Document<'_> {
         }
     }
 
-    fn cell(&self, row: &str, contender: &str) -> String {
+    fn cell(&self, row: &str, contender: &str, is_worst: bool) -> String {
         let summary = self.samples.summary(row, contender);
         let words = self.samples.words(row, contender);
         match (summary, words) {
+            (Some(summary), _) if is_worst => number(summary.max),
             (Some(summary), _) => shown(summary),
-            (None, Some(words)) => words.to_string(),
+            (None, Some(words)) => words,
             (None, None) => "-".to_string(),
         }
     }
@@ -377,6 +379,26 @@ mod tests {
         );
         assert!(text.contains("no such command"));
         assert!(text.contains("nitro cannot be had."));
+    }
+
+    #[test]
+    fn one_round_that_loses_services_is_not_hidden_by_the_others() {
+        let contenders = [contender(OURS)];
+        let mut samples = Samples::default();
+        for lost in [0.0, 10.0, 0.0] {
+            samples.add("heal.time", OURS, 1.0);
+            samples.add("heal.lost", OURS, lost);
+        }
+        let document = Document {
+            contenders: &contenders,
+            left_out: &[],
+            samples: &samples,
+            extent: &Extent::quick(),
+            machine: &Machine::read(),
+            board: None,
+        };
+        let text = document.text();
+        assert!(text.contains("| 1 | 10 | - | - | - | - |"), "{text}");
     }
 
     #[test]

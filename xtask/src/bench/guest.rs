@@ -108,7 +108,7 @@ pub fn measure(workshop: &Workshop, players: &[Player], extent: &Extent) -> Resu
     let machine = Machine {
         processor: emulated(board)?,
         processors: 1,
-        kernel: kernel.to_string(),
+        kernel,
         is_virtual: true,
         ..host
     };

@@ -18,6 +18,8 @@ pub struct Section {
     pub plot: Option<&'static str>,
     /// Columns in which nobody is ranked: parts of another, or no cost.
     pub unranked: &'static [&'static str],
+    /// Columns that show the largest sample, where a median hides what is looked for.
+    pub worst: &'static [&'static str],
 }
 
 /// All tables of a run.
@@ -49,6 +51,7 @@ fn section(
         columns,
         plot: None,
         unranked: &[],
+        worst: &[],
     }
 }
 
@@ -295,37 +298,51 @@ fn ends(extent: &Extent) -> Vec<Section> {
                 &[],
             )
         },
-        section(
+        fault(),
+    ]
+}
+
+fn fault() -> Section {
+    Section {
+        worst: &["heal.lost", "heal.cold.lost", "heal.pressed.lost"],
+        ..section(
             "Process 1 has a fault",
             "ms",
             "A jump to address 0 within process 1, made by a debugger that is gone before it \
-             happens: until process 1 answers its tool again, and services that were lost. Memory \
-             is short: the machine may use 2 MiB more than it does, and a process that counts as \
-             its reads a large file all the time.",
+             happens: until process 1 answers its tool again, and services that were lost in the \
+             round that lost most. No file in memory: of the whole host, whose caches are dropped. \
+             Memory is short: the machine may use 2 MiB more than it does, and a process that \
+             counts as its reads a large file all the time.",
             &[
                 ("heal.time", "until in control"),
-                ("heal.lost", "services lost"),
-                ("heal.cold", "the same, no file in memory"),
-                ("heal.pressed", "the same, memory short"),
+                ("heal.lost", "services lost, at most"),
+                ("heal.cold", "until in control, no file in memory"),
+                ("heal.cold.lost", "services lost, at most"),
+                ("heal.pressed", "until in control, memory short"),
+                ("heal.pressed.lost", "services lost, at most"),
             ],
-        ),
-    ]
+        )
+    }
 }
 
 fn own(extent: &Extent) -> Vec<Section> {
     let mut all = Vec::new();
     if extent.own.late {
-        all.push(section(
+        all.push(Section {
+            worst: &["late.max"],
+            ..section(
             "Timers",
             "microseconds",
             "sysMaster alone: a service that ended waits for its back-off of 100 ms. By how much \
-             later its successor's first instruction is, its start included; and the worst of each \
-             round.",
-            &[("late", "late"), ("late.max", "the latest of 20")],
-        ));
+             later its successor's first instruction is, its start included; and the worst of all \
+             rounds.",
+            &[("late", "late"), ("late.max", "the latest")],
+        )});
     }
     if extent.own.turns {
-        all.push(section(
+        all.push(Section {
+            worst: &["turn.max"],
+            ..section(
             "Turns",
             "microseconds",
             format!(
@@ -339,9 +356,9 @@ fn own(extent: &Extent) -> Vec<Section> {
                 ("turn.count", "turns"),
                 ("turn.median", "median"),
                 ("turn.p999", "99.9 % below"),
-                ("turn.max", "longest"),
+                ("turn.max", "longest of all rounds"),
             ],
-        ));
+        )});
     }
     all
 }
