@@ -1,9 +1,11 @@
 //! This file makes process 1 fault for real, by a debugger's means: its registers and its code are
 //! changed from outside, then it goes on by itself.
 
+use crate::split::{LIMIT, status};
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::time::{Duration, Instant};
 
 /// What is done to a process.
 #[derive(Clone, Copy, Debug)]
@@ -165,17 +167,44 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
 }
 
 /// Stops a process, gives it something to do, and lets it come to its `count`th stop at a system
-/// call, before it or after it. Then everybody else has some time, and it faults.
-pub fn at_call(pid: u32, count: u32, cause: impl FnOnce(), time: std::time::Duration) {
+/// call, before it or after it, or to its sleep if that is earlier. Then everybody else has the time
+/// that `settles` waits for, and it faults.
+pub fn at_call(pid: u32, count: u32, cause: impl FnOnce(), settles: impl FnOnce()) {
     let pid = stop(pid, ptrace::Options::empty());
     cause();
     for _ in 0..count {
         ptrace::syscall(pid, None).expect("it is stopped");
-        waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        if !stops(pid) {
+            ptrace::interrupt(pid).expect("it is traced");
+            waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+            break;
+        }
     }
-    std::thread::sleep(time);
+    settles();
     hurt(pid, Injury::Counter(0));
     ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// Waits for the next stop of a process; `false`: it sleeps, and nothing that it does wakes it.
+fn stops(pid: Pid) -> bool {
+    /// Longer than anything lets it wait that is on its way.
+    const REST: Duration = Duration::from_secs(1);
+    let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+    let (begin, mut awake) = (Instant::now(), Instant::now());
+    while begin.elapsed() < LIMIT {
+        match waitpid(pid, Some(flags)).expect("it is traced") {
+            WaitStatus::StillAlive => {}
+            WaitStatus::Exited(..) | WaitStatus::Signaled(..) => panic!("it is no more"),
+            _ => return true,
+        }
+        if !status(pid.as_raw().cast_unsigned(), "State").starts_with('S') {
+            awake = Instant::now();
+        } else if awake.elapsed() > REST {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    panic!("it neither stops nor sleeps");
 }
 
 fn step(pid: Pid) {

@@ -76,7 +76,7 @@ pub fn send(pid: u32, signal: Signal) {
 }
 
 /// A value of `/proc/<pid>/status`.
-fn status(pid: u32, key: &str) -> String {
+pub fn status(pid: u32, key: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(key));
     let value = line.and_then(|line| line.strip_prefix(':'));
@@ -189,7 +189,15 @@ fn wherever_a_keeper_dies_over_an_exit_it_is_one_exit_and_one_start() {
     let count = services(&machine).len();
     for stop in 1..=STOPS {
         let victim = services(&machine)[0];
-        at_call(machine.pid(), stop, || send(victim, KILL), LATER);
+        let core = core(&machine);
+        // The keeper is held: a core that sleeps has taken in all that it was told.
+        let settles = || {
+            std::thread::sleep(LATER);
+            until("the core has done its part", || {
+                !status(core, "State").starts_with('R')
+            });
+        };
+        at_call(machine.pid(), stop, || send(victim, KILL), settles);
         until("the next one runs", || {
             let all = named(&machine, "sleep");
             all.len() == count && !all.contains(&victim)

@@ -140,9 +140,10 @@ fn hungry(guest: &mut Guest) -> Result<()> {
     shell.success(&format!("{WHO} > /run/before"))?;
     shell.success("echo 1 > /proc/sys/vm/overcommit_memory")?;
     shell.command(HOG)?;
-    for count in 0..DEATHS {
+    for _ in 0..DEATHS {
+        shell.success(&format!("{LOOK}; before={}", killed("(dd)")))?;
         shell.until(
-            &format!("{LOOK}; [ {} -gt {count} ]", killed("(dd)")),
+            &format!("{LOOK}; [ {} -gt $before ]", killed("(dd)")),
             DOWN_WITHIN,
         )?;
         shell.success(INJURE)?;

@@ -87,7 +87,11 @@ pub fn run(product: &Product, split: bool, only: Option<&str>, strides: Strides)
         .iter()
         .filter(|(.., name)| only.is_none_or(|only| only == *name));
     let rows: Vec<Row> = rows.copied().collect();
-    ensure!(!rows.is_empty(), "there is no turn {only:?}");
+    ensure!(
+        !rows.is_empty(),
+        "there is no turn {}",
+        only.unwrap_or_default()
+    );
     let mut places = Places::of(product.symbols())?;
     let mut outcome = Outcome::default();
     for whose in [Who::Core, Who::First] {
