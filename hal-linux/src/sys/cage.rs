@@ -65,8 +65,10 @@ const OWN_CALLS: u32 = if cfg!(target_arch = "x86_64") {
     0xc000_00b7
 } else if cfg!(target_arch = "arm") {
     0x4000_0028
-} else {
+} else if cfg!(target_arch = "riscv64") {
     0xc000_00f3
+} else {
+    panic!("by whose numbers does this processor make calls?")
 };
 
 /// Where `struct seccomp_data` has the call's number, and by whose numbers it is.
