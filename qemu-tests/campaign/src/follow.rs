@@ -2,6 +2,7 @@
 
 use crate::inject::Stopped;
 use crate::registers;
+use crate::rest;
 use crate::route::{Route, Way};
 use anyhow::{Context, Result, bail};
 use nix::sys::ptrace;
@@ -10,7 +11,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
-/// After this without a stop a process that sleeps has done all that was asked of it.
+/// After this without a stop a process that sleeps, and for whom nobody is at work, has done all
+/// that was asked of it.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// What a parent is stopped for when it has made a child.
@@ -19,6 +21,12 @@ const CLONE: i32 = ptrace::Event::PTRACE_EVENT_CLONE as i32;
 
 /// The same where it is to be known for sure, on a machine that has no time for others either.
 const LONG_QUIET: Duration = Duration::from_secs(1);
+
+/// Between two looks at who has had the time to be done, and is not.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Whoever is at work for longer does nothing that is waited for.
+const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// How far a process is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +45,21 @@ impl Moment {
     }
 }
 
-/// What a traced process did next.
-enum Next {
+/// Where a traced process stands.
+enum Stand {
     Trapped,
     Executed,
-    Signalled(Signal),
     Sleeps,
 }
+
+/// What a traced process did next.
+enum Next {
+    Stands(Stand),
+    Signalled(Signal),
+}
+
+/// Lets a stopped process go on, with a signal.
+type Resume = fn(Pid, Option<Signal>) -> nix::Result<()>;
 
 impl Stopped {
     /// Follows it to the moment, or until it has slept for a while; where it was on the way. It
@@ -59,12 +75,12 @@ impl Stopped {
         };
         for index in 1..=usize::try_from(moment.count())? {
             match self.go_on(moment, LONG_QUIET)? {
-                Next::Sleeps => {
+                Stand::Sleeps => {
                     route.is_whole = true;
                     break;
                 }
-                Next::Executed => route.executed = Some(index),
-                Next::Trapped | Next::Signalled(_) => {}
+                Stand::Executed => route.executed = Some(index),
+                Stand::Trapped => {}
             }
             route.places.push(registers::counter(self.pid())?);
         }
@@ -79,7 +95,7 @@ impl Stopped {
     pub fn go(&self, way: Way) -> Result<bool> {
         ptrace::setoptions(self.pid(), ptrace::Options::PTRACE_O_TRACEEXEC)?;
         // An image stands its trial before, for which others need a processor.
-        let is_executed = |next: &Next| matches!(next, Next::Executed);
+        let is_executed = |stand: &Stand| matches!(stand, Stand::Executed);
         if way.is_behind_execution && !self.run_until(LONG_QUIET, is_executed)? {
             return Ok(false);
         }
@@ -87,8 +103,8 @@ impl Stopped {
             registers::set_breakpoint(self.pid(), Some(anchor.place))?;
             let mut left = anchor.times;
             // Whoever executes another program meanwhile keeps no breakpoint.
-            let is_there = self.run_until(QUIET, |next| {
-                left -= u64::from(matches!(next, Next::Trapped));
+            let is_there = self.run_until(QUIET, |stand| {
+                left -= u64::from(matches!(stand, Stand::Trapped));
                 left == 0
             })?;
             registers::set_breakpoint(self.pid(), None)?;
@@ -98,52 +114,70 @@ impl Stopped {
         }
         for _ in 0..way.rest.count() {
             match self.go_on(way.rest, QUIET)? {
-                Next::Trapped | Next::Signalled(_) => {}
-                Next::Sleeps => return Ok(false),
+                Stand::Trapped => {}
+                Stand::Sleeps => return Ok(false),
                 // There it is not to be hurt.
-                Next::Executed => return self.run_until(QUIET, |_| false),
+                Stand::Executed => return self.run_until(QUIET, |_| false),
             }
         }
         Ok(true)
     }
 
     /// Lets it run until something happens; `false`: it sleeps before, standing still.
-    fn run_until(&self, quiet: Duration, mut is_it: impl FnMut(&Next) -> bool) -> Result<bool> {
-        let mut signal = None;
+    fn run_until(&self, quiet: Duration, mut is_it: impl FnMut(&Stand) -> bool) -> Result<bool> {
         loop {
-            ptrace::cont(self.pid(), signal.take())?;
-            match self.next(quiet)? {
-                Next::Signalled(other) => signal = Some(other),
-                Next::Sleeps => return self.hold().map(|()| false),
-                next if is_it(&next) => return Ok(true),
-                Next::Trapped | Next::Executed => {}
+            match self.resume(cont, quiet)? {
+                Stand::Sleeps => return self.hold().map(|()| false),
+                stand if is_it(&stand) => return Ok(true),
+                Stand::Trapped | Stand::Executed => {}
             }
         }
     }
 
     /// Lets it go on to its next instruction or system call. Who sleeps stands still then.
-    fn go_on(&self, moment: Moment, quiet: Duration) -> Result<Next> {
-        let mut signal = None;
+    fn go_on(&self, moment: Moment, quiet: Duration) -> Result<Stand> {
+        let how: Resume = match moment {
+            Moment::Instruction(_) => |pid, signal| ptrace::step(pid, signal),
+            Moment::Call(_) => |pid, signal| ptrace::syscall(pid, signal),
+        };
+        let stand = self.resume(how, quiet)?;
+        if matches!(stand, Stand::Sleeps) {
+            self.hold()?;
+        }
+        Ok(stand)
+    }
+
+    /// Lets it go on until it stands somewhere. It gets the signals that are sent to it.
+    fn resume(&self, how: Resume, quiet: Duration) -> Result<Stand> {
+        self.resume_with(None, how, quiet)
+    }
+
+    fn resume_with(
+        &self,
+        mut signal: Option<Signal>,
+        how: Resume,
+        quiet: Duration,
+    ) -> Result<Stand> {
         loop {
-            match moment {
-                Moment::Instruction(_) => ptrace::step(self.pid(), signal.take())?,
-                Moment::Call(_) => ptrace::syscall(self.pid(), signal.take())?,
-            }
+            how(self.pid(), signal.take())?;
             match self.next(quiet)? {
                 Next::Signalled(other) => signal = Some(other),
-                Next::Sleeps => return self.hold().map(|()| Next::Sleeps),
-                next @ (Next::Trapped | Next::Executed) => return Ok(next),
+                Next::Stands(stand) => return Ok(stand),
             }
         }
     }
 
-    /// Holds a process that sleeps.
+    /// Holds a process that sleeps. With a signal that it gets meanwhile it goes on to the
+    /// interruption.
     fn hold(&self) -> Result<()> {
         ptrace::interrupt(self.pid())?;
-        match self.next(QUIET)? {
-            // A signal that is lost so is the end of a slice of its processor time: others come.
-            Next::Trapped | Next::Executed | Next::Signalled(_) => Ok(()),
-            Next::Sleeps => bail!("process 1 cannot be interrupted"),
+        let stand = match self.next(QUIET)? {
+            Next::Stands(stand) => stand,
+            Next::Signalled(signal) => self.resume_with(Some(signal), cont, QUIET)?,
+        };
+        match stand {
+            Stand::Trapped | Stand::Executed => Ok(()),
+            Stand::Sleeps => bail!("process 1 cannot be interrupted"),
         }
     }
 
@@ -154,15 +188,9 @@ impl Stopped {
     /// It ended, or did not execute anything.
     pub fn follow_to_next_life(&self) -> Result<()> {
         ptrace::setoptions(self.pid(), ptrace::Options::PTRACE_O_TRACEEXEC)?;
-        let mut signal = None;
-        loop {
-            ptrace::cont(self.pid(), signal.take())?;
-            match self.next(QUIET)? {
-                Next::Executed => return Ok(()),
-                Next::Signalled(other) => signal = Some(other),
-                Next::Trapped => {}
-                Next::Sleeps => bail!("process 1 sleeps instead of living again"),
-            }
+        match self.run_until(LONG_QUIET, |stand| matches!(stand, Stand::Executed))? {
+            true => Ok(()),
+            false => bail!("process 1 sleeps instead of living again"),
         }
     }
 
@@ -216,35 +244,35 @@ impl Stopped {
         self.run_until(QUIET, |_| false).map(|_| ())
     }
 
-    /// Whether it waits for something, rather than for a processor.
-    fn sleeps(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
-        stat.is_ok_and(|stat| {
-            stat.rsplit_once(") ")
-                .is_some_and(|(_, rest)| rest.starts_with('S'))
-        })
-    }
-
     fn next(&self, limit: Duration) -> Result<Next> {
         let until = Instant::now() + limit;
+        let is_late = || Instant::now() > until;
         let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
         loop {
             match waitpid(self.pid(), Some(flags)).context("process 1 is gone")? {
-                WaitStatus::StillAlive if Instant::now() > until && self.sleeps() => {
-                    return Ok(Next::Sleeps);
+                WaitStatus::StillAlive if is_late() => {
+                    if rest::is_at_rest(self.pid(), Instant::now() < until + BUSY_MAX) {
+                        return Ok(Next::Stands(Stand::Sleeps));
+                    }
+                    std::thread::sleep(LOOK_INTERVAL);
                 }
                 WaitStatus::StillAlive => std::thread::yield_now(),
                 WaitStatus::PtraceEvent(_, _, event)
                     if event == ptrace::Event::PTRACE_EVENT_EXEC as i32 =>
                 {
-                    return Ok(Next::Executed);
+                    return Ok(Next::Stands(Stand::Executed));
                 }
                 WaitStatus::Stopped(_, Signal::SIGTRAP) | WaitStatus::PtraceEvent(..) => {
-                    return Ok(Next::Trapped);
+                    return Ok(Next::Stands(Stand::Trapped));
                 }
                 WaitStatus::Stopped(_, signal) => return Ok(Next::Signalled(signal)),
                 other => bail!("process 1 is no more: {other:?}"),
             }
         }
     }
+}
+
+/// A [`Resume`] up to whatever comes.
+fn cont(pid: Pid, signal: Option<Signal>) -> nix::Result<()> {
+    ptrace::cont(pid, signal)
 }

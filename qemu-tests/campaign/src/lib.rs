@@ -16,6 +16,7 @@ pub mod machine;
 pub mod random;
 mod record;
 mod registers;
+mod rest;
 mod route;
 pub mod table;
 pub mod trial;
