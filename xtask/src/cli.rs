@@ -311,7 +311,8 @@ pub struct Heal {
     pub sweep: bool,
     /// One instruction in so many; not given: each of the HAL and the checkpoint, one in 7
     /// elsewhere
-    #[arg(long, value_name = "N", requires = "sweep", conflicts_with = "quick", value_parser = stride)]
+    #[arg(long, value_name = "N", requires = "sweep", conflicts_with = "quick")]
+    #[arg(value_parser = stride)]
     pub stride: Option<usize>,
 }
 

@@ -167,8 +167,8 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
 }
 
 /// Stops a process, gives it something to do, and lets it come to its `count`th stop at a system
-/// call, before it or after it, or to its sleep if that is earlier. Then everybody else has the time
-/// that `settles` waits for, and it faults.
+/// call, before it or after it, or to its sleep if that is earlier. Then everybody else has the
+/// time that `settles` waits for, and it faults.
 pub fn at_call(pid: u32, count: u32, cause: impl FnOnce(), settles: impl FnOnce()) {
     let pid = stop(pid, ptrace::Options::empty());
     cause();
