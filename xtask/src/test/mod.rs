@@ -3,6 +3,7 @@
 //! Each step says its name and its time; a failure does not hide the steps after it. The last line
 //! counts the steps, in the form that CI services read.
 
+mod boots;
 mod guide;
 mod lint;
 mod steps;

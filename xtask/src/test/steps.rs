@@ -1,13 +1,12 @@
 //! This file lists the checks of the house, in the order in which they are performed.
 
-use super::{Outcome, Step, lint};
+use super::{Outcome, Step, boots, lint};
 use crate::setup::{self, Core};
 use crate::{build, house, process, replay};
 use anyhow::{Result, bail};
 use manifests::board::Board;
+use std::collections::BTreeSet;
 use std::process::Command;
-use std::sync::Mutex;
-use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 /// Cargo's own steps compile everything once; two slow cores need some minutes for that.
@@ -55,15 +54,7 @@ pub fn all() -> Result<Vec<Step>> {
         "refusal: a recorder without healing",
         mortal_recorder,
     ));
-    for (boards, product) in [
-        (house::boards()?, "minimal"),
-        (house::harmony_boards()?, "bare"),
-    ] {
-        for board in boards {
-            let name = format!("refusal: a planted panic on {}", board.name);
-            steps.push(Step::slow(name, move || planted_panic(&board, product)));
-        }
-    }
+    steps.extend(planted_panics()?);
     steps.push(Step::slow("budget: ten services on every board", || {
         process::run_shown(&mut ourselves(&["budget"])?, BUDGET_LIMIT)?;
         Ok(Outcome::Passed(String::new()))
@@ -73,7 +64,7 @@ pub fn all() -> Result<Vec<Step>> {
         || succeeds(&["figures", "--check"]),
     ));
     steps.extend(harmony());
-    steps.extend(boots()?);
+    steps.extend(boots::all()?);
     steps.push(Step::slow(
         "refusal: a gateway whose broker is broken",
         || {
@@ -129,121 +120,13 @@ fn harmony() -> Vec<Step> {
     ]
 }
 
-/// Everything that boots.
-fn boots() -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    let (foreign, native): (Vec<Board>, Vec<Board>) = house::boards()?
-        .into_iter()
-        .partition(|board| board.debian_suite.is_some());
-    for board in native.iter().cloned() {
-        let name = format!("boot: the gateway on {}", board.name);
-        steps.push(Step::slow(name, move || {
-            succeeds(&[
-                "run",
-                "--product",
-                "gateway",
-                "--once",
-                "--board",
-                &board.name,
-            ])
-        }));
-    }
-    for board in house::boards()?
-        .into_iter()
-        .filter(|board| board.disk.is_some())
-    {
-        let name = format!("boot: from the disk of {}", board.name);
-        steps.push(Step::slow(name, move || {
-            let args = ["run", "--product", "minimal", "--once", "--disk"];
-            succeeds(&[&args[..], &["--board", &board.name]].concat())
-        }));
-    }
-    steps.push(Step::slow(
-        "example: acme-firmware as its user builds it",
-        example,
-    ));
-    steps.push(Step::slow("docs/guide.md, followed", super::guide::follow));
-    for board in native.iter().cloned() {
-        let name = format!("boot: the keeper on {}", board.name);
-        steps.push(Step::slow(name, move || keeper(&board)));
-    }
-    steps.push(Step::slow("healing: deaths on virt-aarch64", || {
-        succeeds(&["heal", "--quick", "--board", "virt-aarch64"])
-    }));
-    let names: Vec<&str> = native.iter().map(|board| board.name.as_str()).collect();
-    let name = format!("scenarios on {}", names.join(", "));
-    steps.push(Step::slow(name, move || scenarios(&native)));
-    for board in foreign {
-        let name = format!("boot and scenarios on {}", board.name);
-        steps.push(Step::slow(name, move || foreign_board(&board)));
-    }
-    Ok(steps)
-}
-
-/// Scenarios on the boards that everybody has, on two at a time: a virtual machine keeps one
-/// processor busy. Each line says of which board it is.
-fn scenarios(boards: &[Board]) -> Result<Outcome> {
-    let left = Mutex::new(boards.iter().collect::<Vec<_>>());
-    let next = || left.lock().map_or(None, |mut left| left.pop());
-    let lane = || {
-        let mut wrong = Vec::new();
-        while let Some(board) = next() {
-            let result = succeeds(&["scenarios", "--board", &board.name]);
-            wrong.extend(result.err().map(|error| format!("{error:#}")));
-        }
-        wrong
-    };
-    let wrong = std::thread::scope(|scope| {
-        let lanes = [scope.spawn(lane), scope.spawn(lane)];
-        let end = |lane: ScopedJoinHandle<'_, Vec<String>>| {
-            lane.join()
-                .unwrap_or_else(|_| vec!["a lane panicked".to_string()])
-        };
-        lanes.into_iter().flat_map(end).collect::<Vec<_>>()
-    });
-    if !wrong.is_empty() {
-        bail!("{}", wrong.join("; "));
-    }
-    Ok(Outcome::Passed(String::new()))
-}
-
-/// A board whose packages are of a Debian release in the making: a day on which that has no
-/// installable kernel is no failure of ours.
-fn foreign_board(board: &Board) -> Result<Outcome> {
-    let args = ["--product", "minimal", "--board", &board.name];
-    let image = process::output(&mut ourselves(&[&["image"], &args[..]].concat())?)?;
-    let words = String::from_utf8_lossy(&image.stderr);
-    let is_apt = |line: &&str| line.contains("apt cannot") || line.contains("apt finds no");
-    if !image.status.success()
-        && let Some(line) = words.lines().rfind(is_apt)
-    {
-        return Ok(Outcome::Skipped(line.to_string()));
-    }
-    succeeds(&[&["run", "--once"], &args[..]].concat())?;
-    keeper(board)?;
-    succeeds(&["scenarios", "--board", &board.name])
-}
-
-/// The keeper as process 1 of a machine.
-fn keeper(board: &Board) -> Result<Outcome> {
-    setup::ensure(&[setup::qemu(board)])?;
-    let keeper = build::keeper(board)?;
-    let out = house::target()
-        .join("images")
-        .join(&board.name)
-        .join("keeper");
-    let cache = house::target().join("cache");
-    qemu_tests::keeper::boot(board, &keeper.file, &cache, &out)?;
-    Ok(Outcome::Passed(String::new()))
-}
-
 fn host_tests() -> Result<Outcome> {
     cargo(&["test", "--no-fail-fast"])
 }
 
 /// Plain cargo in the example's own folder, for each target whose `core` came compiled; what it
 /// locks must be what the house locks.
-fn example() -> Result<Outcome> {
+pub fn example() -> Result<Outcome> {
     let mut built = Vec::new();
     for board in house::boards()? {
         let toolchain = setup::toolchain(&board.triple, false)?;
@@ -347,6 +230,23 @@ fn mortal_recorder() -> Result<Outcome> {
     )
 }
 
+/// A planted panic is refused on every target; boards of one are linked alike.
+fn planted_panics() -> Result<Vec<Step>> {
+    let (mut steps, mut targets) = (Vec::new(), BTreeSet::new());
+    for (boards, product) in [
+        (house::boards()?, "minimal"),
+        (house::harmony_boards()?, "bare"),
+    ] {
+        for board in boards {
+            if targets.insert(board.triple.clone()) {
+                let name = format!("refusal: a planted panic on {}", board.name);
+                steps.push(Step::slow(name, move || planted_panic(&board, product)));
+            }
+        }
+    }
+    Ok(steps)
+}
+
 fn planted_panic(board: &Board, product: &str) -> Result<Outcome> {
     let args = ["build", "--product", product, "--features", "planted-panic"];
     fails(
@@ -368,14 +268,14 @@ pub fn cargo_command(args: &[&str]) -> Command {
     cargo
 }
 
-fn ourselves(args: &[&str]) -> Result<Command> {
+pub fn ourselves(args: &[&str]) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(args).current_dir(house::root());
     Ok(command)
 }
 
 /// A command of ours that must succeed.
-fn succeeds(args: &[&str]) -> Result<Outcome> {
+pub fn succeeds(args: &[&str]) -> Result<Outcome> {
     process::run_shown(&mut ourselves(args)?, TASK_LIMIT)?;
     Ok(Outcome::Passed(String::new()))
 }
