@@ -14,10 +14,6 @@ use heal_campaign::{Moment, Way};
 use qemu_tests::progress::Step;
 use std::collections::HashMap;
 
-/// Instructions from the start of a life to its handlers, before which a fault ends the machine
-/// (`the_handlers_are_installed_by_the_first_instructions_of_a_life` holds them below this).
-const UNPROTECTED: usize = 500;
-
 /// Of a loop, so many rounds are taken as what is no loop is.
 const ROUNDS: usize = 16;
 
@@ -206,8 +202,8 @@ fn moments(
         (Turn::NextLife, Who::First) => Some(0),
         _ => route.executed,
     };
-    let open = begin.map_or(0..0, |begin| begin..begin + UNPROTECTED);
-    let calls = traced.first.iter().take(UNPROTECTED);
+    let open = begin.map_or(0..0, |begin| begin..begin + traced.unprotected.len());
+    let calls = traced.unprotected.iter();
     let open_stops = 2 * calls.filter(|place| places.is_call(**place)).count();
     let ways = route.ways(|place| places.is_own(place));
     let (mut chosen, mut passed) = (Vec::new(), [0_usize; 2]);

@@ -29,8 +29,8 @@ const PARTS_MAX: usize = 100;
 /// A turn that has more instructions than this is not what it was meant to be.
 const INSTRUCTIONS_MAX: u64 = 500_000;
 
-/// Of a program that is executed; where it is not protected yet is among them.
-const FIRST: u64 = 1_000;
+/// A life has its handlers long before it has executed so many instructions.
+const UNPROTECTED_MAX: usize = 1_000;
 
 /// How often a part may be of another turn than the parts before it, until all are traced anew.
 const MISFITS_MAX: usize = 3;
@@ -85,8 +85,9 @@ impl Turn {
 pub struct Traced {
     pub instructions: Route,
     pub calls: Route,
-    /// Where the first instructions are of a program that is executed, or of a life.
-    pub first: Vec<u64>,
+    /// Where a program that is executed, or a life, is without handlers: a fault there ends the
+    /// machine.
+    pub unprotected: Vec<u64>,
 }
 
 /// A machine with the one service that things happen to.
@@ -235,19 +236,19 @@ impl Sweep {
             false => Route::default(),
         };
         let calls = self.traced(turn, Moment::Call)?;
-        let first = match turn {
-            Turn::Upgrade | Turn::NextLife => self.first(turn)?,
-            Turn::Question | Turn::Stop | Turn::Start | Turn::Exit => Vec::new(),
+        let unprotected = match (self.who, turn) {
+            (Who::First, Turn::Upgrade | Turn::NextLife) => self.unprotected(turn)?,
+            _ => Vec::new(),
         };
         Ok(Traced {
             instructions,
             calls,
-            first,
+            unprotected,
         })
     }
 
-    /// Where the first instructions of the program are that is executed.
-    fn first(&mut self, turn: Turn) -> Result<Vec<u64>> {
+    /// The instructions of the program that is executed up to its handlers.
+    fn unprotected(&mut self, turn: Turn) -> Result<Vec<u64>> {
         let begin = Way {
             is_behind_execution: turn == Turn::Upgrade,
             anchor: None,
@@ -256,11 +257,16 @@ impl Sweep {
         for _ in 0..PARTS_MAX {
             let (_, stopped) = self.begin_turn(turn)?;
             let is_there = stopped.go(begin)?;
-            let route = stopped.trace(Moment::Instruction(FIRST))?;
+            let mut places = Vec::new();
+            while is_there && !stopped.is_protected() {
+                let step = stopped.trace(Moment::Instruction(1))?;
+                places.extend(step.places.first());
+                ensure!(places.len() < UNPROTECTED_MAX, "a life has no handlers");
+            }
             drop(stopped);
             self.client.forget();
             if is_there {
-                return Ok(route.places);
+                return Ok(places);
             }
         }
         bail!("{turn:?}: nothing is executed")
