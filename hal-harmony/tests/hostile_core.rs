@@ -198,7 +198,8 @@ fn cores_that_end_at_once_are_too_many_whatever_they_end_with() {
 #[test]
 fn cores_that_end_when_there_is_nothing_to_do_are_too_many_too() {
     for has_clock in BOTH {
-        // Longer than they are there: they say that they have dealt with a request, too.
+        // The service asks for the end when these cores have long been too many: with a request, a
+        // core would have something that it could say it has dealt with.
         let (seen, mut world) = machine(has_clock, 4_000, |life| {
             if is_good(life, 12) {
                 return life.be_good();

@@ -97,9 +97,14 @@ impl Deaths {
         self.kernel_calls == 0
     }
 
-    /// By which code it shows that it ends: by a fault of its own once for each thing.
+    /// By which code it shows that it ends: by one of its own once for each thing.
     pub fn code(&self) -> u8 {
         if self.ends_of_one == 0 { 3 } else { 0 }
+    }
+
+    /// And where the kernel ends it: by a fault, once for each thing.
+    pub fn code_of_kernel(&self) -> i32 {
+        if self.ends_of_one == 0 { -1 } else { 0 }
     }
 
     /// The core has ended.

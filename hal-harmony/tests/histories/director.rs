@@ -140,7 +140,7 @@ impl Stage {
         if self.deaths.is_struck()
             && let Some(core) = self.core_pid
         {
-            deeds.push(Deed::End(core, self.deaths.code().into()));
+            deeds.push(Deed::End(core, self.deaths.code_of_kernel()));
         }
         // A core that is at work would be taken for one that hangs.
         if all_sleep && self.director.hold_us > 0 {

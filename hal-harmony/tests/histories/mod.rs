@@ -23,7 +23,7 @@ use init_core_sim::run::{Broken, Tally};
 use init_core_sim::script::Script;
 use product::Product;
 use stage::{Place, Stage};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What happens, for all who have a part in it. Nobody calls the kernel while it is locked: the
@@ -83,7 +83,7 @@ fn world(sim: &Sim, product: &Product, stage: &Shared) -> SplitWorld {
         .programs()
         .map(|unit| {
             let stage = stage.clone();
-            let play = move |sim: Sim, channel| cast::play(&stage, &sim, channel);
+            let play = move |sim: Sim, channel| heed(&stage, || cast::play(&stage, &sim, channel));
             runs_native(unit, play)
         })
         .collect();
@@ -97,5 +97,18 @@ fn world(sim: &Sim, product: &Product, stage: &Shared) -> SplitWorld {
         ..ground
     };
     let stage = stage.clone();
-    SplitWorld::new(ground, move |life| spy::live(&stage, life))
+    SplitWorld::new(ground, move |life| heed(&stage, || spy::live(&stage, life)))
+}
+
+/// Lets a process live. What it says when it panics is known to its own thread only.
+fn heed(stage: &Shared, live: impl FnOnce()) {
+    let Err(why) = catch_unwind(AssertUnwindSafe(live)) else {
+        return;
+    };
+    // Whoever ends as all threads do has said nothing.
+    let words = init_core_sim::panic_words();
+    if !words.is_empty() {
+        stage.lock().fail(format!("a process panics: {words}"));
+    }
+    resume_unwind(why);
 }

@@ -24,7 +24,8 @@ use std::sync::Arc;
 pub const OWN: u32 = 10;
 pub const SERVICES: u32 = 5;
 
-/// Services at once.
+/// Processes at once, the ended included that are not freed: generated products have up to 14
+/// units, each with a stop program besides its main process, and a core.
 pub const PLACES: usize = 32;
 
 /// What a unit runs, and what it may use.

@@ -60,6 +60,32 @@ pub struct Living {
     pub inherited: bool,
 }
 
+/// What the model knows of a unit.
+#[derive(Default)]
+pub struct Unit {
+    /// What it is to others.
+    pub nature: Nature,
+    /// Its processes, by role.
+    pub living: [Option<Living>; 3],
+    /// Its last start.
+    pub last: Option<Generation>,
+    /// It was ready, and is.
+    pub ready: bool,
+    /// How its last main process ended.
+    pub last_exit: Option<u32>,
+    /// What was last said of it.
+    pub seen: Option<Seen>,
+    /// When the start limit's window opened, and restarts in it.
+    pub window: (u64, u16),
+}
+
+impl Unit {
+    /// Whether it is said to stand at one of these.
+    pub fn is(&self, states: &[Standing]) -> bool {
+        self.seen.is_some_and(|seen| states.contains(&seen.state))
+    }
+}
+
 /// What is said of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {

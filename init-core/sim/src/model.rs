@@ -3,26 +3,8 @@
 //!
 //! It imports names of things only. The first rule that is broken is kept.
 
-use crate::facts::{Living, Nature, ReadyBy, Seen, Standing, contradicts_itself};
+use crate::facts::{Living, Nature, ReadyBy, Seen, Standing, Unit, contradicts_itself};
 use init_core::ident::{Child, Generation, Role, UnitId};
-
-#[derive(Default)]
-struct Unit {
-    nature: Nature,
-    living: [Option<Living>; 3],
-    last: Option<Generation>,
-    ready: bool,
-    last_exit: Option<u32>,
-    seen: Option<Seen>,
-    /// When the start limit's window opened, and restarts in it.
-    window: (u64, u16),
-}
-
-impl Unit {
-    fn is(&self, states: &[Standing]) -> bool {
-        self.seen.is_some_and(|seen| states.contains(&seen.state))
-    }
-}
 
 /// The rules, and what they need to know.
 #[derive(Default)]

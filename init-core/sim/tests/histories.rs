@@ -61,7 +61,7 @@ fn a_script_gives_the_same_history_each_time() {
 /// The model is read in a few minutes, and takes nothing from the core but names.
 #[test]
 fn the_model_is_small_and_independent() {
-    for (file, lines_max) in [("model.rs", 320), ("facts.rs", 150)] {
+    for (file, lines_max) in [("model.rs", 300), ("facts.rs", 150)] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
         let text = std::fs::read_to_string(path).expect("a source file");
         assert!(text.lines().count() <= lines_max, "{file}");
