@@ -134,7 +134,9 @@ impl Stage {
         }
         let late = self.processes.iter().find(|one| !one.has_its_due());
         let late = late.map(|one| (one.child, one.due));
-        self.demand(late.is_none(), || format!("{late:?} is not done"));
+        self.demand(late.is_none(), || {
+            format!("what the core asked for is not done: {late:?}")
+        });
     }
 
     /// The kernel is told to end a process.
@@ -144,7 +146,7 @@ impl Stage {
         };
         process.was_killed = true;
         let (may_be, child) = (process.may_be_killed(), process.child);
-        self.demand(may_be, || format!("{child:?} is killed, and should not be"));
+        self.demand(may_be, || format!("killed, and should not be: {child:?}"));
     }
 
     /// A process asks whether it is to go on, or may do so; what is due to it.
@@ -165,10 +167,10 @@ impl Stage {
         let (wanted, child) = (process.wanted, process.child);
         match order {
             Letter::Stop => self.demand(wanted != Will::GoesOn, || {
-                format!("{child:?} is told to stop, and nobody asked for that")
+                format!("told to stop, and nobody asked for that: {child:?}")
             }),
             _ => self.demand(due == Will::GoesOn, || {
-                format!("{child:?} is told to go on, and was to stop")
+                format!("told to go on, and was to stop: {child:?}")
             }),
         }
     }
