@@ -1,8 +1,8 @@
 //! This file writes docs/benchmarks.md from what was measured: who took part, on what machine, a
 //! table for each row of the benchmark, and where sysMaster stands.
 //!
-//! It says nothing that the samples do not say: a cell without samples holds the reason or a dash,
-//! never a number.
+//! A cell without samples holds the reason or a dash, never a number. Only the reasons why a row is
+//! not won are ours, and not measured: `reasons`.
 
 use super::contender::Contender;
 use super::machine::Machine;
@@ -13,10 +13,18 @@ use bench_lives::extent::Extent;
 use bench_lives::samples::{Samples, Summary};
 use qemu_tests::peers::Leads;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The head of the table of places.
 const TABLE: &str = "| row | sysMaster | best peer | ratio | floor | ratio | place |\n\
                      |---|---|---|---|---|---|---|\n";
+
+/// Rows that wait for timers: where instructions are counted as time, a wait still takes what it
+/// says, and their ratios are of no work.
+const WAITING: [&str; 3] = ["restart.lived", "restart.soon", "down."];
+
+/// The boards that may have a document of their own.
+const BOARDS: [&str; 2] = ["virt-aarch64", "virt-armv7"];
 
 /// Everything that the document is made of.
 #[derive(Debug)]
@@ -33,6 +41,8 @@ pub struct Document<'a> {
     pub machine: &'a Machine,
     /// The board, where it is not this machine's kernel.
     pub board: Option<&'a str>,
+    /// Where it is written: what lies there can be linked.
+    pub folder: &'a Path,
 }
 
 impl Document<'_> {
@@ -60,22 +70,24 @@ impl Document<'_> {
         } = self.machine;
         let rounds = self.extent.rounds;
         if let Some(board) = self.board {
+            let less = less(self.extent);
+            let desk = self.linked("which has its own page", "benchmarks.md");
             return format!(
                 "# Benchmarks on {board}\n\n\
                  Written by `cargo xtask bench --board {board} --rounds {rounds}`, as root, on \
                  {day}: change nothing here by hand.\n\n\
-                 All is as on a desk, [which has its own page](benchmarks.md), but the kernel and \
-                 the processor: within QEMU's virtual board, Debian's {kernel} and the same inits \
-                 as packages of its architecture; each is process 1 in namespaces, in \
-                 turn (rounds: {rounds}), all in one boot of the board. A cell is the median, with \
-                 the quartiles in brackets.\n\n\
+                 The rows are those of a desk, {desk}: within QEMU's virtual board, Debian's \
+                 {kernel} and the same inits as packages of its architecture; each is process 1 in \
+                 namespaces, in turn (rounds: {rounds}), all in one boot of the board. A cell is \
+                 the median, with the quartiles in brackets. {less}\n\n\
                  The board's processor, a {processor}, is emulated, and so is its clock, which \
                  counts: an instruction takes a nanosecond, whatever it does (`-icount \
                  shift=0,sleep=off`). **A millisecond below is a million instructions of kernel \
                  and programs together, not the time of a device**: no cache misses, no \
-                 translation is slow, and waiting for a timer takes what it says. Ratios of such \
-                 times are ratios of work. Memory, system calls and wake-ups are those of a \
-                 device.\n\n\
+                 translation is slow. Ratios of such times are ratios of work, but not in rows that \
+                 may wait for a timer, which takes what it says: both times of a service that ends, and \
+                 the shutdowns. Those have no ratio and no place here. Memory, system calls and \
+                 wake-ups are those of a device.\n\n\
                  Built by {compiler} and, for 32 bits, what `cargo xtask setup` chose. Smaller is \
                  better everywhere.\n\n"
             );
@@ -84,6 +96,7 @@ impl Document<'_> {
             true => ", itself a virtual machine",
             false => "",
         };
+        let boards = self.boards();
         format!(
             "# Benchmarks\n\n\
              Written by `cargo xtask bench` on {day}: change nothing here by hand.\n\n\
@@ -101,10 +114,31 @@ impl Document<'_> {
              DIR/NAME/peer.toml as those in `qemu-tests/peers`, or for one of those a build in \
              DIR/NAME/root.\n\n\
              The machine: {processors} processors ({processor}){guest}, {kernel}, load {load} when \
-             it began; {compiler}.\n\n\
-             The same on emulated boards: [virt-aarch64](benchmarks-virt-aarch64.md), \
-             [virt-armv7](benchmarks-virt-armv7.md).\n\n"
+             it began; {compiler}.\n\n{boards}"
         )
+    }
+
+    /// Words that lead to a file, if there is one.
+    fn linked(&self, words: &str, file: &str) -> String {
+        match self.folder.join(file).is_file() {
+            true => format!("[{words}]({file})"),
+            false => words.to_string(),
+        }
+    }
+
+    /// Where the same is measured on boards, if it is.
+    fn boards(&self) -> String {
+        let files = BOARDS.map(|board| (board, format!("benchmarks-{board}.md")));
+        let there = files
+            .iter()
+            .filter(|(_, file)| self.folder.join(file).is_file());
+        let links: Vec<String> = there
+            .map(|(board, file)| self.linked(board, file))
+            .collect();
+        if links.is_empty() {
+            return String::new();
+        }
+        format!("The same on emulated boards: {}.\n\n", links.join(", "))
     }
 
     /// sysMaster's place in every row that says it in one number.
@@ -127,7 +161,7 @@ impl Document<'_> {
                     continue;
                 };
                 text.push_str(&line);
-                if place > 1 {
+                if place.is_some_and(|place| place > 1) {
                     let reason = reasons::of(row);
                     let title = format!("{}: {what}", section.title);
                     match lost.iter_mut().find(|(known, _)| *known == reason) {
@@ -141,7 +175,15 @@ impl Document<'_> {
         if lost.is_empty() {
             return;
         }
-        text.push_str("### Where it is not first, and why\n\n");
+        text.push_str(
+            "### Where it is not first, and why\n\n\
+             The reasons are not measured by this run: they are what its authors found on a desk's \
+             kernel",
+        );
+        text.push_str(match self.board {
+            Some(_) => ", and nobody has looked whether they hold on this board.\n\n",
+            None => ".\n\n",
+        });
         for (reason, titles) in lost {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "- **{}.** {reason}", titles.join("; "));
@@ -149,7 +191,7 @@ impl Document<'_> {
         text.push('\n');
     }
 
-    fn place(&self, section: &Section, row: &str, what: &str) -> Option<(usize, String)> {
+    fn place(&self, section: &Section, row: &str, what: &str) -> Option<(Option<usize>, String)> {
         let ours = self.samples.summary(row, OURS)?.median;
         let mut peers: Vec<(f64, &Contender)> = self
             .contenders
@@ -161,19 +203,26 @@ impl Document<'_> {
         let (best, who) = peers.first()?;
         let place = 1 + peers.iter().filter(|(value, _)| *value < ours).count();
         let floor = self.samples.summary(row, FLOOR).map(|it| it.median);
+        let waits = self.board.is_some() && WAITING.iter().any(|it| row.starts_with(it));
+        let place = (!waits).then_some(place);
+        let ratio = |other| match waits {
+            true => "-".to_string(),
+            false => ratio(ours, other),
+        };
+        let shown = place.map(|place| format!("{place} of {}", peers.len() + 1));
         let (floor, to_floor) = match floor {
-            Some(floor) => (number(floor), ratio(ours, floor)),
+            Some(floor) => (number(floor), ratio(floor)),
             None => ("-".to_string(), "-".to_string()),
         };
         let line = format!(
-            "| {}: {what}, {} | {} | {} ({}) | {} | {floor} | {to_floor} | {place} of {} |\n",
+            "| {}: {what}, {} | {} | {} ({}) | {} | {floor} | {to_floor} | {} |\n",
             section.title,
             section.unit,
             number(ours),
             number(*best),
             who.title,
-            ratio(ours, *best),
-            peers.len() + 1,
+            ratio(*best),
+            shown.as_deref().unwrap_or("-"),
         );
         Some((place, line))
     }
@@ -284,6 +333,56 @@ pub fn quote(readme: &str, document: &str) -> String {
     text
 }
 
+/// What a desk's extent has, and this one does not.
+fn less(extent: &Extent) -> String {
+    let desk = Extent::full(extent.rounds);
+    let list = |numbers: &[usize]| {
+        let words: Vec<String> = numbers.iter().map(|it| number(*it as f64)).collect();
+        words.join(", ")
+    };
+    let mut parts = vec![
+        "the board has one processor, and its root lies in memory (ramfs)".to_string(),
+        "the composition without healing is left out".to_string(),
+    ];
+    let mut differs = |what: &str, here: String, there: String| {
+        if here != there {
+            parts.push(format!("{what}: {here} instead of {there}"));
+        }
+    };
+    differs("services of a boot", list(&extent.boots), list(&desk.boots));
+    differs(
+        "services when memory is looked at",
+        list(&extent.memories),
+        list(&desk.memories),
+    );
+    differs(
+        "orphans at once",
+        number(extent.orphans.into()),
+        number(desk.orphans.into()),
+    );
+    differs(
+        "runs of a tool in a round",
+        extent.tool_runs.to_string(),
+        desk.tool_runs.to_string(),
+    );
+    let calls = |it: Option<[usize; 2]>| it.map_or("none".to_string(), |it| list(&it));
+    differs(
+        "services when calls are counted",
+        calls(extent.calls),
+        calls(desk.calls),
+    );
+    if extent.scale.is_empty() {
+        parts.push("no machine has a thousand services or more".to_string());
+    }
+    if !extent.own.late {
+        parts.push("how late timers are is not measured".to_string());
+    }
+    if !extent.own.hardship {
+        parts.push("nor is healing without files in memory, or with little".to_string());
+    }
+    format!("What differs from a desk besides: {}.", parts.join("; "))
+}
+
 fn shown(summary: Summary) -> String {
     let [median, low, high] = [summary.median, summary.low, summary.high].map(number);
     if low == high {
@@ -369,6 +468,7 @@ mod tests {
             extent: &Extent::quick(),
             machine: &Machine::read(),
             board: None,
+            folder: Path::new("/nonexistent"),
         };
         let text = document.text();
         let line = text.lines().find(|line| line.contains("| 20 |"));
@@ -396,9 +496,41 @@ mod tests {
             extent: &Extent::quick(),
             machine: &Machine::read(),
             board: None,
+            folder: Path::new("/nonexistent"),
         };
         let text = document.text();
         assert!(text.contains("| 1 | 10 | - | - | - | - |"), "{text}");
+    }
+
+    #[test]
+    fn on_a_board_a_row_that_waits_has_no_place_and_what_is_less_is_told() {
+        let contenders = [OURS, "one"].map(contender);
+        let mut samples = Samples::default();
+        for (name, value) in [(OURS, 20.0), ("one", 10.0)] {
+            samples.add("boot.10", name, value);
+            samples.add("restart.soon", name, value);
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let extent = Extent::board(1);
+        let document = Document {
+            contenders: &contenders,
+            left_out: &[],
+            samples: &samples,
+            extent: &extent,
+            machine: &Machine::read(),
+            board: Some("virt"),
+            folder: folder.path(),
+        };
+        let text = document.text();
+        assert!(text.contains("at once again, ms | 20 | 10 (one) | - | - | - | - |"));
+        assert!(text.contains("10 services, ms | 20 | 10 (one) | 2.00 | - | - | 2 of 2 |"));
+        assert!(
+            text.contains("orphans at once: 1 000 instead of 10 000;"),
+            "{text}"
+        );
+        assert!(!text.contains("benchmarks.md"));
+        std::fs::write(folder.path().join("benchmarks.md"), "").expect("room");
+        assert!(document.text().contains("(benchmarks.md)"));
     }
 
     #[test]

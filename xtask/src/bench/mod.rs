@@ -32,7 +32,7 @@ use machine::Machine;
 use manifests::board::Board;
 use qemu_tests::progress::say;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use workshop::Workshop;
 
 /// What was measured, what went wrong, and on what machine.
@@ -85,14 +85,6 @@ pub fn run(bench: &Bench) -> Result<()> {
     };
     files(&contenders, &mut samples)?;
     growth(&contenders, &extent, &mut samples);
-    let document = Document {
-        contenders: &contenders,
-        left_out: &left_out,
-        samples: &samples,
-        extent: &extent,
-        machine: &machine,
-        board: (!is_here).then_some(workshop.board.name.as_str()),
-    };
     // What is kept is a whole run's in which all went as it should.
     let is_part = bench.quick || !bench.only.is_empty() || !failures.is_empty();
     let out = if is_part {
@@ -100,7 +92,16 @@ pub fn run(bench: &Bench) -> Result<()> {
     } else {
         house::root().join("docs")
     };
-    write(&document, &out)?;
+    let document = Document {
+        contenders: &contenders,
+        left_out: &left_out,
+        samples: &samples,
+        extent: &extent,
+        machine: &machine,
+        board: (!is_here).then_some(workshop.board.name.as_str()),
+        folder: &out,
+    };
+    write(&document)?;
     if !failures.is_empty() {
         bail!("not all went as it should:\n  {}", failures.join("\n  "));
     }
@@ -213,7 +214,8 @@ fn workshop(board: Board, folder: PathBuf) -> Result<Workshop> {
     Ok(Workshop { board, folder })
 }
 
-fn write(document: &Document<'_>, folder: &Path) -> Result<()> {
+fn write(document: &Document<'_>) -> Result<()> {
+    let folder = document.folder;
     let plots = folder.join("plots");
     fs::create_dir_all(&plots)?;
     let name = match document.board {
