@@ -83,6 +83,8 @@ impl Lives<'_> {
             let Some(contender) = contenders.get((round + place) % count) else {
                 continue;
             };
+            // Each is told: who listens gives up after a long silence.
+            (self.say)(&format!("    {}", contender.name));
             self.note(contender, what, |lives| life(lives, contender, plan));
         }
     }
@@ -146,6 +148,7 @@ impl Lives<'_> {
         (self.say)("system calls");
         let mut counts = Vec::new();
         for contender in contenders {
+            (self.say)(&format!("    {}", contender.name));
             let count = |lives: &Self, services| lives.count(contender, &Plan::flat(services));
             let result = count(self, few).and_then(|low| Ok(count(self, many)? - low));
             match result {
