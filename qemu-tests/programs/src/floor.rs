@@ -7,11 +7,15 @@ use bench_programs::sys::call::{Vector, wait_for_child};
 use bench_programs::sys::spawn::spawn;
 use bench_programs::sys::start::Arguments;
 use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 bench_programs::program!(run);
 
 /// As many as the largest table of the benchmark.
 const SERVICE_COUNT_MAX: usize = 1_000;
+
+/// The services' numbers. The kernel brings it empty: to clear it would be work of the floor's.
+static PIDS: [AtomicI32; SERVICE_COUNT_MAX] = [const { AtomicI32::new(0) }; SERVICE_COUNT_MAX];
 
 /// Decimal digits of an index, and a nul.
 type Digits = [u8; 5];
@@ -21,16 +25,15 @@ const VERB: &CStr = c"stay";
 
 /// `floor N`.
 fn run(arguments: Arguments) -> u8 {
-    let mut pids = [0_i32; SERVICE_COUNT_MAX];
     let count = (arguments.number(1) as usize).min(SERVICE_COUNT_MAX);
-    for (index, pid) in pids.iter_mut().enumerate().take(count) {
-        *pid = start(index, arguments.environment());
+    for (index, pid) in PIDS.iter().enumerate().take(count) {
+        pid.store(start(index, arguments.environment()), Relaxed);
     }
     loop {
         let (ended, _) = wait_for_child();
-        for (index, pid) in pids.iter_mut().enumerate().take(count) {
-            if *pid as isize == ended {
-                *pid = start(index, arguments.environment());
+        for (index, pid) in PIDS.iter().enumerate().take(count) {
+            if pid.load(Relaxed) as isize == ended {
+                pid.store(start(index, arguments.environment()), Relaxed);
             }
         }
     }
