@@ -109,7 +109,7 @@ impl Cgroups {
     /// The kernel does not take it.
     pub fn limit(&self, spare_bytes: u64) -> Result<()> {
         let (usage, limit) = match self.is_unified {
-            true => ("memory.current", "memory.high"),
+            true => ("memory.current", "memory.max"),
             false => ("memory.usage_in_bytes", "memory.limit_in_bytes"),
         };
         let bytes = number(&self.memory.join(usage))? + spare_bytes;

@@ -1,7 +1,7 @@
 //! This file finds how long process 1's turns are, in the kernel's record of who is given the
 //! processor: a turn is from then until process 1 waits, without what others were given meanwhile.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ const BUFFER_KIB: u32 = 16 * 1024;
 
 /// What a kernel has where nobody asked for more.
 const USUAL_KIB: u32 = 1_408;
+
+/// Stands in a record for events that it had no room for.
+const LOST: &str = " EVENTS]";
 
 /// A record that is being made. Dropped, it ends.
 #[derive(Debug)]
@@ -50,6 +53,10 @@ impl Trace {
     pub fn end(self) -> Result<Vec<u64>> {
         self.write("tracing_on", "0")?;
         let text = fs::read_to_string(self.folder.join("trace"))?;
+        ensure!(
+            !text.contains(LOST),
+            "the kernel's record lost events: {BUFFER_KIB} KiB are too few"
+        );
         Ok(turns(&text, self.pid))
     }
 
