@@ -133,6 +133,11 @@ struct Aside {
 impl Aside {
     fn put(place: PathBuf) -> Result<Self> {
         let kept = place.with_extension("aside");
+        // A run that was killed put nothing back; what was built since is put aside now.
+        if kept.exists() {
+            std::fs::remove_dir_all(&kept)
+                .with_context(|| format!("cannot remove {}", kept.display()))?;
+        }
         if place.exists() {
             std::fs::rename(&place, &kept)
                 .with_context(|| format!("cannot put {} aside", place.display()))?;
