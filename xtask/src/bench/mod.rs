@@ -10,6 +10,7 @@ mod contender;
 mod costs;
 mod document;
 mod guest;
+mod head;
 mod machine;
 mod plot;
 mod programs;
