@@ -1,6 +1,6 @@
 //! This file measures how many bytes 64-bit ARM code takes where 32-bit ARM code takes one: by
 //! programs of the same sources and version in Debian's packages of both architectures, the other
-//! inits'. What a file may be on one board follows from what it may be on the other.
+//! inits'.
 
 use super::Measured;
 use crate::house;

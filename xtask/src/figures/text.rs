@@ -176,11 +176,7 @@ fn density(old: &str, known: &Measured) -> String {
         return old.to_string();
     };
     let (whole, rest) = (hundredths / 100, hundredths % 100);
-    let wide = (64 * hundredths + 50) / 100;
-    format!(
-        "{whole}.{rest:02} times as large (the median of {programs} programs), \
-         so 64 KiB there are {wide} here"
-    )
+    format!("{whole}.{rest:02} times as large (the median of {programs} programs)")
 }
 
 /// By how much resident memory has grown once something happened.
