@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 /// ready. What the terminal showed, and the exit code.
 fn at_terminal(line: &str, types: &str) -> (String, Option<i32>) {
     let options = ["--quiet", "--return", "--command", line, "/dev/null"];
-    let mut script = Command::new("script")
+    // Whoever runs this in the background may ignore Ctrl-C, and a shell then traps it in vain.
+    let mut script = Command::new("env")
+        .args(["--default-signal=INT", "script"])
         .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
