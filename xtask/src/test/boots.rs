@@ -105,7 +105,7 @@ fn scenarios(board: &Board) -> Result<Outcome> {
 }
 
 /// Performs a command of ours, and prints in one go what it says, beside which another may run.
-fn tells(args: &[&str]) -> Result<Outcome> {
+pub fn tells(args: &[&str]) -> Result<Outcome> {
     let output = process::output(&mut ourselves(args)?)?;
     let words = [output.stderr, output.stdout].concat();
     println!("{}", String::from_utf8_lossy(&words).trim_end());

@@ -34,14 +34,14 @@ pub fn all() -> Result<Vec<Step>> {
     steps.push(Step::quick("simulation: three planted defects", || {
         succeeds(&["sim", "--mutants", "--quick"])
     }));
-    steps.push(Step::slow("process 1 in namespaces", namespaces));
+    steps.push(Step::slow(
+        "process 1 in namespaces, and size: within every board's budget",
+        namespaces_and_sizes,
+    ));
     steps.push(Step::slow("healing: deaths that nobody notices", healing));
     steps.push(Step::slow("bench: every contender runs every row", bench));
     steps.push(Step::slow("bench: instructions of the core", || {
         succeeds(&["bench", "--compare"])
-    }));
-    steps.push(Step::slow("size: within every board's budget", || {
-        succeeds(&["size"])
     }));
     steps.push(Step::slow("refusal: a build over its budget", || {
         let args = ["size", "--board", "virt-aarch64"];
@@ -151,6 +151,17 @@ pub fn example() -> Result<Outcome> {
         return Ok(Outcome::Skipped(cause.to_string()));
     }
     Ok(Outcome::Passed(built.join(", ")))
+}
+
+/// What waits, most of the time, beside what compiles on one processor, most of the time.
+fn namespaces_and_sizes() -> Result<Outcome> {
+    std::thread::scope(|scope| {
+        let sizes = scope.spawn(|| boots::tells(&["size"]));
+        let lived = namespaces();
+        let fitted = sizes.join();
+        fitted.unwrap_or_else(|_| bail!("measuring sizes panicked"))?;
+        lived
+    })
 }
 
 /// Process 1 of a product made for it, and the keeper, built for this machine and run in namespaces
