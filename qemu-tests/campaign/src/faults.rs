@@ -25,6 +25,9 @@ pub struct Kind {
     /// Whether dying takes its time: a loop ends by the processor time that it uses, a stack has to
     /// be filled, a tracer looks at every step. From the injury to the answer is no target then.
     pub dies_slowly: bool,
+    /// Whether what it had decided is lost with it: who takes its place finds out who runs, and
+    /// counts anew.
+    pub forgets: bool,
 }
 
 /// What is done to process 1.
@@ -42,8 +45,17 @@ pub(crate) enum Injury {
     Within(Code),
     /// Somebody sends it this.
     Signal(Signal),
-    /// The words that carry its requests become others.
-    Noise,
+    /// Random bytes over memory that it may write.
+    Noise(Memory),
+}
+
+/// What of a core's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// The words that carry its requests.
+    Ring,
+    /// All: its stack and data, and what it shares with its keeper, its own state too.
+    All,
 }
 
 /// Instructions.
@@ -291,7 +303,11 @@ impl Processor {
             // Noticed only when it does not answer.
             kinds.push(slow("held", Injury::Signal(Signal::SIGSTOP)));
             // It may go on for a while before anybody looks at them.
-            kinds.push(slow("ring-noise", Injury::Noise));
+            kinds.push(slow("ring-noise", Injury::Noise(Memory::Ring)));
+            kinds.push(Kind {
+                forgets: true,
+                ..slow("memory-noise", Injury::Noise(Memory::All))
+            });
             kinds.push(slow("ring-flood", Injury::Code(means.flood)));
         }
         kinds
@@ -304,6 +320,7 @@ const fn quick(name: &'static str, injury: Injury) -> Kind {
         injury,
         steps_max: 0,
         dies_slowly: false,
+        forgets: false,
     }
 }
 

@@ -6,10 +6,10 @@
 
 pub use crate::faults::{Kind, Processor, among};
 
-use crate::faults::{Code, Injury};
+use crate::faults::{Code, Injury, Memory};
 use crate::random::Random;
 use crate::registers;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use init_core::relay;
 use nix::errno::Errno;
 use nix::sys::ptrace;
@@ -101,27 +101,27 @@ impl Stopped {
             Injury::Code(code) => (self.write_aside(code)?, None),
             Injury::Within(code) => (self.write_aside(code)? + 2, None),
             Injury::Signal(_) => return Ok(()),
-            Injury::Noise => return self.scribble(random),
+            Injury::Noise(memory) => return self.scribble(memory, random),
         };
         registers::set(self.0, counter, stack)
     }
 
-    /// Writes random bytes over the words that keeper and core have in common, but for the core's
-    /// own state.
-    fn scribble(&self, random: &mut Random) -> Result<()> {
+    /// Writes random bytes over memory that it may write.
+    fn scribble(&self, what: Memory, random: &mut Random) -> Result<()> {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.0))?;
-        let line = maps.lines().find(|line| line.contains("memfd:state"));
-        let (begin, _) = line
-            .and_then(|line| line.split_once('-'))
-            .context("it shares no words with anybody")?;
-        let begin = u64::from_str_radix(begin, 16)?;
-        let noise: Vec<u8> = (0..relay::WORDS * 4)
-            .map(|_| u8::try_from(random.below(256)))
-            .collect::<Result<_, _>>()?;
+        let parts = writable(&maps, what)?;
         let memory = File::options()
             .write(true)
             .open(format!("/proc/{}/mem", self.0))?;
-        memory.write_all_at(&noise, begin)?;
+        for (begin, end) in parts {
+            let length = usize::try_from(end.saturating_sub(begin))?;
+            let noise: Vec<u8> = (0..length)
+                .map(|_| u8::try_from(random.below(256)))
+                .collect::<Result<_, _>>()?;
+            memory
+                .write_all_at(&noise, begin)
+                .with_context(|| format!("cannot write at {begin:#x}"))?;
+        }
         Ok(())
     }
 
@@ -158,6 +158,30 @@ impl Stopped {
     }
 }
 
+/// Where the memory begins and ends that is meant, by the text of `/proc/<pid>/maps`.
+fn writable(maps: &str, what: Memory) -> Result<Vec<(u64, u64)>> {
+    /// What both see. All else that it may write is its own.
+    const SHARED: &str = "memfd:state";
+    let is_shared = |line: &&str| line.contains(SHARED);
+    ensure!(
+        maps.lines().any(|line| is_shared(&line)),
+        "it shares no words with anybody"
+    );
+    let is_meant = |line: &&str| line.contains(" rw") && (what == Memory::All || is_shared(line));
+    let mut parts = Vec::new();
+    for line in maps.lines().filter(is_meant) {
+        let range = line.split(' ').next().and_then(|it| it.split_once('-'));
+        let (begin, end) = range.context("a line without a range")?;
+        let begin = u64::from_str_radix(begin, 16)?;
+        let end = match what {
+            Memory::Ring => begin + 4 * u64::try_from(relay::WORDS)?,
+            Memory::All => u64::from_str_radix(end, 16)?,
+        };
+        parts.push((begin, end));
+    }
+    Ok(parts)
+}
+
 impl Drop for Stopped {
     fn drop(&mut self) {
         let until = Instant::now() + LAST_WORD;
@@ -171,5 +195,33 @@ impl Drop for Stopped {
                 Ok(_) | Err(_) => break,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAPS: &str = "\
+        00400000-00412000 r-xp 00000000 00:01 19 /memfd:image (deleted)\n\
+        00412000-00413000 rw-p 00012000 00:01 19 /memfd:image (deleted)\n\
+        7f0000000000-7f0000004000 rw-s 00010000 00:01 20 /memfd:state (deleted)\n\
+        7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0 [stack]\n\
+        7ffc00030000-7ffc00032000 r-xp 00000000 00:00 0 [vdso]\n";
+
+    #[test]
+    fn noise_reaches_all_that_a_core_may_write_and_nothing_else() {
+        let (shared, length) = (0x7f00_0000_0000, 4 * relay::WORDS as u64);
+        let ring = writable(MAPS, Memory::Ring).expect("there is one");
+        assert_eq!(ring, [(shared, shared + length)]);
+        let all = writable(MAPS, Memory::All).expect("there is some");
+        let (data, stack) = ((0x41_2000, 0x41_3000), (0x7ffc_0000_0000, 0x7ffc_0002_1000));
+        assert_eq!(all, [data, (shared, shared + 0x4000), stack]);
+    }
+
+    #[test]
+    fn who_shares_nothing_is_no_core() {
+        let refused = writable("", Memory::All).expect_err("nothing is there");
+        assert_eq!(refused.to_string(), "it shares no words with anybody");
     }
 }

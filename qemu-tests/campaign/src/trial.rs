@@ -122,6 +122,9 @@ impl Trial {
         case.recovery = self.recovery(request, since, &mut case.hung)?;
         if case.recovery.is_some() {
             case.hung += self.load.look()?;
+            if kind.forgets {
+                self.count_anew()?;
+            }
             case.exits_lost += self.exits_lost()?;
             self.machine.read_record()?;
             self.machine.look_for_lost();
@@ -169,6 +172,28 @@ impl Trial {
         let recovery = injured.elapsed();
         let lives = matches!(outcome, Outcome::Answered(_)) && self.machine.is_the_same();
         Ok(lives.then_some(recovery))
+    }
+
+    /// What process 1 had counted is lost; what it counts from now on is held against what the
+    /// witnesses tell from now on. Who it never comes to know is looked for afterwards.
+    fn count_anew(&mut self) -> Result<()> {
+        for unit in units(self.services, Role::Ending) {
+            let until = Instant::now() + LAG_LIMIT;
+            loop {
+                let (told, shown) = self.both(unit, until)?;
+                let shown = shown.filter(|it| !told.has_ended && it.pid == told.pid);
+                if let Some(shown) = shown {
+                    let uncounted = told.ends.saturating_sub(u64::from(shown.restarts));
+                    self.uncounted.insert(unit, uncounted);
+                    break;
+                }
+                if Instant::now() >= until {
+                    break;
+                }
+                std::thread::sleep(LOOK_INTERVAL);
+            }
+        }
+        Ok(())
     }
 
     /// Ends of services that process 1 does not know of, or knows otherwise than their witnesses.
