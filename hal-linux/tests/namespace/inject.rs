@@ -2,6 +2,7 @@
 //! changed from outside, then it goes on by itself.
 
 use crate::split::{LIMIT, status};
+use nix::libc;
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -80,6 +81,52 @@ pub fn trap(pid: u32, address: u64, deaths: u32, cause: impl FnOnce() + Send) {
         }
         ptrace::detach(pid, None).expect("it is stopped");
     });
+}
+
+/// Makes a process fork, and does something to the child before that executes an instruction.
+pub fn at_birth(pid: u32, cause: impl FnOnce(), does: impl FnOnce(u32)) {
+    let births = ptrace::Options::PTRACE_O_TRACEFORK | ptrace::Options::PTRACE_O_TRACECLONE;
+    let pid = stop(pid, births);
+    ptrace::cont(pid, None).expect("it is stopped");
+    cause();
+    loop {
+        match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
+            WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_CLONE) => {
+                break;
+            }
+            WaitStatus::PtraceEvent(..) => ptrace::cont(pid, None).expect("it is stopped"),
+            WaitStatus::Stopped(_, its) => ptrace::cont(pid, its).expect("it is stopped"),
+            end => panic!("{end:?}"),
+        }
+    }
+    let child = ptrace::getevent(pid).expect("it is stopped");
+    let child = Pid::from_raw(i32::try_from(child).expect("a pid is small"));
+    waitpid(child, Some(WaitPidFlag::__WALL)).expect("it is traced from its birth");
+    does(child.as_raw().cast_unsigned());
+    ptrace::detach(child, None).expect("it is stopped");
+    ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// Lets who is traced come to its filter of system calls, which is refused as by a kernel that has
+/// none.
+pub fn refuse_filter(pid: u32) {
+    /// Of `linux/prctl.h`, `linux/seccomp.h` and a mode that there is not.
+    const PR_SET_SECCOMP: u64 = 22;
+    const FILTER: u64 = 2;
+    const NONE: u64 = 99;
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a pid is small"));
+    let prctl = u64::try_from(libc::SYS_prctl).expect("a number");
+    loop {
+        ptrace::syscall(pid, None).expect("it is stopped");
+        waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        let mut registers = ptrace::getregs(pid).expect("it is stopped");
+        let call = [registers.orig_rax, registers.rdi, registers.rsi];
+        if call == [prctl, PR_SET_SECCOMP, FILTER] {
+            registers.rsi = NONE;
+            ptrace::setregs(pid, registers).expect("it is stopped");
+            return;
+        }
+    }
 }
 
 /// Replaces code of a process wherever it is; what was there.
