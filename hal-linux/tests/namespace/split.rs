@@ -110,6 +110,34 @@ fn the_core_holds_nothing_but_two_ends_of_pipes_and_shared_words() {
     assert_eq!((its.len(), all.len()), (1, 2), "{its:?} of {all:?}");
 }
 
+/// A kernel without filters has a mode that is as narrow, and says nothing of what it ended.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn on_a_kernel_without_filters_the_core_is_locked_in_all_the_same() {
+    use crate::inject::{Injury, at_birth, injure, refuse_filter};
+    /// getpid(), over and over
+    const CALLS: &[u8] = &[0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let (before, first) = (services(&machine), core(&machine));
+    at_birth(machine.pid(), || send(first, KILL), refuse_filter);
+    machine.wait_for("the core ended: SIGKILL; another takes its place");
+    machine.wait_for("the core is a new one and goes on where it was");
+    let locked = core(&machine);
+    assert_eq!(status(locked, "Seccomp"), "1", "{}", machine.console());
+    assert!(machine.sctl(&["restart", "held@1"]).status.success());
+    assert_eq!(core(&machine), locked, "{}", machine.console());
+    injure(locked, Injury::Code(CALLS));
+    machine.wait_for("the core ended: SIGKILL; another takes its place");
+    machine.wait_for("the core is a new one and goes on where it was");
+    assert_eq!(status(core(&machine), "Seccomp"), "2");
+    // The one that was restarted is the youngest.
+    assert_eq!(services(&machine)[..4], before[1..]);
+    let told = machine.console().contains("less locked in");
+    assert!(!told, "{}", machine.console());
+}
+
 #[test]
 fn a_core_that_is_killed_again_and_again_is_replaced_and_no_service_is() {
     let Some(mut machine) = boot("holding") else {
