@@ -305,11 +305,19 @@ pub struct Heal {
     /// Take a process 1 that does not heal: shows that the campaign can fail
     #[arg(long)]
     pub without_healing: bool,
+    /// On a kernel with the calls of Linux 4.14 and no younger ones, as a filter has it
+    #[arg(long, conflicts_with = "board")]
+    pub old_calls: bool,
     /// Instead of at random moments, after the k-th instruction and at each system call of what
     /// process 1, or the core, does when it is asked, stops, starts and restarts a service, is
     /// upgraded, and lives again
     #[arg(long, conflicts_with_all = ["services", "deaths", "board", "without_healing"])]
+    #[arg(conflicts_with = "old_calls")]
     pub sweep: bool,
+    /// Process 1, or the core, dies more often than its manifest allows: rescue target, a new
+    /// start, the other slot, ten times over
+    #[arg(long, conflicts_with_all = ["deaths", "board", "without_healing", "sweep", "old_calls"])]
+    pub ladder: bool,
     /// One instruction in so many; not given: each of the HAL and the checkpoint, one in 7
     /// elsewhere
     #[arg(long, value_name = "N", requires = "sweep", conflicts_with = "quick")]

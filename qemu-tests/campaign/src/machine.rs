@@ -120,6 +120,18 @@ impl Machine {
         pid.with_context(|| format!("service {unit} has no process"))
     }
 
+    /// Whether any of these services has a process.
+    ///
+    /// # Errors
+    /// Process 1 is gone.
+    pub(crate) fn has_any(&self, units: &[usize]) -> Result<bool> {
+        let is_one = |pid: &u32| {
+            let line = format!("/proc/{pid}/cmdline");
+            units.iter().any(|unit| is_witness(&line, *unit))
+        };
+        Ok(self.children()?.iter().any(is_one))
+    }
+
     fn children(&self) -> Result<Vec<u32>> {
         let file = format!("/proc/{0}/task/{0}/children", self.pid);
         let children =

@@ -9,11 +9,13 @@ use crate::load::{LOAD_LIMIT, Load};
 use crate::machine::{BOOT_LIMIT, Machine, is_gone, unit_name, units};
 use crate::random::Random;
 use crate::record::Service;
+use crate::rest::is_at_rest;
 use crate::table::Case;
 use crate::witness::Role;
 use anyhow::{Context, Result, bail, ensure};
 use init_core::protocol::{Request, Text};
 use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,8 @@ pub struct Trial {
     /// The core is who dies.
     split: bool,
     services: usize,
+    /// A core never dies without an event in its hands.
+    is_given: bool,
     /// Of each service that ends: ends that its witnesses told and process 1 does not count.
     uncounted: BTreeMap<usize, u64>,
 }
@@ -64,8 +68,27 @@ impl Trial {
             machine,
             split,
             services,
+            is_given: false,
             uncounted: BTreeMap::new(),
         }
+    }
+
+    /// Lets a core die only with an event in its hands: without one its death is nobody's, and not
+    /// counted.
+    #[must_use]
+    pub fn with_events(mut self) -> Self {
+        self.is_given = self.split;
+        self
+    }
+
+    /// Whether anybody but the services that are started and stopped by requests is left.
+    ///
+    /// # Errors
+    /// Process 1 is gone.
+    pub fn is_occupied(&self) -> Result<bool> {
+        let mut stays = units(self.services, Role::Steady);
+        stays.extend(units(self.services, Role::Ending));
+        self.machine.has_any(&stays)
     }
 
     /// Requests of the load that have ended.
@@ -92,6 +115,26 @@ impl Trial {
 
     /// One attempt, added to the case; whether anybody was injured.
     fn attempt(&mut self, kind: Kind, random: &mut Random, case: &mut Case) -> Result<bool> {
+        let was_injured = self.strike(kind, random, case)?;
+        if case.recovery.is_some() {
+            case.hung += self.load.look()?;
+            if kind.forgets {
+                self.count_anew()?;
+            }
+            case.exits_lost += self.exits_lost()?;
+            self.machine.read_record()?;
+            self.machine.look_for_lost();
+            case.disturbed += u64::try_from(self.machine.record.disturbed().len())?;
+        }
+        Ok(was_injured)
+    }
+
+    /// Injures whoever dies here, and waits for the answer of whoever lives then. `false`: it was
+    /// replaced before it could be injured.
+    ///
+    /// # Errors
+    /// It cannot be injured.
+    pub fn strike(&mut self, kind: Kind, random: &mut Random, case: &mut Case) -> Result<bool> {
         let delay = u64::try_from(random.below(DELAY_US_MAX))?;
         let steps = random.below(kind.steps_max);
         std::thread::sleep(Duration::from_micros(delay));
@@ -107,6 +150,11 @@ impl Trial {
         );
         let (target, stopped) = self.stop()?;
         self.waiting.send(request)?;
+        // Its keeper is awake from that moment on, and sleeps again when it has handed that over.
+        let keeper = Pid::from_raw(i32::try_from(self.machine.pid())?);
+        while self.is_given && !is_at_rest(keeper, false) {
+            std::thread::yield_now();
+        }
         let is_there = stopped.step(steps)?;
         if self.waiting.receive(Duration::ZERO)? != Outcome::Hung {
             // It got as far as an answer before the fault: another waits for the life after.
@@ -120,16 +168,6 @@ impl Trial {
         };
         let since = injured.unwrap_or_else(Instant::now);
         case.recovery = self.recovery(request, since, &mut case.hung)?;
-        if case.recovery.is_some() {
-            case.hung += self.load.look()?;
-            if kind.forgets {
-                self.count_anew()?;
-            }
-            case.exits_lost += self.exits_lost()?;
-            self.machine.read_record()?;
-            self.machine.look_for_lost();
-            case.disturbed += u64::try_from(self.machine.record.disturbed().len())?;
-        }
         Ok(injured.is_some())
     }
 

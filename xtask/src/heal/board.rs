@@ -76,7 +76,7 @@ impl Product {
             journal: Path::new(JOURNAL),
             split: death.split,
             is_whole: true,
-            sweeps: false,
+            course: death.course,
         })?;
         std::fs::write(&product, text)
             .with_context(|| format!("cannot write {}", product.display()))?;

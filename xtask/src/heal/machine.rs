@@ -2,7 +2,8 @@
 //!
 //! Needs root and util-linux.
 
-use super::{Death, manifest};
+use super::Death;
+use super::manifest::{self, Course};
 use crate::{build, house};
 use anyhow::{Context, Result, ensure};
 use heal_campaign::inject::Kind;
@@ -11,6 +12,7 @@ use heal_campaign::random::Random;
 use heal_campaign::table::Case;
 use heal_campaign::trial::Trial;
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,6 +26,20 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// /run is its own, so that machines beside it and the host's keep theirs.
 const OWN_RUN: &str = "mount -t tmpfs tmpfs /run && exec \"$@\"";
 
+/// Executes what follows on a kernel that knows no younger calls.
+const FILTER: &str = include_str!("../../../hal-linux/tests/namespace/filter.pl");
+
+/// The witnesses' file.
+const JOURNAL: &str = "witnesses";
+
+/// What the filter answers to those: ENOSYS.
+const NOT_THERE: u32 = 0x0005_0000 | 38;
+
+/// Two calls as x86-64 numbers them: the one that installs the filter, and the youngest of Linux
+/// 4.14, which all younger ones have higher numbers than.
+const PRCTL: u32 = 157;
+const STATX: u32 = 332;
+
 /// What is started: a program and the folder of its files.
 #[derive(Debug)]
 pub struct Product {
@@ -32,6 +48,7 @@ pub struct Product {
     folder: PathBuf,
     services: usize,
     split: bool,
+    old_calls: bool,
     /// Nobody else uses the folder as long as this is open.
     _lock: File,
 }
@@ -47,7 +64,8 @@ impl Product {
             seed,
             heals,
             split,
-            sweeps,
+            course,
+            old_calls,
             ..
         } = *death;
         let boards = house::boards()?;
@@ -61,9 +79,13 @@ impl Product {
         let folder = house::target().join("heal");
         let lock = super::lock(&folder)?;
         let kind = if split { "-split" } else { "" };
-        let end = if sweeps { "-sweep" } else { "" };
+        let end = match course {
+            Course::Deaths => "",
+            Course::Sweep => "-sweep",
+            Course::Ladder => "-ladder",
+        };
         let product = folder.join(format!("heal-{services}{kind}{end}.toml"));
-        let journal = folder.join("witnesses");
+        let journal = folder.join(JOURNAL);
         let witness = std::env::current_exe()?;
         let text = manifest::of(&manifest::Wanted {
             services,
@@ -73,7 +95,7 @@ impl Product {
             journal: &journal,
             split,
             is_whole: false,
-            sweeps,
+            course,
         })?;
         std::fs::write(&product, text)
             .with_context(|| format!("cannot write {}", product.display()))?;
@@ -92,8 +114,20 @@ impl Product {
             folder,
             services,
             split,
+            old_calls,
             _lock: lock,
         })
+    }
+
+    /// What executes process 1.
+    fn first(&self) -> Vec<String> {
+        if !self.old_calls {
+            return Vec::new();
+        }
+        let mut words = ["perl", "-e", FILTER].map(String::from).to_vec();
+        words.extend([PRCTL, NOT_THERE, STATX].map(|number| number.to_string()));
+        words.push("--".to_string());
+        words
     }
 
     /// Process 1's file.
@@ -104,6 +138,16 @@ impl Product {
     /// The same with symbols and line tables.
     pub fn symbols(&self) -> &Path {
         &self.symbols
+    }
+
+    /// The file in which process 1 keeps how often its machine was started anew.
+    pub fn record(&self) -> PathBuf {
+        manifest::record(&self.folder.join(JOURNAL))
+    }
+
+    /// How many services there are.
+    pub fn services(&self) -> usize {
+        self.services
     }
 
     /// Where process 1's console goes.
@@ -117,6 +161,23 @@ impl Product {
 pub struct Outside(Child);
 
 impl Outside {
+    /// Waits until process 1 has ended; whether it asked for another boot.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn end(&mut self, limit: Duration) -> Result<bool> {
+        let until = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                // The kernel ends a namespace by this signal for that; unshare ends alike, or with
+                // the shell's number for it.
+                return Ok(status.signal() == Some(1) || status.code() == Some(129));
+            }
+            ensure!(Instant::now() < until, "process 1 does not end");
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
     /// Process 1's number here.
     fn child(&self) -> Option<u32> {
         let outside = self.0.id();
@@ -141,7 +202,7 @@ impl Drop for Outside {
 /// # Errors
 /// It does not start, or a service does not begin in time.
 pub fn boot(product: &Product) -> Result<(Machine, Outside)> {
-    let path = product.folder.join("witnesses");
+    let path = product.folder.join(JOURNAL);
     File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     let console = File::options()
         .append(true)
@@ -151,6 +212,7 @@ pub fn boot(product: &Product) -> Result<(Machine, Outside)> {
         .args(["--pid", "--fork", "--mount", "--uts", "--net", "--ipc"])
         .args(["--mount-proc", "--kill-child", "--"])
         .args(["sh", "-c", OWN_RUN, "sh"])
+        .args(product.first())
         .arg(&product.program)
         .stdin(Stdio::null())
         .stdout(console.try_clone()?)
@@ -171,8 +233,16 @@ pub fn boot(product: &Product) -> Result<(Machine, Outside)> {
         std::thread::sleep(POLL_INTERVAL);
     };
     let shown = product.console();
+    let filtered = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+        status.is_ok_and(|status| status.contains("\nSeccomp:\t2"))
+    };
     let begun = Machine::of(pid, &path, product.services).and_then(|mut machine| {
         machine.wait_for_all()?;
+        ensure!(
+            !product.old_calls || filtered(),
+            "process 1 runs without the filter"
+        );
         Ok(machine)
     });
     let machine = begun.with_context(|| format!("process 1's console is {}", shown.display()))?;

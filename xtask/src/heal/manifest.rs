@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A core that is a process of its own. A campaign has no time for the silence that is usual; it
 /// is longer than a tracer takes for its steps.
@@ -18,6 +18,25 @@ const UPGRADABLE: &str = "hot-upgrade = true\n";
 /// A stop signal that was to be sent when process 1 died is not sent again: nobody is to wait for
 /// that thousands of times.
 const SOON: &str = "stop-timeout = \"1s\"\n";
+
+/// How many deaths the ladder's product allows before its next step.
+pub const DEATHS: u32 = 5;
+
+/// Its steps; no time but the deaths decides.
+const LADDER: &str = "rescue-target = \"rescue\"\n";
+const STEPS: &str = "within = \"1h\"\nthen = [\"rescue\", \"reboot\", \"other-slot\"]\n\
+                     other-slot = \"recovery\"\nreset-after = \"1000h\"\n";
+
+/// What becomes of process 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It dies at random moments.
+    Deaths,
+    /// It is followed instruction by instruction, which takes its time, and is upgraded.
+    Sweep,
+    /// It dies more often than its manifest allows.
+    Ladder,
+}
 
 /// What is added for a board: its root file system lies beside the manifest, and who injures is a
 /// service that takes its orders from the console.
@@ -36,8 +55,12 @@ pub struct Wanted<'a> {
     pub split: bool,
     /// The program is all that there is, and injures process 1 besides.
     pub is_whole: bool,
-    /// It is followed instruction by instruction, which takes its time, and is upgraded.
-    pub sweeps: bool,
+    pub course: Course,
+}
+
+/// Where the ladder's product keeps its record: beside the witnesses' file.
+pub fn record(journal: &Path) -> PathBuf {
+    journal.with_file_name("deaths")
 }
 
 /// The product's manifest.
@@ -55,11 +78,19 @@ pub fn of(wanted: &Wanted<'_>) -> Result<String> {
         "# Written by `cargo xtask heal`.\n\
          [product]\nname = \"heal\"\nboards = [\"{board}\"]\ndefault-target = \"all\"\n"
     );
-    match (wanted.split, wanted.sweeps) {
-        (false, false) => {}
-        (true, false) => text.push_str(SPLIT),
-        (false, true) => text.push_str(UPGRADABLE),
-        (true, true) => text.push_str(SPLIT_SWEPT),
+    match (wanted.split, wanted.course) {
+        (false, Course::Deaths | Course::Ladder) => {}
+        (true, Course::Deaths | Course::Ladder) => text.push_str(SPLIT),
+        (false, Course::Sweep) => text.push_str(UPGRADABLE),
+        (true, Course::Sweep) => text.push_str(SPLIT_SWEPT),
+    }
+    if wanted.course == Course::Ladder {
+        let record = word(&record(wanted.journal))?;
+        text.push_str(LADDER);
+        write!(
+            text,
+            "\n[healing]\ndeaths = {DEATHS}\nrecord = {record}\n{STEPS}\n[target.rescue]\n"
+        )?;
     }
     let injures = if wanted.is_whole {
         ", \"campaign\""
@@ -80,7 +111,7 @@ pub fn of(wanted: &Wanted<'_>) -> Result<String> {
          backoff = {{ from = \"1ms\", to = \"1ms\", reset-after = \"1h\" }}\n\
          start-limit = {{ count = 0, within = \"1min\", then = \"fail\" }}\n"
     )?;
-    if wanted.sweeps {
+    if wanted.course == Course::Sweep {
         text.push_str(SOON);
     }
     if wanted.is_whole {
@@ -105,8 +136,15 @@ mod tests {
         std::fs::create_dir(folder.path().join("rootfs")).expect("there is room");
         let file = folder.path().join("heal-10.toml");
         let board = house::board("virt-aarch64").expect("it is of the house");
-        let kinds = [(false, false), (true, false), (false, true), (true, true)];
-        for ((split, is_whole), sweeps) in kinds.into_iter().zip([true, true, false, false]) {
+        let kinds = [
+            (false, false, Course::Sweep),
+            (true, false, Course::Sweep),
+            (false, true, Course::Deaths),
+            (true, true, Course::Deaths),
+            (false, false, Course::Ladder),
+            (true, false, Course::Ladder),
+        ];
+        for (split, is_whole, course) in kinds {
             let text = of(&Wanted {
                 services: 10,
                 board: &board.name,
@@ -115,12 +153,15 @@ mod tests {
                 journal: Path::new("/run/b c"),
                 split,
                 is_whole,
-                sweeps,
+                course,
             });
             std::fs::write(&file, text.expect("both are text")).expect("there is room");
             let made = product::compiled(&file, &board, None).expect("it is good");
             let made = made.product.expect("it is good");
             assert_eq!(made.split.is_some(), split);
+            let steps = made.healing.map(|healing| healing.steps.len());
+            let ladder = (course == Course::Ladder).then_some(3);
+            assert_eq!(steps, ladder);
             let services = made
                 .units
                 .iter()

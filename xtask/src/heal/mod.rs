@@ -7,6 +7,7 @@
 //! the command with an error.
 
 mod board;
+mod ladder;
 mod machine;
 mod manifest;
 mod places;
@@ -21,6 +22,7 @@ use anyhow::{Context, Result, bail, ensure};
 use heal_campaign::inject::{self, Processor};
 use heal_campaign::table::Targets;
 use heal_campaign::witness;
+use manifest::Course;
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,8 +46,9 @@ struct Death {
     heals: bool,
     /// The core dies, which is a process of its own.
     split: bool,
-    /// Instruction by instruction.
-    sweeps: bool,
+    course: Course,
+    /// The kernel seems to be an old one.
+    old_calls: bool,
 }
 
 /// The whole campaign: services, deaths, and the times to keep in ms (median, p99, longest).
@@ -61,6 +64,9 @@ const BOARD: (usize, u64) = (50, 1_000);
 
 /// What CI runs; its machines are too busy for times.
 const QUICK: (usize, u64) = (20, 60);
+
+/// How often the whole ladder is climbed.
+const LADDER_ROUNDS: u64 = 10;
 
 /// What a sweep takes: instructions, those of the HAL and the checkpoint, stops at system calls.
 const FULL_STRIDES: (usize, usize, usize) = (7, 1, 1);
@@ -81,6 +87,9 @@ pub fn run(heal: &Heal) -> Result<()> {
     );
     if heal.sweep {
         return sweep(heal);
+    }
+    if heal.ladder {
+        return climb(heal);
     }
     let processor = match &heal.board {
         Some(name) => Processor::of(&house::board(name)?.triple)?,
@@ -133,7 +142,8 @@ fn sweep(heal: &Heal) -> Result<()> {
         seed: heal.seed,
         heals: true,
         split,
-        sweeps: true,
+        course: Course::Sweep,
+        old_calls: false,
     })?;
     let (instruction, delicate, call) = match (heal.quick, heal.stride) {
         (true, _) => QUICK_STRIDES,
@@ -148,6 +158,22 @@ fn sweep(heal: &Heal) -> Result<()> {
         is_quick: heal.quick,
     };
     sweep::run(&product, split, heal.only.as_deref(), strides)
+}
+
+fn climb(heal: &Heal) -> Result<()> {
+    let split = is_split(heal);
+    let product = machine::Product::build(&Death {
+        services: heal.services.unwrap_or(QUICK.0),
+        deaths: 0,
+        targets: Targets::default(),
+        seed: heal.seed,
+        heals: true,
+        split,
+        course: Course::Ladder,
+        old_calls: false,
+    })?;
+    let rounds = if heal.quick { 1 } else { LADDER_ROUNDS };
+    ladder::run(&product, split, heal.only.as_deref(), heal.seed, rounds)
 }
 
 /// Takes a folder for this campaign alone, as long as what is returned is open.
@@ -180,7 +206,8 @@ fn deaths(heal: &Heal) -> Vec<Death> {
         seed: heal.seed,
         heals: !heal.without_healing,
         split: is_split(heal),
-        sweeps: false,
+        course: Course::Deaths,
+        old_calls: heal.old_calls,
     };
     let chosen = heal.quick || heal.services.is_some() || heal.deaths.is_some();
     if chosen || heal.board.is_some() {

@@ -134,9 +134,10 @@ fn replay(heal: &Heal, services: usize, kind: Kind, seed: u64) -> String {
         true => " --without-healing",
         false => "",
     };
+    let old = if heal.old_calls { " --old-calls" } else { "" };
     format!(
         "cargo xtask heal{board} --composition {} --services {services} --only {} --seed {seed} \
-         --deaths 1{without}",
+         --deaths 1{without}{old}",
         heal.composition, kind.name
     )
 }
@@ -144,6 +145,7 @@ fn replay(heal: &Heal, services: usize, kind: Kind, seed: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heal::manifest::Course;
     use anyhow::bail;
     use heal_campaign::inject::Processor;
     use heal_campaign::table::Targets;
@@ -198,6 +200,8 @@ mod tests {
             composition: "solo".to_string(),
             seed: 0,
             without_healing: false,
+            old_calls: false,
+            ladder: false,
             sweep: false,
             stride: None,
         }
@@ -211,7 +215,8 @@ mod tests {
             seed: 0,
             heals: true,
             split: false,
-            sweeps: false,
+            course: Course::Deaths,
+            old_calls: false,
         }
     }
 

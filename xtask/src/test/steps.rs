@@ -220,6 +220,8 @@ fn healing() -> Result<Outcome> {
     for campaign in ["--composition=solo", "--composition=split", "--sweep"] {
         succeeds(&["heal", "--quick", campaign])?;
     }
+    succeeds(&["heal", "--quick", "--ladder"])?;
+    succeeds(&["heal", "--quick", "--old-calls", "--only", "ill"])?;
     Ok(Outcome::Passed(String::new()))
 }
 

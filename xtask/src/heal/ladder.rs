@@ -1,0 +1,334 @@
+//! This file kills process 1, or the core, more often than its manifest allows, under load, boot
+//! after boot: each step of the manifest's ladder has to be taken, in its order, after exactly as
+//! many deaths as the manifest says, and none of those before it may be noticed.
+
+use super::machine::{self, Outside, Product};
+use super::manifest::DEATHS;
+use anyhow::{Context, Result, bail, ensure};
+use heal_campaign::inject::{self, Kind, Processor};
+use heal_campaign::random::Random;
+use heal_campaign::table::Case;
+use heal_campaign::trial::Trial;
+use qemu_tests::progress::Step;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// What the manifest's services may take to stop, and process 1 to end: far more than it is.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Between two looks at something that has not happened yet.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What is said before the step that is taken.
+const SAID: &str = "process 1 dies again and again: ";
+
+/// What the next boot says.
+const TOLD: &str = "started anew, ";
+
+/// The boots of a round: what the record counts before, and which step ends it.
+const BOOTS: [(u32, &str); 3] = [
+    (0, "the machine starts anew"),
+    (1, "the machine starts anew from its other slot"),
+    (2, "the machine starts anew from its other slot"),
+];
+
+/// The step that each boot begins with.
+const RESCUE: &str = "to the rescue target";
+
+/// A row of the table.
+#[derive(Debug)]
+struct Row {
+    boot: usize,
+    step: &'static str,
+    /// How often it was taken.
+    taken: u64,
+    /// Deaths before it, of which all have to be healed.
+    deaths: u64,
+    sum: Case,
+    /// From the last death until somebody was answered, or the machine's end.
+    times: Vec<Duration>,
+}
+
+/// A process 1 under load, and what its console said before.
+struct Boot<'p> {
+    trial: Trial,
+    outside: Outside,
+    product: &'p Product,
+    read_to: usize,
+}
+
+/// Climbs the ladder as often as it says, and prints the table.
+///
+/// # Errors
+/// It cannot be climbed here, or a step was taken too early, too late or out of order, or somebody
+/// was disturbed.
+pub fn run(
+    product: &Product,
+    split: bool,
+    only: Option<&str>,
+    seed: u64,
+    rounds: u64,
+) -> Result<()> {
+    let mut kinds = Processor::own()?.kinds(split);
+    // Of what is sent to it nothing counts, and who dies slowly may answer first.
+    kinds.retain(|kind| kind.signal().is_none() && !kind.dies_slowly);
+    if let Some(name) = only {
+        kinds = vec![inject::among(&kinds, name)?];
+    }
+    let steps = BOOTS.into_iter().enumerate();
+    let steps = steps.flat_map(|(boot, (_, last))| [(boot + 1, RESCUE), (boot + 1, last)]);
+    let mut rows: Vec<Row> = steps.map(|(boot, step)| Row::new(boot, step)).collect();
+    let step = Step::begin(format!("the ladder, {rounds} times"));
+    let mut climb = Climb {
+        product,
+        split,
+        kinds,
+        seed,
+        requests: 0,
+    };
+    let mut end = Ok(());
+    for round in 0..rounds {
+        end = climb.round(&mut rows);
+        if end.is_err() {
+            break;
+        }
+        step.percent(u8::try_from((round + 1) * 100 / rounds)?);
+    }
+    drop(step);
+    let (services, form) = (product.services(), if split { "split" } else { "solo" });
+    let requests = climb.requests;
+    println!("\n{services} services, {form}, {requests} requests of clients beside it");
+    print(&rows);
+    let console = product.console();
+    end.with_context(|| format!("process 1's console is {}", console.display()))?;
+    let bad = rows.iter().filter(|row| !row.is_good());
+    let bad: Vec<_> = bad
+        .map(|row| format!("boot {}, {}", row.boot, row.step))
+        .collect();
+    ensure!(bad.is_empty(), "somebody was disturbed: {}", bad.join("; "));
+    Ok(())
+}
+
+struct Climb<'p> {
+    product: &'p Product,
+    split: bool,
+    kinds: Vec<Kind>,
+    /// Of the next death.
+    seed: u64,
+    requests: u64,
+}
+
+impl Climb<'_> {
+    /// All boots, from a machine that was never started anew.
+    fn round(&mut self, rows: &mut [Row]) -> Result<()> {
+        let record = self.product.record();
+        if record.exists() {
+            std::fs::remove_file(&record)?;
+        }
+        let (pairs, _) = rows.as_chunks_mut::<2>();
+        for ((starts, _), [rescue, last]) in BOOTS.into_iter().zip(pairs) {
+            let mut boot = Boot::begin(self.product, self.split, self.seed)?;
+            boot.tells(starts)?;
+            self.climb(&mut boot, rescue)?;
+            boot.is_empty()?;
+            self.climb(&mut boot, last)?;
+            self.requests += boot.trial.requests();
+            let anew = boot.outside.end(LIMIT)?;
+            ensure!(anew, "the machine ended, but not to start anew");
+            let text = std::fs::read_to_string(&record)?;
+            let kept = format!("restarts: {} ", starts + 1);
+            ensure!(text.starts_with(&kept), "the record says {text:?}");
+        }
+        Ok(())
+    }
+
+    /// As many deaths as are healed, and the one that is too many.
+    fn climb(&mut self, boot: &mut Boot<'_>, row: &mut Row) -> Result<()> {
+        let is_last = row.step != RESCUE;
+        for _ in 0..DEATHS {
+            let (kind, mut random) = self.next()?;
+            let case = match is_last {
+                false => boot.trial.injure(kind, &mut random)?,
+                // Who was stopped for it is not there to be disturbed.
+                true => boot.strike(kind, &mut random)?,
+            };
+            row.deaths += 1;
+            ensure!(
+                case.recovery.is_some(),
+                "{}: death {} was not healed",
+                row.step,
+                row.deaths
+            );
+            row.add(&case);
+            let said = boot.said()?;
+            ensure!(said.is_none(), "too early, by {}: {said:?}", kind.name);
+        }
+        let (kind, mut random) = self.next()?;
+        let begun = Instant::now();
+        let case = boot.strike(kind, &mut random)?;
+        row.hung(&case);
+        row.times
+            .push(case.recovery.unwrap_or_else(|| begun.elapsed()));
+        ensure!(
+            case.recovery.is_none() == is_last,
+            "{}: the machine goes on, or does not",
+            row.step
+        );
+        let said = boot.said()?;
+        ensure!(
+            said.as_deref() == Some(row.step),
+            "{} by {}, and not {said:?}",
+            row.step,
+            kind.name
+        );
+        row.taken += 1;
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<(Kind, Random)> {
+        let seed = self.seed;
+        self.seed += 1;
+        let index = usize::try_from(seed % self.kinds.len() as u64)?;
+        let kind = self.kinds.get(index).context("there are no faults")?;
+        Ok((*kind, Random::new(seed)))
+    }
+}
+
+impl<'p> Boot<'p> {
+    fn begin(product: &'p Product, split: bool, seed: u64) -> Result<Self> {
+        let read_to = console(product.console())?.len();
+        let (machine, outside) = machine::boot(product)?;
+        Ok(Self {
+            trial: Trial::begin(machine, product.services(), seed, split).with_events(),
+            outside,
+            product,
+            read_to,
+        })
+    }
+
+    /// What of the console was not read yet.
+    fn rest(&mut self) -> Result<String> {
+        let text = console(self.product.console())?;
+        let rest = text.get(self.read_to..).unwrap_or_default().to_string();
+        self.read_to = text.len();
+        Ok(rest)
+    }
+
+    /// The step that was taken since this was last asked.
+    fn said(&mut self) -> Result<Option<String>> {
+        let rest = self.rest()?;
+        let mut steps = rest.lines().filter_map(|line| line.split_once(SAID));
+        let step = steps.next().map(|(_, step)| step.to_string());
+        ensure!(steps.next().is_none(), "two steps at once: {rest}");
+        Ok(step)
+    }
+
+    /// Waits for what a boot says of those before it, which is nothing where there were none.
+    fn tells(&mut self, starts: u32) -> Result<()> {
+        let until = Instant::now() + LIMIT;
+        let begin = self.read_to;
+        loop {
+            let text = console(self.product.console())?;
+            let text = text.get(begin..).unwrap_or_default();
+            let told = text.lines().find_map(|line| line.split_once(TOLD));
+            let wanted = format!("{starts} in a row: process 1 died of ");
+            match told {
+                Some((_, told)) if told.starts_with(&wanted) && starts > 0 => return Ok(()),
+                Some((_, told)) => bail!("it was told {told:?} of {starts} new starts"),
+                None if starts == 0 && text.contains("boot: all reached") => return Ok(()),
+                None => {}
+            }
+            ensure!(
+                Instant::now() < until,
+                "nobody tells of {starts} new starts"
+            );
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Waits until the rescue target is all there is.
+    fn is_empty(&self) -> Result<()> {
+        let until = Instant::now() + LIMIT;
+        while self.trial.is_occupied()? {
+            ensure!(
+                Instant::now() < until,
+                "a service goes on in the rescue target"
+            );
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Injures once; nobody looks after the services.
+    fn strike(&mut self, kind: Kind, random: &mut Random) -> Result<Case> {
+        /// Of a core that was replaced before.
+        const ATTEMPTS_MAX: u32 = 5;
+        let mut case = Case::default();
+        for _ in 0..ATTEMPTS_MAX {
+            if self.trial.strike(kind, random, &mut case)? {
+                return Ok(case);
+            }
+        }
+        bail!("the core was replaced {ATTEMPTS_MAX} times before it could be injured")
+    }
+}
+
+impl Row {
+    fn new(boot: usize, step: &'static str) -> Self {
+        Self {
+            boot,
+            step,
+            taken: 0,
+            deaths: 0,
+            sum: Case::default(),
+            times: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, case: &Case) {
+        self.sum.disturbed += case.disturbed;
+        self.sum.exits_lost += case.exits_lost;
+        self.hung(case);
+    }
+
+    fn hung(&mut self, case: &Case) {
+        self.sum.hung += case.hung;
+    }
+
+    fn is_good(&self) -> bool {
+        let Case {
+            disturbed,
+            exits_lost,
+            hung,
+            ..
+        } = self.sum;
+        disturbed + exits_lost + hung == 0
+    }
+}
+
+fn print(rows: &[Row]) {
+    println!(
+        "{:<4} {:<44} {:>6} {:>11} {:>9} {:>10} {:>5} {:>9}",
+        "boot", "step", "taken", "healed", "disturbed", "exits lost", "hung", "max ms"
+    );
+    for row in rows {
+        let longest = row.times.iter().max().copied().unwrap_or_default();
+        println!(
+            "{:<4} {:<44} {:>6} {:>11} {:>9} {:>10} {:>5} {:>9.2}",
+            row.boot,
+            row.step,
+            row.taken,
+            row.deaths,
+            row.sum.disturbed,
+            row.sum.exits_lost,
+            row.sum.hung,
+            longest.as_secs_f64() * 1_000.0
+        );
+    }
+}
+
+fn console(path: PathBuf) -> Result<String> {
+    let bytes = std::fs::read(&path);
+    let bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
