@@ -3,19 +3,35 @@
 
 use crate::children;
 use crate::intake::Handed;
-use crate::region::{EXIT_WORDS, RECORDS, Region, at};
+use crate::region::{EXIT_WORDS, RECORDS, Region, SPLIT, at};
 use crate::sys::wait;
 use init_core::checkpoint::words::load;
 use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::report::Line;
 use init_core::unit::Manifest;
 
+/// In the place of a signal's code: it was not process 1 that died. No kernel gives this one.
+const CORE: u32 = 0x636f_7265;
+
+/// Leaves behind what a core died of; 0: it did not die by itself. Nothing else of it is known.
+pub(crate) fn leave_of_core(region: Region, signal: u8) {
+    region.set(at::SIGNAL, signal.into());
+    region.set(at::CODE, CORE);
+}
+
 /// What the life before died of.
 pub(crate) fn write(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
     let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
-    line.text("process 1 died of ").signal(signal);
-    line.text(" at ").address(region.long(at::COUNTER));
-    line.text(", address ").address(region.long(at::ADDRESS));
+    if SPLIT && region.get(at::CODE) == CORE {
+        match signal {
+            0 => line.text("the core had to be replaced"),
+            signal => line.text("the core died of ").signal(signal),
+        };
+    } else {
+        line.text("process 1 died of ").signal(signal);
+        line.text(" at ").address(region.long(at::COUNTER));
+        line.text(", address ").address(region.long(at::ADDRESS));
+    }
     if RECORDS {
         about(region, manifest, line);
     }

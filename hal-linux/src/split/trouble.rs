@@ -70,7 +70,8 @@ impl Keeper {
 
     /// Makes room for the next; how long it is to be waited with.
     pub(super) fn replace(&mut self, trouble: Trouble) -> Duration {
-        let had_event = self.linux.intake.handed().is_some();
+        // Also one that comes to life, or that is told the time.
+        let had_work = !self.is_idle || self.linux.intake.handed().is_some();
         let (how, is_stopped) = self.end();
         self.why = Some(Handover::Fault);
         self.settle();
@@ -84,10 +85,15 @@ impl Keeper {
         self.linux.intake.killed.set(killed);
         let pace = pace(killed);
         self.tell(trouble, (how, is_stopped), pace);
-        if had_event && !was_killed {
+        if had_work && !was_killed {
             let vain = self.linux.region.get(at::VAIN).saturating_add(1);
             self.linux.region.set(at::VAIN, vain);
             intake::blame(&self.linux.region);
+            let signal = match (trouble, how) {
+                (Trouble::Gone, Some(ExitStatus::Signal { number, .. })) => number,
+                _ => 0,
+            };
+            epitaph::leave_of_core(self.linux.region, signal);
             self.linux.escalate();
         }
         self.linux.expect_new_core();

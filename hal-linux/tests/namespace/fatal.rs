@@ -1,7 +1,7 @@
 //! This file has cores that are processes of their own end over a request, one after the other: of
 //! faults, of calls that are forbidden, and because somebody kills them.
 
-use crate::machine::Machine;
+use crate::machine::{End, Machine};
 use crate::split::{KILL, LIMIT, SYMBOLS, boot, core, named, named_below, send, services, until};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -81,6 +81,27 @@ fn two_cores_die_of(code: &[u8], end: &str) {
     send(core(machine), KILL);
     assert!(machine.sctl(&["list"]).status.success());
     assert_eq!(named(machine, "sleep"), faulty.services);
+}
+
+/// Nothing was handed out to them, so nothing can be put aside.
+#[test]
+fn cores_that_die_before_they_are_told_anything_lead_to_a_new_start() {
+    use crate::inject::patch;
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    services(&machine);
+    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
+    let place = crate::faults::address_in(symbols, &["4Core", "7keep_in"]);
+    let place = place.expect("a core goes on from its checkpoint");
+    assert!(machine.sctl(&["list"]).status.success());
+    patch(machine.pid(), place, &[0x0f, 0x0b]);
+    send(core(&machine), KILL);
+    machine.wait_for("the core ended: SIGILL");
+    machine.wait_for("process 1 dies again and again: the machine starts anew");
+    assert_eq!(machine.end(), End::Reboot, "{}", machine.console());
+    let deaths = machine.console().matches("the core ended: SIGILL").count();
+    assert_eq!(deaths, 9, "{}", machine.console());
 }
 
 /// An endless loop: there each core is when somebody kills it.

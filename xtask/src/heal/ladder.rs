@@ -128,7 +128,8 @@ impl Climb<'_> {
         let (pairs, _) = rows.as_chunks_mut::<2>();
         for ((starts, _), [rescue, last]) in BOOTS.into_iter().zip(pairs) {
             let mut boot = Boot::begin(self.product, self.split, self.seed)?;
-            boot.tells(starts)?;
+            let who = if self.split { "the core" } else { "process 1" };
+            boot.tells(who, starts)?;
             self.climb(&mut boot, rescue)?;
             boot.is_empty()?;
             self.climb(&mut boot, last)?;
@@ -224,14 +225,14 @@ impl<'p> Boot<'p> {
     }
 
     /// Waits for what a boot says of those before it, which is nothing where there were none.
-    fn tells(&mut self, starts: u32) -> Result<()> {
+    fn tells(&mut self, who: &str, starts: u32) -> Result<()> {
         let until = Instant::now() + LIMIT;
         let begin = self.read_to;
         loop {
             let text = console(self.product.console())?;
             let text = text.get(begin..).unwrap_or_default();
             let told = text.lines().find_map(|line| line.split_once(TOLD));
-            let wanted = format!("{starts} in a row: process 1 died of ");
+            let wanted = format!("{starts} in a row: {who} died of SIG");
             match told {
                 Some((_, told)) if told.starts_with(&wanted) && starts > 0 => return Ok(()),
                 Some((_, told)) => bail!("it was told {told:?} of {starts} new starts"),
