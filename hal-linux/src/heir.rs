@@ -48,11 +48,11 @@ impl Linux {
                     generation: Generation(0),
                     role,
                 };
-                let [number, generation, _] = region.entry(child);
-                let generation = u16::try_from(load(generation));
-                child.generation = Generation(generation.unwrap_or(0));
-                let pid = load(number);
-                if self.is_ours(child, number) {
+                let [number, noted, _] = region.entry(child);
+                let [low, high, ..] = load(noted).to_le_bytes();
+                child.generation = Generation(u16::from_le_bytes([low, high]));
+                let pid = self.served_by(child, number, load(noted));
+                if pid != 0 {
                     self.children.insert(child, pid);
                 }
                 if role == Role::Main {
@@ -63,18 +63,28 @@ impl Linux {
         self.inherit_clients();
     }
 
-    /// Whether a process is our child, or was until its exit was taken. What else is noted for a
-    /// unit is damaged, and nobody's to signal.
-    fn is_ours(&mut self, child: Child, number: &AtomicU32) -> bool {
-        let pid = load(number);
-        let leaving = wait::taken(self.region.part(at::EXIT, EXIT_WORDS));
-        if pid == 0 || leaving.is_some_and(|(it, _)| it == pid) || wait::is_child(pid) {
-            return pid != 0;
+    /// The process that serves a unit, or 0. Where its number is not what was noted twice, or that
+    /// of no child of ours, something is damaged, and nobody is signalled for the unit.
+    fn served_by(&mut self, child: Child, number: &AtomicU32, noted: u32) -> u32 {
+        let first = load(number);
+        if first == 0 {
+            return 0;
         }
-        store(number, 0);
-        let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
-        self.say(name, ": its process is lost");
-        false
+        let is_known = region::is_sound(noted, child.generation, first) && self.is_ours(first);
+        let pid = if is_known { first } else { 0 };
+        store(number, pid);
+        if pid == 0 {
+            let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
+            self.say(name, ": its process is lost");
+        }
+        pid
+    }
+
+    /// Whether a process is our child, or was until its exit was taken.
+    #[inline(never)]
+    fn is_ours(&self, pid: u32) -> bool {
+        let leaving = wait::taken(self.region.part(at::EXIT, EXIT_WORDS));
+        pid != 0 && (leaving.is_some_and(|(it, _)| it == pid) || wait::is_child(pid))
     }
 
     /// Says a line of two parts.

@@ -395,6 +395,7 @@ impl Process for Linux {
         }
         self.region.set(at::STARTING, 0);
         let pid = started?;
+        store(generation, region::noted_twice(child.generation, pid));
         self.children.insert(child, pid);
         if let Some((read_end, _)) = pipe {
             self.ready.put(child, read_end, number.is_some());

@@ -13,13 +13,13 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::words::{Words, load, store};
 use init_core::checkpoint::{mend_title, words_for};
 use init_core::event::Errno;
-use init_core::ident::{Child, Role, UnitId};
+use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
 use init_core::relay;
 use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = 0x5253_0003;
+const MAGIC: u32 = 0x5253_0004;
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");
@@ -124,8 +124,8 @@ pub(crate) const BUSY: u32 = 1;
 /// A client's answer is being sent: whether it was, nobody can tell any more.
 pub(crate) const ANSWERING: u32 = 2;
 
-/// The words of a process: its number, or 0; its generation; why its program was not executed,
-/// which it writes itself.
+/// The words of a process: its number, or 0; its generation and, once that is known to us, its
+/// number again; why its program was not executed, which it writes itself.
 pub(crate) type Entry = Three;
 
 /// The memory that outlives the program.
@@ -376,6 +376,19 @@ impl Region {
         let words = lone.chain(image).chain(clients).chain(units);
         words.map(|word| word.load(Ordering::Relaxed))
     }
+}
+
+/// The second word of a process that runs: its generation, and above that its number again, which
+/// the generation is mixed into. Until that is written, after the kernel has told the number, the
+/// upper half is 0.
+pub(crate) fn noted_twice(generation: Generation, pid: u32) -> u32 {
+    let low = u32::from(generation.0);
+    (pid ^ pid.wrapping_shr(16) ^ low).wrapping_shl(16) | low
+}
+
+/// Whether both words of a process are as they were written.
+pub(crate) fn is_sound(noted: u32, generation: Generation, pid: u32) -> bool {
+    noted == noted_twice(generation, pid) || noted == generation.0.into()
 }
 
 fn three(words: SharedWords, begin: usize) -> Three {

@@ -3,7 +3,8 @@
 
 use crate::inject::{Injury, injure};
 use crate::machine::Machine;
-use crate::split::{named, services, until};
+use crate::split::{named, send, services, until};
+use nix::sys::signal::Signal;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
@@ -154,4 +155,33 @@ fn a_process_that_is_no_child_is_never_signalled_for_a_unit_and_what_is_lost_is_
     }
     assert_eq!(named(&machine, "sleep"), before[..1]);
     assert_eq!(machine.inside("pgrep -x tail"), strange);
+}
+
+/// What is noted of one of two services becomes the number of the other.
+#[test]
+fn a_number_that_becomes_another_services_is_told_and_signals_nobody() {
+    let Some(mut machine) = Machine::boot("holding") else {
+        return;
+    };
+    machine.wait_for("boot: holding reached");
+    let before = services(&machine);
+    let region = region(&machine);
+    let [first, second] = [0, 1].map(|index| number_inside(before[index], "sleep"));
+    let index = (HEAD_WORDS..ALL_WORDS).find(|index| word(&region, *index) == first);
+    set_word(
+        &region,
+        index.expect("it is noted whose process it is"),
+        second,
+    );
+    injure(machine.pid(), Injury::Counter(0));
+    let told = machine.wait_for(": its process is lost");
+    assert!(told.contains("held@1"), "{told}");
+    let stop = ["stop", "--no-wait", "held@1"];
+    assert!(machine.sctl(&stop).status.success());
+    assert!(machine.sctl(&["list"]).status.success());
+    assert_eq!(named(&machine, "sleep"), before);
+    // The other one is still its own unit's: its end is known, and it is started again.
+    send(before[1], Signal::SIGKILL);
+    machine.wait_for("held@2: ended: SIGKILL");
+    machine.wait_for("held 2: runs");
 }
