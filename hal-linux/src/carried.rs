@@ -23,6 +23,7 @@ pub(crate) struct Upgrades {
     pub(crate) execute: fn(&Region) -> Errno,
     pub(crate) adopt: fn(&Region, &Manifest) -> Option<(Region, Fd)>,
     pub(crate) take_over: fn(&mut Linux),
+    pub(crate) left: fn() -> Option<&'static Region>,
     pub(crate) stand_trial: fn(&mut Core<'static>, &Manifest) -> u8,
 }
 

@@ -106,6 +106,17 @@ pub(crate) fn go_back() -> ! {
     })
 }
 
+/// This image's core ended by that signal before it had taken over: the one before goes on.
+#[inline(never)]
+pub(crate) fn go_back_after(signal: u8) -> ! {
+    live_again(&Death {
+        signal: signal.into(),
+        code: 0,
+        counter: 0,
+        address: 0,
+    })
+}
+
 /// Slices of processor time without progress after which process 1 is taken for looping: slow
 /// machines, and emulators, need a whole one for a turn.
 const SLICES_MAX: u32 = 4;

@@ -327,6 +327,10 @@ fn region(manifest: &Manifest) -> Result<(Region, bool, Option<Fd>), Errno> {
         && let Some(left) = Region::inherited()
         && left.get(at::HANDOVER) == heal::HANDOVER_UPGRADE
     {
+        if SPLIT {
+            // What it may write is read now.
+            let _how = crate::split::end(left.core_process());
+        }
         let Some((region, file)) = (code.adopt)(&left, manifest) else {
             heal::go_back();
         };

@@ -8,7 +8,7 @@ use crate::heal;
 use crate::lines::Lines;
 use crate::linux::Linux;
 use crate::region::{self, SPLIT};
-use init_core::checkpoint::words::Words;
+use init_core::checkpoint::words::{Words, load};
 use init_core::event::Errno;
 use init_core::hal::Platform;
 use init_core::ident::{ClientId, Generation, Role, UnitId};
@@ -53,6 +53,10 @@ impl Platform for Linux {
 
     fn is_known(&self, unit: UnitId) -> bool {
         upgrades().is_none_or(|code| (code.is_known)(self, unit))
+    }
+
+    fn has_passed_trial(&self) -> bool {
+        SPLIT && upgrades().is_some() && load(self.region.trial_passed()) != 0
     }
 
     fn renew(&mut self, image: Image) -> Errno {

@@ -19,7 +19,7 @@ use init_core::relay;
 use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = 0x5253_0004;
+const MAGIC: u32 = if SPLIT { 0x5253_8004 } else { 0x5253_0004 };
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");
@@ -139,8 +139,9 @@ pub(crate) struct Region {
     core: SharedWords,
 }
 
-/// Words that only a keeper has, behind all others of its own.
-const KEEPER_WORDS: usize = 2;
+/// Words that only a keeper has, behind all others of its own: the core's process, its place in the
+/// ring, how long that is, and whether the image stood its trial.
+const KEEPER_WORDS: usize = 4;
 const RING_WORDS: usize = if SPLIT { relay::WORDS } else { 0 };
 
 impl Region {
@@ -165,6 +166,11 @@ impl Region {
         let region = Self::of(own, others, manifest.units.len())?;
         let handover = region.get(at::HANDOVER);
         if handover == 0 || handover == heal::HANDOVER_UPGRADE {
+            if SPLIT {
+                // Whatever stays mapped a core would have as well.
+                shared::unmap(own);
+                shared::unmap(others);
+            }
             return None;
         }
         region.mark_kept(manifest);
@@ -173,9 +179,13 @@ impl Region {
     }
 
     /// It is ours, and heirs will find it.
-    fn mark_kept(&self, manifest: &Manifest) {
+    pub(crate) fn mark_kept(&self, manifest: &Manifest) {
         let count = u32::try_from(manifest.units.len());
         self.set(at::UNIT_COUNT, count.unwrap_or(0));
+        if SPLIT {
+            let [_, _, ring_words, _] = self.keeper();
+            store(ring_words, u32::try_from(RING_WORDS).unwrap_or(0));
+        }
         self.set(at::KEPT, 1);
         self.set(at::MAGIC, MAGIC);
     }
@@ -193,7 +203,12 @@ impl Region {
             true => shared::parts_of(words, own)?,
             false => words.split_at_checked(own)?,
         };
-        let region = Self::of(own, others, count)?;
+        let mut region = Self::of(own, others, count)?;
+        if SPLIT {
+            let [_, _, ring_words, _] = region.keeper();
+            let ring_words = usize::try_from(load(ring_words)).ok()?;
+            (region.ring, region.core) = others.split_at_checked(ring_words)?;
+        }
         (region.get(at::MAGIC) == MAGIC).then_some(region)
     }
 
@@ -201,22 +216,50 @@ impl Region {
     #[cfg(feature = "freestanding")]
     pub(crate) fn blank(manifest: &Manifest) -> Option<(Self, Fd)> {
         let (own, others) = sizes(manifest);
-        let (file, words) = shared::file_of_words(own.saturating_add(others)).ok()?;
-        let (own, others) = words.split_at_checked(own)?;
+        let (file, own, others) = if SPLIT {
+            shared::file_of_parts(own, others).ok()?
+        } else {
+            let (file, words) = shared::file_of_words(own.saturating_add(others)).ok()?;
+            let (own, others) = words.split_at_checked(own)?;
+            (file, own, others)
+        };
         Some((Self::of(own, others, manifest.units.len())?, file))
     }
 
-    /// Its words.
-    #[cfg(feature = "freestanding")]
-    pub(crate) fn size(&self) -> usize {
-        let others = self.ring.len().saturating_add(self.core.len());
-        self.own.len().saturating_add(others)
+    /// Gives up one that was found: nobody uses it any more.
+    pub(crate) fn give_up(&self) {
+        shared::unmap_all(self.own, self.size());
     }
 
-    /// All of it, in order.
+    /// Words from its begin to its end.
+    pub(crate) fn size(&self) -> usize {
+        let others = self.ring.len().saturating_add(self.core.len());
+        self.others_at().saturating_add(others)
+    }
+
+    /// Where those begin that the core may write.
+    fn others_at(&self) -> usize {
+        match SPLIT {
+            true => shared::begin_of_second(self.own.len()),
+            false => self.own.len(),
+        }
+    }
+
+    /// All of it, and where each part begins.
     #[cfg(feature = "freestanding")]
-    pub(crate) fn parts(&self) -> [SharedWords; 3] {
-        [self.head, self.units, self.core]
+    pub(crate) fn parts(&self) -> [(usize, SharedWords); 3] {
+        let others = self.others_at();
+        [
+            (0, self.own),
+            (others, self.ring),
+            (others.saturating_add(self.ring.len()), self.core),
+        ]
+    }
+
+    /// What stands alone.
+    #[cfg(feature = "freestanding")]
+    pub(crate) fn head(&self) -> SharedWords {
+        self.head
     }
 
     /// The words of a unit: those of its readiness descriptor and of its processes.
@@ -271,13 +314,19 @@ impl Region {
 
     /// For a keeper: the number of the core's process, or 0, which the kernel writes.
     pub(crate) fn core_process(&self) -> &'static AtomicU32 {
-        let [word, _] = self.keeper();
+        let [word, ..] = self.keeper();
         word
     }
 
     /// For a keeper: where it stands in the ring.
     pub(crate) fn ring_place(&self) -> &'static AtomicU32 {
-        let [_, word] = self.keeper();
+        let [_, word, ..] = self.keeper();
+        word
+    }
+
+    /// For a keeper: whether the image stood its trial.
+    pub(crate) fn trial_passed(&self) -> &'static AtomicU32 {
+        let [.., word] = self.keeper();
         word
     }
 

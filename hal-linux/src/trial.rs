@@ -7,7 +7,7 @@
 
 use crate::bytes::Bytes;
 use crate::linux::Linux;
-use crate::region::{self, Region, at};
+use crate::region::{self, Region, SPLIT, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::image::{self, Identity};
 use crate::sys::process::{self, Fork, duplicate_to};
@@ -15,6 +15,8 @@ use crate::sys::text::c_text;
 use crate::sys::{shared, signals};
 use crate::upgrade::{ANSWERED, OTHER_LAYOUT, UNFED};
 use core::ffi::CStr;
+use core::sync::atomic::AtomicU32;
+use init_core::checkpoint::words::store;
 use init_core::event::{Errno, ExitStatus};
 use init_core::hal::ControlPort;
 use init_core::ident::{ClientId, UnitId};
@@ -67,7 +69,12 @@ impl Linux {
         region.set(at::TRIAL_FAILURE, 0);
         region::note(region.word(at::IMAGE), Some(&image));
         region::note(region.word(at::ANSWER), Some(&answer));
-        if let Fork::Child = process::fork_noted(region.word(at::TRIAL))? {
+        let fork = process::fork_noted(region.word(at::TRIAL)).inspect_err(|_| {
+            // They are closed next.
+            region::note(region.word(at::IMAGE), None);
+            region::note(region.word(at::ANSWER), None);
+        })?;
+        if let Fork::Child = fork {
             let failure = try_image(path, &image, &answer, self);
             region.set(at::TRIAL_FAILURE, encode(failure));
             process::exit(1);
@@ -84,14 +91,25 @@ impl Linux {
         if pid != 0 {
             let _ = process::signal(pid, 9);
         }
+        if SPLIT {
+            store(region.trial_passed(), 0);
+        }
         for word in [at::IMAGE, at::ANSWER] {
-            drop(region::adopt(region.word(word)));
-            region::note(region.word(word), None);
+            close_noted(region.word(word));
         }
     }
 
     /// What speaks against the image, now that its trial has ended so.
     pub(crate) fn trial_result(&self, status: ExitStatus) -> Option<Obstacle> {
+        let obstacle = self.trial_obstacle(status);
+        if SPLIT {
+            let has_passed = obstacle.is_none();
+            store(self.region.trial_passed(), has_passed.into());
+        }
+        obstacle
+    }
+
+    fn trial_obstacle(&self, status: ExitStatus) -> Option<Obstacle> {
         if let Some(obstacle) = decode(self.region.get(at::TRIAL_FAILURE)) {
             return Some(obstacle);
         }
@@ -120,12 +138,20 @@ impl Linux {
     }
 }
 
+/// Closes a descriptor that was noted. In this order: what is noted when a life ends is handed over
+/// by its number, which may lead elsewhere by then.
+pub(crate) fn close_noted(word: &AtomicU32) {
+    let descriptor = region::adopt(word);
+    region::note(word, None);
+    drop(descriptor);
+}
+
 /// A file in memory with all that the region has now, and room for an answer.
 fn copy_of(region: &Region) -> Result<Fd, Errno> {
     let units = usize::try_from(region.get(at::UNIT_COUNT)).unwrap_or(0);
     let file = shared::sized_file(region.size().saturating_add(units).saturating_add(1))?;
-    for part in region.parts() {
-        shared::write_words(&file, part)?;
+    for (begin, part) in region.parts() {
+        shared::write_words(&file, begin, part)?;
     }
     Ok(file)
 }

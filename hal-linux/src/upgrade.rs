@@ -9,14 +9,17 @@ use crate::carried::Upgrades;
 use crate::heal;
 use crate::intake::Handed;
 use crate::linux::Linux;
-use crate::region::{self, Region, at};
+use crate::region::{self, Region, SPLIT, at};
 use crate::sys::fd::Fd;
 use crate::sys::process::duplicate_to;
-use crate::sys::shared::{self, WORDS_FD};
+use crate::sys::shared::{self, Lasting, Once, WORDS_FD};
 use crate::sys::slices;
+use crate::trial::close_noted;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::Legacy;
 use init_core::checkpoint::Past;
+use init_core::checkpoint::words::{load, store};
 use init_core::ident::UnitId;
 use init_core::renewal::HOT_UPGRADE;
 use init_core::unit::Manifest;
@@ -40,8 +43,20 @@ pub(crate) static WAY: Upgrades = Upgrades {
     execute: heal::upgrade,
     adopt,
     take_over: Linux::end_upgrade,
+    left: || LEFT.get(),
     stand_trial,
 };
+
+/// What this image wrote down anew. Kept for a keeper, which notes its core's process there until
+/// it has taken over: whoever heals before that is the program whose region it is.
+static LEFT: Lasting<Region> = Lasting::empty();
+
+fn keep(left: &Region) {
+    static PLACE: Once<MaybeUninit<Region>> = Once::new(MaybeUninit::uninit());
+    if let Some(place) = PLACE.take() {
+        LEFT.set(place.write(*left));
+    }
+}
 
 /// Writes down anew what the life before left, for these units; the region and its file.
 #[inline(never)]
@@ -50,9 +65,8 @@ fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
     let legacy = Legacy::of(left.core())?;
     let (region, file) = Region::blank(manifest)?;
     // The front of both has one layout, or their first words would differ.
-    copy(left.parts()[0], region.parts()[0]);
-    let own_count = u32::try_from(count).ok()?;
-    region.set(at::UNIT_COUNT, own_count);
+    copy(left.head(), region.head());
+    region.mark_kept(manifest);
     region.set(at::HANDOVER, heal::HANDOVER_AGAIN);
     let to = region.core();
     if !legacy.hand_on(to, manifest) {
@@ -66,6 +80,9 @@ fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
     for word in [at::HANDED, at::SOURCE] {
         let renamed = Handed::renamed(region.get(word), |unit| legacy.after(to, count, unit));
         region.set(word, renamed);
+    }
+    if SPLIT {
+        keep(left);
     }
     // Whom the other image blames may have another number here.
     region.set(at::BLAMED, 0);
@@ -85,17 +102,26 @@ impl Linux {
         let Some((file, region)) = self.heritage.take() else {
             return;
         };
+        let left = LEFT.get().filter(|_| SPLIT);
+        if let Some(left) = left {
+            store(region.core_process(), load(left.core_process()));
+        }
         region.set(at::OUTCOME, heal::OUTCOME_UPGRADED);
         heal::begin_to_take_over();
         if let Some(image) = region::adopt(region.word(at::IMAGE)) {
             let _ = duplicate_to(image.number(), heal::COPY);
+            // Whoever takes over once more, after a fault, needs it.
+            image.leak();
         }
         // Known to fail for bad numbers only.
         let _ = duplicate_to(file.number(), WORDS_FD);
         heal::arm(region, true);
         slices::alarm(0);
         for word in [at::IMAGE, at::ANSWER] {
-            region::note(region.word(word), None);
+            close_noted(region.word(word));
+        }
+        if let Some(left) = left {
+            left.give_up();
         }
     }
 }

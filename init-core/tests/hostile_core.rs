@@ -12,7 +12,7 @@ use init_core::hal::fake::{Act, Fake};
 use init_core::hal::{Platform, Process, Wake};
 use init_core::ident::{Child, ClientId, Generation, Role, UnitId};
 use init_core::relay::{self, Bell, Breach, Desk, Remote, Step};
-use init_core::renewal::Handover;
+use init_core::renewal::{Handover, Image, Obstacle};
 use init_core::time::Instant;
 use init_core::unit::{KillScope, Program, Readiness, Signal};
 use std::sync::atomic::Ordering;
@@ -273,4 +273,99 @@ fn random_words_change_nothing_that_runs() {
         );
     }
     assert!(damaged > 5_000, "{damaged} rings were damaged");
+}
+
+/// Asks for something without waiting for the answer that nobody gives.
+fn ask(it: &mut Asking, ask: impl FnOnce(&mut Remote<Silent>)) {
+    let remote = std::panic::AssertUnwindSafe(|| ask(&mut it.remote));
+    assert!(std::panic::catch_unwind(remote).is_err(), "it waits");
+}
+
+#[test]
+fn no_image_is_executed_but_one_that_stood_its_trial() {
+    let mut it = asking();
+    ask(&mut it, |core| {
+        let _ = core.renew(Image::New);
+    });
+    assert_eq!(it.desk.serve(&mut it.fake), Err(Breach::Forbidden));
+    assert!(it.fake.acts.is_empty());
+
+    let mut it = asking();
+    it.fake.known = Some(Vec::new());
+    ask(&mut it, |core| {
+        let _ = core.renew(Image::New);
+    });
+    assert_eq!(it.desk.serve(&mut it.fake), Ok(Step::Answered));
+    let acts: Vec<_> = it.fake.acts.iter().map(|(_, act)| *act).collect();
+    assert_eq!(acts, [Act::Renew(Image::New)]);
+}
+
+#[test]
+fn a_core_that_has_one_image_tried_after_the_other_is_stopped() {
+    const CLIENT: ClientId = ClientId {
+        slot: 0,
+        generation: 1,
+    };
+    let mut it = asking();
+    let mut count = 0;
+    loop {
+        ask(&mut it, |core| {
+            let _ = core.try_image(CLIENT);
+        });
+        match it.desk.serve(&mut it.fake) {
+            Ok(Step::Answered) => count += 1,
+            other => {
+                assert_eq!(other, Err(Breach::TooOften));
+                break;
+            }
+        }
+        assert!(count < 100, "it is never stopped");
+        let ended = Event::TrialEnded(Some(Obstacle::NotOurs));
+        it.desk.deliver(Wake::Event(ended), &mut it.fake);
+    }
+    assert_eq!(it.fake.acts.len(), count);
+    assert!(count > 4, "and somebody who errs is not: {count}");
+
+    // Who asks only when a client does may go on for ever.
+    let mut it = asking();
+    for _ in 0..1_000 {
+        it.desk.deliver(Wake::Frame(CLIENT), &mut it.fake);
+        ask(&mut it, |core| {
+            let _ = core.try_image(CLIENT);
+        });
+        assert_eq!(it.desk.serve(&mut it.fake), Ok(Step::Answered));
+        let ended = Event::TrialEnded(Some(Obstacle::NotOurs));
+        it.desk.deliver(Wake::Event(ended), &mut it.fake);
+    }
+}
+
+/// Until then another program would go on with what there is, and know nothing of what was done.
+#[test]
+fn nothing_is_done_for_a_core_before_it_takes_over() {
+    let mut it = asking();
+    it.desk.put_on_probation();
+    ask(&mut it, |core| {
+        let _ = core.owner(UnitId(1), Role::Main);
+    });
+    assert_eq!(it.desk.serve(&mut it.fake), Ok(Step::Answered));
+    it.remote
+        .signal(child(1, 1), Signal::KILL, KillScope::Process);
+    assert_eq!(it.desk.serve(&mut it.fake), Err(Breach::Forbidden));
+    assert!(it.fake.acts.is_empty());
+
+    let why = (Some(Handover::Upgraded), Instant::ZERO);
+    let manifest = Graph::new("target main wants a b\n service a\n service b").manifest();
+    let words = (Words::new(it.ring), Words::new(&[]));
+    it.desk.open();
+    let mut core = Remote::new(words.0, words.1, manifest, Silent, why);
+    core.take_over();
+    core.signal(child(1, 1), Signal::KILL, KillScope::Process);
+    for _ in 0..2 {
+        assert_eq!(it.desk.serve(&mut it.fake), Ok(Step::Done));
+    }
+    let acts: Vec<_> = it.fake.acts.iter().map(|(_, act)| *act).collect();
+    assert_eq!(
+        acts,
+        [Act::TakeOver, Act::Signal(child(1, 1), Signal::KILL)]
+    );
 }

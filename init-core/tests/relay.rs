@@ -14,6 +14,7 @@ use init_core::hal::Wake;
 use init_core::hal::fake::{Act, Fake, Script};
 use init_core::ident::{Child, ClientId, Role, UnitId};
 use init_core::protocol::{Change, Request, Text};
+use init_core::renewal::Image;
 use init_core::time::{Duration, Instant};
 use init_core::unit::Manifest;
 use init_core::{Driver, Storage};
@@ -176,4 +177,94 @@ fn an_exit_says_how_it_came() {
     keeper.keep(|| MANY);
     let text = String::from_utf8(keeper.fake.console.0.clone()).unwrap();
     assert!(text.contains("SIGSEGV, core dumped"), "{text}");
+}
+
+/// Three services, and an image that does not know the third. It stands its trial, and then cannot
+/// be executed.
+fn exchanged() -> (&'static Manifest, Fake) {
+    let graph = Graph::new("target main wants a b c\n service a\n service b\n service c");
+    let client = ClientId {
+        slot: 1,
+        generation: 7,
+    };
+    let mut fake = Fake::default();
+    let mut buffer = [0; init_core::limits::FRAME_BYTES_MAX];
+    let mut writer = init_core::protocol::Writer::new(&mut buffer);
+    let image = Text::of("/image");
+    assert!(writer.add(&Request::Upgrade { image }).is_ok());
+    let length = writer.length();
+    fake.frames.insert(1, buffer[..length].to_vec());
+    fake.arrange(secs(1), Wake::Frame(client));
+    fake.known = Some(vec![UnitId(0), UnitId(1), UnitId(2)]);
+    fake.arrange(secs(2), Wake::Event(Event::TrialEnded(None)));
+    let off = Wake::Event(Event::Machine(MachineRequest::PowerOff));
+    fake.arrange(secs(6), off);
+    (graph.manifest(), fake)
+}
+
+#[test]
+fn an_image_is_tried_and_executed_by_the_keeper_as_beside_its_platform() {
+    let (manifest, fake) = exchanged();
+    let mut keeper = Keeper::new(manifest, fake);
+    keeper.keep(|| MANY);
+    let (_, fake) = exchanged();
+    let mut storage = Storage::<32>::new();
+    let mut driver = Driver::new(storage.core(manifest), fake);
+    let memory = common::distance::memory(init_core::checkpoint::words_for(4));
+    driver.platform().keeps = Some(memory);
+    assert!(!driver.resume(), "there is nothing to go on with");
+    driver.boot(BootOptions::default());
+    driver.run();
+    let theirs = driver.platform().clone();
+    assert_eq!(keeper.fake.acts, theirs.acts);
+    assert_eq!(keeper.fake.replies, theirs.replies);
+    let third = |act: &Act| matches!(act, Act::Spawn(child) if child.unit == UnitId(3));
+    let asked = |act: &Act| *act == Act::Renew(Image::New);
+    let place = |is_it: &dyn Fn(&Act) -> bool| {
+        let acts = theirs.acts.iter().enumerate();
+        acts.filter(|(_, (_, act))| is_it(act))
+            .map(|(at, _)| at)
+            .collect::<Vec<_>>()
+    };
+    let (starts, asked) = (place(&third), place(&asked));
+    let [executed] = asked[..] else {
+        panic!("{asked:?}")
+    };
+    assert!(
+        starts[0] < executed && executed < starts[1],
+        "{:?}",
+        theirs.acts
+    );
+    assert_eq!(starts.len(), 2);
+}
+
+/// It is asked for at most once, and in the end all run as before.
+#[test]
+fn a_core_that_dies_over_an_upgrade_at_any_write_leaves_nobody_stopped() {
+    let (mut deaths, mut asked) = (0, 0);
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let (manifest, fake) = exchanged();
+        let mut keeper = Keeper::new(manifest, fake);
+        keeper.keep(|| u32::try_from(300 + random.below(2_000)).unwrap());
+        let count = |is_it: &dyn Fn(&Act) -> bool| {
+            let early = |at: &Instant| *at < Instant::ZERO.after(secs(6));
+            let acts = keeper.fake.acts.iter().filter(|(at, _)| early(at));
+            acts.filter(|(_, act)| is_it(act)).count()
+        };
+        let executions = count(&|act| *act == Act::Renew(Image::New));
+        assert!(executions <= 1, "seed {seed}");
+        asked += executions;
+        let third = |child: &Child| child.unit == UnitId(3);
+        let starts = count(&|act| matches!(act, Act::Spawn(child) if third(child)));
+        let stops = count(&|act| matches!(act, Act::Signal(child, _) if third(child)));
+        assert_eq!(starts, stops + 1, "seed {seed}: {:?}", keeper.fake.acts);
+        let told = count(&|act| matches!(act, Act::Frame(_) | Act::Close(_)));
+        assert!(told > 0, "seed {seed}: the client knows nothing");
+        deaths += keeper.lives - 1;
+    }
+    assert!(
+        deaths > 60 && asked > 10,
+        "{deaths} deaths, {asked} executions"
+    );
 }

@@ -44,11 +44,6 @@ pub fn hot_upgrade(sections: &Sections, board: &Board, problems: &mut Vec<Diagno
         let problem = Diagnostic::new(Id::WrongBoard, span, message);
         problems.push(problem.help("write hot-upgrade = false"));
     }
-    if product.word("composition") == "split" {
-        let message = "process 1 with a core of its own cannot be exchanged";
-        let problem = Diagnostic::new(Id::Contradiction, span, message);
-        problems.push(problem.help("write composition = \"solo\", or hot-upgrade = false"));
-    }
     true
 }
 

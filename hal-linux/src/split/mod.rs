@@ -15,12 +15,11 @@ mod trouble;
 use crate::escalation::VAIN_MAX;
 use crate::events::Source;
 use crate::linux::Linux;
-use crate::region;
+use crate::region::{self, at};
 use crate::sys::cage;
 use crate::sys::process::{self, Fork};
-use core::sync::atomic::Ordering;
 use init_core::event::BootOptions;
-use init_core::hal::{Clock, Platform, Wake};
+use init_core::hal::{Clock, Wake};
 use init_core::ident::UnitId;
 use init_core::relay::{Desk, Remote, Step};
 use init_core::renewal::Handover;
@@ -31,6 +30,7 @@ pub use line::CoreEnd;
 use line::{Ear, Heard, KeeperEnd, line};
 use rustix::fd::AsFd;
 use trouble::Trouble;
+pub(crate) use trouble::end;
 
 /// What the core's process does: everything, on this platform.
 pub type Decide<'a> = &'a dyn Fn(Remote<CoreEnd>, BootOptions);
@@ -72,8 +72,8 @@ enum End {
 /// Keeps a core until the machine's last act, should that return.
 pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, decide: Decide<'_>) {
     let region = linux.region;
-    let is_heir = region.core_process().load(Ordering::Acquire) != 0;
-    let why = is_heir.then(|| linux.handover());
+    let is_heir = region.get(at::HANDOVER) != 0;
+    let why = is_heir.then(|| linux.why_for_core());
     let (ring, _) = region.core_words();
     let Ok(ear) = Ear::new() else {
         return;
@@ -88,6 +88,9 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         is_idle: false,
         has_rested: false,
     };
+    if keeper.is_on_probation() {
+        keeper.desk.put_on_probation();
+    }
     keeper.end_former();
     loop {
         let end = match keeper.begin(options, decide) {
@@ -106,6 +109,7 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         };
         match end {
             End::Over => return,
+            End::Trouble(trouble) if keeper.is_on_probation() => keeper.go_back(trouble),
             End::Trouble(trouble) => line::pause(keeper.replace(trouble)),
             End::Renewed => keeper.renew(),
         }
@@ -124,7 +128,7 @@ impl Keeper {
         self.linux.now.set(None);
         let (now, why) = (self.linux.now(), self.why);
         let region = self.linux.region;
-        match process::fork_apart(region.core_process()).ok()? {
+        match process::fork_apart(self.core_process()).ok()? {
             Fork::Parent(_) => {
                 drop(its);
                 Some(mine)
@@ -134,7 +138,7 @@ impl Keeper {
                 let manifest = self.linux.manifest;
                 let (ring, state) = region.core_words();
                 if cage::keep_only(its.read.number(), its.write.number(), kernel).is_ok() {
-                    region.give_up_own();
+                    self.give_up_regions();
                     let kept = cage::enter(c"init-core");
                     let remote = Remote::new(ring, state, manifest, CoreEnd, (why, now));
                     remote.tell_kept(kept);
@@ -174,6 +178,8 @@ impl Keeper {
                     }) => {
                         self.tell_kept();
                         self.linux.settle(taken_in);
+                        // What became of an image as well.
+                        self.linux.region.set(at::OUTCOME, 0);
                         self.is_idle = true;
                         match self.next(line, next, sick) {
                             Ok(wake) => {

@@ -2,15 +2,18 @@
 //! what that had asked for, and says why.
 
 use super::{Keeper, RETRY, line};
+use crate::carried::upgrades;
 use crate::epitaph;
 use crate::escalation::VAIN_MAX;
 use crate::events::Source;
+use crate::heal;
 use crate::intake::{self, KILLED_MAX};
 use crate::linux::Linux;
-use crate::region::{RECORDS, at};
+use crate::region::{RECORDS, Region, at};
 use crate::sys::process;
 use crate::sys::wait::{self, Apart};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::AtomicU32;
+use init_core::checkpoint::words::{load, store};
 use init_core::event::ExitStatus;
 use init_core::hal::Clock;
 use init_core::ident::UnitId;
@@ -30,6 +33,10 @@ pub(super) enum Trouble {
     /// It did what no core does.
     Breach(Breach),
 }
+
+/// What the alarm of an image that does not take over says, and a program that cannot go on.
+const SIGALRM: u8 = 14;
+const SIGABRT: u8 = 6;
 
 /// From one look at a process that is ending to the next: first, and at most.
 const LOOK: Duration = Duration::from_us(50);
@@ -54,11 +61,47 @@ impl Keeper {
     /// Ends the core of a keeper before this one, which this one cannot hear, and performs what it
     /// had asked for.
     pub(super) fn end_former(&mut self) {
-        if self.linux.region.core_process().load(Ordering::Acquire) == 0 {
+        if load(self.core_process()) == 0 {
             return;
         }
         let _how = self.end();
         self.settle();
+    }
+
+    /// Whether this program has not taken over yet from the one before.
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.before().is_some()
+    }
+
+    /// What the program before this one left, until this one has taken over.
+    fn before(&self) -> Option<&'static Region> {
+        let code = upgrades().filter(|_| self.linux.heritage.is_some())?;
+        (code.left)()
+    }
+
+    /// The number of the core's process, where whoever heals finds it.
+    pub(super) fn core_process(&self) -> &'static AtomicU32 {
+        self.before().unwrap_or(&self.linux.region).core_process()
+    }
+
+    /// For a core: nobody but the keeper has these.
+    pub(super) fn give_up_regions(&self) {
+        self.linux.region.give_up_own();
+        if let Some(before) = self.before() {
+            before.give_up();
+        }
+    }
+
+    /// The first core did not even find what there is: the program before goes on.
+    #[inline(never)]
+    pub(super) fn go_back(&mut self, trouble: Trouble) -> ! {
+        let (how, _) = self.end();
+        heal::go_back_after(match (trouble, how) {
+            (Trouble::Silent, _) => SIGALRM,
+            (Trouble::Gone, Some(ExitStatus::Signal { number, .. })) => number,
+            // It ended by itself, or would have been ended.
+            (Trouble::Gone | Trouble::Breach(_), _) => SIGABRT,
+        })
     }
 
     /// Another core takes the place of one that asked for it.
@@ -73,7 +116,7 @@ impl Keeper {
         // Also one that comes to life, or that is told the time.
         let had_work = !self.is_idle || self.linux.intake.handed().is_some();
         let (how, is_stopped) = self.end();
-        self.why = Some(Handover::Fault);
+        self.why = Some(self.linux.why_of_next());
         self.settle();
         let was_killed = matches!(trouble, Trouble::Gone)
             && matches!(how, Some(ExitStatus::Signal { number, .. }) if number == Signal::KILL.0);
@@ -100,28 +143,11 @@ impl Keeper {
         pace
     }
 
-    /// Kills the core's process and waits until it is gone: from then on nobody else writes to the
-    /// words. It has nothing that could keep it.
-    /// How it ended, and whether somebody had stopped it.
+    /// Ends the core.
     fn end(&mut self) -> (Option<ExitStatus>, bool) {
-        let pid = self.linux.region.core_process().load(Ordering::Acquire);
-        let (mut look, mut is_stopped) = (LOOK, false);
-        let how = loop {
-            let state = wait::apart(pid);
-            is_stopped |= state == Apart::Stopped;
-            match state {
-                Apart::Ended(how) => break Some(how),
-                Apart::Unknown => break None,
-                Apart::Runs | Apart::Stopped => {
-                    let _ = process::signal(pid, Signal::KILL.0);
-                    line::pause(look);
-                    look = look.doubled().min(LOOK_MAX);
-                }
-            }
-        };
+        let how = end(self.core_process());
         self.linux.now.set(None);
-        self.linux.region.core_process().store(0, Ordering::Release);
-        (how, is_stopped)
+        how
     }
 
     /// Performs what the core had asked for. Where that cannot be read, whoever waits for an answer
@@ -167,7 +193,46 @@ impl Keeper {
     }
 }
 
+/// Kills a core's process and waits until it is gone: from then on nobody else writes to the words.
+/// It has nothing that could keep it. How it ended, and whether somebody had stopped it.
+pub(crate) fn end(process: &AtomicU32) -> (Option<ExitStatus>, bool) {
+    let pid = load(process);
+    let (mut look, mut is_stopped) = (LOOK, false);
+    let how = loop {
+        let state = wait::apart(pid);
+        is_stopped |= state == Apart::Stopped;
+        match state {
+            Apart::Ended(how) => break Some(how),
+            Apart::Unknown => break None,
+            Apart::Runs | Apart::Stopped => {
+                let _ = process::signal(pid, Signal::KILL.0);
+                line::pause(look);
+                look = look.doubled().min(LOOK_MAX);
+            }
+        }
+    };
+    store(process, 0);
+    (how, is_stopped)
+}
+
 impl Linux {
+    /// Why the first core of this life begins where another was.
+    pub(super) fn why_for_core(&self) -> Handover {
+        match self.heritage {
+            Some(_) => Handover::Upgraded,
+            None => self.why(),
+        }
+    }
+
+    /// Why the next core of this life does. What became of an image, the one before it may not have
+    /// heard.
+    fn why_of_next(&self) -> Handover {
+        match self.region.get(at::OUTCOME) {
+            0 => Handover::Fault,
+            _ => self.why(),
+        }
+    }
+
     /// The next core may not have heard of what the last was told.
     fn expect_new_core(&mut self) {
         self.intake.begin_again();

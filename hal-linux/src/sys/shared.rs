@@ -3,11 +3,13 @@
 
 use super::fd::{self, Fd};
 use super::syscall::{result, syscall};
+use crate::region::SPLIT;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::SeekFrom;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
 /// A static that is lent out once, mutably, for the program's life. The flag comes first: the end
@@ -105,9 +107,25 @@ pub fn inherited_parts(first: usize, second: usize) -> Option<(SharedWords, Shar
 
 /// The parts of words that were found as a whole.
 pub fn parts_of(words: SharedWords, first: usize) -> Option<(SharedWords, SharedWords)> {
-    let bytes = usize::try_from(offset_behind(first)).ok()?;
-    let second = bytes.checked_div(size_of::<AtomicU32>())?;
+    let second = begin_of_second(first);
     Some((words.get(..first)?, words.get(second..)?))
+}
+
+/// Zeroed words in two parts, in a file in memory that is to become the one under [`WORDS_FD`].
+///
+/// # Errors
+/// What the kernel answers, for lack of memory.
+pub fn file_of_parts(first: usize, second: usize) -> Result<(Fd, SharedWords, SharedWords), Errno> {
+    let file = file_of(bytes_of_parts(first, second))?;
+    let own = map(file.as_fd(), first, 0)?;
+    let others = map(file.as_fd(), second, offset_behind(first))?;
+    Ok((file, own, others))
+}
+
+/// The word of the file that the second part begins with.
+pub fn begin_of_second(first: usize) -> usize {
+    let bytes = usize::try_from(offset_behind(first)).unwrap_or(0);
+    bytes.checked_div(size_of::<AtomicU32>()).unwrap_or(0)
 }
 
 fn offset_behind(first: usize) -> u64 {
@@ -129,6 +147,13 @@ pub fn unmap(words: SharedWords) {
     let _ = unsafe { rustix::mm::munmap(pointer, size_of_val(words)) };
 }
 
+/// Gives up so many words, which were found as a whole and begin with these.
+pub fn unmap_all(first: SharedWords, count: usize) {
+    let pointer = first.as_ptr().cast_mut().cast();
+    // SAFETY: they are a mapping of their own, and nobody in this process uses them any more.
+    let _ = unsafe { rustix::mm::munmap(pointer, bytes_of(count)) };
+}
+
 /// Zeroed words, shared with every child made from now on.
 ///
 /// # Errors
@@ -148,7 +173,11 @@ pub fn found_words() -> Option<SharedWords> {
     let count = bytes.checked_div(size_of::<AtomicU32>())?;
     let is_ours = count > 0 && fd::is_size_sealed(Fd::WORDS);
     if is_ours {
-        map(Fd::WORDS, count, 0).ok()
+        match SPLIT {
+            // Between two parts there is nothing, and shall be nothing.
+            true => map_by(MapFlags::SHARED, Fd::WORDS, count, 0).ok(),
+            false => map(Fd::WORDS, count, 0).ok(),
+        }
     } else {
         None
     }
@@ -185,11 +214,16 @@ fn file_of(bytes: usize) -> Result<Fd, Errno> {
     Ok(file)
 }
 
-/// Writes words to a file, behind what was written before.
+/// Writes words to a file, from its word of that number on, which is behind what was written before
+/// unless there are two parts.
 ///
 /// # Errors
 /// What the kernel answers, for lack of memory.
-pub fn write_words(file: &Fd, words: SharedWords) -> Result<(), Errno> {
+pub fn write_words(file: &Fd, begin: usize, words: SharedWords) -> Result<(), Errno> {
+    if SPLIT {
+        let begin = u64::try_from(bytes_before(begin)).unwrap_or(0);
+        rustix::fs::seek(file, SeekFrom::Start(begin)).map_err(crate::errno)?;
+    }
     let mut done = 0;
     while done < size_of_val(words) {
         let from = words.as_ptr().expose_provenance().wrapping_add(done);
@@ -216,12 +250,27 @@ fn make_file(bytes: usize) -> Result<(), Errno> {
 const READ_WRITE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 
 fn bytes_of(count: usize) -> usize {
-    count.max(1).saturating_mul(size_of::<AtomicU32>())
+    bytes_before(count.max(1))
+}
+
+fn bytes_before(count: usize) -> usize {
+    count.saturating_mul(size_of::<AtomicU32>())
 }
 
 /// Every page is there from now on, so that no write can fail for lack of memory.
+const PRESENT: MapFlags = MapFlags::SHARED.union(MapFlags::POPULATE);
+
 fn map(file: BorrowedFd<'_>, count: usize, offset: u64) -> Result<SharedWords, Errno> {
-    let flags = MapFlags::SHARED | MapFlags::POPULATE;
+    map_by(PRESENT, file, count, offset)
+}
+
+#[inline]
+fn map_by(
+    flags: MapFlags,
+    file: BorrowedFd<'_>,
+    count: usize,
+    offset: u64,
+) -> Result<SharedWords, Errno> {
     let bytes = bytes_of(count);
     // SAFETY: a mapping at an address of the kernel's choice touches no memory in use.
     let address = unsafe {

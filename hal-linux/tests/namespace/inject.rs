@@ -179,18 +179,25 @@ pub enum Fate<'f> {
     Planted(u64, &'f [u8]),
     /// It is injured so many instructions after `done` is true.
     Injured(u32, &'f dyn Fn() -> bool),
+    /// It is injured at its so manieth stop at a system call, or in its sleep if that is earlier.
+    AtCall(u32),
 }
 
 /// Lets something make a process execute another program, does that to it, and returns after how
-/// many instructions `done` was true. Then the process is let be. `cause` has to lead it there.
+/// many instructions `done` was true, or how many stops at calls there were. Then the process is
+/// let be. `cause` has to lead it there.
 pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -> u32 {
     let pid = stop(pid, ptrace::Options::PTRACE_O_TRACEEXEC);
     ptrace::cont(pid, None).expect("it is stopped");
     std::thread::scope(|scope| {
-        scope.spawn(cause);
+        let cause = scope.spawn(cause);
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
         loop {
-            match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
+            let is_over = cause.is_finished();
+            match waitpid(pid, Some(flags)).expect("it stops") {
                 WaitStatus::PtraceEvent(..) => break,
+                WaitStatus::StillAlive if is_over => panic!("it executed nothing"),
+                WaitStatus::StillAlive => std::thread::yield_now(),
                 WaitStatus::Stopped(_, its) => ptrace::cont(pid, its).expect("it is stopped"),
                 end => panic!("{end:?}"),
             }
@@ -207,6 +214,12 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
                 (0..*later).for_each(|_| step(pid));
                 hurt(pid, Injury::Counter(0));
             }
+            Fate::AtCall(stop) => {
+                while count < *stop && comes_to_call(pid) {
+                    count += 1;
+                }
+                hurt(pid, Injury::Counter(0));
+            }
         }
         ptrace::detach(pid, None).expect("it is stopped");
         count
@@ -219,17 +232,21 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
 pub fn at_call(pid: u32, count: u32, cause: impl FnOnce(), settles: impl FnOnce()) {
     let pid = stop(pid, ptrace::Options::empty());
     cause();
-    for _ in 0..count {
-        ptrace::syscall(pid, None).expect("it is stopped");
-        if !stops(pid) {
-            ptrace::interrupt(pid).expect("it is traced");
-            waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
-            break;
-        }
-    }
+    let _ = (0..count).all(|_| comes_to_call(pid));
     settles();
     hurt(pid, Injury::Counter(0));
     ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// Lets a process go on to its next stop at a system call; `false`: it was stopped in its sleep.
+fn comes_to_call(pid: Pid) -> bool {
+    ptrace::syscall(pid, None).expect("it is stopped");
+    let comes = stops(pid);
+    if !comes {
+        ptrace::interrupt(pid).expect("it is traced");
+        waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+    }
+    comes
 }
 
 /// Waits for the next stop of a process; `false`: it sleeps, and nothing that it does wakes it.

@@ -29,6 +29,8 @@ mod restless;
 mod scarce;
 mod signals;
 mod split;
+#[cfg(target_arch = "x86_64")]
+mod split_upgrade;
 mod stalled;
 mod unruly;
 #[cfg(target_arch = "x86_64")]

@@ -19,13 +19,28 @@ pub const KILL: Signal = Signal::SIGKILL;
 const STOP: Signal = Signal::SIGSTOP;
 const CONT: Signal = Signal::SIGCONT;
 
-/// Boots a split machine; `None` with a loud word where nobody has built one.
-pub fn boot(target: &str) -> Option<Machine> {
-    let Some(program) = std::env::var_os(PROGRAM).map(PathBuf::from) else {
+/// Process 1 of a split machine; `None` with a loud word where nobody has built one.
+pub fn program() -> Option<PathBuf> {
+    let program = std::env::var_os(PROGRAM).map(PathBuf::from);
+    if program.is_none() {
         eprintln!("SKIPPED: {PROGRAM} names no process 1; `cargo xtask test` builds and names one");
-        return None;
-    };
-    let mut machine = Machine::boot_copy(&[], Some(&program), target)?;
+    }
+    program
+}
+
+/// Begins to boot a split machine, by way of `first`.
+pub fn start_by(first: &[&str], target: &str) -> Option<Machine> {
+    Machine::boot_copy(first, Some(&program()?), target)
+}
+
+/// Begins to boot a split machine.
+pub fn start(target: &str) -> Option<Machine> {
+    start_by(&[], target)
+}
+
+/// Boots a split machine.
+pub fn boot(target: &str) -> Option<Machine> {
+    let mut machine = start(target)?;
     machine.wait_for(&format!("boot: {target} reached"));
     Some(machine)
 }
@@ -83,6 +98,22 @@ pub fn status(pid: u32, key: &str) -> String {
     value.unwrap_or_default().trim().to_string()
 }
 
+/// Where the descriptors of a process lead.
+pub fn leads(pid: u32) -> Vec<PathBuf> {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there");
+    let paths = descriptors.map(|entry| entry.expect("it is there").path());
+    paths
+        .map(|path| std::fs::read_link(path).expect("a link"))
+        .collect()
+}
+
+/// Memory of a process that others see and write, too.
+pub fn shared(pid: u32) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it is there");
+    let lines = maps.lines().filter(|line| line.contains("rw-s"));
+    lines.map(str::to_string).collect()
+}
+
 #[test]
 fn the_core_holds_nothing_but_two_ends_of_pipes_and_shared_words() {
     let Some(machine) = boot("holding") else {
@@ -94,18 +125,10 @@ fn the_core_holds_nothing_but_two_ends_of_pipes_and_shared_words() {
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(status(core, set), "0000000000000000", "{set}");
     }
-    let descriptors = std::fs::read_dir(format!("/proc/{core}/fd")).expect("it is there");
-    let leads: Vec<_> = descriptors
-        .map(|entry| std::fs::read_link(entry.expect("it is there").path()).expect("a link"))
-        .collect();
+    let leads = leads(core);
     assert_eq!(leads.len(), 2, "{leads:?}");
     let is_pipe = |path: &PathBuf| path.to_string_lossy().starts_with("pipe:");
     assert!(leads.iter().all(is_pipe), "{leads:?}");
-    let shared = |pid: u32| {
-        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it is there");
-        let lines = maps.lines().filter(|line| line.contains("rw-s"));
-        lines.map(str::to_string).collect::<Vec<_>>()
-    };
     let (its, all) = (shared(core), shared(machine.pid()));
     assert_eq!((its.len(), all.len()), (1, 2), "{its:?} of {all:?}");
 }

@@ -28,11 +28,19 @@ pub fn image() -> PathBuf {
 }
 
 /// Puts a file where process 1 finds it; its path there.
-fn inside(machine: &Machine, file: &Path) -> String {
+pub fn inside(machine: &Machine, file: &Path) -> String {
     let name = file.file_name().and_then(|name| name.to_str());
     let path = format!("run/{}", name.expect("it has a name"));
     copy_program(Path::new(&file), &machine.root().join(&path));
     format!("/{path}")
+}
+
+/// Puts an image where process 1 finds it, under its product's name; its path there.
+pub fn inside_as(machine: &Machine, image: &Path) -> String {
+    let folder = image.parent().and_then(Path::file_name);
+    let path = format!("/run/{}", folder.expect("its product's").to_string_lossy());
+    copy_program(image, &machine.root().join(&path[1..]));
+    path
 }
 
 /// Boots to what will be upgraded: one unit is starting, and waits to be told.
@@ -48,7 +56,7 @@ fn booted() -> Option<Machine> {
 }
 
 /// The words of a unit's row in the list: kind, state, process and the rest.
-fn row(machine: &Machine, name: &str) -> Option<Vec<String>> {
+pub fn row(machine: &Machine, name: &str) -> Option<Vec<String>> {
     let list = machine.sctl(&["list"]);
     assert!(list.status.success(), "{list:?}\n{}", machine.console());
     let text = String::from_utf8(list.stdout).expect("sctl writes text");
@@ -58,16 +66,16 @@ fn row(machine: &Machine, name: &str) -> Option<Vec<String>> {
     Some(found.map(String::from).collect())
 }
 
-fn process(machine: &Machine, name: &str) -> String {
+pub fn process(machine: &Machine, name: &str) -> String {
     row(machine, name).expect("it is there")[2].clone()
 }
 
 /// Units that nobody has any reason to disturb.
-fn kept(machine: &Machine) -> [String; 3] {
+pub fn kept(machine: &Machine) -> [String; 3] {
     ["stays", "changes", "says-when-told"].map(|name| process(machine, name))
 }
 
-fn is_stale(machine: &Machine, name: &str) -> bool {
+pub fn is_stale(machine: &Machine, name: &str) -> bool {
     let row = row(machine, name).expect("it is there");
     row.last().is_some_and(|word| word == "stale")
 }
@@ -236,8 +244,8 @@ fn a_product_that_does_not_ask_for_it_is_not_upgraded_and_says_what_to_write() {
 }
 
 /// Where a function of the image is, by parts of its mangled name.
-fn address_of(parts: &[&str]) -> u64 {
-    let file = std::env::var_os(SYMBOLS).expect("it is named beside the image");
+pub fn address_of(image: &str, parts: &[&str]) -> u64 {
+    let file = std::env::var_os(image).expect("it is named beside the image");
     let data = std::fs::read(file).expect("it was built");
     let elf = object::File::parse(&*data).expect("it is an ELF file");
     let is_it = |name: &str| parts.iter().all(|part| name.contains(part));
@@ -262,7 +270,7 @@ fn an_image_that_dies_or_stands_still_is_rolled_back_and_nobody_notices() {
         let mut upgrade = machine.tool(&["upgrade", &image]);
         in_next_program(
             machine.pid(),
-            &Fate::Planted(address_of(&adopt), code),
+            &Fate::Planted(address_of(SYMBOLS, &adopt), code),
             || {
                 let upgrade = upgrade.output().expect("nsenter starts");
                 let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
@@ -296,15 +304,8 @@ fn an_image_may_die_at_any_instruction_after_its_handlers_are_installed() {
         let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
         set.is_some_and(|set| set & 0x4000_24f8 == 0x4000_24f8)
     };
-    let images = [image(), program().expect("it runs")].map(|image| {
-        let folder = image
-            .parent()
-            .and_then(Path::file_name)
-            .expect("its product's");
-        let path = format!("/run/{}", folder.to_string_lossy());
-        copy_program(Path::new(&image), &machine.root().join(&path[1..]));
-        path
-    });
+    let images = [image(), program().expect("it runs")];
+    let images = images.map(|image| inside_as(&machine, &image));
     let mut runs = 0;
     for later in [0, 70, 1_000, 10_000, 50_000] {
         let image = &images[runs % 2];

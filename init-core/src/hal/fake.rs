@@ -3,14 +3,17 @@
 //! It is deterministic: the same scripts and the same calls give the same events at the same
 //! times. Time only passes in [`EventSource::wait`]. It allocates and is for tests only.
 
-use super::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
+use super::{Clock, ControlPort, EventSource, NO_SUCH_CALL, Platform, Power, Process, Wake};
+use crate::checkpoint::words::Words;
 use crate::effect::FinalAction;
 use crate::event::{Errno, Event, ExitStatus};
 use crate::ident::{Child, ClientId, Generation, Role, UnitId};
+use crate::renewal::Image;
 use crate::time::{Duration, Instant};
 use crate::unit::{KillScope, Program, Readiness, Signal};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU32;
 
 /// What one process does. The default runs for ever and dies of any signal at once.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,14 @@ pub enum Act {
     Frame(ClientId),
     /// A client was disconnected.
     Close(ClientId),
+    /// An image was tried.
+    Try(ClientId),
+    /// A trial was ended.
+    EndTrial,
+    /// A program was to be executed.
+    Renew(Image),
+    /// The program before is not needed any more.
+    TakeOver,
     /// The last act.
     Finish(FinalAction),
 }
@@ -120,6 +131,12 @@ pub struct Fake {
     pub forsaken: bool,
     /// Set when the core waits for nothing and nothing will happen.
     pub idle: bool,
+    /// The units that the image knows which stood its trial, if one did.
+    pub known: Option<Vec<UnitId>>,
+    /// Where the core's state is kept, if it is.
+    pub keeps: Option<&'static [AtomicU32]>,
+    /// Why no image can be tried.
+    pub untried: Option<Errno>,
 }
 
 impl Fake {
@@ -340,6 +357,10 @@ impl Platform for Fake {
         &mut self.console
     }
 
+    fn region(&self) -> Words<'static> {
+        Words::new(self.keeps.unwrap_or_default())
+    }
+
     fn forsake(&mut self) {
         self.forsaken = true;
     }
@@ -348,6 +369,34 @@ impl Platform for Fake {
         let serves = |one: &&Running| one.child.unit == unit && one.child.role == role;
         let found = self.running.iter().find(serves)?;
         Some((found.child.generation, found.pid))
+    }
+
+    fn take_over(&mut self) {
+        self.act(Act::TakeOver);
+    }
+
+    fn try_image(&mut self, client: ClientId) -> Result<(), Errno> {
+        self.act(Act::Try(client));
+        self.untried.map_or(Ok(()), Err)
+    }
+
+    fn end_trial(&mut self) {
+        self.act(Act::EndTrial);
+        self.known = None;
+    }
+
+    fn is_known(&self, unit: UnitId) -> bool {
+        let known = self.known.as_ref();
+        known.is_some_and(|known| known.contains(&unit))
+    }
+
+    fn has_passed_trial(&self) -> bool {
+        self.known.is_some()
+    }
+
+    fn renew(&mut self, image: Image) -> Errno {
+        self.act(Act::Renew(image));
+        NO_SUCH_CALL
     }
 
     fn memory_kib(&mut self) -> Option<u32> {

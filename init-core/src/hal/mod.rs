@@ -81,6 +81,12 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
         true
     }
 
+    /// Whether there is an image that stood its trial, which may be executed. Asked by who does not
+    /// take the core's word for it.
+    fn has_passed_trial(&self) -> bool {
+        false
+    }
+
     /// Executes a program in this one's place; the next life finds the region, all processes and
     /// all connections. Returns only if it cannot be executed.
     fn renew(&mut self, image: Image) -> Errno {

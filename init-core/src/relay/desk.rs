@@ -12,6 +12,7 @@ use crate::event::{Errno, Event};
 use crate::hal::{Platform, Wake};
 use crate::ident::{Child, ClientId, Role, UnitId};
 use crate::limits::FRAME_BYTES_MAX;
+use crate::renewal::Image;
 use crate::report::LINE_BYTES_MAX;
 use crate::time::{Duration, Instant};
 use crate::unit::{Manifest, Program, Readiness, Signal};
@@ -26,6 +27,10 @@ const REQUESTS_PER_EVENT: u32 = 256;
 /// to start, to stop and to be told of, several times over.
 const REQUESTS_MIN: u32 = 4_096;
 const REQUESTS_PER_UNIT: u32 = 64;
+
+/// What a trial counts for: a client's frame and the trial's end are worth as much, so it takes
+/// both for each.
+const REQUESTS_PER_TRIAL: u32 = 2 * REQUESTS_PER_EVENT;
 
 /// A machine's last act may take so much longer than the manifest's shutdown.
 const FINISH_SLACK: Duration = Duration::from_secs(60);
@@ -77,7 +82,7 @@ enum Asker {
 #[derive(Debug)]
 pub struct Desk {
     words: Words<'static>,
-    manifest: &'static Manifest,
+    pub(super) manifest: &'static Manifest,
     /// Where the keeper stands in the ring; out of the core's reach.
     read: &'static AtomicU32,
     /// Requests that the core may still make.
@@ -86,6 +91,8 @@ pub struct Desk {
     is_patient: bool,
     /// All that can be killed was.
     has_killed: bool,
+    /// This program has not taken over yet from the one before.
+    pub(super) is_on_probation: bool,
 }
 
 impl Desk {
@@ -103,7 +110,14 @@ impl Desk {
             purse: 0,
             is_patient: false,
             has_killed: false,
+            is_on_probation: false,
         }
+    }
+
+    /// From now on nothing is done for a core before it has found what another program left, and
+    /// takes over.
+    pub fn put_on_probation(&mut self) {
+        self.is_on_probation = true;
     }
 
     /// Makes the ring empty, whatever a core before has left in it, for one that begins.
@@ -152,7 +166,7 @@ impl Desk {
         if !wire.is_whole() {
             return Err(Breach::Damaged);
         }
-        self.judge(&request)?;
+        self.judge(&request, platform)?;
         if matches!(request, Request::Signal { .. } | Request::Renew(_)) {
             // At most once, if the keeper ends in it.
             self.move_on(next);
@@ -168,7 +182,7 @@ impl Desk {
     }
 
     /// Whether the manifest allows it.
-    fn judge(&self, request: &Request<'_>) -> Result<(), Breach> {
+    fn judge(&mut self, request: &Request<'_>, platform: &impl Platform) -> Result<(), Breach> {
         let is_allowed = match *request {
             Request::Spawn(child) => self.may_be_started(child),
             Request::Signal { child, signal } => {
@@ -180,17 +194,26 @@ impl Desk {
             Request::KillAll(signal) => signal == Signal::TERM || signal == Signal::KILL,
             Request::Reply { frame, .. } => frame.0.len() <= FRAME_BYTES_MAX,
             Request::Say(Text(line)) => is_line(line),
+            Request::Renew(Image::New) => platform.has_passed_trial(),
+            Request::Try(_) => {
+                self.charge_by(REQUESTS_PER_TRIAL)?;
+                self.manifest.hot_upgrade.is_some()
+            }
             Request::Wait { .. }
             | Request::Close(_)
             | Request::Settle
             | Request::Memory
             | Request::Flush
-            | Request::Renew(_)
+            | Request::Renew(Image::Same)
+            | Request::EndTrial
+            | Request::TakeOver
             | Request::Owner { .. }
             | Request::Forsake
             | Request::Finish { .. } => true,
         };
-        if is_allowed {
+        let is_early =
+            self.is_on_probation && !matches!(request, Request::Owner { .. } | Request::TakeOver);
+        if is_allowed && !is_early {
             Ok(())
         } else {
             Err(Breach::Forbidden)
@@ -222,6 +245,8 @@ impl Desk {
             | Request::Flush
             | Request::Owner { .. }
             | Request::Renew(_)
+            | Request::Try(_)
+            | Request::TakeOver
                 if asker == Asker::Died => {}
             Request::Wait {
                 until,
@@ -253,10 +278,8 @@ impl Desk {
                 return self.answer(platform, Answer::Owner { generation, pid });
             }
             Request::Forsake => platform.forsake(),
-            Request::Renew(image) => {
-                // Returns where process 1 cannot be executed again.
-                platform.renew(image);
-                return Step::Renew;
+            Request::Renew(_) | Request::Try(_) | Request::EndTrial | Request::TakeOver => {
+                return self.exchange(request, platform);
             }
             Request::Signal { child, signal } => {
                 let desc = self.manifest.unit(child.unit);
@@ -303,7 +326,11 @@ impl Desk {
     /// # Errors
     /// Too often.
     pub fn charge(&mut self) -> Result<(), Breach> {
-        self.purse = self.purse.checked_sub(1).ok_or(Breach::TooOften)?;
+        self.charge_by(1)
+    }
+
+    fn charge_by(&mut self, count: u32) -> Result<(), Breach> {
+        self.purse = self.purse.checked_sub(count).ok_or(Breach::TooOften)?;
         Ok(())
     }
 
@@ -315,6 +342,9 @@ impl Desk {
         }
         let now = platform.now();
         let answer = match wake {
+            Wake::Event(Event::TrialEnded(obstacle)) => {
+                return self.tell_trial(now, obstacle, platform);
+            }
             Wake::Event(event) => Answer::of(event),
             Wake::Frame(client) => Answer::Frame {
                 client,
@@ -324,12 +354,12 @@ impl Desk {
         self.write(now, answer);
     }
 
-    fn answer(&self, platform: &impl Platform, answer: Answer<'_>) -> Step {
+    pub(super) fn answer(&self, platform: &impl Platform, answer: Answer<'_>) -> Step {
         self.write(platform.now(), answer);
         Step::Answered
     }
 
-    fn write(&self, now: Instant, answer: Answer<'_>) {
+    pub(super) fn write(&self, now: Instant, answer: Answer<'_>) {
         let mut letter: Letter = [0; LETTER_BYTES_MAX];
         let (mut now, mut answer) = (now, answer);
         let mut wire = Wire::writing(&mut letter);

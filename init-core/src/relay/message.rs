@@ -3,7 +3,7 @@
 use crate::effect::FinalAction;
 use crate::event::{Errno, Event, ExitStatus, MachineRequest};
 use crate::ident::{Child, ClientId, Generation, Role, UnitId};
-use crate::renewal::Image;
+use crate::renewal::{Image, Obstacle};
 use crate::time::Instant;
 use crate::unit::Signal;
 use crate::wire::Text;
@@ -43,8 +43,15 @@ pub enum Request<'f> {
     Owner { unit: UnitId, role: Role },
     /// Nothing is known any more, see [`crate::hal::Platform::forsake`].
     Forsake,
-    /// The execution of the program; the next life answers whoever asked for it.
+    /// The execution of the program; the next life answers whoever asked for it. Answered, where
+    /// it is another and cannot be executed.
     Renew(Image),
+    /// A trial of the image that a client asks for. Answered.
+    Try(ClientId),
+    /// The end of a trial, and the image forgotten.
+    EndTrial,
+    /// The state that another program left has been found and can be read.
+    TakeOver,
     /// The machine's last act.
     Finish {
         action: FinalAction,
@@ -67,7 +74,16 @@ variants!(Request<'f>, Self::Flush => {
     11 => Renew(image),
     12 => Owner { unit, role },
     13 => Forsake,
+    14 => Try(client),
+    15 => EndTrial,
+    16 => TakeOver,
 });
+
+/// Whose words are nobody's.
+pub const NOBODY: ClientId = ClientId {
+    slot: u8::MAX,
+    generation: 0,
+};
 
 /// What the keeper answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +118,11 @@ pub enum Answer<'f> {
     Machine(MachineRequest),
     ClientGone(ClientId),
     Heartbeat(Child),
+    /// With the units that the image knows, see [`super::known`].
+    TrialEnded {
+        obstacle: Option<Obstacle>,
+        known: Text<'f>,
+    },
 }
 
 variants!(Answer<'f>, Self::Tick => {
@@ -119,6 +140,7 @@ variants!(Answer<'f>, Self::Tick => {
     11 => ClientGone(client),
     12 => Heartbeat(child),
     13 => Owner { generation, pid },
+    14 => TrialEnded { obstacle, known },
 });
 
 impl Answer<'_> {
@@ -139,11 +161,31 @@ impl Answer<'_> {
             | Event::SpawnFailed { .. }
             | Event::Resumed(_)
             | Event::Unawaited { .. }
-            // No image is tried where keeper and core are two.
+            // It needs more than itself: see [`super::Desk::deliver`].
             | Event::TrialEnded(_)
             | Event::NotTried(_)
             | Event::NotRenewed(_)
             | Event::Control { .. } => Self::Tick,
+        }
+    }
+
+    /// Whose words end the letter, and how many bytes they are.
+    pub fn tail(self) -> (ClientId, usize) {
+        if let Self::Frame { client, frame } = self {
+            return (client, frame.0.len());
+        }
+        if let Self::TrialEnded { known, .. } = self {
+            return (NOBODY, known.0.len());
+        }
+        (NOBODY, 0)
+    }
+
+    /// Why it was not done, if it was not.
+    pub fn refusal(self) -> Option<Errno> {
+        if let Self::Refused(error) = self {
+            Some(error)
+        } else {
+            None
         }
     }
 
@@ -157,6 +199,7 @@ impl Answer<'_> {
             Self::Machine(request) => Event::Machine(request),
             Self::ClientGone(client) => Event::ClientGone(client),
             Self::Heartbeat(child) => Event::Heartbeat(child),
+            Self::TrialEnded { obstacle, .. } => Event::TrialEnded(obstacle),
             Self::Tick
             | Self::Done
             | Self::Spawned(_)

@@ -12,6 +12,8 @@
 //! the keeper stands in the ring, and who owns which process, is not.
 
 mod desk;
+mod exchange;
+mod known;
 mod message;
 mod remote;
 mod ring;

@@ -3,9 +3,9 @@
 //! What has no answer is only written down; the keeper is woken when the core needs an answer or
 //! has nothing left to do.
 
-use super::message::{Answer, Request};
+use super::message::{Answer, NOBODY, Request};
 use super::ring::{self, Letter, Writer};
-use super::{LETTER_BYTES_MAX, at};
+use super::{LETTER_BYTES_MAX, at, known};
 use crate::checkpoint::words::Words;
 use crate::effect::FinalAction;
 use crate::event::Errno;
@@ -54,9 +54,9 @@ pub struct Remote<B> {
     /// As the keeper told with its last answer.
     now: Instant,
     sick: UnitId,
-    /// Whose frame ends the letter, and how long it is.
+    /// Whose frame ends the letter, and how long it is, or what else does.
     client: ClientId,
-    frame_length: usize,
+    tail_length: usize,
 }
 
 impl<B: Bell> Outbox<B> {
@@ -131,11 +131,8 @@ impl<B: Bell> Remote<B> {
             why,
             now,
             sick: UnitId::SYSTEM,
-            client: ClientId {
-                slot: 0,
-                generation: 0,
-            },
-            frame_length: 0,
+            client: NOBODY,
+            tail_length: 0,
         }
     }
 
@@ -144,7 +141,15 @@ impl<B: Bell> Remote<B> {
         self.out.words.set(at::KEEPS, bits);
     }
 
+    /// What ends the letter.
+    fn tail(&self) -> &[u8] {
+        let begin = self.out.length.saturating_sub(self.tail_length);
+        let tail = self.out.letter.get(begin..self.out.length);
+        tail.unwrap_or_default()
+    }
+
     /// Asks for something that has an answer.
+    #[inline(never)]
     fn ask(&mut self, request: Request<'_>) -> Answer<'_> {
         self.out.send(request);
         self.out.receive();
@@ -153,7 +158,7 @@ impl<B: Bell> Remote<B> {
         let mut answer = Answer::EMPTY;
         self.now.pass(&mut wire);
         answer.pass(&mut wire);
-        self.frame_length = 0;
+        self.tail_length = 0;
         if !wire.is_whole() {
             // Nothing that the keeper wrote.
             return Answer::Tick;
@@ -176,12 +181,14 @@ impl<B: Bell> EventSource for Remote<B> {
             sick: self.sick,
         };
         let answer = self.ask(request);
-        if let Answer::Frame { client, frame } = answer {
-            let length = frame.0.len();
-            (self.client, self.frame_length) = (client, length);
-            return Wake::Frame(client);
+        let event = answer.event();
+        let is_frame = matches!(answer, Answer::Frame { .. });
+        (self.client, self.tail_length) = answer.tail();
+        if is_frame {
+            Wake::Frame(self.client)
+        } else {
+            Wake::Event(event)
         }
-        Wake::Event(answer.event())
     }
 }
 
@@ -191,10 +198,7 @@ impl<B: Bell> Process for Remote<B> {
         if let Answer::Spawned(pid) = answer {
             return Ok(pid);
         }
-        let Answer::Refused(error) = answer else {
-            return Err(NO_ANSWER);
-        };
-        Err(error)
+        Err(answer.refusal().unwrap_or(NO_ANSWER))
     }
 
     fn signal(&mut self, child: Child, signal: Signal, _: KillScope) {
@@ -211,9 +215,7 @@ impl<B: Bell> ControlPort for Remote<B> {
         if client != self.client {
             return &[];
         }
-        let begin = self.out.length.saturating_sub(self.frame_length);
-        let frame = self.out.letter.get(begin..self.out.length);
-        frame.unwrap_or_default()
+        self.tail()
     }
 
     fn reply(&mut self, client: ClientId, frame: &[u8]) {
@@ -263,8 +265,30 @@ impl<B: Bell> Platform for Remote<B> {
     }
 
     fn renew(&mut self, image: Image) -> Errno {
-        let _done_by_the_next = self.ask(Request::Renew(image));
-        NO_ANSWER
+        // Mostly done by the next.
+        let answer = self.ask(Request::Renew(image));
+        answer.refusal().unwrap_or(NO_ANSWER)
+    }
+
+    /// After what is answered next, nobody needs the program before this one.
+    fn take_over(&mut self) {
+        if self.why == Some(Handover::Upgraded) {
+            self.out.send(Request::TakeOver);
+        }
+    }
+
+    fn try_image(&mut self, client: ClientId) -> Result<(), Errno> {
+        let answer = self.ask(Request::Try(client));
+        answer.refusal().map_or(Ok(()), Err)
+    }
+
+    fn end_trial(&mut self) {
+        self.out.send(Request::EndTrial);
+    }
+
+    /// As the keeper told with the trial's end.
+    fn is_known(&self, unit: UnitId) -> bool {
+        known::has(self.tail(), unit)
     }
 
     /// Whoever waits to be fed is with the keeper, which does so as long as it is asked to wait.

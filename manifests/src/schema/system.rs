@@ -40,7 +40,7 @@ pub const KEYS: &[Key] = &[
         r#""500ms""#),
     key("hot-upgrade", PRODUCT, Kind::Boolean, "false",
         "Whether `sctl upgrade` can exchange process 1 for another image while everything runs. It \
-         takes 7 to 9 KiB of the program. Not with `split`.",
+         takes 7 to 9 KiB of the program.",
         "true"),
     key("ram-disk", PRODUCT, Kind::Boolean, "false",
         "Whether the programs of `image` lie in a RAM disk that is loaded beside the kernel, and \

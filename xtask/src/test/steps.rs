@@ -191,7 +191,9 @@ fn namespaces() -> Result<Outcome> {
     let escalating = build("escalating.toml")?;
     let recording = build("recording.toml")?;
     let replay = replay::build(&folder.join("recording.toml"), &board.name, None)?;
-    let upgraded = build_with("upgraded.toml", &["added-field".to_string()])?;
+    let added = ["added-field".to_string()];
+    let upgraded = build_with("upgraded.toml", &added)?;
+    let split_upgraded = build_with("split-upgraded.toml", &added)?;
     let keeper = build::keeper(board)?;
     let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
     cargo
@@ -206,6 +208,8 @@ fn namespaces() -> Result<Outcome> {
         .env("SYSMASTER_RECORDING_REPLAY", replay)
         .env("SYSMASTER_NAMESPACE_UPGRADED", &upgraded.file)
         .env("SYSMASTER_NAMESPACE_UPGRADED_SYMBOLS", &upgraded.symbols)
+        .env("SYSMASTER_SPLIT_UPGRADED", &split_upgraded.file)
+        .env("SYSMASTER_SPLIT_UPGRADED_SYMBOLS", &split_upgraded.symbols)
         .env("SYSMASTER_KEEPER", &keeper.file);
     process::run_shown(&mut cargo, CARGO_LIMIT)?;
     Ok(Outcome::Passed(String::new()))

@@ -1,0 +1,194 @@
+//! This file upgrades process 1 where it keeps a core that is a process of its own: keeper and core
+//! become another image, services stay, and whoever dies on the way leads back to what was there.
+
+use crate::inject::{Fate, Injury, in_next_program, injure};
+use crate::machine::Machine;
+use crate::split::{self, core, named_below, status, until};
+use crate::upgrade::{address_of, inside, is_stale, kept, process, row};
+use std::path::PathBuf;
+
+/// Names the image that `split-upgraded.toml` makes, built by `cargo xtask test`.
+const IMAGE: &str = "SYSMASTER_SPLIT_UPGRADED";
+/// The same with symbols.
+const SYMBOLS: &str = "SYSMASTER_SPLIT_UPGRADED_SYMBOLS";
+
+fn named(name: &str) -> PathBuf {
+    let file = std::env::var_os(name).map(PathBuf::from);
+    file.expect("it is named beside the program under test")
+}
+
+/// Boots to what will be upgraded: one unit is starting, and waits to be told.
+fn booted() -> Option<Machine> {
+    let mut machine = split::start("upgrade")?;
+    for name in ["stays", "changes", "renews", "leaves", "leans"] {
+        let ready = format!("{name}: ready");
+        if !machine.console().contains(&ready) {
+            machine.wait_for(&ready);
+        }
+    }
+    Some(machine)
+}
+
+/// Upgrades, and waits until that is said.
+fn upgrade(machine: &mut Machine, image: &str) {
+    let upgrade = machine.sctl(&["upgrade", image]);
+    assert!(
+        upgrade.status.success(),
+        "{upgrade:?}\n{}",
+        machine.console()
+    );
+    machine.wait_for("process 1 was upgraded and goes on where it was");
+}
+
+/// Two ends of pipes, and one mapping that others see, of two that its keeper has.
+fn is_locked_in(machine: &Machine) {
+    let core = core(machine);
+    until("it is locked in", || status(core, "Seccomp") == "2");
+    assert_eq!(split::leads(core).len(), 2);
+    let shared = [core, machine.pid()].map(|pid| split::shared(pid).len());
+    assert_eq!(shared, [1, 2]);
+}
+
+/// Calls before the handlers are installed, before and after each; and how far each death is from
+/// the last.
+const PROTECTED_FROM: u32 = 24;
+const STRIDE: u32 = 7;
+
+#[test]
+fn keeper_and_core_become_an_image_with_other_units_and_give_back() {
+    let Some(mut machine) = booted() else { return };
+    let pid = machine.pid();
+    let (before, renews) = (kept(&machine), process(&machine, "renews"));
+    let image = inside(&machine, &named(IMAGE));
+    upgrade(&mut machine, &image);
+    machine.wait_for("comes: ready");
+    assert_eq!((machine.pid(), kept(&machine)), (pid, before.clone()));
+    assert!(is_stale(&machine, "changes") && !is_stale(&machine, "stays"));
+    assert!(machine.console().contains("leaves: stops"));
+    assert_eq!(row(&machine, "leaves"), None);
+    assert!(machine.sctl(&["start", "renews", "leans"]).status.success());
+    assert_ne!(process(&machine, "renews"), renews);
+    is_locked_in(&machine);
+    // The readiness pipe of the life before is the one that is listened to.
+    machine.inside("touch /run/say");
+    assert!(machine.sctl(&["start", "says-when-told"]).status.success());
+
+    let back = inside(&machine, &split::program().expect("it ran"));
+    upgrade(&mut machine, &back);
+    assert_eq!((machine.pid(), kept(&machine)), (pid, before));
+    assert!(!is_stale(&machine, "changes") && is_stale(&machine, "renews"));
+    assert_eq!(row(&machine, "comes"), None);
+    is_locked_in(&machine);
+    // What it dies of now is its own matter.
+    split::send(core(&machine), split::KILL);
+    machine.wait_for("the core is a new one and goes on where it was");
+    machine.inside("pkill -KILL -f 'sleep 100[1]'");
+    machine.wait_for("stays: ended: SIGKILL");
+    machine.signal(15);
+    machine.wait_for("power-off: all stopped");
+}
+
+/// ud2; jump to itself; pause(), for ever.
+const FAULTS: &[u8] = &[0x0f, 0x0b];
+const LOOPS: &[u8] = &[0xeb, 0xfe];
+const STANDS_STILL: &[u8] = &[0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
+
+/// The image's keeper reads what there is; its core does.
+const KEEPER: [&str; 3] = ["9hal_linux", "7upgrade", "5adopt"];
+const CORE: [&str; 3] = ["9init_core", "10checkpoint", "7keep_in"];
+
+#[test]
+fn an_image_whose_keeper_or_core_does_not_get_on_is_rolled_back_and_nobody_notices() {
+    let Some(mut machine) = booted() else { return };
+    let before = kept(&machine);
+    let image = inside(&machine, &named(IMAGE));
+    for (place, code, cause) in [
+        (KEEPER, FAULTS, "died of SIGILL before"),
+        (CORE, FAULTS, "died of SIGILL before"),
+        // No other call is allowed than reading, writing and ending.
+        (CORE, STANDS_STILL, "died of SIGSYS before"),
+        (CORE, LOOPS, "did not take over in time"),
+    ] {
+        let leans = process(&machine, "leans");
+        let place = address_of(SYMBOLS, &place);
+        let mut upgrade = machine.tool(&["upgrade", &image]);
+        in_next_program(machine.pid(), &Fate::Planted(place, code), || {
+            let upgrade = upgrade.output().expect("nsenter starts");
+            let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
+            assert_eq!(upgrade.status.code(), Some(1), "{said}");
+            assert!(said.contains(cause), "{said}");
+        });
+        machine.wait_for("process 1 was rolled back and goes on where it was");
+        assert_eq!(kept(&machine), before);
+        // It had been stopped for the image, and what needed it.
+        assert!(machine.sctl(&["start", "leaves", "leans"]).status.success());
+        assert_ne!(process(&machine, "leans"), leans);
+        assert!(!is_stale(&machine, "changes"));
+        assert_eq!(named_below(machine.pid(), "init-core").len(), 1);
+        is_locked_in(&machine);
+    }
+    upgrade(&mut machine, &image);
+    assert_eq!(kept(&machine), before);
+}
+
+/// The image is the program itself: nobody has to be stopped or started for it.
+#[test]
+fn the_keeper_of_an_image_may_die_at_any_call() {
+    let Some(mut machine) = booted() else { return };
+    let (pid, before) = (machine.pid(), kept(&machine));
+    let image = inside(&machine, &split::program().expect("it runs"));
+    upgrade(&mut machine, &image);
+    let descriptors = split::leads(pid).len();
+    let (mut upgraded, mut rolled_back, mut stop) = (0, 0, PROTECTED_FROM);
+    loop {
+        let mut upgrade = machine.tool(&["upgrade", &image]);
+        let mut said = String::new();
+        let count = in_next_program(pid, &Fate::AtCall(stop), || {
+            let upgrade = upgrade.output().expect("nsenter starts");
+            said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
+            upgraded += u32::from(upgrade.status.success());
+        });
+        rolled_back += u32::from(said.contains("died of SIGSEGV before it had taken over"));
+        assert_eq!(kept(&machine), before, "{stop}");
+        assert_eq!(named_below(pid, "init-core").len(), 1, "{stop}");
+        if count < stop {
+            break;
+        }
+        stop += STRIDE;
+    }
+    assert!(upgraded > 3 && rolled_back > 3, "{upgraded}, {rolled_back}");
+    assert_eq!(
+        split::leads(pid).len(),
+        descriptors,
+        "{:?}",
+        split::leads(pid)
+    );
+    let upgrade = machine.sctl(&["upgrade", &image]);
+    assert!(upgrade.status.success(), "{upgrade:?}");
+    assert_eq!(kept(&machine), before);
+}
+
+/// Its trial waits for a slow flash; whoever dies meanwhile, it is one trial.
+#[test]
+fn core_and_keeper_may_die_while_an_image_is_on_trial() {
+    let Some(mut machine) = booted() else { return };
+    let before = kept(&machine);
+    let image = inside(&machine, &named(IMAGE));
+    for death in ["core", "keeper"] {
+        machine.inside("rm -f /run/slow && mkfifo /run/slow");
+        let upgrade = machine.tool(&["upgrade", "/run/slow"]).spawn();
+        let mut upgrade = upgrade.expect("nsenter starts");
+        let reader = || named_below(machine.pid(), "init").len() == 1;
+        until("the image is being read", reader);
+        match death {
+            "core" => split::send(core(&machine), split::KILL),
+            _ => injure(machine.pid(), Injury::Counter(0)),
+        }
+        machine.wait_for("goes on where it was");
+        assert!(machine.sctl(&["list"]).status.success());
+        machine.inside(&format!("cat {image} > /run/slow"));
+        assert!(upgrade.wait().expect("it was started").success());
+        machine.wait_for("process 1 was upgraded and goes on where it was");
+        assert_eq!(kept(&machine), before, "{death}");
+    }
+}
