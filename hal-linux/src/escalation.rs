@@ -62,7 +62,7 @@ impl Linux {
     pub(crate) fn escalate(&mut self) {
         let (now, region) = (self.now(), self.region);
         let own = self.own_steps();
-        let second = u32::try_from(now.as_us() / 1_000_000).unwrap_or(u32::MAX);
+        let (second, _) = now.parts();
         if second.saturating_sub(region.get(at::BEGAN)) > VAIN_SECONDS_MAX {
             region.set(at::VAIN, 1);
         }
@@ -98,7 +98,7 @@ impl Linux {
         let (Some(limit), region) = (healing.limit, self.region) else {
             return false;
         };
-        let within = u32::try_from(limit.within.as_us() / 1_000_000).unwrap_or(u32::MAX);
+        let (within, _) = limit.within.parts();
         if second.saturating_sub(region.get(at::DEATHS_SINCE)) >= within {
             region.set(at::DEATHS_SINCE, second);
             region.set(at::DEATHS, 0);

@@ -4,6 +4,7 @@
 //! here, calls may wait. What is asked and shown is decided in `init_core::tool`.
 
 use crate::carried::upgrades;
+use crate::events::timespec;
 use crate::sys::fd::{self, Fd};
 use crate::{control, errno};
 use core::ffi::CStr;
@@ -13,7 +14,7 @@ use init_core::renewal::HotUpgrade;
 use init_core::time::Duration;
 use init_core::tool::{self, Client, Received, Stream};
 use linux_raw_sys::net::{AF_UNIX, SOCK_SEQPACKET};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io;
 use rustix::net::{RecvFlags, SendFlags, SocketAddrUnix};
@@ -129,13 +130,5 @@ fn wait(
             Err(io::Errno::INTR) => {}
             Err(error) => return Err(errno(error)),
         }
-    }
-}
-
-fn timespec(span: Duration) -> Timespec {
-    let (seconds, us) = (span.as_us() / 1_000_000, span.as_us() % 1_000_000);
-    Timespec {
-        tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX),
-        tv_nsec: us.saturating_mul(1_000).try_into().unwrap_or(0),
     }
 }

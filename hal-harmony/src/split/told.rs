@@ -10,7 +10,7 @@ use init_core::report::Line;
 impl<K: Kernel + 'static> Keeper<K> {
     /// Another core is to take the place of one.
     pub(super) fn tell(&mut self, trouble: Trouble) {
-        let ms = u32::try_from(self.patience.as_us() / 1_000).unwrap_or(u32::MAX);
+        let ms = u32::try_from(self.patience.as_ms()).unwrap_or(u32::MAX);
         let count = self.healings;
         self.write(&|line| {
             line.text("the core ");

@@ -124,7 +124,7 @@ impl Ear {
     fn arm(&self, until: Instant) {
         let new = Itimerspec {
             it_interval: NO_TIME,
-            it_value: timespec(until.as_us().max(1)),
+            it_value: timespec(Duration::from_us(until.as_us().max(1))),
         };
         if timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &new).is_ok() {
             self.armed.set(until);
@@ -150,7 +150,7 @@ impl KeeperEnd {
 
 /// Sleeps.
 pub(super) fn pause(span: Duration) {
-    let _ = poll(&mut [], Some(&timespec(span.as_us())));
+    let _ = poll(&mut [], Some(&timespec(span)));
 }
 
 /// The core's bell, at its two descriptors.

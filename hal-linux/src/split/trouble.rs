@@ -165,8 +165,8 @@ impl Keeper {
         pace: Duration,
     ) {
         let (now, region, manifest) = (self.linux.now(), self.linux.region, self.linux.manifest);
-        let [ms, pace_ms] = [self.patience, pace]
-            .map(|span| u32::try_from(span.as_us() / 1_000).unwrap_or(u32::MAX));
+        let [ms, pace_ms] =
+            [self.patience, pace].map(|span| u32::try_from(span.as_ms()).unwrap_or(u32::MAX));
         report::write_line(&mut self.linux.console, now, &|line| {
             line.text("the core ");
             match trouble {

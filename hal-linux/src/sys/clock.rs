@@ -59,6 +59,10 @@ fn read_short() -> Option<Instant> {
 
 fn instant(seconds: i64, nanos: i64) -> Instant {
     let seconds = u64::try_from(seconds).unwrap_or(0);
-    let micros = u64::try_from(nanos).unwrap_or(0) / 1_000;
-    Instant::from_us(seconds.saturating_mul(1_000_000).saturating_add(micros))
+    let micros = u32::try_from(nanos).unwrap_or(0) / 1_000;
+    Instant::from_us(
+        seconds
+            .saturating_mul(1_000_000)
+            .saturating_add(micros.into()),
+    )
 }

@@ -59,17 +59,17 @@ const SIGTIMEDWAIT: u32 = abi::__NR_rt_sigtimedwait;
 /// Returns its number and who sent it by `kill`, 0 for all others; nothing if none came.
 pub fn signal(limit: Option<Duration>) -> Option<(u8, u32)> {
     let mut info = Info::new();
-    let micros = limit.map(Duration::as_us);
-    let answer = wait_long(&mut info, micros).or_else(|error| wait_short(&mut info, micros, error));
+    let parts = limit.map(Duration::parts);
+    let answer = wait_long(&mut info, parts).or_else(|error| wait_short(&mut info, parts, error));
     let number = u8::try_from(answer.ok()?).ok()?;
     let sender = if info.code() == SENT { info.pid() } else { 0 };
     Some((number, sender))
 }
 
-fn wait_long(info: &mut Info, micros: Option<u64>) -> Result<usize, Errno> {
-    let time = micros.map(|micros| Time64 {
-        seconds: i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX),
-        nanos: i64::try_from((micros % 1_000_000).wrapping_mul(1_000)).unwrap_or(0),
+fn wait_long(info: &mut Info, parts: Option<(u32, u32)>) -> Result<usize, Errno> {
+    let time = parts.map(|(seconds, us)| Time64 {
+        seconds: seconds.into(),
+        nanos: us.wrapping_mul(1_000).into(),
     });
     let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
     wait(SIGTIMEDWAIT, info, time.expose_provenance())
@@ -78,24 +78,23 @@ fn wait_long(info: &mut Info, micros: Option<u64>) -> Result<usize, Errno> {
 /// 32-bit machines before Linux 5.1 have the call with 32-bit fields only, and container runtimes
 /// of that time refuse the other one with any error.
 #[cfg(target_arch = "arm")]
-fn wait_short(info: &mut Info, micros: Option<u64>, error: Errno) -> Result<usize, Errno> {
+fn wait_short(info: &mut Info, parts: Option<(u32, u32)>, error: Errno) -> Result<usize, Errno> {
     if matches!(
         u32::from(error.0),
         linux_raw_sys::errno::EAGAIN | linux_raw_sys::errno::EINTR
     ) {
         return Err(error);
     }
-    let time = micros.map(|micros| {
-        let seconds = i32::try_from(micros / 1_000_000).unwrap_or(i32::MAX);
-        let nanos = i32::try_from((micros % 1_000_000).wrapping_mul(1_000)).unwrap_or(0);
-        [seconds, nanos]
+    let time = parts.map(|(seconds, us)| {
+        let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
+        [seconds, i32::try_from(us.wrapping_mul(1_000)).unwrap_or(0)]
     });
     let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
     wait(abi::__NR_rt_sigtimedwait, info, time.expose_provenance())
 }
 
 #[cfg(not(target_arch = "arm"))]
-fn wait_short(_: &mut Info, _: Option<u64>, error: Errno) -> Result<usize, Errno> {
+fn wait_short(_: &mut Info, _: Option<(u32, u32)>, error: Errno) -> Result<usize, Errno> {
     Err(error)
 }
 

@@ -194,8 +194,8 @@ fn machine(view: &View<'_>, buffer: &mut Buffer) -> usize {
         units: u16::try_from(units.len()).unwrap_or(u16::MAX),
         ready,
         failed,
-        boot_ms: boot_took.map(ms),
-        uptime_ms: ms(view.now.since(Instant::ZERO)),
+        boot_ms: boot_took.map(Duration::as_ms),
+        uptime_ms: view.now.since(Instant::ZERO).as_ms(),
     };
     put(&Response::Machine(record), buffer)
 }
@@ -279,8 +279,8 @@ fn record(
         kind: desc.kind,
         state: status.state,
         pid: status.pid,
-        age_ms: ms(now.since(status.since)),
-        ready_ms: status.ready_after.map(ms),
+        age_ms: now.since(status.since).as_ms(),
+        ready_ms: status.ready_after.map(Duration::as_ms),
         restarts: status.restarts,
         last_exit: status.last_exit,
         stale: status.stale,
@@ -309,10 +309,6 @@ fn short(path: &'static [u8]) -> Text<'static> {
         length = length.saturating_sub(1);
     }
     Text(path.get(..length).unwrap_or(path))
-}
-
-fn ms(span: Duration) -> u64 {
-    span.as_us() / 1_000
 }
 
 /// Puts one response into the buffer. All texts are bounded, so that it always fits.

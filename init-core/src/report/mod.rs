@@ -347,12 +347,11 @@ fn restart<'l, 'b>(line: &'l mut Line<'b>, wait: Duration, count: u16) -> &'l mu
 
 /// Writes one whole line. A console that cannot take it drops and counts it; nobody waits.
 pub fn write_line(out: &mut impl Write, now: Instant, words: Words<'_>) {
-    let seconds = u32::try_from(now.as_us() / 1_000_000).unwrap_or(u32::MAX);
-    let ms = u32::try_from(now.as_us() / 1_000 % 1_000).unwrap_or(0);
+    let (seconds, us) = now.parts();
     let mut room = [0; LINE_BYTES_MAX];
     let mut line = Line::new(&mut room);
     line.text("init: [").digits(seconds, 5, b' ');
-    line.text(".").digits(ms, 3, b'0').text("] ");
+    line.text(".").digits(us / 1_000, 3, b'0').text("] ");
     words(&mut line);
     let _ = out.write_all(line.end());
 }

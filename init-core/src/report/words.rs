@@ -26,12 +26,12 @@ impl Line<'_> {
     #[inline(never)]
     pub fn span(&mut self, span: Duration) -> &mut Self {
         // Numbers are shown as 32 bits: 136 years of seconds.
-        let seconds = u32::try_from(span.as_us() / 1_000_000).unwrap_or(u32::MAX);
-        let ms = u32::try_from(span.as_us() / 1_000 % 10_000).unwrap_or(0);
+        let (seconds, us) = span.parts();
+        let ms = seconds.wrapping_mul(1_000).wrapping_add(us / 1_000);
         let (minutes, hours) = (seconds / 60, seconds / 3_600);
         let (large, unit, small, smaller_unit) = match (seconds, minutes, hours) {
             (0..10, ..) => return self.number(ms).text(" ms"),
-            (10..60, ..) => (seconds, ".", ms / 100 % 10, " s"),
+            (10..60, ..) => (seconds, ".", us / 100_000, " s"),
             (_, 0..60, _) => (minutes, "min ", seconds % 60, "s"),
             (.., 0..48) => (hours, "h ", minutes % 60, "min"),
             _ => (hours / 24, "d ", hours % 24, "h"),
