@@ -120,6 +120,10 @@ impl Tracked {
         &mut self.system
     }
 
+    pub(crate) const fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
     pub(crate) fn take_changed(&mut self) -> bool {
         core::mem::replace(&mut self.has_changed, false)
     }

@@ -4,7 +4,7 @@
 //! to its place. Whoever finds such a journal copies again what is in it: the records are as they
 //! were before a commit or after it, never between. Each has a checksum.
 
-use super::words::Words;
+use super::words::{Words, load};
 
 /// Words of a record: the largest is a unit's, see `pack`.
 pub const RECORD_WORDS: usize = if cfg!(feature = "added-field") {
@@ -104,11 +104,8 @@ impl<'r> Records<'r> {
             if record >= self.count {
                 continue;
             }
-            let (from, to) = (entry.wrapping_add(1), self.place(record));
-            for index in 0..self.place_words {
-                let word = self.words.get(from.wrapping_add(index));
-                self.words.set(to.wrapping_add(index), word);
-            }
+            let new = self.words.part(entry.wrapping_add(1), self.place_words);
+            self.words.copy(new, self.place(record));
         }
         self.words.set(self.begin, 0);
     }
@@ -138,8 +135,9 @@ impl<'r> Records<'r> {
     /// Tells a damaged record from a whole one. Every step is a bijection of the state, so no
     /// change of a single word goes unnoticed.
     fn checksum(&self, place: usize) -> u32 {
-        let words = (1..self.place_words).map(|index| self.words.get(place.wrapping_add(index)));
-        words.fold(MIX, mixed)
+        let count = self.place_words.wrapping_sub(1);
+        let words = self.words.part(place.wrapping_add(1), count);
+        words.map(load).fold(MIX, mixed)
     }
 
     /// The checksum that a record has in its place.
@@ -155,11 +153,8 @@ impl<'r> Records<'r> {
 
     /// Copies all records, each in its place, to other words from this one on.
     pub fn copy_to(&self, to: Words<'_>, begin: usize) {
-        let from = self.place(0);
-        for index in 0..self.count.wrapping_mul(self.place_words) {
-            let word = self.words.get(from.wrapping_add(index));
-            to.set(begin.wrapping_add(index), word);
-        }
+        let count = self.count.wrapping_mul(self.place_words);
+        to.copy(self.words.part(self.place(0), count), begin);
     }
 }
 

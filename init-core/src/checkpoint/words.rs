@@ -71,6 +71,12 @@ impl<'r> Words<'r> {
 
     /// Writes a word after all that was written before; nothing beyond the end.
     pub fn set(self, index: usize, value: u32) {
+        if let Some(word) = self.words.get(index) {
+            self.put(word, value);
+        }
+    }
+
+    fn put(self, word: &AtomicU32, value: u32) {
         if !KEEPS {
             return;
         }
@@ -79,23 +85,36 @@ impl<'r> Words<'r> {
             return;
         }
         compiler_fence(Ordering::SeqCst);
-        if let Some(word) = self.words.get(index) {
-            store(word, value);
-        }
+        store(word, value);
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Writes bytes, four to a word; no word for less than four.
+    /// Writes bytes, four to a word; no word for less than four, and nothing beyond the end.
     pub fn write(self, begin: usize, bytes: &[u8]) {
-        for (index, word) in bytes.as_chunks().0.iter().enumerate() {
-            self.set(begin.wrapping_add(index), u32::from_le_bytes(*word));
+        let words = self.part(begin, usize::MAX);
+        for (word, bytes) in words.zip(bytes.as_chunks().0) {
+            self.put(word, u32::from_le_bytes(*bytes));
         }
     }
 
-    /// Reads what was written so.
+    /// Reads what was written so; what lies beyond the end leaves the bytes as they are.
     pub fn read(self, begin: usize, bytes: &mut [u8]) {
-        for (index, word) in bytes.as_chunks_mut().0.iter_mut().enumerate() {
-            *word = self.get(begin.wrapping_add(index)).to_le_bytes();
+        let words = self.part(begin, usize::MAX);
+        for (word, bytes) in words.zip(bytes.as_chunks_mut().0) {
+            *bytes = load(word).to_le_bytes();
+        }
+    }
+
+    /// The words from this one on, so many if they are there.
+    pub fn part(self, begin: usize, count: usize) -> impl Iterator<Item = &'r AtomicU32> {
+        let words = self.words.get(begin..).unwrap_or_default();
+        words.iter().take(count)
+    }
+
+    /// Writes words that are there elsewhere, one after the other.
+    pub fn copy<'f>(self, from: impl Iterator<Item = &'f AtomicU32>, to: usize) {
+        for (from, to) in from.zip(self.part(to, usize::MAX)) {
+            self.put(to, load(from));
         }
     }
 

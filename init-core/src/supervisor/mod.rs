@@ -185,7 +185,11 @@ impl<'a> Core<'a> {
                 self.record_rest(now);
                 return None;
             }
-            self.commit();
+            // Most looks at a job change nothing. What events count was committed with them, and
+            // who waits does so until an effect.
+            if !self.effects.is_empty() || self.units.has_touched() || self.system.has_changed() {
+                self.commit();
+            }
         }
     }
 

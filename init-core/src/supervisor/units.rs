@@ -64,6 +64,10 @@ impl<'a> Units<'a> {
     pub(crate) fn link(&mut self, id: UnitId) -> &mut Unit {
         self.slots.get_mut(id.index()).unwrap_or(&mut self.spare)
     }
+    /// Whether a unit was touched since the last commit.
+    pub(crate) fn has_touched(&self) -> bool {
+        self.touched != NOBODY
+    }
     /// Takes a unit from the list of those that were touched.
     pub(crate) fn next_touched(&mut self) -> Option<UnitId> {
         let id = self.touched;
