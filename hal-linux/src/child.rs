@@ -137,8 +137,8 @@ fn prepare(job: &Job, step: &mut SpawnStep) -> Result<(), Cause> {
         set_oom_score(score)?;
     }
     *step = SpawnStep::Stdin;
-    let has_null = matches!(exec.stdin, Stream::Null) && job.standard.null;
-    if !has_null {
+    let has_null = matches!(exec.stdin, Stream::Null);
+    if !has_null || !job.standard.null {
         place(&exec.stdin, job, 0, false)?;
     }
     *step = SpawnStep::Stdout;

@@ -203,6 +203,7 @@ impl Waiting {
         }
         // An all-zero time disarms; a deadline at the beginning of time is over anyway.
         let at = until.map_or(0, |instant| instant.as_us().max(1));
+        let at = Duration::from_us(at);
         let new = Itimerspec {
             it_interval: NO_TIME,
             it_value: timespec(at),
@@ -214,21 +215,23 @@ impl Waiting {
 
     #[inline(never)]
     fn timer_fired(&mut self) {
+        if self.armed == Some(Instant::ZERO) {
+            // A turn goes on in the next one, which may go on as well: it stays as it is until
+            // somebody wants another time.
+            return;
+        }
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.timer, &mut count);
         self.armed = None;
     }
 }
 
-pub(crate) fn timespec(us: u64) -> Timespec {
-    let seconds = i64::try_from(us / 1_000_000).unwrap_or(i64::MAX);
-    let nanos = u32::try_from(us % 1_000_000)
-        .unwrap_or(0)
-        .saturating_mul(1_000);
+pub(crate) fn timespec(span: Duration) -> Timespec {
+    let (seconds, us) = span.parts();
     // The type of nanoseconds differs between machines.
     Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanos.into(),
+        tv_sec: seconds.into(),
+        tv_nsec: us.wrapping_mul(1_000).into(),
     }
 }
 

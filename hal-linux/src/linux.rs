@@ -221,9 +221,10 @@ impl Linux {
     }
 
     /// Lets descriptor 0 lead nowhere, so that most programs need not open anything for it. In a
-    /// container it is left as it is: what we were started with serves as the console.
+    /// container it is left as it is if it leads anywhere: what we were started with serves as the
+    /// console.
     fn ensure_null(&mut self) {
-        if self.has_null() || self.in_container {
+        if self.has_null() || self.in_container && !fd::is_input_null() {
             return;
         }
         let file = fd::open(child::NULL, linux_raw_sys::general::O_RDWR, 0);

@@ -27,6 +27,12 @@ const TOO_MANY: Errno = Errno(24);
 pub struct Fd(u16);
 
 impl Fd {
+    /// Descriptor 0, to read from, wherever it leads. Never closed.
+    const INPUT: BorrowedFd<'static> = {
+        // SAFETY: `Linux::new` sees to it that descriptor 0 is open; nothing of ours closes it.
+        unsafe { BorrowedFd::borrow_raw(0) }
+    };
+
     /// Descriptor 1, to write to, wherever it leads. Never closed.
     pub const OUTPUT: BorrowedFd<'static> = {
         // SAFETY: `Linux::new` sees to it that descriptor 1 is open; nothing of ours closes it.
@@ -96,6 +102,13 @@ impl Drop for Fd {
         // SAFETY: there is no pointer; nobody uses the descriptor after its owner.
         unsafe { syscall(abi::__NR_close, [usize::from(self.0), 0, 0, 0, 0]) };
     }
+}
+
+/// Whether descriptor 0 leads to the null device.
+pub fn is_input_null() -> bool {
+    // Major and minor number: `Documentation/admin-guide/devices.txt`.
+    let null = rustix::fs::makedev(1, 3);
+    rustix::fs::fstat(Fd::INPUT).is_ok_and(|stat| stat.st_rdev == null)
 }
 
 fn word(value: u32) -> usize {

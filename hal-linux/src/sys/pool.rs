@@ -10,7 +10,7 @@
 
 use super::clone::clone3;
 use super::shared::Once;
-use super::syscall::result;
+use super::syscall::{result, syscall};
 use crate::child::{self, Job};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -19,9 +19,19 @@ use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 use rustix::mm::{Advice, madvise};
 
-/// Children at once between their creation and their program. More are forked, which takes twice
-/// as long.
-const PLACE_COUNT: usize = 64;
+/// Children at once between their creation and their program: enough to keep several processors
+/// busy. Each has a pipe, of which every further child begins with a copy.
+const PLACE_COUNT: usize = 16;
+
+/// How long at most. A program that lies on a stalled file system holds its place for ever; then
+/// the next child is forked, which takes three times as long.
+const PATIENCE_NS: u64 = 1_000_000;
+
+/// The call that waits, with a time of 64 bits: kernels that offer what children start by have it.
+#[cfg(target_pointer_width = "64")]
+const FUTEX: u32 = abi::__NR_futex;
+#[cfg(target_pointer_width = "32")]
+const FUTEX: u32 = abi::__NR_futex_time64;
 
 /// Places whose memory is kept: together smaller than a page.
 const KEPT_COUNT: usize = 4;
@@ -99,8 +109,15 @@ impl Pool {
     /// # Errors
     /// What clone3 answers; no child was made.
     pub fn start(&mut self, job: &Job, number: &AtomicU32) -> Option<Result<u32, Errno>> {
-        let mut places = self.places.iter().enumerate();
-        let (at, place) = places.find(|(_, place)| place.is_free())?;
+        let free = || {
+            let mut places = self.places.iter().enumerate();
+            places.find(|(_, place)| place.is_free())
+        };
+        let (at, place) = free().or_else(|| {
+            let [.., last] = self.places;
+            last.wait();
+            free()
+        })?;
         self.has_burst |= at >= KEPT_COUNT;
         // SAFETY: the place is free: no child reads it.
         unsafe { place.job.get().write(MaybeUninit::new(*job)) };
@@ -167,6 +184,23 @@ impl Pool {
 impl Place {
     fn is_free(&self) -> bool {
         self.child.load(Ordering::Acquire) == 0
+    }
+
+    /// Sleeps until it is free, as long as is waited at most: the kernel wakes who waits when it
+    /// clears the word.
+    fn wait(&self) {
+        let time: [u64; 2] = [0, PATIENCE_NS];
+        let number = self.child.load(Ordering::Acquire);
+        let arguments = [
+            self.child.as_ptr().expose_provenance(),
+            usize::try_from(abi::FUTEX_WAIT).unwrap_or(0),
+            usize::try_from(number).unwrap_or(0),
+            time.as_ptr().expose_provenance(),
+            0,
+        ];
+        // SAFETY: the word is there as long as the program is, the time as long as the call takes.
+        // An error is a wait that is over.
+        let _ = unsafe { syscall(FUTEX, arguments) };
     }
 }
 
