@@ -150,19 +150,18 @@ fn the_keeper_of_an_image_may_die_at_any_call() {
         });
         rolled_back += u32::from(said.contains("died of SIGSEGV before it had taken over"));
         assert_eq!(kept(&machine), before, "{stop}");
-        assert_eq!(named_below(pid, "init-core").len(), 1, "{stop}");
+        until("there is one core", || {
+            named_below(pid, "init-core").len() == 1
+        });
         if count < stop {
             break;
         }
         stop += STRIDE;
     }
     assert!(upgraded > 3 && rolled_back > 3, "{upgraded}, {rolled_back}");
-    assert_eq!(
-        split::leads(pid).len(),
-        descriptors,
-        "{:?}",
-        split::leads(pid)
-    );
+    // Whoever asked first may not have been gone yet.
+    let is_closed = || split::leads(pid).len() <= descriptors;
+    until("no descriptor is left behind", is_closed);
     let upgrade = machine.sctl(&["upgrade", &image]);
     assert!(upgrade.status.success(), "{upgrade:?}");
     assert_eq!(kept(&machine), before);
