@@ -82,7 +82,10 @@ pub fn of(wanted: &Wanted<'_>) -> Result<String> {
         (false, Course::Deaths | Course::Ladder) => {}
         (true, Course::Deaths | Course::Ladder) => text.push_str(SPLIT),
         (false, Course::Sweep) => text.push_str(UPGRADABLE),
-        (true, Course::Sweep) => text.push_str(SPLIT_SWEPT),
+        (true, Course::Sweep) => {
+            text.push_str(SPLIT_SWEPT);
+            text.push_str(UPGRADABLE);
+        }
     }
     if wanted.course == Course::Ladder {
         let record = word(&record(wanted.journal))?;

@@ -36,7 +36,7 @@ const SOLO: [Row; 6] = [
     (Who::First, Turn::NextLife, "next life"),
 ];
 
-const SPLIT: [Row; 10] = [
+const SPLIT: [Row; 11] = [
     (Who::Core, Turn::Question, "question"),
     (Who::Core, Turn::Stop, "stop"),
     (Who::Core, Turn::Start, "start"),
@@ -46,6 +46,7 @@ const SPLIT: [Row; 10] = [
     (Who::First, Turn::Stop, "k. stop"),
     (Who::First, Turn::Start, "k. start"),
     (Who::First, Turn::Exit, "k. exit"),
+    (Who::First, Turn::Upgrade, "k. upgrade"),
     (Who::First, Turn::NextLife, "k. next life"),
 ];
 
