@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 /// Runs a program that sees the machine's files and has no process number there.
-fn beside(machine: &Machine, words: &[&str]) -> Output {
+pub fn beside(machine: &Machine, words: &[&str]) -> Output {
     let pid = machine.pid().to_string();
     let mut command = Command::new("nsenter");
     command
@@ -28,10 +28,17 @@ fn children(machine: &Machine) -> String {
 }
 
 /// Fills `/run` and lets nobody write to it.
-fn close_run(machine: &Machine) {
+pub fn close_run(machine: &Machine) {
     let fill = "dd if=/dev/zero of=/run/full bs=4k 2>/dev/null; mount -o remount,ro /run";
     let closed = beside(machine, &["sh", "-c", fill]);
     assert!(closed.status.success(), "{closed:?}");
+}
+
+/// Lets whoever took all process numbers give them back.
+pub fn let_go(machine: &Machine) {
+    let let_go = "mount -o remount,rw /run && : > /run/let-go && mount -o remount,ro /run";
+    let let_go = beside(machine, &["sh", "-c", let_go]);
+    assert!(let_go.status.success(), "{let_go:?}");
 }
 
 #[test]
@@ -73,9 +80,7 @@ fn with_no_room_no_number_and_no_descriptor_it_lives_again_and_is_exchanged() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("Resource temporarily unavailable"), "{said}");
     assert_eq!((machine.pid(), children(&machine)), (pid, before.clone()));
-    let let_go = "mount -o remount,rw /run && : > /run/let-go && mount -o remount,ro /run";
-    let let_go = beside(&machine, &["sh", "-c", let_go]);
-    assert!(let_go.status.success(), "{let_go:?}");
+    let_go(&machine);
     let end = Instant::now() + Duration::from_secs(60);
     while !beside(&machine, &exchange).status.success() {
         assert!(Instant::now() < end, "{}", machine.console());

@@ -1,10 +1,12 @@
 //! This file upgrades process 1 where it keeps a core that is a process of its own: keeper and core
 //! become another image, services stay, and whoever dies on the way leads back to what was there.
 
+use crate::bereft::{beside, close_run, let_go};
 use crate::inject::{Fate, Injury, in_next_program, injure};
-use crate::machine::Machine;
+use crate::machine::{Machine, copy_program};
+use crate::scarce::numbers_are_per_namespace;
 use crate::split::{self, core, named_below, status, until};
-use crate::upgrade::{address_of, inside, is_stale, kept, process, row};
+use crate::upgrade::{self, address_of, inside, is_stale, kept, process, row};
 use std::path::PathBuf;
 
 /// Names the image that `split-upgraded.toml` makes, built by `cargo xtask test`.
@@ -86,6 +88,27 @@ fn keeper_and_core_become_an_image_with_other_units_and_give_back() {
     machine.wait_for("stays: ended: SIGKILL");
     machine.signal(15);
     machine.wait_for("power-off: all stopped");
+}
+
+#[test]
+fn an_image_that_is_one_process_or_none_of_ours_is_refused_and_nothing_happens() {
+    let Some(machine) = booted() else { return };
+    let (keeps, decides) = (kept(&machine), core(&machine));
+    for (file, cause) in [
+        ("/bin/sh".to_string(), "no process 1 of sysMaster"),
+        ("/run/none".to_string(), "No such file or directory"),
+        (
+            inside(&machine, &upgrade::image()),
+            "cannot read what this process 1 knows: another version",
+        ),
+    ] {
+        let upgrade = machine.sctl(&["upgrade", &file]);
+        let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
+        assert_eq!(upgrade.status.code(), Some(1), "{file}: {said}");
+        assert!(said.contains(cause), "{file}: {said}");
+        assert_eq!((kept(&machine), core(&machine)), (keeps.clone(), decides));
+    }
+    assert!(!machine.console().contains("leaves: stops"));
 }
 
 /// ud2; jump to itself; pause(), for ever.
@@ -190,4 +213,35 @@ fn core_and_keeper_may_die_while_an_image_is_on_trial() {
         machine.wait_for("process 1 was upgraded and goes on where it was");
         assert_eq!(kept(&machine), before, "{death}");
     }
+}
+
+#[test]
+fn with_no_room_and_no_number_keeper_and_core_stay_until_there_is_one() {
+    if !numbers_are_per_namespace() {
+        eprintln!("SKIPPED: this kernel has no process-number limit for a namespace alone");
+        return;
+    }
+    let small = "mount -t tmpfs -o size=64k x /run; exec \"$@\"";
+    let first = ["sh", "-ec", small, "sh"];
+    let Some(mut machine) = split::start_by(&first, "numbers") else {
+        return;
+    };
+    for line in ["phoenix: runs", "taker: has them all"] {
+        if !machine.console().contains(line) {
+            machine.wait_for(line);
+        }
+    }
+    copy_program(&named(IMAGE), &machine.root().join("tmp/split-upgraded"));
+    close_run(&machine);
+    let (pid, before) = (machine.pid(), named_below(machine.pid(), "perl"));
+    let exchange = ["/proc/1/exe", "upgrade", "/tmp/split-upgraded"];
+    let refused = beside(&machine, &exchange);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("Resource temporarily unavailable"), "{said}");
+    let_go(&machine);
+    until("it is exchanged", || {
+        beside(&machine, &exchange).status.success()
+    });
+    machine.wait_for("process 1 was upgraded and goes on where it was");
+    assert_eq!((machine.pid(), named_below(pid, "perl")), (pid, before));
 }
