@@ -271,6 +271,9 @@ impl Linux {
             store(generation, client.generation.into());
             region::note(descriptor, Some(&connection));
             client.connection = Some(connection);
+            // Who connects asks at once: looked at before exits are, and found without another
+            // look at the descriptors.
+            self.waiting.look_at(Source::Client(slot));
         }
     }
 

@@ -143,6 +143,14 @@ impl Waiting {
         Ok(waiting)
     }
 
+    /// What this is about may have something: it is looked at next.
+    pub(crate) fn look_at(&mut self, source: Source) {
+        if let Some(place) = self.told.get_mut(self.told_count) {
+            *place = source.token();
+            self.told_count = self.told_count.wrapping_add(1);
+        }
+    }
+
     /// The core is to hear that a client is gone.
     pub(crate) fn tell_gone(&mut self, client: ClientId) {
         // Room for all that a turn can leave, and empty before each.

@@ -29,16 +29,17 @@ const REASONS: [(&str, &str); 11] = [
     ),
     (
         "boot.",
-        "As processor time of a boot, below. Where time counts instructions, a start that waits \
-         for the program's execution to have worked, and is written down before and after, is \
-         dearer than one that does neither; where it is real time, memory that is copied for a \
-         fork is dearer than both, and is not copied here.",
+        "As processor time of a boot, below. Where time counts instructions, that decides; where \
+         it is real time, memory that is copied for a fork is dearer, and is not copied here.",
     ),
     (
         "cpu.",
-        "Each start is written down before and after, and its program's execution is waited for, \
-         through a pipe. busybox starts and forgets: that a program cannot be executed is noticed \
-         by its end.",
+        "By a profile of every instruction on a 64-bit ARM kernel: of the 217 thousand that a \
+         start takes, program included, 147 are the floor's. Process 1's own code takes 23: a start \
+         is written down before and after, and told. 27 are for a pipe by which it learns that the \
+         program was executed, or at which step not: made, watched, copied to each further child, \
+         closed. The session takes 6. busybox, with 203, starts and forgets: that a program cannot \
+         be executed is noticed by its end.",
     ),
     (
         "calls",

@@ -253,8 +253,8 @@ fn manifest(plan: &Plan, board: &str, backoff: Duration) -> Result<String> {
          # The stage has mounted them, for every contender.\nstandard-mounts = false\n\n\
          [network]\nloopback = false\n\n\
          [defaults.service]\n\
-         # The probe says nothing; other contenders hand process 1's null device on.\n\
-         stdout = \"null\"\nstderr = \"null\"\nrestart = \"always\"\n\
+         # Output goes where process 1's goes, to the null device, as with other contenders.\n\
+         restart = \"always\"\n\
          # No wait and no limit, as for all contenders.\n\
          backoff = {{ from = \"{backoff}\", to = \"{backoff}\", reset-after = \"1h\" }}\n\
          start-limit = {{ count = 0, within = \"1min\", then = \"fail\" }}\n\
