@@ -17,6 +17,8 @@ pub struct Own {
     pub turns: bool,
     /// How late its timers are.
     pub late: bool,
+    /// How many of its log's lines are dropped where nobody reads them.
+    pub flood: bool,
     /// How it heals when memory is empty, or short.
     pub hardship: bool,
 }
@@ -78,6 +80,7 @@ impl Extent {
             own: Own {
                 late: true,
                 turns: true,
+                flood: true,
                 hardship: false,
             },
             scale: Vec::new(),
@@ -103,6 +106,7 @@ impl Extent {
             calls: Some([10, 50]),
             own: Own {
                 late: true,
+                flood: true,
                 hardship: true,
                 turns: true,
             },
@@ -123,6 +127,7 @@ impl Extent {
             tool_runs: 3,
             own: Own {
                 turns: true,
+                flood: true,
                 ..Own::default()
             },
             scale: Vec::new(),

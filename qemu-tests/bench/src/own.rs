@@ -1,5 +1,6 @@
 //! This file is what only sysMaster is measured by: how long its longest turns are, how late its
-//! timers, and how it heals when nothing of its files is in memory, or memory is short.
+//! timers, what becomes of its log when nobody reads it, and how it heals when nothing of its files
+//! is in memory, or memory is short.
 
 use crate::contender::{Contender, LATE, OURS};
 use crate::extent::FEW;
@@ -7,10 +8,12 @@ use crate::healing;
 use crate::lives::{command, under_load};
 use crate::plan::Plan;
 use crate::rows::Lives;
-use crate::stage::Stage;
+use crate::stage::{self, Stage};
 use crate::turns::Trace;
 use anyhow::{Context, Result, ensure};
+use rustix::event::{PollFd, PollFlags};
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -20,6 +23,15 @@ pub const BACKOFF: Duration = Duration::from_millis(100);
 
 /// How many ends of services are looked at in a round.
 const LATE_COUNT: usize = 20;
+
+/// Services end so often while nobody reads the log: some 20 KiB of it.
+const FLOOD_COUNT: usize = 100;
+
+/// What the pipe that the log goes to has room for: a page, as little as a pipe can have.
+const PIPE_BYTES: usize = 4_096;
+
+/// Ends the line by which process 1 says how many it dropped.
+const DROPPED: &str = " lines dropped here: the console was too slow\n";
 
 /// While process 1's turns are recorded, its tool is run so often.
 const ASKED_COUNT: u32 = 40;
@@ -47,6 +59,9 @@ pub fn perform(lives: &mut Lives<'_>) {
     }
     if own.late {
         lives.note(ours, "timers", |lives| late(lives, ours, &few));
+    }
+    if own.flood {
+        lives.note(ours, "flood", |lives| flood(lives, ours, &few));
     }
     if own.hardship {
         lives.note(ours, "healing, cold", |lives| cold(lives, ours, &few));
@@ -102,6 +117,43 @@ fn late(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
         worst = worst.max(micros);
     }
     lives.samples.add("late.max", OURS, worst);
+    Ok(())
+}
+
+/// Services end while nobody reads what process 1 says of it; then somebody does.
+fn flood(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
+    let (mut reader, writer) = std::io::pipe()?;
+    rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES).context("making a pipe small")?;
+    let mut stage = lives.begin_with(ours, plan, None, Some(&writer))?;
+    drop(writer);
+    stage.wait_for_all()?;
+    for turn in 0..FLOOD_COUNT {
+        let nanos = stage.replace(turn % plan.services)?;
+        lives.samples.add("flood.restart", OURS, nanos as f64 / 1e6);
+    }
+    let mut said = String::new();
+    while !said.contains(DROPPED) {
+        let limit = rustix::event::Timespec {
+            tv_sec: i64::try_from(stage::LIMIT.as_secs())?,
+            tv_nsec: 0,
+        };
+        let mut waits = [PollFd::new(&reader, PollFlags::IN)];
+        let count = rustix::event::poll(&mut waits, Some(&limit))?;
+        ensure!(count > 0, "it does not say that it dropped lines: {said}");
+        let mut bytes = [0; PIPE_BYTES];
+        let count = reader.read(&mut bytes)?;
+        ensure!(count > 0, "the log ended without such a line: {said}");
+        said.push_str(&String::from_utf8_lossy(bytes.get(..count).unwrap_or(&[])));
+    }
+    let (before, _) = said.split_once(DROPPED).context("it was said")?;
+    let (came, count) = before.rsplit_once('\n').context("a log of one line")?;
+    let dropped = count.rsplit(' ').next().unwrap_or_default();
+    let dropped: u32 = dropped.parse().with_context(|| format!("in {count:?}"))?;
+    let came = u32::try_from(came.lines().count())?;
+    lives
+        .samples
+        .add("flood.lines", OURS, f64::from(came + dropped));
+    lives.samples.add("flood.dropped", OURS, f64::from(dropped));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use crate::samples::Samples;
 use crate::stage::{Setup, Stage};
 use crate::{healing, memory, own};
 use anyhow::{Context, Result, bail};
+use std::io::PipeWriter;
 use std::path::Path;
 use std::time::Duration;
 
@@ -105,14 +106,19 @@ impl Lives<'_> {
 
     /// Starts a contender.
     pub fn begin(&self, contender: &Contender, plan: &Plan) -> Result<Stage> {
-        self.begin_counted(contender, plan, None)
+        self.begin_with(contender, plan, None, None)
     }
 
-    fn begin_counted(
+    /// Starts a contender whose calls are counted into a file, or whose output goes somewhere.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn begin_with(
         &self,
         contender: &Contender,
         plan: &Plan,
-        calls: Option<&std::path::Path>,
+        calls: Option<&Path>,
+        output: Option<&PipeWriter>,
     ) -> Result<Stage> {
         let Ready {
             root,
@@ -136,6 +142,7 @@ impl Lives<'_> {
             command: &command,
             plan: *plan,
             calls,
+            output,
         })
     }
 
@@ -171,7 +178,7 @@ impl Lives<'_> {
 
     fn count(&self, contender: &Contender, plan: &Plan) -> Result<f64> {
         let file = self.folder.join("calls");
-        let mut stage = self.begin_counted(contender, plan, Some(&file))?;
+        let mut stage = self.begin_with(contender, plan, Some(&file), None)?;
         stage.wait_for_all()?;
         std::thread::sleep(SETTLE);
         drop(stage);

@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::PipeWriter;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -74,6 +75,8 @@ pub struct Setup<'a> {
     pub plan: Plan,
     /// Count system calls into this file, by strace.
     pub calls: Option<&'a Path>,
+    /// Where process 1's output goes; otherwise nowhere.
+    pub output: Option<&'a PipeWriter>,
 }
 
 /// A running machine.
@@ -117,7 +120,10 @@ impl Stage {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(match setup.output {
+                Some(output) => Stdio::from(output.try_clone()?),
+                None => Stdio::null(),
+            })
             .stderr(journal.complain()?);
         let outside = command
             .spawn()

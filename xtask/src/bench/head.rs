@@ -137,6 +137,9 @@ fn less(extent: &Extent) -> String {
     if !extent.own.late {
         parts.push("how late timers are is not measured".to_string());
     }
+    if !extent.own.flood {
+        parts.push("what becomes of a log that nobody reads is not looked at".to_string());
+    }
     if !extent.own.hardship {
         parts.push("nor is healing without files in memory, or with little".to_string());
     }

@@ -339,6 +339,20 @@ fn own(extent: &Extent) -> Vec<Section> {
             &[("late", "late"), ("late.max", "the latest")],
         )});
     }
+    if extent.own.flood {
+        all.push(section(
+            "A log that nobody reads",
+            "in all",
+            "sysMaster alone, its log a pipe of 4 KiB: a hundred services end while nobody reads \
+             it, then somebody does. What there is no room for is dropped, counted and told; \
+             nobody waits for the log, as the restarts meanwhile show.",
+            &[
+                ("flood.lines", "lines"),
+                ("flood.dropped", "of them dropped and counted"),
+                ("flood.restart", "a service ends, ms"),
+            ],
+        ));
+    }
     if extent.own.turns {
         all.push(Section {
             worst: &["turn.max"],
