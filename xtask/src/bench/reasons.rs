@@ -35,11 +35,11 @@ const REASONS: [(&str, &str); 11] = [
     (
         "cpu.",
         "By a profile of every instruction on a 64-bit ARM kernel: of the 217 thousand that a \
-         start takes, program included, 147 are the floor's. Process 1's own code takes 23: a start \
-         is written down before and after, and told. 27 are for a pipe by which it learns that the \
-         program was executed, or at which step not: made, watched, copied to each further child, \
-         closed. The session takes 6. busybox, with 203, starts and forgets: that a program cannot \
-         be executed is noticed by its end.",
+         start takes, program included, 147 are the floor's. Process 1's own code takes 23: a \
+         start is written down before and after, and told. 27 are for a pipe by which it learns \
+         that the program was executed, or at which step not: made, watched, copied to each \
+         further child, closed. The session takes 6. busybox, with 203, starts and forgets: that \
+         a program cannot be executed is noticed by its end.",
     ),
     (
         "calls",
