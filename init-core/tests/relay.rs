@@ -8,6 +8,7 @@ use common::distance::Keeper;
 use common::graph::rules;
 use common::random::Random;
 use common::{Graph, RESTART, ms, secs};
+use init_core::checkpoint::words::Words;
 use init_core::effect::FinalAction;
 use init_core::event::{BootOptions, Event, ExitStatus, MachineRequest};
 use init_core::hal::Wake;
@@ -211,7 +212,7 @@ fn an_image_is_tried_and_executed_by_the_keeper_as_beside_its_platform() {
     let mut storage = Storage::<32>::new();
     let mut driver = Driver::new(storage.core(manifest), fake);
     let memory = common::distance::memory(init_core::checkpoint::words_for(4));
-    driver.platform().keeps = Some(memory);
+    driver.platform().keeps = Some(Words::new(memory));
     assert!(!driver.resume(), "there is nothing to go on with");
     driver.boot(BootOptions::default());
     driver.run();

@@ -210,8 +210,8 @@ pub struct Fuzz {
     /// The number of the first case
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// One of request, response, stream, letter, cmdline, manifest, recording; all of them by
-    /// default
+    /// One of request, response, stream, letter, cmdline, manifest, recording, region; all of them
+    /// by default
     #[arg(long, value_name = "NAME")]
     pub decoder: Option<String>,
     /// Read this input instead, given in hexadecimal digits

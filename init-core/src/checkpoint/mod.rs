@@ -47,7 +47,7 @@ use records::{RECORD_BYTES, Records};
 use words::Words;
 
 /// "This region is of sysMaster, in this layout." Raised whenever the meaning of a word changes.
-const MAGIC: u32 = 0x534d_0005;
+const MAGIC: u32 = 0x534d_0006;
 
 /// Where a word lies that is written alone.
 mod at {

@@ -14,6 +14,7 @@ use crate::system::System;
 use crate::wire::{Value, Wire};
 use alloc::format;
 use alloc::string::String;
+use core::ops::Range;
 
 /// A recording, in the words that it was taken from.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +142,11 @@ fn words_of(records: &Records<'_>, part: Part) -> String {
         Part::System => format!("{system:?}"),
         Part::Rest => format!("{rest:?}"),
     }
+}
+
+/// The words of a region that say what was asked for, and of that what was begun and done.
+pub const fn asked() -> Range<usize> {
+    at::BEGUN..super::NAMES
 }
 
 /// The sum of the state that was committed to a region.

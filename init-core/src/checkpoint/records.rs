@@ -88,15 +88,16 @@ impl<'r> Records<'r> {
 
     /// Makes all that was staged count.
     pub fn commit(&mut self) {
-        self.words.set(self.begin, self.staged);
+        self.words.set(self.begin, self.staged.wrapping_mul(MIX));
         self.staged = 0;
         self.settle();
     }
 
     /// Copies what counts to its place. Doing it again changes nothing.
     pub fn settle(&self) {
-        let count = self.words.get(self.begin);
-        // Each record at most once; a larger number is damage, and its end not lived to see.
+        let count = self.words.get(self.begin).wrapping_mul(UNMIX);
+        // Each record at most once; a larger number is damage, and its end not lived to see. Nearly
+        // all that the word may become by damage is one: what a journal before has left is old.
         let is_real = usize::try_from(count).is_ok_and(|count| count <= self.count);
         for number in 0..if is_real { count } else { 0 } {
             let entry = self.entry(number);
@@ -160,6 +161,11 @@ impl<'r> Records<'r> {
 
 /// An odd number without structure: the golden ratio's fraction.
 const MIX: u32 = 0x9e37_79b1;
+
+/// What undoes a multiplication by [`MIX`].
+const UNMIX: u32 = 0x0e8b_2f51;
+
+const _: () = assert!(MIX.wrapping_mul(UNMIX) == 1);
 
 /// A step of a checksum.
 pub const fn mixed(sum: u32, word: u32) -> u32 {
@@ -251,6 +257,24 @@ mod tests {
         records.settle();
         let old = [1, 2, 3].map(|byte| Some([byte; RECORD_BYTES]));
         assert_eq!(content(&records), old);
+    }
+
+    #[test]
+    fn a_bit_of_damage_brings_no_old_journal_back() {
+        let memory = region();
+        let mut records = Records::new(Words::new(&memory), 0, COUNT);
+        change(&mut records, [1, 2, 3]);
+        records.stage(2, &[4; RECORD_BYTES]);
+        records.commit();
+        // Its second and third entry are those of the commit before.
+        let new = [1, 2, 4].map(|byte| Some([byte; RECORD_BYTES]));
+        for first in 0..32 {
+            for second in 0..32 {
+                memory[0].store(1 << first | 1 << second, Ordering::Relaxed);
+                records.settle();
+                assert_eq!(content(&records), new, "bits {first} and {second}");
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,6 @@ use crate::time::{Duration, Instant};
 use crate::unit::{KillScope, Program, Readiness, Signal};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU32;
 
 /// What one process does. The default runs for ever and dies of any signal at once.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +133,7 @@ pub struct Fake {
     /// The units that the image knows which stood its trial, if one did.
     pub known: Option<Vec<UnitId>>,
     /// Where the core's state is kept, if it is.
-    pub keeps: Option<&'static [AtomicU32]>,
+    pub keeps: Option<Words<'static>>,
     /// Why no image can be tried.
     pub untried: Option<Errno>,
 }
@@ -358,7 +357,7 @@ impl Platform for Fake {
     }
 
     fn region(&self) -> Words<'static> {
-        Words::new(self.keeps.unwrap_or_default())
+        self.keeps.unwrap_or(Words::new(&[]))
     }
 
     fn forsake(&mut self) {

@@ -1,6 +1,6 @@
 //! This file names everything that reads what others wrote, and what each promises.
 
-use super::recordings;
+use super::{recordings, regions};
 use anyhow::{Context, Result};
 use init_core::cmdline;
 use init_core::event::{BootOptions, MachineRequest};
@@ -80,6 +80,13 @@ pub const DECODERS: &[Decoder] = &[
         cost: 100,
         corpus: recordings::corpus,
         read: recordings::perform,
+    },
+    Decoder {
+        name: "region",
+        what: "the heir of a damaged region",
+        cost: 100,
+        corpus: regions::corpus,
+        read: regions::inherit,
     },
 ];
 

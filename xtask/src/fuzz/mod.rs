@@ -7,6 +7,7 @@
 pub(crate) mod cases;
 mod decoders;
 mod recordings;
+mod regions;
 
 use crate::cli::Fuzz;
 use anyhow::{Context, Result, bail};
