@@ -215,15 +215,16 @@ pub enum Apart {
 }
 
 const WSTOPPED: usize = 2;
-/// `__WALL` of `linux/wait.h`.
-const WALL: usize = 0x4000_0000;
+/// `__WCLONE` of `linux/wait.h`: children whose end is told by no `SIGCHLD`, and no others.
+const WCLONE: usize = 0x8000_0000;
 
-/// Looks at a child that was made by [`super::process::fork_apart`], and lets it go if it ended.
+/// Looks at a child that was made by [`super::process::fork_apart`], and lets it go if it ended. Any
+/// other is unknown: a number may be damaged.
 pub fn apart(pid: u32) -> Apart {
     let mut info = Info::new();
     let pointer = (&raw mut info).expose_provenance();
     let number = usize::try_from(pid).unwrap_or(0);
-    let options = WEXITED | WSTOPPED | WNOHANG | WALL;
+    let options = WEXITED | WSTOPPED | WNOHANG | WCLONE;
     // SAFETY: the pointer leads to room for a siginfo; null stands for "no resource usage wanted".
     let answer = result(unsafe { syscall(abi::__NR_waitid, [P_PID, number, pointer, options, 0]) });
     let number = u8::try_from(info.status() & 0xff).unwrap_or(0);

@@ -3,7 +3,7 @@
 
 use crate::inject::{Injury, injure};
 use crate::machine::Machine;
-use crate::split::{named, send, services, until};
+use crate::split::{boot, core, named, send, services, status, until};
 use nix::sys::signal::Signal;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -16,7 +16,7 @@ const HEAD_WORDS: u64 = 64;
 const ALL_WORDS: u64 = 1_200;
 
 /// Cases whose word and change are drawn.
-const DRAWN_COUNT: u64 = 14;
+const DRAWN_COUNT: usize = 14;
 
 /// That memory, as process 1 has it open.
 fn region(machine: &Machine) -> File {
@@ -41,9 +41,10 @@ fn set_word(region: &File, index: u64, value: u32) {
 }
 
 /// Changes a word between two lives of a machine of its own.
-fn is_harmless(index: u64, change: fn(u32, u32) -> u32, noise: u32) -> Option<()> {
-    let mut machine = Machine::boot("holding")?;
-    machine.wait_for("boot: holding reached");
+fn is_harmless(boots: fn() -> Option<Machine>, index: u64, change: Change, noise: u32) -> bool {
+    let Some(machine) = boots() else {
+        return false;
+    };
     let before = services(&machine);
     let region = region(&machine);
     let was = word(&region, index);
@@ -56,39 +57,87 @@ fn is_harmless(index: u64, change: fn(u32, u32) -> u32, noise: u32) -> Option<()
         machine.sctl(&["start", "holding"]).status.success()
     });
     assert_eq!(services(&machine), before, "{case}: {}", machine.console());
-    Some(())
+    true
 }
 
-#[test]
-fn a_damaged_word_of_what_outlives_process_1_starts_nobody_twice_and_ends_nobody() {
-    const CHANGES: [fn(u32, u32) -> u32; 4] = [
-        |_, _| 0,
-        |_, _| u32::MAX,
-        |was, noise| was ^ (1 << (noise % 32)),
-        |_, noise| noise,
-    ];
-    // Title, whether it is kept, listener, count of units, of the core's part title and manifest.
-    let known = [0, 1, 19, 30, 1_126, 1_127].map(|index| (index, CHANGES[1]));
+fn solo() -> Option<Machine> {
+    let mut machine = Machine::boot("holding")?;
+    machine.wait_for("boot: holding reached");
+    Some(machine)
+}
+
+fn split() -> Option<Machine> {
+    boot("holding")
+}
+
+/// What a word becomes: of what it was, and of something that is drawn.
+type Change = fn(u32, u32) -> u32;
+
+const CHANGES: [Change; 4] = [
+    |_, _| 0,
+    |_, _| u32::MAX,
+    |was, noise| was ^ (1 << (noise % 32)),
+    |_, noise| noise,
+];
+
+/// Changes a word that `known` names to all ones, then others that are drawn from these parts.
+fn all_are_harmless(boots: fn() -> Option<Machine>, known: &[u64], parts: &[(u64, u64)]) {
     let mut seed = 20_260_101_u32;
     let mut draw = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         seed >> 8
     };
-    for (index, change) in known {
-        if is_harmless(index, change, 0).is_none() {
+    for index in known {
+        if !is_harmless(boots, *index, CHANGES[1], 0) {
             return;
         }
     }
-    for count in 0..DRAWN_COUNT {
-        let limit = if count % 2 == 0 {
-            HEAD_WORDS
-        } else {
-            ALL_WORDS
-        };
-        let index = u64::from(draw()) % limit;
+    let more = std::env::var("DAMAGED_WORDS").ok();
+    let count = more.and_then(|more| more.parse().ok());
+    for (begin, end) in parts.iter().cycle().take(count.unwrap_or(DRAWN_COUNT)) {
+        let index = begin + u64::from(draw()) % (end - begin);
         let change = CHANGES[draw() as usize % CHANGES.len()];
-        is_harmless(index, change, draw());
+        is_harmless(boots, index, change, draw());
     }
+}
+
+#[test]
+fn a_damaged_word_of_what_outlives_process_1_starts_nobody_twice_and_ends_nobody() {
+    // Title, whether it is kept, listener, count of units, of the core's part title and manifest.
+    let known = [0, 1, 19, 30, 1_126, 1_127];
+    all_are_harmless(solo, &known, &[(0, HEAD_WORDS), (0, ALL_WORDS)]);
+}
+
+/// Where the words begin that a core that is a process of its own may write.
+const SHARED: u64 = 65_536 / 4;
+
+/// The keeper's own words and those of processes; the ring and the core's part.
+#[test]
+fn a_damaged_word_of_what_outlives_a_keeper_starts_nobody_twice_and_ends_nobody() {
+    let parts = [(0, HEAD_WORDS), (0, ALL_WORDS), (SHARED, SHARED + 4_000)];
+    all_are_harmless(split, &[0, 1, 19, 30], &parts);
+}
+
+/// A keeper that does not find its core makes another, and there is one, not two.
+#[test]
+fn a_core_whose_number_is_damaged_ends_by_itself_and_no_service_is_taken_for_it() {
+    let Some(mut machine) = split() else {
+        return;
+    };
+    let (before, lost) = (services(&machine), core(&machine));
+    let region = region(&machine);
+    let [its, other] = [(lost, "init-core"), (before[0], "sleep")]
+        .map(|(pid, program)| number_inside(pid, program));
+    let index = (HEAD_WORDS..SHARED).find(|index| word(&region, *index) == its);
+    set_word(&region, index.expect("it is noted"), other);
+    injure(machine.pid(), Injury::Counter(0));
+    machine.wait_for("goes on where it was: incarnation 2");
+    until("the lost one is gone", || {
+        matches!(status(lost, "State").as_bytes(), [] | [b'Z', ..])
+    });
+    assert!(machine.sctl(&["list"]).status.success());
+    assert_eq!(named(&machine, "sleep"), before, "{}", machine.console());
+    assert_eq!(named(&machine, "init-core").len(), 1);
 }
 
 /// A process of the machine that process 1 is not the parent of. Dropped, it is ended.
