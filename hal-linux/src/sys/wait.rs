@@ -218,8 +218,8 @@ const WSTOPPED: usize = 2;
 /// `__WCLONE` of `linux/wait.h`: children whose end is told by no `SIGCHLD`, and no others.
 const WCLONE: usize = 0x8000_0000;
 
-/// Looks at a child that was made by [`super::process::fork_apart`], and lets it go if it ended. Any
-/// other is unknown: a number may be damaged.
+/// Looks at a child that was made by [`super::process::fork_apart`], and lets it go if it ended.
+/// Any other is unknown: a number may be damaged.
 pub fn apart(pid: u32) -> Apart {
     let mut info = Info::new();
     let pointer = (&raw mut info).expose_provenance();
