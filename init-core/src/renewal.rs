@@ -95,14 +95,14 @@ impl Core<'_> {
             return false;
         }
         match self.system.renewal {
-            Renewal::None | Renewal::Executing | Renewal::Late | Renewal::Upgrading => false,
+            Renewal::None | Renewal::Executing | Renewal::Upgrading => false,
             Renewal::Again => {
                 self.system.renewal = Renewal::Executing;
                 // Alone among the effects: all before it are done.
                 self.emit(Effect::Renew(Image::Same));
                 true
             }
-            Renewal::Trial | Renewal::Clearing => self.upgrade(Step::Turn, now),
+            Renewal::Trial | Renewal::Late | Renewal::Clearing => self.upgrade(Step::Turn, now),
         }
     }
 

@@ -132,7 +132,7 @@ impl Core<'_> {
             }
             (Renewal::Trial, Step::Tried(Some(obstacle))) => self.give_up(obstacle, now),
             (Renewal::Late, Step::Tried(_)) => self.give_up(Obstacle::Late, now),
-            (Renewal::Trial, Step::Turn) => return self.is_late(now),
+            (Renewal::Trial | Renewal::Late, Step::Turn) => return self.is_late(now),
             (Renewal::Clearing, Step::Turn) => return self.clear(now),
             (Renewal::Upgrading, Step::NotExecuted(error)) => {
                 self.give_up(Obstacle::NotExecuted(error), now);
@@ -165,12 +165,14 @@ impl Core<'_> {
         }
     }
 
-    /// Ends a trial that takes too long.
+    /// Ends a trial that takes too long. Its end may have been put aside, and is not told then.
     fn is_late(&mut self, now: Instant) -> bool {
         let is_late = now >= self.system.renewal_due;
-        if is_late {
+        if is_late && self.system.renewal == Renewal::Late {
+            self.give_up(Obstacle::Late, now);
+        } else if is_late {
             self.system.renewal = Renewal::Late;
-            self.system.renewal_due = Instant::MAX;
+            self.system.renewal_due = now.after(TRIAL_TIME);
             self.emit(Effect::EndTrial);
         }
         is_late

@@ -248,6 +248,20 @@ fn a_trial_that_takes_too_long_is_ended_and_its_answer_counts_no_longer() {
 }
 
 #[test]
+fn a_trial_whose_end_is_never_told_keeps_nobody_waiting_for_ever() {
+    let mut life = Life::boot(Graph::new(BEFORE));
+    life.ask();
+    for _ in 0..2 {
+        assert_eq!(life.replied(), None);
+        life.now = life.core.next_deadline().expect("it waits no longer");
+        life.step(Event::Tick);
+    }
+    assert_eq!(life.replied(), Some(Reply::NotUpgraded(Obstacle::Late)));
+    assert!(!life.is_upgrading());
+    assert_eq!(life.core.next_deadline(), None);
+}
+
+#[test]
 fn a_second_request_and_one_for_a_machine_that_goes_down_are_refused() {
     let mut life = Life::boot(Graph::new(BEFORE));
     life.ask();
