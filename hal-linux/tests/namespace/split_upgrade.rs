@@ -6,7 +6,7 @@ use crate::inject::{Fate, Injury, in_next_program, injure};
 use crate::machine::{Machine, copy_program};
 use crate::scarce::numbers_are_per_namespace;
 use crate::split::{self, core, named_below, status, until};
-use crate::upgrade::{self, address_of, inside, is_stale, kept, process, row};
+use crate::upgrade::{self, address_of, inside, is_stale, kept, process, roll_back, row};
 use std::path::PathBuf;
 
 /// Names the image that `split-upgraded.toml` makes, built by `cargo xtask test`.
@@ -132,21 +132,8 @@ fn an_image_whose_keeper_or_core_does_not_get_on_is_rolled_back_and_nobody_notic
         (CORE, STANDS_STILL, "died of SIGSYS before"),
         (CORE, LOOPS, "did not take over in time"),
     ] {
-        let leans = process(&machine, "leans");
-        let place = address_of(SYMBOLS, &place);
-        let mut upgrade = machine.tool(&["upgrade", &image]);
-        in_next_program(machine.pid(), &Fate::Planted(place, code), || {
-            let upgrade = upgrade.output().expect("nsenter starts");
-            let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
-            assert_eq!(upgrade.status.code(), Some(1), "{said}");
-            assert!(said.contains(cause), "{said}");
-        });
-        machine.wait_for("process 1 was rolled back and goes on where it was");
-        assert_eq!(kept(&machine), before);
-        // It had been stopped for the image, and what needed it.
-        assert!(machine.sctl(&["start", "leaves", "leans"]).status.success());
-        assert_ne!(process(&machine, "leans"), leans);
-        assert!(!is_stale(&machine, "changes"));
+        let fate = Fate::Planted(address_of(SYMBOLS, &place), code);
+        roll_back(&mut machine, &image, &fate, cause);
         assert_eq!(named_below(machine.pid(), "init-core").len(), 1);
         is_locked_in(&machine);
     }

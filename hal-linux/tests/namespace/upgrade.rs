@@ -254,6 +254,24 @@ pub fn address_of(image: &str, parts: &[&str]) -> u64 {
     found.expect("the program has such a function").address()
 }
 
+/// Upgrades to an image with this fate: the cause is said, and all is as before.
+pub fn roll_back(machine: &mut Machine, image: &str, fate: &Fate<'_>, cause: &str) {
+    let (before, leans) = (kept(machine), process(machine, "leans"));
+    let mut upgrade = machine.tool(&["upgrade", image]);
+    in_next_program(machine.pid(), fate, || {
+        let upgrade = upgrade.output().expect("nsenter starts");
+        let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
+        assert_eq!(upgrade.status.code(), Some(1), "{said}");
+        assert!(said.contains(cause), "{said}");
+    });
+    machine.wait_for("process 1 was rolled back and goes on where it was");
+    assert_eq!(kept(machine), before);
+    // It had been stopped for the image, and what needed it.
+    assert!(machine.sctl(&["start", "leaves", "leans"]).status.success());
+    assert_ne!(process(machine, "leans"), leans);
+    assert!(!is_stale(machine, "changes"));
+}
+
 #[test]
 fn an_image_that_dies_or_stands_still_is_rolled_back_and_nobody_notices() {
     let adopt = ["9hal_linux", "7upgrade", "5adopt"];
@@ -265,25 +283,9 @@ fn an_image_that_dies_or_stands_still_is_rolled_back_and_nobody_notices() {
     ] {
         let Some(mut machine) = booted() else { return };
         let before = kept(&machine);
-        let leans = process(&machine, "leans");
         let image = inside(&machine, &image());
-        let mut upgrade = machine.tool(&["upgrade", &image]);
-        in_next_program(
-            machine.pid(),
-            &Fate::Planted(address_of(SYMBOLS, &adopt), code),
-            || {
-                let upgrade = upgrade.output().expect("nsenter starts");
-                let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
-                assert_eq!(upgrade.status.code(), Some(1), "{said}");
-                assert!(said.contains(cause), "{said}");
-            },
-        );
-        machine.wait_for("process 1 was rolled back and goes on where it was");
-        assert_eq!(kept(&machine), before);
-        // It had been stopped for the image, and what needed it.
-        assert!(machine.sctl(&["start", "leaves", "leans"]).status.success());
-        assert_ne!(process(&machine, "leans"), leans);
-        assert!(!is_stale(&machine, "changes"));
+        let fate = Fate::Planted(address_of(SYMBOLS, &adopt), code);
+        roll_back(&mut machine, &image, &fate, cause);
         let again = machine.sctl(&["upgrade", &image]);
         assert!(again.status.success(), "{again:?}\n{}", machine.console());
         assert_eq!(kept(&machine), before);
