@@ -15,8 +15,8 @@ const HEAD_WORDS: u64 = 64;
 /// Words of that head, of the processes, and of the core's part, up to its records.
 const ALL_WORDS: u64 = 1_200;
 
-/// Cases whose word and change are drawn.
-const DRAWN_COUNT: usize = 14;
+/// Cases whose word and change are drawn, if `DAMAGED_WORDS` does not name a number.
+const DRAWN_COUNT: usize = 9;
 
 /// That memory, as process 1 has it open.
 fn region(machine: &Machine) -> File {
