@@ -14,9 +14,9 @@ use crate::supervisor::Core;
 use crate::time::Instant;
 
 /// Effects performed in one turn, about: creating a process is the dearest and takes 0.1 ms, so the
-/// next exit or request is seen within 2 ms however many units there are. What of it becomes ready
+/// next exit or request is seen within 4 ms however many units there are. What of it becomes ready
 /// is looked at as often: until then each has a descriptor, which every new process copies.
-const EFFECTS_PER_TURN_MAX: u32 = 16;
+const EFFECTS_PER_TURN_MAX: u32 = 32;
 
 /// The same where something happens while effects are left: no more units begin than end their
 /// start, so that few are on their way at once. Each has a descriptor, which every new process

@@ -136,7 +136,7 @@ fn while_something_happens_no_more_units_begin_than_end_their_start() {
         begun.count()
     };
     let first = starting(&driver);
-    assert!((8..=16).contains(&first), "{first} in the first turn");
+    assert!((16..=32).contains(&first), "{first} in the first turn");
     let mut most = 0;
     while !driver.platform().idle {
         driver.turn();
