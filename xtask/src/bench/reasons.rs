@@ -18,8 +18,8 @@ const REASONS: [(&str, &str); 11] = [
     (
         "kernel.",
         "The region, the sealed copy, epoll, timer, signal and control descriptors are the fixed \
-         part. Each service costs the kernel somewhat more than busybox's, too; which of its \
-         objects that is has not been found: streams, descriptors and sessions are the same.",
+         part. A service costs the kernel what busybox's does, unless it began while process 1 \
+         had more than 64 descriptors: then it keeps a table of a kilobyte for as many.",
     ),
     (
         "cpu.10",
