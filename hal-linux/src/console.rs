@@ -7,6 +7,7 @@ use crate::bytes::Bytes;
 use crate::sys::fd::{self, Fd};
 use core::convert::Infallible;
 use core::ffi::CStr;
+use init_core::packed::packed;
 use init_core::report::{LINE_BYTES_MAX, Line};
 use linux_raw_sys::general as abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -115,8 +116,8 @@ impl Console {
             let count = core::mem::take(&mut self.dropped_lines);
             let mut room = [0; LINE_BYTES_MAX];
             let mut line = Line::new(&mut room);
-            line.text("init: ").number(count);
-            line.text(" lines dropped here: the console was too slow");
+            line.say(packed!("init: ")).number(count);
+            line.say(packed!(" lines dropped here: the console was too slow"));
             self.put(line.end());
         }
     }

@@ -19,6 +19,7 @@ use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
+use init_core::packed::packed;
 use init_core::report;
 use init_core::time::{Duration, Instant};
 use linux_raw_sys::net;
@@ -222,7 +223,8 @@ impl Linux {
     pub(crate) fn tell_deaf(&mut self, Cause(error): Cause) {
         let now = self.now();
         report::write_line(&mut self.console, now, &|line| {
-            line.text("no control socket: ").bytes(PATH.to_bytes());
+            line.say(packed!("no control socket: "))
+                .bytes(PATH.to_bytes());
             line.text(": ").errno(error);
         });
     }

@@ -7,6 +7,7 @@ use crate::region::{EXIT_WORDS, RECORDS, Region, SPLIT, at};
 use crate::sys::wait;
 use init_core::checkpoint::words::load;
 use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::packed::packed;
 use init_core::report::Line;
 use init_core::unit::Manifest;
 
@@ -24,13 +25,14 @@ pub(crate) fn write(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
     let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
     if SPLIT && region.get(at::CODE) == CORE {
         match signal {
-            0 => line.text("the core had to be replaced"),
-            signal => line.text("the core died of ").signal(signal),
+            0 => line.say(packed!("the core had to be replaced")),
+            signal => line.say(packed!("the core died of ")).signal(signal),
         };
     } else {
-        line.text("process 1 died of ").signal(signal);
-        line.text(" at ").address(region.long(at::COUNTER));
-        line.text(", address ").address(region.long(at::ADDRESS));
+        line.say(packed!("process 1 died of ")).signal(signal);
+        line.say(packed!(" at ")).address(region.long(at::COUNTER));
+        line.say(packed!(", address "))
+            .address(region.long(at::ADDRESS));
     }
     if RECORDS {
         about(region, manifest, line);
@@ -44,21 +46,21 @@ pub(crate) fn about(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
     let starting = region.get(at::STARTING) >> 16;
     let starting = u16::try_from(starting).ok().and_then(children::unit);
     if let Some(unit) = starting {
-        line.text(", as it started ").text(name(unit));
+        line.say(packed!(", as it started ")).text(name(unit));
         return;
     }
     match Handed::of(region.get(at::HANDED)) {
         None => line,
-        Some(Handed::Signal) => line.text(", as it took in a signal"),
-        Some(Handed::Frame(_)) => line.text(", as it took in a client's request"),
+        Some(Handed::Signal) => line.say(packed!(", as it took in a signal")),
+        Some(Handed::Frame(_)) => line.say(packed!(", as it took in a client's request")),
         Some(Handed::Ready(unit)) => line
-            .text(", as it took in the readiness of ")
+            .say(packed!(", as it took in the readiness of "))
             .text(name(unit)),
         Some(Handed::Exit) => {
-            line.text(", as it took in the end of ");
+            line.say(packed!(", as it took in the end of "));
             match served_by_taken(region, manifest) {
                 Some(unit) => line.text(name(unit)),
-                None => line.text("a process of no unit"),
+                None => line.say(packed!("a process of no unit")),
             }
         }
     };

@@ -16,6 +16,7 @@ use core::ffi::CStr;
 use init_core::effect::FinalAction;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Power};
+use init_core::packed::{Packed, packed};
 use init_core::report::{self, LINE_BYTES_MAX, Line};
 use init_core::time::{Duration, Instant};
 use init_core::unit::{HealingDesc, HealingStep};
@@ -166,8 +167,8 @@ impl Linux {
             // First, so that whoever has read the line need not fear for what is written next.
             keep(path, console, starts, &|_| {});
             say(console, &|line| {
-                line.text("started anew, ").number(starts);
-                line.text(" in a row: ").bytes(epitaph);
+                line.say(packed!("started anew, ")).number(starts);
+                line.say(packed!(" in a row: ")).bytes(epitaph);
             });
         });
     }
@@ -177,13 +178,13 @@ impl Linux {
     }
 }
 
-fn words(step: Option<HealingStep>) -> &'static str {
+fn words(step: Option<HealingStep>) -> Packed {
     match step {
-        None => "it goes on",
-        Some(HealingStep::Rescue) => "to the rescue target",
-        Some(HealingStep::Reboot) => "the machine starts anew",
-        Some(HealingStep::OtherSlot) => "the machine starts anew from its other slot",
-        Some(HealingStep::PowerOff) => "the machine is switched off",
+        None => packed!("it goes on"),
+        Some(HealingStep::Rescue) => packed!("to the rescue target"),
+        Some(HealingStep::Reboot) => packed!("the machine starts anew"),
+        Some(HealingStep::OtherSlot) => packed!("the machine starts anew from its other slot"),
+        Some(HealingStep::PowerOff) => packed!("the machine is switched off"),
     }
 }
 
@@ -200,7 +201,7 @@ fn starts(lines: &mut Lines) -> u32 {
 fn keep(path: &CStr, console: Option<&CStr>, starts: u32, epitaph: report::Words<'_>) {
     if let Err(error) = write(path, starts, epitaph) {
         say(console, &|line| {
-            line.text("no record in ").bytes(path.to_bytes());
+            line.say(packed!("no record in ")).bytes(path.to_bytes());
             line.text(": ").errno(error);
         });
     }
@@ -234,7 +235,7 @@ fn write(path: &CStr, starts: u32, epitaph: report::Words<'_>) -> Result<(), Err
 fn say(console: Option<&CStr>, words: report::Words<'_>) {
     let mut room = [0; LINE_BYTES_MAX];
     let mut line = Line::new(&mut room);
-    line.text("init: ");
+    line.say(packed!("init: "));
     words(&mut line);
     console::say(console, line.end());
 }

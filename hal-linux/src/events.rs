@@ -16,6 +16,7 @@ use init_core::event::Event;
 use init_core::hal::{Clock, EventSource, Wake};
 use init_core::ident::{ClientId, Generation, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
+use init_core::packed::packed;
 use init_core::report;
 use init_core::ring::Ring;
 use init_core::time::{Duration, Instant};
@@ -359,14 +360,16 @@ impl Linux {
         waiting.untold_count = 0;
         let untold = count.saturating_sub(1);
         report::write_line(&mut self.console, now, &|line| {
-            line.text("ignored ").signal(sent.number);
+            line.say(packed!("ignored ")).signal(sent.number);
             match sent.pid {
-                0 => line.text(", sent from outside"),
-                pid => line.text(", sent by process ").number(pid),
+                0 => line.say(packed!(", sent from outside")),
+                pid => line.say(packed!(", sent by process ")).number(pid),
             };
-            line.text(" as user ").number(sent.uid);
+            line.say(packed!(" as user ")).number(sent.uid);
             if untold > 0 {
-                line.text(", and ").number(untold).text(" signals before");
+                line.say(packed!(", and "))
+                    .number(untold)
+                    .say(packed!(" signals before"));
             }
         });
     }

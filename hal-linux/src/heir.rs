@@ -11,6 +11,7 @@ use init_core::checkpoint::words::{load, store};
 use init_core::event::Errno;
 use init_core::hal::Clock;
 use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::packed::{Packed, packed};
 use init_core::renewal::Handover;
 use init_core::report;
 use init_core::unit::Readiness;
@@ -75,7 +76,7 @@ impl Linux {
         store(number, pid);
         if pid == 0 {
             let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
-            self.say(name, ": its process is lost");
+            self.say(name, packed!(": its process is lost"));
         }
         pid
     }
@@ -89,10 +90,10 @@ impl Linux {
 
     /// Says a line of two parts.
     #[inline(never)]
-    pub(crate) fn say(&mut self, what: &str, then: &str) {
+    pub(crate) fn say(&mut self, what: &str, then: Packed) {
         let now = self.now();
         report::write_line(&mut self.console, now, &|line| {
-            line.text(what).text(then);
+            line.text(what).say(then);
         });
     }
 
@@ -147,8 +148,8 @@ impl Linux {
             }
         };
         let cause = match self.intake.is_killed_for_ever() {
-            true => " is put aside: one core after the other was killed over it",
-            false => " is put aside: process 1 died of it twice",
+            true => packed!(" is put aside: one core after the other was killed over it"),
+            false => packed!(" is put aside: process 1 died of it twice"),
         };
         self.say(what, cause);
     }

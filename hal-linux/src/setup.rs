@@ -10,6 +10,7 @@ use crate::sys::fd;
 use crate::sys::text::c_text;
 use crate::uses::uses;
 use core::ffi::CStr;
+use init_core::packed::packed;
 use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::unit::SetupOp;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
@@ -146,7 +147,7 @@ fn tell(unit: &str, op: &SetupOp, cause: Cause, console: Option<&CStr>) {
     let Cause(error) = cause;
     let mut room = [0; LINE_BYTES_MAX];
     let mut line = Line::new(&mut room);
-    line.text("init: ").text(unit).text(": ");
+    line.say(packed!("init: ")).text(unit).text(": ");
     operation(&mut line, op).text(": ").errno(error);
     console::say(console, line.end());
 }
@@ -156,7 +157,7 @@ fn operation<'l, 'b>(line: &'l mut Line<'b>, op: &SetupOp) -> &'l mut Line<'b> {
     let (what, operand) = match op {
         SetupOp::WaitDevice(path) => ("wait for ", *path),
         SetupOp::Mount { source, at, .. } => {
-            line.text("mount ").bytes(source.to_bytes());
+            line.say(packed!("mount ")).bytes(source.to_bytes());
             (" at ", *at)
         }
         SetupOp::Unmount(at) => ("unmount ", *at),

@@ -11,6 +11,7 @@ use crate::sys::watchdog;
 use crate::uses::uses;
 use init_core::event::Errno;
 use init_core::hal::Clock;
+use init_core::packed::packed;
 use init_core::renewal::Handover;
 use init_core::report;
 use init_core::time::{Duration, Instant};
@@ -95,18 +96,25 @@ impl Linux {
     ) {
         let now = self.now();
         report::write_line(&mut self.console, now, &|line| {
-            line.text("watchdog: ").bytes(desc.device.to_bytes());
-            line.text(" resets after ").number(seconds).text(" s");
+            line.say(packed!("watchdog: "))
+                .bytes(desc.device.to_bytes());
+            line.say(packed!(" resets after "))
+                .number(seconds)
+                .text(" s");
             match warning {
                 None => {}
                 Some(Ok(seconds)) => {
-                    line.text(", warns ").number(seconds).text(" s before");
+                    line.say(packed!(", warns "))
+                        .number(seconds)
+                        .say(packed!(" s before"));
                 }
                 Some(Err(TOO_EARLY)) => {
-                    line.text(", does not warn: it would of a machine that is well");
+                    line.say(packed!(
+                        ", does not warn: it would of a machine that is well"
+                    ));
                 }
                 Some(Err(error)) => {
-                    line.text(", does not warn: ").errno(error);
+                    line.say(packed!(", does not warn: ")).errno(error);
                 }
             }
         });
@@ -119,7 +127,8 @@ impl Linux {
         };
         let now = self.now();
         report::write_line(&mut self.console, now, &|line| {
-            line.text("no watchdog: ").bytes(desc.device.to_bytes());
+            line.say(packed!("no watchdog: "))
+                .bytes(desc.device.to_bytes());
             line.text(": ").errno(error);
         });
     }
@@ -144,8 +153,9 @@ impl Linux {
             Some(name) => {
                 self.watchdog.told = true;
                 report::write_line(&mut self.console, now, &|line| {
-                    line.text("watchdog: not fed, it will reset the machine: ");
-                    line.text(name).text(", which is critical, has failed");
+                    line.say(packed!("watchdog: not fed, it will reset the machine: "));
+                    line.text(name)
+                        .say(packed!(", which is critical, has failed"));
                 });
             }
         }

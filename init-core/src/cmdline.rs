@@ -5,6 +5,7 @@
 //! alone. It never allocates and accepts any bytes.
 
 use crate::event::BootOptions;
+use crate::packed::Packed;
 use crate::text::{index, texts};
 use crate::unit::{LogLevel, Manifest};
 
@@ -50,7 +51,7 @@ pub enum Problem {
 
 impl Problem {
     /// What to tell the user, with what to do about it.
-    pub fn text(self) -> &'static [u8] {
+    pub fn text(self) -> Packed {
         texts!(self, Self {
             UnknownWord => "unknown; known are sysmaster.target= and sysmaster.log=",
             NoValue => "needs a value, as in sysmaster.target=NAME",

@@ -3,11 +3,12 @@
 //! Linux numbers as all our boards use them (the generic table; MIPS and Alpha differ).
 
 use crate::event::Errno;
-use crate::text::word;
+use crate::packed::{Packed, packed};
 
 /// The texts from number 1 on, one a line, an empty line for "shown as a number". One string,
 /// because a table of strings would cost 16 bytes a line on 64-bit boards.
-const LOW: &str = "\
+const LOW: Packed = packed!(
+    "\
 Operation not permitted
 No such file or directory
 No such process
@@ -48,10 +49,12 @@ File name too long
 Not supported by this kernel
 Directory not empty
 Too many symbolic links
-";
+"
+);
 
 /// The texts from number [`HIGH_FIRST`] on.
-const HIGH: &str = "\
+const HIGH: Packed = packed!(
+    "\
 Operation not supported
 
 
@@ -69,20 +72,21 @@ Not connected
 
 Timed out
 Connection refused
-";
+"
+);
 
 const HIGH_FIRST: u16 = 95;
 
 impl Errno {
-    /// The text, e.g. "No such file or directory"; `None` for a number that has none here.
-    pub fn text(self) -> Option<&'static [u8]> {
+    /// The text, e.g. "No such file or directory"; nothing for a number that has none here.
+    pub fn text(self) -> Packed {
         let (table, first) = match self.0 {
-            80 => return Some(b"Damaged shared library"),
+            80 => (packed!("Damaged shared library\n"), 80),
             HIGH_FIRST.. => (HIGH, HIGH_FIRST),
             _ => (LOW, 1),
         };
-        let index = self.0.checked_sub(first)?;
-        word(table, b'\n', index.into()).filter(|text| !text.is_empty())
+        let index = self.0.checked_sub(first).map_or(usize::MAX, usize::from);
+        table.line(index)
     }
 }
 
@@ -116,10 +120,13 @@ mod tests {
 
     #[test]
     fn most_texts_are_those_of_this_host() {
-        let texts = (1..200).filter_map(|number| Some((number, Errno(number).text()?)));
-        let own = texts.filter(|&(number, text)| {
-            let host = io::Error::from_raw_os_error(number.into()).to_string();
-            host != format!("{} (os error {number})", String::from_utf8_lossy(text))
+        let texts = (1..200).map(|number| {
+            let letters = Errno(number).text().letters().collect();
+            (number, String::from_utf8(letters).unwrap())
+        });
+        let own = texts.filter(|(number, text)| {
+            let host = io::Error::from_raw_os_error((*number).into()).to_string();
+            !text.is_empty() && host != format!("{text} (os error {number})")
         });
         let own = own.map(|(number, _)| number).collect::<std::vec::Vec<_>>();
         // These say more about programs than the host's wording does.

@@ -25,6 +25,7 @@ extern crate std;
 
 pub mod checkpoint;
 pub mod cmdline;
+mod dictionary;
 #[cfg(feature = "fake")]
 mod digest;
 pub mod driver;
@@ -38,6 +39,7 @@ pub mod ident;
 pub mod job;
 pub mod keeper;
 pub mod limits;
+pub mod packed;
 pub mod protocol;
 pub mod relay;
 pub mod renewal;

@@ -6,16 +6,15 @@
 #[inline(never)]
 pub fn index(table: &'static str, wanted: &[u8]) -> Option<usize> {
     let mut index = 0_usize;
-    while word(table, b' ', index)? != wanted {
+    while word(table.as_bytes(), b' ', index)? != wanted {
         index = index.saturating_add(1);
     }
     Some(index)
 }
 
 /// The word with this index in a table of words that are ended by `end`, the last one too.
-pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'static [u8]> {
+pub(crate) fn word(table: &'static [u8], end: u8, index: usize) -> Option<&'static [u8]> {
     let (mut start, mut at, mut skip) = (0_usize, 0_usize, index);
-    let table = table.as_bytes();
     for &byte in table {
         if byte == end {
             if skip == 0 {
@@ -29,7 +28,8 @@ pub(crate) fn word(table: &'static str, end: u8, index: usize) -> Option<&'stati
     None
 }
 
-/// The word for a variant of an enum without data: `texts!(it, Type { Variant => "word", .. })`.
+/// The [`Packed`](crate::packed::Packed) word for a variant of an enum without data:
+/// `texts!(it, Type { Variant => "word", .. })`.
 macro_rules! texts {
     ($it:expr, $type:ident { $($variant:ident => $word:literal),+ $(,)? }) => {{
         enum Place {
@@ -40,7 +40,7 @@ macro_rules! texts {
         };
         #[expect(clippy::as_conversions, reason = "a fieldless enum's own number")]
         let index = place as usize;
-        $crate::text::word(concat!($($word, "\n"),+), b'\n', index).unwrap_or_default()
+        $crate::packed::packed!(concat!($($word, "\n"),+)).line(index)
     }};
 }
 
@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn words_are_found_by_their_index() {
-        let found = [0, 1, 2, 3].map(|index| word("a||bc|", b'|', index));
+        let found = [0, 1, 2, 3].map(|index| word(b"a||bc|", b'|', index));
         assert_eq!(found, [Some(&b"a"[..]), Some(b""), Some(b"bc"), None]);
-        assert_eq!(word("", b'|', 0), None);
+        assert_eq!(word(b"", b'|', 0), None);
         let found = [&b"a"[..], b"bc", b"", b"b", b"a bc"].map(|word| index("a bc ", word));
         assert_eq!(found, [Some(0), Some(1), None, None, None]);
     }

@@ -48,6 +48,8 @@ pub enum Task {
     Witness(Witness),
     /// Check the rules of the house that no compiler checks
     Tidy,
+    /// Count anew which letters of the firmware's texts one byte stands for
+    Dictionary,
     /// Perform every check and test, the quick ones first
     Test(Test),
     /// Walk Harmony's conformance table on the stub kernel and print the transcript

@@ -5,6 +5,7 @@ mod bench;
 mod budget;
 mod build;
 mod cli;
+mod dictionary;
 mod elf;
 mod figures;
 mod fuzz;
@@ -66,6 +67,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Sim(choice) => sim::run(choice),
         Task::Replay(choice) => replay::run(choice),
         Task::Witness(_) => Ok(()),
+        Task::Dictionary => dictionary::run(),
         Task::Tidy => tidy::check().map(|count| say(&format!("{count} files follow the rules"))),
         Task::Test(test) => test::run(test),
         Task::Probe => harmony::print(),

@@ -21,6 +21,7 @@ use crate::sys::process::{self, Fork};
 use init_core::event::BootOptions;
 use init_core::hal::{Clock, Wake};
 use init_core::ident::UnitId;
+use init_core::packed::packed;
 use init_core::relay::{Desk, Remote, Step};
 use init_core::renewal::Handover;
 use init_core::report;
@@ -265,7 +266,7 @@ impl Keeper {
         }
         let now = self.linux.now();
         report::write_line(&mut self.linux.console, now, &|line| {
-            line.text("the core is less locked in than it should be:");
+            line.say(packed!("the core is less locked in than it should be:"));
             let words = [
                 (cage::kept::PRIVILEGES, " it may gain rights"),
                 (cage::kept::CAPABILITIES, " it has capabilities"),

@@ -17,6 +17,7 @@ use init_core::checkpoint::words::{load, store};
 use init_core::event::ExitStatus;
 use init_core::hal::Clock;
 use init_core::ident::UnitId;
+use init_core::packed::packed;
 use init_core::relay::Breach;
 use init_core::renewal::Handover;
 use init_core::report;
@@ -168,26 +169,31 @@ impl Keeper {
         let [ms, pace_ms] =
             [self.patience, pace].map(|span| u32::try_from(span.as_ms()).unwrap_or(u32::MAX));
         report::write_line(&mut self.linux.console, now, &|line| {
-            line.text("the core ");
+            line.say(packed!("the core "));
             match trouble {
                 Trouble::Gone => match how {
-                    Some(how) => line.text("ended: ").exit(how),
-                    None => line.text("is gone"),
+                    Some(how) => line.say(packed!("ended: ")).exit(how),
+                    None => line.say(packed!("is gone")),
                 },
-                Trouble::Silent if is_stopped => line.text("was stopped by somebody"),
-                Trouble::Silent => line.text("did not answer for ").number(ms).text(" ms"),
-                Trouble::Breach(Breach::Damaged) => line.text("damaged its ring"),
+                Trouble::Silent if is_stopped => line.say(packed!("was stopped by somebody")),
+                Trouble::Silent => line
+                    .say(packed!("did not answer for "))
+                    .number(ms)
+                    .say(packed!(" ms")),
+                Trouble::Breach(Breach::Damaged) => line.say(packed!("damaged its ring")),
                 Trouble::Breach(Breach::Forbidden) => {
-                    line.text("asked for what the manifest does not allow")
+                    line.say(packed!("asked for what the manifest does not allow"))
                 }
-                Trouble::Breach(Breach::TooOften) => line.text("asked too often"),
+                Trouble::Breach(Breach::TooOften) => line.say(packed!("asked too often")),
             };
             if RECORDS {
                 epitaph::about(region, manifest, line);
             }
-            line.text("; another takes its place");
+            line.say(packed!("; another takes its place"));
             if pace_ms > 0 {
-                line.text(" in ").number(pace_ms).text(" ms");
+                line.say(packed!(" in "))
+                    .number(pace_ms)
+                    .say(packed!(" ms"));
             }
         });
     }

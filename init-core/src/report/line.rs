@@ -2,6 +2,8 @@
 //!
 //! It is plain calls and not `core::fmt`: that was a fifteenth of process 1.
 
+use crate::packed::Packed;
+
 /// Bytes of one log line with its newline: two and a half rows of a terminal; 14 ms at 115 200
 /// baud.
 pub const LINE_BYTES_MAX: usize = 160;
@@ -52,6 +54,15 @@ impl<'b> Line<'b> {
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         for &byte in bytes {
             self.byte(byte);
+        }
+        self
+    }
+
+    /// Adds a text of ours.
+    #[inline(never)]
+    pub fn say(&mut self, text: Packed) -> &mut Self {
+        for letter in text.letters() {
+            self.byte(letter);
         }
         self
     }

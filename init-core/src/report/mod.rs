@@ -30,6 +30,7 @@ pub use words::Operands;
 use crate::cmdline::Warning;
 use crate::effect::{Failure, Fault, FinalAction, Next, Notice, Refusal};
 use crate::ident::UnitId;
+use crate::packed::{Packed, packed};
 use crate::renewal::Handover;
 use crate::status::{UnitState, UnitStatus};
 use crate::text::texts;
@@ -77,10 +78,13 @@ impl Report {
             return self.banner_frame();
             #[cfg(not(feature = "defmt"))]
             write_line(out, now, &|line| {
-                line.text("sysMaster ").text(env!("CARGO_PKG_VERSION"));
+                line.say(packed!("sysMaster "))
+                    .text(env!("CARGO_PKG_VERSION"));
                 line.text(": ").text(manifest.product);
-                line.text(" on ").text(manifest.board);
-                line.text(", ").number(count).text(" units, target ");
+                line.say(packed!(" on ")).text(manifest.board);
+                line.text(", ")
+                    .number(count)
+                    .say(packed!(" units, target "));
                 line.text(self.name(manifest.default_target));
             });
         }
@@ -90,13 +94,14 @@ impl Report {
     pub fn warning(&self, out: &mut impl Write, now: Instant, warning: &Warning<'_>) {
         write_line(out, now, &|line| {
             if warning.column == 0 {
-                line.text("argument ").number(warning.word);
+                line.say(packed!("argument ")).number(warning.word);
             } else {
-                line.text("kernel command line, word ").number(warning.word);
-                line.text(", column ").number(warning.column);
+                line.say(packed!("kernel command line, word "))
+                    .number(warning.word);
+                line.say(packed!(", column ")).number(warning.column);
             }
             line.text(": ").bytes(warning.text);
-            line.text(": ").text(warning.problem.text());
+            line.text(": ").say(warning.problem.text());
         });
     }
 
@@ -104,8 +109,9 @@ impl Report {
     pub fn memory(&self, out: &mut impl Write, now: Instant, resident_kib: u32) {
         if self.level >= LogLevel::Normal {
             write_line(out, now, &|line| {
-                line.text("boot: process 1 has ").number(resident_kib);
-                line.text(" KiB of its own");
+                line.say(packed!("boot: process 1 has "))
+                    .number(resident_kib);
+                line.say(packed!(" KiB of its own"));
             });
         }
     }
@@ -136,14 +142,14 @@ impl Report {
             if listed == SUMMARY_FAILED_MAX {
                 write_line(out, now, &|line| {
                     let more = failed.saturating_sub(listed);
-                    line.text("boot: and ").number(more);
-                    line.text(" more; see sctl list");
+                    line.say(packed!("boot: and ")).number(more);
+                    line.say(packed!(" more; see sctl list"));
                 });
                 return;
             }
             listed = listed.saturating_add(1);
             write_line(out, now, &|line| {
-                self.why(line.text("boot: failed: "), unit, "", failure);
+                self.why(line.say(packed!("boot: failed: ")), unit, "", failure);
             });
         }
     }
@@ -179,51 +185,62 @@ impl Report {
                 } else {
                     " NOT reached"
                 };
-                line.text("boot: ").text(self.name(target)).text(reached);
-                line.text(" after ").span(took).text(": ").number(ready);
-                line.text(" units ready, ").number(failed).text(" failed");
+                line.say(packed!("boot: "))
+                    .text(self.name(target))
+                    .text(reached);
+                line.say(packed!(" after "))
+                    .span(took)
+                    .text(": ")
+                    .number(ready);
+                line.say(packed!(" units ready, "))
+                    .number(failed)
+                    .say(packed!(" failed"));
                 match retrying {
                     0 => line,
                     _ => line
                         .text(", ")
                         .number(retrying)
-                        .text(" to be started again"),
+                        .say(packed!(" to be started again")),
                 }
             }
-            Notice::ShutdownBegun(action) => line.text(action_word(action)).text(": begins"),
-            Notice::LeftoversAsked => line.text("asked leftover processes to end"),
-            Notice::LeftoversKilled => line.text("killed leftover processes"),
+            Notice::ShutdownBegun(action) => line.say(action_word(action)).say(packed!(": begins")),
+            Notice::LeftoversAsked => line.say(packed!("asked leftover processes to end")),
+            Notice::LeftoversKilled => line.say(packed!("killed leftover processes")),
             Notice::ShutdownFinal(action, took) => line
-                .text(action_word(action))
-                .text(": all stopped after ")
+                .say(action_word(action))
+                .say(packed!(": all stopped after "))
                 .span(took),
-            Notice::ShutdownOverdue => line.text("shutdown took too long; going down regardless"),
+            Notice::ShutdownOverdue => {
+                line.say(packed!("shutdown took too long; going down regardless"))
+            }
             Notice::TargetRefused(target, refusal) => self.refused(line, target, refusal),
-            Notice::Rescue => line.text("going to the rescue target"),
+            Notice::Rescue => line.say(packed!("going to the rescue target")),
             Notice::Resumed(life, why) => line
-                .text(self.handover_word(why))
-                .text(" and goes on where it was: incarnation ")
+                .say(self.handover_word(why))
+                .say(packed!(" and goes on where it was: incarnation "))
                 .number(life),
             Notice::NotUpgraded(obstacle) => {
                 let unit = obstacle.unit().map_or("", |unit| self.name(unit));
-                line.text("not upgraded: ");
+                line.say(packed!("not upgraded: "));
                 match self.manifest.hot_upgrade {
                     Some(code) => code.say(line, obstacle, unit.as_bytes()),
                     None => line,
                 }
             }
-            Notice::Lost => line.text("a line may be missing: process 1 died while it wrote"),
+            Notice::Lost => line.say(packed!(
+                "a line may be missing: process 1 died while it wrote"
+            )),
             Notice::Fault(fault) => self.fault(line, fault),
         };
     }
 
-    fn handover_word(&self, why: Handover) -> &'static str {
+    fn handover_word(&self, why: Handover) -> Packed {
         match why {
-            Handover::Fault if self.manifest.split.is_some() => "the core is a new one",
-            Handover::Fault => "process 1 died",
-            Handover::Again => "process 1 was executed again",
-            Handover::Upgraded => "process 1 was upgraded",
-            Handover::RolledBack(_) => "process 1 was rolled back",
+            Handover::Fault if self.manifest.split.is_some() => packed!("the core is a new one"),
+            Handover::Fault => packed!("process 1 died"),
+            Handover::Again => packed!("process 1 was executed again"),
+            Handover::Upgraded => packed!("process 1 was upgraded"),
+            Handover::RolledBack(_) => packed!("process 1 was rolled back"),
         }
     }
 
@@ -262,18 +279,18 @@ impl Report {
             Refusal::Conflict(first, second) => self
                 .unit(line, target, "cannot be started: ")
                 .text(self.name(first))
-                .text(" needs ")
+                .say(packed!(" needs "))
                 .text(self.name(second))
-                .text(" and conflicts with it"),
+                .say(packed!(" and conflicts with it")),
             Refusal::ShuttingDown => self.unit(line, target, "the machine is going down"),
             Refusal::NoSuchUnit => self.unit(line, target, "there is no such unit"),
             // Nobody refuses a target so.
             Refusal::Renewing | Refusal::NoHeirs | Refusal::NoUpgrade => {
                 self.unit(line, target, "refused")
             }
-            Refusal::NoRescueTarget => {
-                line.text("the manifest names no rescue-target; staying as it is")
-            }
+            Refusal::NoRescueTarget => line.say(packed!(
+                "the manifest names no rescue-target; staying as it is"
+            )),
         }
     }
 
@@ -286,7 +303,7 @@ impl Report {
             Fault::DamagedUnit(unit) => (self.name(unit), "its record was damaged"),
         };
         line.text(unit)
-            .text(": internal fault, please report: ")
+            .say(packed!(": internal fault, please report: "))
             .text(what)
     }
 
@@ -331,7 +348,7 @@ fn level(notice: &Notice) -> LogLevel {
     }
 }
 
-fn action_word(action: FinalAction) -> &'static [u8] {
+fn action_word(action: FinalAction) -> Packed {
     texts!(action, FinalAction {
         PowerOff => "power-off",
         Reboot => "reboot",
@@ -342,7 +359,10 @@ fn action_word(action: FinalAction) -> &'static [u8] {
 
 /// The n-th restart in a row, to come after a wait.
 fn restart<'l, 'b>(line: &'l mut Line<'b>, wait: Duration, count: u16) -> &'l mut Line<'b> {
-    line.text("restart ").number(count).text(" in ").span(wait)
+    line.say(packed!("restart "))
+        .number(count)
+        .say(packed!(" in "))
+        .span(wait)
 }
 
 /// Writes one whole line. A console that cannot take it drops and counts it; nobody waits.
@@ -350,7 +370,7 @@ pub fn write_line(out: &mut impl Write, now: Instant, words: Words<'_>) {
     let (seconds, us) = now.parts();
     let mut room = [0; LINE_BYTES_MAX];
     let mut line = Line::new(&mut room);
-    line.text("init: [").digits(seconds, 5, b' ');
+    line.say(packed!("init: [")).digits(seconds, 5, b' ');
     line.text(".").digits(us / 1_000, 3, b'0').text("] ");
     words(&mut line);
     let _ = out.write_all(line.end());

@@ -6,8 +6,9 @@
 use super::line::Line;
 use crate::effect::Failure;
 use crate::event::{Errno, ExitStatus, SpawnStep};
+use crate::packed::{Packed, packed};
 use crate::renewal::Obstacle;
-use crate::text::{texts, word};
+use crate::text::texts;
 use crate::time::Duration;
 use crate::unit::{Exec, Program, Stream, UnitDesc};
 use crate::wire::Text;
@@ -17,9 +18,11 @@ use serde::{Deserialize, Serialize};
 /// What comes when a program has not taken over in time.
 const SIGALRM: u8 = 14;
 
-/// From number 1 on.
-const SIGNALS: &str = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM \
-STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS ";
+/// One a line, from number 0 on, which is none.
+const SIGNALS: Packed = packed!(
+    "\nHUP\nINT\nQUIT\nILL\nTRAP\nABRT\nBUS\nFPE\nKILL\nUSR1\nSEGV\nUSR2\nPIPE\nALRM\nTERM\n\
+     STKFLT\nCHLD\nCONT\nSTOP\nTSTP\nTTIN\nTTOU\nURG\nXCPU\nXFSZ\nVTALRM\nPROF\nWINCH\nIO\nPWR\nSYS\n"
+);
 
 impl Line<'_> {
     /// Adds a span as people read it: `45 ms`, `12.3 s`, `5min 2s`, `3h 12min`, `2d 3h`.
@@ -30,7 +33,7 @@ impl Line<'_> {
         let ms = seconds.wrapping_mul(1_000).wrapping_add(us / 1_000);
         let (minutes, hours) = (seconds / 60, seconds / 3_600);
         let (large, unit, small, smaller_unit) = match (seconds, minutes, hours) {
-            (0..10, ..) => return self.number(ms).text(" ms"),
+            (0..10, ..) => return self.number(ms).say(packed!(" ms")),
             (10..60, ..) => (seconds, ".", us / 100_000, " s"),
             (_, 0..60, _) => (minutes, "min ", seconds % 60, "s"),
             (.., 0..48) => (hours, "h ", minutes % 60, "min"),
@@ -42,19 +45,20 @@ impl Line<'_> {
 
     /// Adds a signal's name, or `signal 40`.
     pub fn signal(&mut self, number: u8) -> &mut Self {
-        let index = usize::from(number).checked_sub(1);
-        match index.and_then(|index| word(SIGNALS, b' ', index)) {
-            Some(name) => self.text("SIG").text(name),
-            None => self.text("signal ").number(number),
+        let name = SIGNALS.line(number.into());
+        match name.is_empty() {
+            true => self.say(packed!("signal ")).number(number),
+            false => self.say(packed!("SIG")).say(name),
         }
     }
 
     /// Adds the text of a kernel's error number, or `error 133`.
     #[inline(never)]
     pub fn errno(&mut self, error: Errno) -> &mut Self {
-        match error.text() {
-            Some(text) => self.text(text),
-            None => self.text("error ").number(error.0),
+        let text = error.text();
+        match text.is_empty() {
+            true => self.say(packed!("error ")).number(error.0),
+            false => self.say(text),
         }
     }
 
@@ -67,17 +71,20 @@ impl Line<'_> {
     #[inline(never)]
     fn exit_at(&mut self, status: ExitStatus, Text(path): Text<'_>) -> &mut Self {
         match status {
-            ExitStatus::Code(code) => self.text("exit code ").number(code),
+            ExitStatus::Code(code) => self.say(packed!("exit code ")).number(code),
             ExitStatus::Signal {
                 number,
                 core_dumped,
             } => {
-                let core = if core_dumped { ", core dumped" } else { "" };
-                self.signal(number).text(core)
+                let core = match core_dumped {
+                    true => packed!(", core dumped"),
+                    false => Packed::EMPTY,
+                };
+                self.signal(number).say(core)
             }
             ExitStatus::NotExecuted { step, error } => {
                 let blank = if path.is_empty() { "" } else { " " };
-                self.text(step_word(step)).text(blank).text(path);
+                self.say(step_word(step)).text(blank).text(path);
                 self.text(": ").errno(error)
             }
         }
@@ -87,31 +94,35 @@ impl Line<'_> {
     #[inline(never)]
     pub(crate) fn obstacle(&mut self, obstacle: Obstacle, unit: &[u8]) -> &mut Self {
         match obstacle {
-            Obstacle::NotRead(error) => self.text("the image cannot be read: ").errno(error),
-            Obstacle::NotOurs => {
-                self.text("the image is no process 1 of sysMaster with hot-upgrade = true")
+            Obstacle::NotRead(error) => {
+                self.say(packed!("the image cannot be read: ")).errno(error)
             }
-            Obstacle::OtherMachine => self.text("the image is for another processor"),
-            Obstacle::NotExecuted(error) => {
-                self.text("the image cannot be executed: ").errno(error)
-            }
-            Obstacle::OtherLayout | Obstacle::RolledBack(0) => {
-                self.text("the image cannot read what this process 1 knows: another version")
-            }
-            Obstacle::Ended(status) => self.text("the image's trial ended: ").exit(status),
-            Obstacle::Late => self.text("the image's trial gave no answer in time"),
+            Obstacle::NotOurs => self.say(packed!(
+                "the image is no process 1 of sysMaster with hot-upgrade = true"
+            )),
+            Obstacle::OtherMachine => self.say(packed!("the image is for another processor")),
+            Obstacle::NotExecuted(error) => self
+                .say(packed!("the image cannot be executed: "))
+                .errno(error),
+            Obstacle::OtherLayout | Obstacle::RolledBack(0) => self.say(packed!(
+                "the image cannot read what this process 1 knows: another version"
+            )),
+            Obstacle::Ended(status) => self.say(packed!("the image's trial ended: ")).exit(status),
+            Obstacle::Late => self.say(packed!("the image's trial gave no answer in time")),
             Obstacle::Stuck(_) => self
                 .bytes(unit)
-                .text(" does not stop, and the image does not know it"),
-            Obstacle::RolledBack(SIGALRM) => self.text("the image did not take over in time"),
+                .say(packed!(" does not stop, and the image does not know it")),
+            Obstacle::RolledBack(SIGALRM) => {
+                self.say(packed!("the image did not take over in time"))
+            }
             Obstacle::RolledBack(signal) => self
-                .text("the image died of ")
+                .say(packed!("the image died of "))
                 .signal(signal)
-                .text(" before it had taken over"),
-            Obstacle::Died => self.text("process 1 died meanwhile; try again"),
-            Obstacle::Unfed => self.text(
+                .say(packed!(" before it had taken over")),
+            Obstacle::Died => self.say(packed!("process 1 died meanwhile; try again")),
+            Obstacle::Unfed => self.say(packed!(
                 "the image has no [watchdog] to feed the open one: give it one, or reboot into it",
-            ),
+            )),
         }
     }
 
@@ -119,26 +130,33 @@ impl Line<'_> {
     #[inline(never)]
     pub fn why(&mut self, failure: Failure, Operands { path, unit }: Operands<'_>) -> &mut Self {
         match failure {
-            Failure::Spawn(error) => self.text("no process could be created: ").errno(error),
-            Failure::Exited(status) => self.exit_at(status, path).text(hint(status)),
-            Failure::StartTimeout => self.text("not ready in time"),
-            Failure::Dependency(_) => self.text("needs ").text(unit).text(", which is not active"),
-            Failure::StartLimit => self.text("ended too often, start limit reached"),
-            Failure::Unkillable => self.text("does not die of SIGKILL (stuck in the kernel)"),
-            Failure::Watchdog => self.text("no heartbeat in time"),
+            Failure::Spawn(error) => self
+                .say(packed!("no process could be created: "))
+                .errno(error),
+            Failure::Exited(status) => self.exit_at(status, path).say(hint(status)),
+            Failure::StartTimeout => self.say(packed!("not ready in time")),
+            Failure::Dependency(_) => self
+                .say(packed!("needs "))
+                .text(unit)
+                .say(packed!(", which is not active")),
+            Failure::StartLimit => self.say(packed!("ended too often, start limit reached")),
+            Failure::Unkillable => {
+                self.say(packed!("does not die of SIGKILL (stuck in the kernel)"))
+            }
+            Failure::Watchdog => self.say(packed!("no heartbeat in time")),
         }
     }
 }
 
 /// The kernel says ENOENT for both, and the second is the one that takes an afternoon to find.
-fn hint(status: ExitStatus) -> &'static str {
+fn hint(status: ExitStatus) -> Packed {
     if let ExitStatus::NotExecuted { step, error } = status
         && step == SpawnStep::Exec
         && error == Errno(2)
     {
-        return " (it, or its interpreter or loader)";
+        return packed!(" (it, or its interpreter or loader)");
     }
-    ""
+    Packed::EMPTY
 }
 
 /// The operands of a failure that are known only where the manifest is. Empty: not known.
@@ -176,7 +194,7 @@ impl Operands<'static> {
 }
 
 /// What a step does, so that "WORD: cause" and "WORD PATH: cause" read well.
-fn step_word(step: SpawnStep) -> &'static [u8] {
+fn step_word(step: SpawnStep) -> Packed {
     texts!(step, SpawnStep {
         Session => "new session",
         Signals => "signal mask",

@@ -6,6 +6,7 @@ use super::similar::Similar;
 use super::{DONE, FAILED, NO_SUCH_UNIT, NOT_REACHED, OTHER_VERSION, USAGE};
 use crate::effect::Refusal;
 use crate::event::Errno;
+use crate::packed::{Packed, packed};
 use crate::protocol::{Buffer, Malformed, Problem, Response, Sender};
 use crate::report::Line;
 use crate::text::{texts, word};
@@ -14,29 +15,30 @@ impl<C: Client> Tool<'_, '_, C> {
     pub(super) fn complain_of_usage(&mut self, usage: Usage<'_>) -> u8 {
         let line = self.complaint();
         match usage {
-            Usage::UnknownOption(word) => line.text(word).text(": unknown option"),
+            Usage::UnknownOption(word) => line.text(word).say(packed!(": unknown option")),
             Usage::UnknownCommand(wrong) => {
                 let mut similar = Similar::new(wrong);
-                let names = (0..usize::MAX).map_while(|index| word(COMMANDS, b' ', index));
+                let names =
+                    (0..usize::MAX).map_while(|index| word(COMMANDS.as_bytes(), b' ', index));
                 names.for_each(|name| similar.look_at(name));
-                line.text(wrong).text(": unknown command");
+                line.text(wrong).say(packed!(": unknown command"));
                 match similar.found() {
-                    Some(name) => line.text("; did you mean ").text(name).text("?"),
+                    Some(name) => line.say(packed!("; did you mean ")).text(name).text("?"),
                     None => line,
                 }
             }
-            Usage::NeedsUnit(word) => line.text(word).text(": which unit? See sctl list"),
-            Usage::TooMany(word) => line.text(word).text(": one word too many"),
-            Usage::NeedsPath(word) => line
-                .text(word)
-                .text(": an image is named by its absolute path of less than 256 bytes"),
-            Usage::NoForce(word) => line.text(word).text(
+            Usage::NeedsUnit(word) => line.text(word).say(packed!(": which unit? See sctl list")),
+            Usage::TooMany(word) => line.text(word).say(packed!(": one word too many")),
+            Usage::NeedsPath(word) => line.text(word).say(packed!(
+                ": an image is named by its absolute path of less than 256 bytes"
+            )),
+            Usage::NoForce(word) => line.text(word).say(packed!(
                 " is not supported: process 1 stops everything in order and goes down by the \
                  manifest's deadline in any case. If it is dead: echo b > /proc/sysrq-trigger",
-            ),
+            )),
         };
         self.complain();
-        self.complaint().text("see sctl help");
+        self.complaint().say(packed!("see sctl help"));
         self.complain();
         USAGE
     }
@@ -47,37 +49,42 @@ impl<C: Client> Tool<'_, '_, C> {
         let mut code = NOT_REACHED;
         match *trouble {
             Trouble::NotConnected(error) => {
-                line.text(address)
-                    .text(": ")
-                    .errno(error)
-                    .text(match error {
-                        Errno(1) | Errno(13) => "; only root may talk to process 1",
-                        _ => "; is process 1 of this system sysMaster? See /proc/1/exe",
-                    })
+                line.text(address).text(": ").errno(error).say(match error {
+                    Errno(1) | Errno(13) => packed!("; only root may talk to process 1"),
+                    _ => packed!("; is process 1 of this system sysMaster? See /proc/1/exe"),
+                })
             }
-            Trouble::Broken(error) => line.text("connection to process 1: ").errno(error),
-            Trouble::HungUp => line.text(
+            Trouble::Broken(error) => line.say(packed!("connection to process 1: ")).errno(error),
+            Trouble::HungUp => line.say(packed!(
                 "process 1 hung up without an answer; try again, and see its log on the console",
-            ),
-            Trouble::Silent => line.text(
+            )),
+            Trouble::Silent => line.say(packed!(
                 "process 1 does not answer; other sctl may hold all places (ps), or it is stuck",
-            ),
+            )),
             Trouble::OtherVersion(sender) => {
                 code = OTHER_VERSION;
                 match sender {
                     Some(sender) => other_version(line, sender),
                     None => line
                         .text(address)
-                        .text(": whoever answers there is not sysMaster"),
+                        .say(packed!(": whoever answers there is not sysMaster")),
                 }
             }
             Trouble::Rejected(malformed) => {
                 code = OTHER_VERSION;
-                unreadable(line, "process 1 cannot read our request", malformed)
+                unreadable(
+                    line,
+                    packed!("process 1 cannot read our request"),
+                    malformed,
+                )
             }
             Trouble::BadAnswer(malformed) => {
                 code = OTHER_VERSION;
-                unreadable(line, "cannot read the answer of process 1", malformed)
+                unreadable(
+                    line,
+                    packed!("cannot read the answer of process 1"),
+                    malformed,
+                )
             }
         };
         self.complain();
@@ -98,43 +105,50 @@ impl<C: Client> Tool<'_, '_, C> {
                 Refusal::NoSuchUnit => return None,
                 Refusal::Conflict(..) => line
                     .text(name)
-                    .text(": refused: starting ")
+                    .say(packed!(": refused: starting "))
                     .text(first)
-                    .text(" needs ")
+                    .say(packed!(" needs "))
                     .text(second)
-                    .text(", and stops it as well"),
-                Refusal::ShuttingDown => line.text("refused: the machine is going down"),
+                    .say(packed!(", and stops it as well")),
+                Refusal::ShuttingDown => line.say(packed!("refused: the machine is going down")),
                 Refusal::NoRescueTarget => {
-                    line.text("refused: the manifest names no rescue target")
+                    line.say(packed!("refused: the manifest names no rescue target"))
                 }
-                Refusal::Renewing => line.text("refused: process 1 is replacing its program"),
-                Refusal::NoHeirs => {
-                    line.text("refused: this process 1 keeps nothing over an execution")
+                Refusal::Renewing => {
+                    line.say(packed!("refused: process 1 is replacing its program"))
                 }
-                Refusal::NoUpgrade => line.text(
+                Refusal::NoHeirs => line.say(packed!(
+                    "refused: this process 1 keeps nothing over an execution"
+                )),
+                Refusal::NoUpgrade => line.say(packed!(
                     "refused: this process 1 cannot be exchanged; in the manifest's [product] \
                      that is hot-upgrade = true",
-                ),
+                )),
             },
             Response::Failed {
                 unit,
                 failure,
                 about,
-            } => line.text(unit).text(": failed: ").why(failure, about),
+            } => line
+                .text(unit)
+                .say(packed!(": failed: "))
+                .why(failure, about),
             Response::NotUpgraded { obstacle, unit } => {
-                line.text("not upgraded: ");
+                line.say(packed!("not upgraded: "));
                 match upgrade {
                     Some(code) => code.say(line, obstacle, unit.0),
-                    None => line.text("see the console"),
+                    None => line.say(packed!("see the console")),
                 }
             }
-            Response::Superseded => line.text(name).text(": a later request took its place"),
+            Response::Superseded => line
+                .text(name)
+                .say(packed!(": a later request took its place")),
             #[cfg(feature = "recorder")]
-            Response::Recording { .. } => line.text("process 1 answered something else"),
+            Response::Recording { .. } => line.say(packed!("process 1 answered something else")),
             Response::Machine(_)
             | Response::Units { .. }
             | Response::Unit(..)
-            | Response::Error(_) => line.text("process 1 answered something else"),
+            | Response::Error(_) => line.say(packed!("process 1 answered something else")),
         };
         self.complain();
         Some(FAILED)
@@ -143,10 +157,10 @@ impl<C: Client> Tool<'_, '_, C> {
     pub(super) fn no_such_unit(&mut self, name: &[u8], buffer: &mut Buffer) -> Outcome<u8> {
         let mut similar = Similar::new(name);
         self.each_unit(buffer, &mut |_, unit| similar.look_at(unit.name.0))?;
-        let line = self.complaint().text(name).text(": no such unit; ");
+        let line = self.complaint().text(name).say(packed!(": no such unit; "));
         match similar.found() {
-            Some(found) => line.text("did you mean ").text(found).text("?"),
-            None => line.text("see sctl list"),
+            Some(found) => line.say(packed!("did you mean ")).text(found).text("?"),
+            None => line.say(packed!("see sctl list")),
         };
         self.complain();
         Ok(NO_SUCH_UNIT)
@@ -154,19 +168,22 @@ impl<C: Client> Tool<'_, '_, C> {
 }
 
 fn other_version<'l, 'b>(line: &'l mut Line<'b>, sender: Sender) -> &'l mut Line<'b> {
-    line.text("process 1 speaks protocol ").protocol(sender);
-    line.text(", this program ")
+    line.say(packed!("process 1 speaks protocol "))
+        .protocol(sender);
+    line.say(packed!(", this program "))
         .protocol(Sender::SELF)
-        .text(": use /proc/1/exe as sctl; or signals: kill -USR2 1 powers off, -TERM reboots")
+        .say(packed!(
+            ": use /proc/1/exe as sctl; or signals: kill -USR2 1 powers off, -TERM reboots"
+        ))
 }
 
 fn unreadable<'l, 'b>(
     line: &'l mut Line<'b>,
-    what: &str,
+    what: Packed,
     Malformed { problem, offset }: Malformed,
 ) -> &'l mut Line<'b> {
-    line.text(what).text(": byte ").number(offset);
-    line.text(": ").text(problem_word(problem))
+    line.say(what).say(packed!(": byte ")).number(offset);
+    line.text(": ").say(problem_word(problem))
 }
 
 impl Line<'_> {
@@ -176,7 +193,7 @@ impl Line<'_> {
     }
 }
 
-fn problem_word(problem: Problem) -> &'static [u8] {
+fn problem_word(problem: Problem) -> Packed {
     texts!(problem, Problem {
         NotOurs => "not a frame of sysMaster",
         OtherVersion => "another version",

@@ -1,6 +1,7 @@
 //! This file holds the control tool's conversation with process 1, and what it needs of a system.
 
 use crate::event::Errno;
+use crate::packed::{Packed, packed};
 use crate::protocol::{
     Buffer, MachineRecord, Malformed, Problem, Reader, Request, Response, Sender, UnitRecord,
     Value, Writer,
@@ -21,6 +22,9 @@ const ATTEMPT_COUNT_MAX: u16 = 300;
 
 /// EAGAIN: what connecting gives when nobody takes clients from a full queue.
 const QUEUE_IS_FULL: Errno = Errno(11);
+
+/// Bytes of the longest row of the help.
+const ROW_BYTES_MAX: usize = 96;
 
 /// EPIPE: the other end has hung up.
 const HANGS_UP: Errno = Errno(32);
@@ -139,8 +143,20 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
     }
 
     /// Writes text of several lines to standard output.
-    pub(super) fn say_all(&mut self, text: &str) {
-        self.is_written &= self.client.write(Stream::Output, text.as_bytes());
+    pub(super) fn say_all(&mut self, text: Packed) {
+        let mut row = [0; ROW_BYTES_MAX];
+        let mut length: usize = 0;
+        for letter in text.letters() {
+            if let Some(place) = row.get_mut(length) {
+                *place = letter;
+                length = length.saturating_add(1);
+            }
+            if letter == b'\n' {
+                let row = row.get(..length).unwrap_or_default();
+                self.is_written &= self.client.write(Stream::Output, row);
+                length = 0;
+            }
+        }
     }
 
     /// Begins a line for standard error, ended by [`Self::complain`].
@@ -198,7 +214,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
 
     fn complain_of_waiting(&mut self) {
         self.complaint()
-            .text("process 1 is busy with other clients; waiting");
+            .say(packed!("process 1 is busy with other clients; waiting"));
         self.complain();
     }
 

@@ -19,6 +19,7 @@ pub use conversation::{Client, Received, Stream};
 
 use crate::checkpoint::RECORDS;
 use crate::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX};
+use crate::packed::packed;
 use crate::protocol::{Buffer, Change, Request, Response, Sender, Text};
 use crate::status::{MachinePhase, UnitState};
 use arguments::{Command, Parsed, base_name, parse, units};
@@ -122,19 +123,23 @@ impl<C: Client> Tool<'_, '_, C> {
     }
 
     fn help(&mut self) -> Outcome<u8> {
-        self.say_all(include_str!("help.txt"));
+        self.say_all(packed!(include_str!("help.txt")));
         if RECORDS {
-            self.say_all(include_str!("help-record.txt"));
+            self.say_all(packed!(include_str!("help-record.txt")));
         }
         Ok(DONE)
     }
 
     fn version(&mut self, buffer: &mut Buffer) -> Outcome<u8> {
-        self.line.text("sctl ").text(env!("CARGO_PKG_VERSION"));
-        self.line.text(", protocol ").protocol(Sender::SELF);
+        self.line
+            .say(packed!("sctl "))
+            .text(env!("CARGO_PKG_VERSION"));
+        self.line.say(packed!(", protocol ")).protocol(Sender::SELF);
         self.say();
         let version = self.open(buffer, &mut Response::Done)?.version;
-        self.line.text("process 1: sysMaster ").text(version);
+        self.line
+            .say(packed!("process 1: sysMaster "))
+            .text(version);
         self.say();
         Ok(DONE)
     }

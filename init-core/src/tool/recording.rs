@@ -7,6 +7,7 @@
 use super::conversation::{Client, Outcome, Stream, Tool, UNEXPECTED};
 use super::{DONE, FAILED};
 use crate::limits::NAME_BYTES_MAX;
+use crate::packed::packed;
 use crate::protocol::{Buffer, Request, Response, SCHEMA, VERSION};
 use crate::wire::Text;
 
@@ -132,8 +133,9 @@ impl<C: Client> Tool<'_, '_, C> {
     }
 
     fn complain_of_no_recorder(&mut self) -> u8 {
-        self.complaint()
-            .text("this process 1 records nothing: write recorder = \"16KiB\" into [healing]");
+        self.complaint().say(packed!(
+            "this process 1 records nothing: write recorder = \"16KiB\" into [healing]"
+        ));
         self.complain();
         FAILED
     }

@@ -1,6 +1,7 @@
 //! This file lays out what the control tool shows: the list of units, one unit, the machine.
 
 use super::conversation::{Client, Tool};
+use crate::packed::{Packed, packed};
 use crate::protocol::{Detail, MachineRecord, UnitRecord};
 use crate::report::Line;
 use crate::status::{MachinePhase, UnitState};
@@ -24,7 +25,9 @@ const CELL_BYTES_MAX: usize = 24;
 impl<C: Client> Tool<'_, '_, C> {
     /// The heading of the list; `width` is the longest name's.
     pub(super) fn show_heading(&mut self, width: usize) {
-        self.line.text("UNIT").fill_to(width.saturating_add(2));
+        self.line
+            .say(packed!("UNIT"))
+            .fill_to(width.saturating_add(2));
         self.line.text(HEADING);
         self.say();
     }
@@ -33,9 +36,9 @@ impl<C: Client> Tool<'_, '_, C> {
     pub(super) fn show_row(&mut self, unit: &UnitRecord<'_>, width: usize) {
         let (line, names) = (&mut self.line, width.saturating_add(2));
         line.text(unit.name).fill_to(names);
-        line.text(kind_word(unit.kind));
+        line.say(kind_word(unit.kind));
         line.fill_to(names.saturating_add(STATE));
-        line.text(state_word(unit.state));
+        line.say(state_word(unit.state));
         let mut room = [0; CELL_BYTES_MAX];
         let cell = &mut Line::new(&mut room);
         match unit.pid {
@@ -53,47 +56,55 @@ impl<C: Client> Tool<'_, '_, C> {
             None => line.text("-"),
         };
         if unit.stale {
-            line.text("  stale");
+            line.say(packed!("  stale"));
         }
         self.say();
     }
 
     /// Everything about one unit.
     pub(super) fn show_unit(&mut self, unit: &UnitRecord<'_>, detail: &Detail<'_>) {
-        let critical = if detail.critical { "critical " } else { "" };
-        self.line.text(unit.name).text(": ").text(critical);
-        self.line.text(kind_word(unit.kind)).text(", ");
-        self.line.text(state_word(unit.state)).text(" for ");
+        let critical = match detail.critical {
+            true => packed!("critical "),
+            false => Packed::EMPTY,
+        };
+        self.line.text(unit.name).text(": ").say(critical);
+        self.line.say(kind_word(unit.kind)).text(", ");
+        self.line.say(state_word(unit.state)).say(packed!(" for "));
         self.line.span(Duration::from_ms(unit.age_ms));
         self.say();
         if !detail.program.0.is_empty() {
-            self.line.text("  program    ").text(detail.program);
+            self.line.say(packed!("  program    ")).text(detail.program);
             self.say();
         }
         if let Some(pid) = unit.pid {
-            self.line.text("  process    ").number(pid);
+            self.line.say(packed!("  process    ")).number(pid);
             self.say();
         }
         if let Some(ms) = unit.ready_ms {
-            self.line.text("  ready      after ");
+            self.line.say(packed!("  ready      after "));
             self.line.span(Duration::from_ms(ms));
             self.say();
         }
         if unit.restarts > 0 {
-            self.line.text("  restarts   ").number(unit.restarts);
+            self.line
+                .say(packed!("  restarts   "))
+                .number(unit.restarts);
             self.say();
         }
         if let Some(exit) = unit.last_exit {
-            self.line.text("  last exit  ").exit(exit);
+            self.line.say(packed!("  last exit  ")).exit(exit);
             self.say();
         }
         if unit.stale {
-            self.line
-                .text("  stale      runs by the definition of an earlier process 1");
+            self.line.say(packed!(
+                "  stale      runs by the definition of an earlier process 1"
+            ));
             self.say();
         }
         if let Some(failure) = detail.failure {
-            self.line.text("  failed     ").why(failure, detail.about);
+            self.line
+                .say(packed!("  failed     "))
+                .why(failure, detail.about);
             self.say();
         }
     }
@@ -105,25 +116,27 @@ impl<C: Client> Tool<'_, '_, C> {
             Up => "up",
             ShuttingDown => "going down",
         });
-        self.line.text(machine.product).text(" on ");
-        self.line.text(machine.board).text(": ").text(phase);
+        self.line.text(machine.product).say(packed!(" on "));
+        self.line.text(machine.board).text(": ").say(phase);
         self.say();
         self.line
-            .text("  process 1  sysMaster ")
+            .say(packed!("  process 1  sysMaster "))
             .text(machine.version);
         self.say();
-        self.line.text("  since      ");
+        self.line.say(packed!("  since      "));
         self.line.span(Duration::from_ms(machine.uptime_ms));
         self.say();
         if let Some(ms) = machine.boot_ms {
-            self.line.text("  boot took  ");
+            self.line.say(packed!("  boot took  "));
             self.line.span(Duration::from_ms(ms));
             self.say();
         }
-        self.line.text("  units      ").number(machine.units);
+        self.line
+            .say(packed!("  units      "))
+            .number(machine.units);
         self.line.text(": ").number(machine.ready);
-        self.line.text(" active, ").number(machine.failed);
-        self.line.text(" failed");
+        self.line.say(packed!(" active, ")).number(machine.failed);
+        self.line.say(packed!(" failed"));
         self.say();
     }
 }
@@ -135,7 +148,7 @@ fn end_at(line: &mut Line<'_>, column: usize, cell: &mut Line<'_>) {
     cell.clear();
 }
 
-fn kind_word(kind: UnitKind) -> &'static [u8] {
+fn kind_word(kind: UnitKind) -> Packed {
     texts!(kind, UnitKind {
         Target => "target",
         Task => "task",
@@ -144,7 +157,7 @@ fn kind_word(kind: UnitKind) -> &'static [u8] {
     })
 }
 
-fn state_word(state: UnitState) -> &'static [u8] {
+fn state_word(state: UnitState) -> Packed {
     texts!(state, UnitState {
         Inactive => "inactive",
         Waiting => "waiting",
