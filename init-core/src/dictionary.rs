@@ -1,4 +1,4 @@
-//! This file is which letters of the firmware's texts stand together most often, sorted.
+//! This file is which letters of the firmware's texts stand together most often.
 //!
 //! Written by `cargo xtask dictionary`.
 

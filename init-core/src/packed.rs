@@ -1,7 +1,7 @@
-//! This file makes the program's own texts small: letters that often stand together become one byte.
+//! This file makes the program's own texts small: letters that often stand together are one byte.
 //!
-//! A text is packed while the program is compiled and unpacked letter by letter where it is said, as
-//! BASIC kept its keywords. Of 6.6 KiB of texts half is left.
+//! A text is packed while the program is compiled, and unpacked letter by letter where it is said,
+//! as BASIC kept its keywords. Half of it is left.
 
 use crate::dictionary::DICTIONARY;
 use crate::text::word;
@@ -36,8 +36,8 @@ impl Packed {
         self.0.is_empty()
     }
 
-    /// The line of a text with this index, from 0; nothing if there are fewer. The last one is ended
-    /// as well.
+    /// The line of a text with this index, from 0; nothing if there are fewer. The last one is
+    /// ended as well.
     #[must_use]
     pub fn line(self, index: usize) -> Self {
         Self(word(self.0, b'\n', index).unwrap_or_default())
@@ -94,7 +94,7 @@ fn entry(index: u8) -> &'static [u8] {
     entries
 }
 
-/// A [`Packed`](crate::packed::Packed) text, of a literal of ASCII or of a constant that is a `str`.
+/// A [`Packed`](crate::packed::Packed) text, of a literal of ASCII or a constant that is a `str`.
 #[macro_export]
 macro_rules! packed {
     ($text:expr $(,)?) => {{
@@ -174,7 +174,7 @@ mod compiler {
     pub const fn pack(text: &str) -> Scratch {
         let text = text.as_bytes();
         assert!(text.len() < TEXT_BYTES_MAX, "a text is too long");
-        // From the end: in how many bytes the rest can be packed, and the entry that it begins with.
+        // From the end: in how many bytes the rest can be packed, and its first entry.
         let mut least = [0_u16; TEXT_BYTES_MAX];
         let mut choice = [DICTIONARY.len(); TEXT_BYTES_MAX];
         let mut at = text.len();

@@ -1,5 +1,5 @@
-//! This file counts which letters of the firmware's texts stand together most often, and writes them
-//! where `init_core::packed` packs the texts with them.
+//! This file counts which letters of the firmware's texts stand together most often, and writes
+//! them where `init_core::packed` packs the texts with them.
 //!
 //! The pair that occurs most often becomes one entry, and so on with what is left: byte pair
 //! encoding. A dictionary that is not of today's texts is right as well, and packs a little worse;
@@ -177,7 +177,7 @@ fn join(text: &mut Vec<String>, pair: &[String; 2], entry: &str) {
 /// The source of the list.
 fn listed(entries: &[String]) -> String {
     let mut source = String::from(
-        "//! This file is which letters of the firmware's texts stand together most often, sorted.\n\
+        "//! This file is which letters of the firmware's texts stand together most often.\n\
          //!\n\
          //! Written by `cargo xtask dictionary`.\n\n\
          /// One byte each in a [`Packed`](crate::packed::Packed) text.\n\

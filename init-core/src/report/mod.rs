@@ -172,37 +172,7 @@ impl Report {
             Notice::Stopped(unit) => self.unit(line, unit, "stopped"),
             Notice::Killing(unit) => self.unit(line, unit, "did not stop in time, sent SIGKILL"),
             Notice::GivenUp(unit) => self.unit(line, unit, "does not die of SIGKILL, given up"),
-            Notice::BootDone {
-                target,
-                ready,
-                failed,
-                retrying,
-                took,
-            } => {
-                let is_reached = status(target).is_some_and(|it| it.state == UnitState::Active);
-                let reached = if is_reached {
-                    " reached"
-                } else {
-                    " NOT reached"
-                };
-                line.say(packed!("boot: "))
-                    .text(self.name(target))
-                    .text(reached);
-                line.say(packed!(" after "))
-                    .span(took)
-                    .text(": ")
-                    .number(ready);
-                line.say(packed!(" units ready, "))
-                    .number(failed)
-                    .say(packed!(" failed"));
-                match retrying {
-                    0 => line,
-                    _ => line
-                        .text(", ")
-                        .number(retrying)
-                        .say(packed!(" to be started again")),
-                }
-            }
+            Notice::BootDone { .. } => self.boot_done(line, notice, status),
             Notice::ShutdownBegun(action) => line.say(action_word(action)).say(packed!(": begins")),
             Notice::LeftoversAsked => line.say(packed!("asked leftover processes to end")),
             Notice::LeftoversKilled => line.say(packed!("killed leftover processes")),
@@ -232,6 +202,40 @@ impl Report {
             )),
             Notice::Fault(fault) => self.fault(line, fault),
         };
+    }
+
+    /// The summary of the boot; nothing for another notice.
+    fn boot_done<'l, 'b>(
+        &self,
+        line: &'l mut Line<'b>,
+        notice: &Notice,
+        status: Lookup<'_>,
+    ) -> &'l mut Line<'b> {
+        let Notice::BootDone {
+            target,
+            ready,
+            failed,
+            retrying,
+            took,
+        } = *notice
+        else {
+            return line;
+        };
+        let reached = match status(target).is_some_and(|it| it.state == UnitState::Active) {
+            true => packed!(" reached after "),
+            false => packed!(" NOT reached after "),
+        };
+        line.say(packed!("boot: ")).text(self.name(target));
+        line.say(reached).span(took).text(": ").number(ready);
+        line.say(packed!(" units ready, ")).number(failed);
+        line.say(packed!(" failed"));
+        match retrying {
+            0 => line,
+            _ => {
+                line.text(", ").number(retrying);
+                line.say(packed!(" to be started again"))
+            }
+        }
     }
 
     fn handover_word(&self, why: Handover) -> Packed {

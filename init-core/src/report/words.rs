@@ -21,7 +21,8 @@ const SIGALRM: u8 = 14;
 /// One a line, from number 0 on, which is none.
 const SIGNALS: Packed = packed!(
     "\nHUP\nINT\nQUIT\nILL\nTRAP\nABRT\nBUS\nFPE\nKILL\nUSR1\nSEGV\nUSR2\nPIPE\nALRM\nTERM\n\
-     STKFLT\nCHLD\nCONT\nSTOP\nTSTP\nTTIN\nTTOU\nURG\nXCPU\nXFSZ\nVTALRM\nPROF\nWINCH\nIO\nPWR\nSYS\n"
+     STKFLT\nCHLD\nCONT\nSTOP\nTSTP\nTTIN\nTTOU\nURG\nXCPU\nXFSZ\n\
+     VTALRM\nPROF\nWINCH\nIO\nPWR\nSYS\n"
 );
 
 impl Line<'_> {
