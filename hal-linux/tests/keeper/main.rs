@@ -155,9 +155,10 @@ fn thousands_of_orphans_are_reaped() {
 
 #[test]
 fn a_subreaper_gets_the_orphans_and_lets_them_go() {
-    let script = "keeper=$PPID; sh -c 'sh -c \"sleep 0.2; exit\" & echo $! > /dev/stdout' > pid; \
-                  orphan=$(cat pid); rm pid; grep -q \"^PPid:.$keeper\" /proc/$orphan/status && \
-                  echo adopted; while [ -d /proc/$orphan ]; do :; done; echo reaped";
+    let script = "keeper=$PPID; mkfifo gate; \
+                  sh -c 'sh -c \"read x < gate; exit\" & echo $!' > pid; orphan=$(cat pid); \
+                  grep -q \"^PPid:.$keeper\" /proc/$orphan/status && \
+                  echo adopted; echo > gate; while [ -d /proc/$orphan ]; do :; done; echo reaped";
     let folder = tempfile::tempdir().expect("a folder can be made");
     let script = format!("cd {} && {script}", folder.path().display());
     let mut kept = shell!(Place::Subreaper, [], &script);

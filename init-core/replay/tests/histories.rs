@@ -78,7 +78,7 @@ fn whatever_happened_happens_again() {
     keep_panics();
     let mut desk = Desk::<PLACES>::new();
     // Room for all of a history; and for so little of it that older events give way.
-    for (entries, is_all) in [(8_192, true), (64, false)] {
+    for (entries, is_all) in [(8_192, true), (128, false)] {
         let mut stage = Stage::with_recorder(entries);
         let (mut performed, mut states, mut lives) = (0, 0, 0);
         let scripts = (0..SEEDS).map(|seed| (seed, generate::script(seed)));
