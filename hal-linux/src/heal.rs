@@ -8,6 +8,7 @@ use crate::intake;
 use crate::region::{self, Region, at};
 #[cfg(feature = "freestanding")]
 use crate::sys::image::{self, Source};
+use crate::sys::process::duplicate_to;
 use crate::sys::shared::{self, Lasting};
 use crate::sys::{fd, limits, slices};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -165,9 +166,26 @@ pub(crate) fn live_again(death: &Death) -> ! {
             record(region, death);
         }
         hand_over_all(region);
+        #[cfg(feature = "freestanding")]
+        if region.get(at::HANDOVER) == HANDOVER_BACK {
+            limits::restore();
+            by_copy_only();
+        }
     }
     limits::restore();
     by_all_means()
+}
+
+/// The copy is the program whose region it is; what process 1 runs now, and what may lie under its
+/// path, are not. [`upgrade`] saw to it that there is one: what is refused now, for lack of memory,
+/// is not for ever.
+#[cfg(feature = "freestanding")]
+fn by_copy_only() -> ! {
+    loop {
+        for bare in [false, true] {
+            image::execute(Source::Copy, bare);
+        }
+    }
 }
 
 /// Executes the program again although nothing is wrong with it. All that the next life needs to
@@ -188,6 +206,10 @@ pub(crate) fn upgrade(region: &Region) -> Errno {
     let Ok(number) = u16::try_from(number) else {
         return Errno(9); // EBADF
     };
+    // The way back.
+    if let Err(error) = image::keep(true) {
+        return error;
+    }
     region.set(at::HANDOVER, HANDOVER_UPGRADE);
     hand_over_all(region);
     limits::restore();
@@ -231,7 +253,11 @@ fn record(region: &Region, death: &Death) {
             region.set(at::HANDOVER, HANDOVER_BACK);
             return;
         }
-        // It begins to take over once more.
+        // It begins to take over once more, and it is the image that does: what is kept may still
+        // be the program before, which would take its own region for another's.
+        if let Ok(image) = u16::try_from(region.get(at::IMAGE).wrapping_sub(1)) {
+            let _ = duplicate_to(image, COPY);
+        }
         return region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));
     }
     region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));

@@ -7,12 +7,12 @@
 
 use crate::bytes::Bytes;
 use crate::linux::Linux;
-use crate::region::{self, Region, SPLIT, at};
+use crate::region::{self, EXIT_WORDS, Region, SPLIT, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::image::{self, Identity};
 use crate::sys::process::{self, Fork, duplicate_to};
 use crate::sys::text::c_text;
-use crate::sys::{shared, signals};
+use crate::sys::{shared, signals, wait};
 use crate::upgrade::{ANSWERED, OTHER_LAYOUT, UNFED};
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
@@ -88,7 +88,9 @@ impl Linux {
     pub(crate) fn forget_image(&self) {
         let region = self.region;
         let pid = region.get(at::TRIAL);
-        if pid != 0 {
+        let ended = wait::taken(region.part(at::EXIT, EXIT_WORDS));
+        // Once its exit was taken the number may be another's.
+        if pid != 0 && ended.is_none_or(|(ended, _)| ended != pid) {
             let _ = process::signal(pid, 9);
         }
         if SPLIT {

@@ -290,8 +290,18 @@ fn no_image_is_executed_but_one_that_stood_its_trial() {
     assert_eq!(it.desk.serve(&mut it.fake), Err(Breach::Forbidden));
     assert!(it.fake.acts.is_empty());
 
+    // One that does not know whose process runs would leave that to nobody.
     let mut it = asking();
+    assert!(it.fake.exists(child(1, 1)));
     it.fake.known = Some(Vec::new());
+    ask(&mut it, |core| {
+        let _ = core.renew(Image::New);
+    });
+    assert_eq!(it.desk.serve(&mut it.fake), Err(Breach::Forbidden));
+    assert!(it.fake.acts.is_empty());
+
+    let mut it = asking();
+    it.fake.known = Some(vec![UnitId(1)]);
     ask(&mut it, |core| {
         let _ = core.renew(Image::New);
     });
@@ -326,9 +336,9 @@ fn a_core_that_has_one_image_tried_after_the_other_is_stopped() {
     assert_eq!(it.fake.acts.len(), count);
     assert!(count > 4, "and somebody who errs is not: {count}");
 
-    // Who asks only when a client does may go on for ever.
+    // Who asks only when a client does may go on for ever: its purse must not fall.
     let mut it = asking();
-    for _ in 0..1_000 {
+    for _ in 0..10_000 {
         it.desk.deliver(Wake::Frame(CLIENT), &mut it.fake);
         ask(&mut it, |core| {
             let _ = core.try_image(CLIENT);

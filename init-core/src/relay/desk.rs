@@ -28,9 +28,9 @@ const REQUESTS_PER_EVENT: u32 = 256;
 const REQUESTS_MIN: u32 = 4_096;
 const REQUESTS_PER_UNIT: u32 = 64;
 
-/// What a trial counts for: a client's frame and the trial's end are worth as much, so it takes
-/// both for each.
-const REQUESTS_PER_TRIAL: u32 = 2 * REQUESTS_PER_EVENT;
+/// What a trial counts for: a client's frame and the trial's end are worth as much, but for the few
+/// other requests that each of them leads to; so it takes both for each.
+const REQUESTS_PER_TRIAL: u32 = 2 * REQUESTS_PER_EVENT - 16;
 
 /// A machine's last act may take so much longer than the manifest's shutdown.
 const FINISH_SLACK: Duration = Duration::from_secs(60);
@@ -182,7 +182,7 @@ impl Desk {
     }
 
     /// Whether the manifest allows it.
-    fn judge(&mut self, request: &Request<'_>, platform: &impl Platform) -> Result<(), Breach> {
+    fn judge(&mut self, request: &Request<'_>, platform: &mut impl Platform) -> Result<(), Breach> {
         let is_allowed = match *request {
             Request::Spawn(child) => self.may_be_started(child),
             Request::Signal { child, signal } => {
@@ -194,7 +194,9 @@ impl Desk {
             Request::KillAll(signal) => signal == Signal::TERM || signal == Signal::KILL,
             Request::Reply { frame, .. } => frame.0.len() <= FRAME_BYTES_MAX,
             Request::Say(Text(line)) => is_line(line),
-            Request::Renew(Image::New) => platform.has_passed_trial(),
+            Request::Renew(Image::New) => {
+                platform.has_passed_trial() && self.loses_nobody(platform)
+            }
             Request::Try(_) => {
                 self.charge_by(REQUESTS_PER_TRIAL)?;
                 self.manifest.hot_upgrade.is_some()
@@ -218,6 +220,16 @@ impl Desk {
         } else {
             Err(Breach::Forbidden)
         }
+    }
+
+    /// Whether no process is left of a unit that the image on trial does not know: nobody would
+    /// have it any more.
+    fn loses_nobody(&self, platform: &mut impl Platform) -> bool {
+        let mut units = (0..=u16::MAX).map(UnitId).zip(self.manifest.units);
+        units.all(|(unit, _)| {
+            let roles = [Role::Main, Role::Stop, Role::Probe];
+            platform.is_known(unit) || roles.iter().all(|it| platform.owner(unit, *it).is_none())
+        })
     }
 
     fn may_be_started(&self, child: Child) -> bool {
