@@ -389,6 +389,7 @@ impl ControlPort for Linux {
             if let Some(connection) = place.connection.take() {
                 self.waiting.forget(connection.as_fd());
             }
+            self.waiting.untell(Source::Client(client.slot));
             place.length = 0;
         }
     }

@@ -1,4 +1,5 @@
-//! This file is where process 1 sleeps, and what wakes it.
+//! This file is where process 1 sleeps, and what wakes it. Only a start for which there is no place
+//! sleeps elsewhere, shortly (`sys/pool.rs`).
 //!
 //! One epoll descriptor watches the signals, the deadline's timer, the control socket and its
 //! clients, the readiness descriptors of units that are starting, and the console while it owes us
@@ -55,6 +56,8 @@ pub(crate) enum Source {
     Core,
 }
 
+/// What stands for no source.
+const NOTHING: u64 = 0xff;
 const READY_BASE: u64 = 0x1_0000_0000;
 const CLIENT_BASE: u64 = 0x100;
 
@@ -149,6 +152,16 @@ impl Waiting {
         if let Some(place) = self.told.get_mut(self.told_count) {
             *place = source.token();
             self.told_count = self.told_count.wrapping_add(1);
+        }
+    }
+
+    /// What was told of this is not looked at any more: it would be taken for the next one's in the
+    /// same place.
+    pub(crate) fn untell(&mut self, source: Source) {
+        for token in &mut self.told {
+            if *token == source.token() {
+                *token = NOTHING;
+            }
         }
     }
 

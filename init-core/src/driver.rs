@@ -14,7 +14,9 @@ use crate::supervisor::Core;
 use crate::time::Instant;
 
 /// Effects performed in one turn, about: creating a process is the dearest and takes 0.1 ms, so the
-/// next exit or request is seen within 4 ms however many units there are. What of it becomes ready
+/// next exit or request is seen within 4 ms however many units there are. Where children are slow
+/// to reach their programs each creation may wait another millisecond, 36 ms in all, or a tick of a
+/// kernel without fine timers; it waits no more once that was in vain. What of it becomes ready
 /// is looked at as often: until then each has a descriptor, which every new process copies.
 const EFFECTS_PER_TURN_MAX: u32 = 32;
 

@@ -114,10 +114,8 @@ impl Keeper {
 
     /// Makes room for the next; how long it is to be waited with.
     pub(super) fn replace(&mut self, trouble: Trouble) -> Duration {
-        // Also one that comes to life, or that is told the time.
-        let had_work = !self.is_idle || self.linux.intake.handed().is_some();
         let (how, is_stopped) = self.end();
-        self.why = Some(self.linux.why_of_next());
+        self.why = Some(self.why_of_next());
         self.settle();
         let was_killed = matches!(trouble, Trouble::Gone)
             && matches!(how, Some(ExitStatus::Signal { number, .. }) if number == Signal::KILL.0);
@@ -129,7 +127,7 @@ impl Keeper {
         self.linux.intake.killed.set(killed);
         let pace = pace(killed);
         self.tell(trouble, (how, is_stopped), pace);
-        if had_work && !was_killed {
+        if !was_killed {
             let vain = self.linux.region.get(at::VAIN).saturating_add(1);
             self.linux.region.set(at::VAIN, vain);
             intake::blame(&self.linux.region);
@@ -142,6 +140,16 @@ impl Keeper {
         }
         self.linux.expect_new_core();
         pace
+    }
+
+    /// Why the next core takes this one's place. What became of an image, this one may not have
+    /// heard; the signal that ended the image is in nobody else's hands once a core died of another.
+    fn why_of_next(&self) -> Handover {
+        match (self.linux.region.get(at::OUTCOME), self.why) {
+            (0, _) => Handover::Fault,
+            (_, Some(why @ Handover::RolledBack(_))) => why,
+            _ => self.linux.why(),
+        }
     }
 
     /// Ends the core.
@@ -227,15 +235,6 @@ impl Linux {
         match self.heritage {
             Some(_) => Handover::Upgraded,
             None => self.why(),
-        }
-    }
-
-    /// Why the next core of this life does. What became of an image, the one before it may not have
-    /// heard.
-    fn why_of_next(&self) -> Handover {
-        match self.region.get(at::OUTCOME) {
-            0 => Handover::Fault,
-            _ => self.why(),
         }
     }
 

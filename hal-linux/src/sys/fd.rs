@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU16, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::FileType;
 
 /// The highest number that a descriptor of this program ever had.
 static HIGHEST: AtomicU16 = AtomicU16::new(0);
@@ -108,7 +109,10 @@ impl Drop for Fd {
 pub fn is_input_null() -> bool {
     // Major and minor number: `Documentation/admin-guide/devices.txt`.
     let null = rustix::fs::makedev(1, 3);
-    rustix::fs::fstat(Fd::INPUT).is_ok_and(|stat| stat.st_rdev == null)
+    rustix::fs::fstat(Fd::INPUT).is_ok_and(|stat| {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        kind == FileType::CharacterDevice && stat.st_rdev == null
+    })
 }
 
 fn word(value: u32) -> usize {

@@ -1,5 +1,6 @@
 //! This file starts children that share process 1's memory until they execute their program: no
-//! page table is copied, and process 1 goes on at once, whatever the child waits for.
+//! page table is copied, and process 1 goes on at once, whatever the child waits for. Only where all
+//! places are taken it waits for one, for a millisecond.
 //!
 //! Each has a stack of its own from a pool, of which a burst's part is given back. The kernel says
 //! when the stack is free again: it clears the place's word when the child executes its program or
@@ -23,8 +24,9 @@ use rustix::mm::{Advice, madvise};
 /// busy. Each has a pipe, of which every further child begins with a copy.
 const PLACE_COUNT: usize = 16;
 
-/// How long at most. A program that lies on a stalled file system holds its place for ever; then
-/// the next child is forked, which takes three times as long.
+/// How long the last place is waited for, at most. Programs that lie on a stalled file system hold
+/// their places for ever: then one start waits in vain, and until a place is seen free again
+/// children are forked at once, which takes three times as long.
 const PATIENCE_NS: u64 = 1_000_000;
 
 /// The call that waits, with a time of 64 bits: kernels that offer what children start by have it.
@@ -76,6 +78,8 @@ pub struct Pool {
     places: &'static [Place; PLACE_COUNT],
     /// Places were used whose memory is not kept.
     has_burst: bool,
+    /// The last wait found no place, and none was free since.
+    in_vain: bool,
 }
 
 /// `struct clone_args` of `linux/sched.h` in its first version.
@@ -100,6 +104,7 @@ impl Pool {
         PLACES.take().map(|places| Self {
             places,
             has_burst: false,
+            in_vain: false,
         })
     }
 
@@ -109,15 +114,19 @@ impl Pool {
     /// # Errors
     /// What clone3 answers; no child was made.
     pub fn start(&mut self, job: &Job, number: &AtomicU32) -> Option<Result<u32, Errno>> {
+        let places = self.places;
         let free = || {
-            let mut places = self.places.iter().enumerate();
+            let mut places = places.iter().enumerate();
             places.find(|(_, place)| place.is_free())
         };
-        let (at, place) = free().or_else(|| {
-            let [.., last] = self.places;
+        let mut found = free();
+        if found.is_none() && !self.in_vain {
+            let [.., last] = places;
             last.wait();
-            free()
-        })?;
+            found = free();
+        }
+        self.in_vain = found.is_none();
+        let (at, place) = found?;
         self.has_burst |= at >= KEPT_COUNT;
         // SAFETY: the place is free: no child reads it.
         unsafe { place.job.get().write(MaybeUninit::new(*job)) };
@@ -191,6 +200,9 @@ impl Place {
     fn wait(&self) {
         let time: [u64; 2] = [0, PATIENCE_NS];
         let number = self.child.load(Ordering::Acquire);
+        if number == 0 {
+            return;
+        }
         let arguments = [
             self.child.as_ptr().expose_provenance(),
             usize::try_from(abi::FUTEX_WAIT).unwrap_or(0),

@@ -2,6 +2,7 @@
 
 use crate::boot;
 use crate::machine::{End, Machine};
+use init_core::protocol::{Buffer, Change, Request, Text, Writer};
 use rustix::fd::OwnedFd;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, connect, recv, send, socket,
@@ -121,4 +122,41 @@ fn a_client_that_never_reads_delays_nobody() {
     );
     machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// Asks for a start and for an answer when it is done.
+fn asks_to_start(client: &OwnedFd, name: &str) {
+    let mut buffer: Buffer = [0; size_of::<Buffer>()];
+    let mut writer = Writer::new(&mut buffer);
+    let request = Request::Change {
+        change: Change::Start,
+        name: Text(name.as_bytes()),
+        wait: true,
+    };
+    assert!(writer.add(&request).is_ok(), "{name} fits");
+    let length = writer.length();
+    send(client, &buffer[..length], SendFlags::NOSIGNAL).expect("the socket takes it");
+}
+
+/// Three things at once, in this order: what a client waits for, another client with a request that
+/// waits, and the first one's end. The first is answered in vain, and the second gets its place.
+#[test]
+fn a_client_is_not_taken_for_the_one_that_had_its_place_before() {
+    const STOP: u8 = 19;
+    const CONTINUE: u8 = 18;
+    let mut machine = boot!("idle");
+    machine.wait_for("boot: idle reached");
+    let first = connection(&machine);
+    asks_to_start(&first, "says-when-told");
+    machine.inside("until grep -qs 'run/sa[y]' /proc/[0-9]*/cmdline; do sleep 0.02; done");
+    machine.signal(STOP);
+    machine.inside(": > /run/say; until grep -qs 'sleep.99[9]' /proc/[0-9]*/cmdline; do :; done");
+    let second = connection(&machine);
+    asks_to_start(&second, "never-there");
+    drop(first);
+    machine.signal(CONTINUE);
+    machine.wait_for("never-there: runs");
+    assert!(machine.sctl(&["status", "says-when-told"]).status.success());
+    let heard = recv(&second, &mut [0; 64], RecvFlags::DONTWAIT).map(|(_, length)| length);
+    assert_eq!(heard, Err(rustix::io::Errno::AGAIN), "it waits");
 }

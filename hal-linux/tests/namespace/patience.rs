@@ -1,5 +1,7 @@
 //! This file watches process 1's own system calls while it boots, works and goes down: it never
-//! lets time pass. It waits where every event wakes it, without a limit, or it looks and goes on.
+//! lets time pass. It waits where every event wakes it, without a limit, or it looks and goes on. The
+//! one exception, not to be met here, is a start that finds as many before it as may be on their way
+//! to their programs: it waits a millisecond at most for a place.
 
 use crate::machine::{End, Machine};
 use std::path::PathBuf;
@@ -9,7 +11,21 @@ const SLEEPS: &str = "nanosleep,clock_nanosleep,pause,rt_sigtimedwait,futex";
 const WAITS: &str = "epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll,select,pselect6";
 
 /// Where the calls are written.
-struct Record(PathBuf);
+pub struct Record(pub PathBuf);
+
+impl Record {
+    /// In a file of this name and this process.
+    pub fn of(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("{name}-{}", std::process::id())))
+    }
+
+    /// What a program is started by, so that its own calls are written here: not its children's,
+    /// and without a parent between it and its own.
+    pub fn words(&self, traced: &str) -> [String; 6] {
+        let file = self.0.to_string_lossy();
+        ["strace", "-D", "-o", &file, "-e", traced].map(String::from)
+    }
+}
 
 impl Drop for Record {
     fn drop(&mut self) {
@@ -19,16 +35,13 @@ impl Drop for Record {
 
 #[test]
 fn process_1_never_sleeps_for_a_span_of_time() {
-    let name = format!("sysmaster-calls-{}", std::process::id());
-    let record = Record(std::env::temp_dir().join(name));
+    let record = Record::of("sysmaster-calls");
     if !has_strace() {
         eprintln!("SKIPPED: there is no strace; `apt-get install strace` as root brings it");
         return;
     }
-    let file = record.0.to_string_lossy().into_owned();
-    let traced = format!("trace={SLEEPS},{WAITS}");
-    // Without -f: process 1 alone. With -D the tracer is not its parent.
-    let words = ["strace", "-D", "-o", &file, "-e", &traced];
+    let words = record.words(&format!("trace={SLEEPS},{WAITS}"));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let Some(mut machine) = Machine::boot_by(&words, "layers") else {
         return;
     };
@@ -43,7 +56,7 @@ fn process_1_never_sleeps_for_a_span_of_time() {
     assert!(waits.count() > 10, "too few calls to be a record:\n{calls}");
 }
 
-fn has_strace() -> bool {
+pub fn has_strace() -> bool {
     let output = std::process::Command::new("strace").arg("-V").output();
     output.is_ok_and(|output| output.status.success())
 }

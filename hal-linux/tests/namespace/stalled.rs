@@ -1,8 +1,8 @@
 //! This file puts programs on a file system that never answers: its server takes the requests and
 //! then does nothing. More services than any pool of stacks has places lie on it.
 
-use crate::boot;
 use crate::machine::{End, Machine};
+use crate::patience::{Record, has_strace};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -91,12 +91,18 @@ fn serve(mut device: File, over: &AtomicBool) {
 
 #[test]
 fn programs_on_a_file_system_that_never_answers_delay_nobody() {
-    let mut machine = boot!("idle");
+    let record = Record::of("sysmaster-stalled");
+    let traced = record.words("trace=futex");
+    let words: Vec<&str> = traced.iter().map(String::as_str).collect();
+    let first = if has_strace() { words.as_slice() } else { &[] };
+    let Some(mut machine) = Machine::boot_by(first, "idle") else {
+        return;
+    };
     machine.wait_for("boot: idle reached");
     let Some(silence) = Silence::at_mnt_of(&machine) else {
         return;
     };
-    // Asked for without waiting: eleven services begin, none gets as far as its program.
+    // Asked for without waiting: 27 services begin, none gets as far as its program.
     machine.inside("/proc/1/exe --no-wait start silence");
     // Nothing waits for them: neither another service nor a client.
     assert!(machine.sctl(&["restart", "sleeper"]).status.success());
@@ -107,7 +113,7 @@ fn programs_on_a_file_system_that_never_answers_delay_nobody() {
         "{}",
         String::from_utf8_lossy(&list.stderr)
     );
-    for number in 1..=8 {
+    for number in 1..=24 {
         let given_up = format!("stalled@{number}: does not die of SIGKILL, given up");
         assert!(
             machine.console().contains(&given_up),
@@ -124,4 +130,9 @@ fn programs_on_a_file_system_that_never_answers_delay_nobody() {
     // The kernel ends a namespace when all its processes are gone. (A machine just goes off.)
     drop(silence);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    // One start has waited for a place, in vain, and no other.
+    if let Ok(calls) = std::fs::read_to_string(&record.0) {
+        let waits = calls.lines().filter(|call| call.starts_with("futex("));
+        assert_eq!(waits.count(), 1, "{calls}");
+    }
 }

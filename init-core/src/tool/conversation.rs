@@ -23,7 +23,7 @@ const ATTEMPT_COUNT_MAX: u16 = 300;
 /// EAGAIN: what connecting gives when nobody takes clients from a full queue.
 const QUEUE_IS_FULL: Errno = Errno(11);
 
-/// Bytes of the longest row of the help.
+/// Bytes of a row that are written at once: as many as the longest row of the help.
 const ROW_BYTES_MAX: usize = 96;
 
 /// EPIPE: the other end has hung up.
@@ -151,12 +151,19 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
                 *place = letter;
                 length = length.saturating_add(1);
             }
-            if letter == b'\n' {
-                let row = row.get(..length).unwrap_or_default();
-                self.is_written &= self.client.write(Stream::Output, row);
+            if letter == b'\n' || length == ROW_BYTES_MAX {
+                self.put(&row, length);
                 length = 0;
             }
         }
+        if length > 0 {
+            self.put(&row, length);
+        }
+    }
+
+    fn put(&mut self, row: &[u8], length: usize) {
+        let row = row.get(..length).unwrap_or_default();
+        self.is_written &= self.client.write(Stream::Output, row);
     }
 
     /// Begins a line for standard error, ended by [`Self::complain`].

@@ -13,6 +13,18 @@ fn complaint(desk: &mut Desk) -> (u8, String) {
 }
 
 #[test]
+fn text_is_written_whole_however_long_its_rows_are_and_without_a_last_end() {
+    let mut desk = Desk::new();
+    let mut room = [0; 8];
+    const TEXT: &str = concat!(
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "0123456789abcdef0123456789abcdef\nshort\nno end",
+    );
+    Tool::new(&mut desk, b"sctl", &mut room).say_all(packed!(TEXT));
+    assert_eq!(desk.output, TEXT);
+}
+
+#[test]
 fn a_process_1_that_cannot_be_reached_is_named_with_its_address() {
     let table = [
         (
