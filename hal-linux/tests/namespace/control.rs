@@ -150,7 +150,8 @@ fn a_client_is_not_taken_for_the_one_that_had_its_place_before() {
     asks_to_start(&first, "says-when-told");
     machine.inside("until grep -qs 'run/sa[y]' /proc/[0-9]*/cmdline; do sleep 0.02; done");
     machine.signal(STOP);
-    machine.inside(": > /run/say; until grep -qs 'sleep.99[9]' /proc/[0-9]*/cmdline; do :; done");
+    machine.inside(": > /run/say");
+    machine.inside("while grep -qs 'run/sa[y]' /proc/[0-9]*/cmdline; do sleep 0.02; done");
     let second = connection(&machine);
     asks_to_start(&second, "never-there");
     drop(first);
