@@ -143,7 +143,7 @@ impl Keeper {
     }
 
     /// Why the next core takes this one's place. What became of an image, this one may not have
-    /// heard; the signal that ended the image is in nobody else's hands once a core died of another.
+    /// heard; and what ended the image, nobody else knows once a core died of something else.
     fn why_of_next(&self) -> Handover {
         match (self.linux.region.get(at::OUTCOME), self.why) {
             (0, _) => Handover::Fault,

@@ -1,6 +1,6 @@
 //! This file starts children that share process 1's memory until they execute their program: no
-//! page table is copied, and process 1 goes on at once, whatever the child waits for. Only where all
-//! places are taken it waits for one, for a millisecond.
+//! page table is copied, and process 1 goes on at once, whatever the child waits for. Only where
+//! all places are taken it waits for one, for a millisecond.
 //!
 //! Each has a stack of its own from a pool, of which a burst's part is given back. The kernel says
 //! when the stack is free again: it clears the place's word when the child executes its program or

@@ -2,7 +2,9 @@
 //! faults, of calls that are forbidden, and because somebody kills them.
 
 use crate::machine::{End, Machine};
-use crate::split::{KILL, LIMIT, SYMBOLS, boot, core, named, named_below, send, services, until};
+use crate::split::{
+    KILL, LIMIT, SYMBOLS, boot, core, named, named_below, send, services, status, until,
+};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -102,6 +104,30 @@ fn cores_that_die_before_they_are_told_anything_lead_to_a_new_start() {
     assert_eq!(machine.end(), End::Reboot, "{}", machine.console());
     let deaths = machine.console().matches("the core ended: SIGILL").count();
     assert_eq!(deaths, 9, "{}", machine.console());
+}
+
+/// Each had taken over, and had nothing to do.
+#[test]
+fn idle_cores_that_die_one_after_the_other_lead_to_a_new_start() {
+    use crate::inject::{Injury, injure};
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    services(&machine);
+    assert!(machine.sctl(&["list"]).status.success());
+    for death in 1..=9 {
+        let idle = core(&machine);
+        until("it has nothing to do", || {
+            status(idle, "State").starts_with('S')
+        });
+        injure(idle, Injury::Counter(0));
+        machine.wait_for("the core ended: SIGSEGV");
+        if death < 9 {
+            machine.wait_for("the core is a new one and goes on where it was");
+        }
+    }
+    machine.wait_for("process 1 dies again and again: the machine starts anew");
+    assert_eq!(machine.end(), End::Reboot, "{}", machine.console());
 }
 
 /// An endless loop: there each core is when somebody kills it.

@@ -1,7 +1,7 @@
 //! This file watches process 1's own system calls while it boots, works and goes down: it never
-//! lets time pass. It waits where every event wakes it, without a limit, or it looks and goes on. The
-//! one exception, not to be met here, is a start that finds as many before it as may be on their way
-//! to their programs: it waits a millisecond at most for a place.
+//! lets time pass. It waits where every event wakes it, without a limit, or it looks and goes on.
+//! The one exception, not to be met here, is a start that finds as many before it as may be on
+//! their way to their programs: it waits a millisecond at most for a place.
 
 use crate::machine::{End, Machine};
 use std::path::PathBuf;
