@@ -169,6 +169,13 @@ impl Linux {
                 linux.escalate();
             }
             linux.inherit();
+            if let Some(code) = upgrades()
+                && linux.heritage.is_none()
+                && region.get(at::OUTCOME) == heal::OUTCOME_UPGRADED
+            {
+                // The life before may have ended before it had closed that.
+                (code.forget_image)(&linux);
+            }
         } else {
             linux.ensure_null();
         }

@@ -61,6 +61,10 @@ impl Linux {
         let word = self.region.word(at::WATCHDOG);
         let inherited = region::adopt(word);
         let is_new = inherited.is_none();
+        if is_new && self.heritage.is_some() {
+            // The program before would not know of it, should that go on.
+            return Ok(());
+        }
         let device = match inherited {
             Some(device) => device,
             None => fd::open_to_write(desc.device)?,
@@ -85,6 +89,16 @@ impl Linux {
             self.tell_watchdog(desc, seconds, warning);
         }
         Ok(())
+    }
+
+    /// Nothing leads back to the program before: the watchdog is as the image wants it.
+    #[cfg(feature = "freestanding")]
+    pub(crate) fn renew_watchdog(&mut self) {
+        if let Some(device) = self.watchdog.device.take() {
+            // It is noted, and found by that.
+            device.leak();
+        }
+        let _ = self.ensure_watchdog();
     }
 
     /// That it is there, and how it counts: the hardware may choose.

@@ -1,9 +1,10 @@
 //! This file counts what a hardware watchdog is given. A named pipe is in its place: it tells each
 //! byte, refuses to be asked for anything, and is one open file from the first byte to the last.
 
-use crate::inject::{Injury, injure};
+use crate::inject::{Fate, Injury, in_next_program, injure};
 use crate::machine::{End, Machine, copy_program};
 use crate::split::{core, send};
+use crate::upgrade::address_of;
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Name process 1 of `recording.toml` and of `split.toml`, built by `cargo xtask test`.
 const SOLO: &str = "SYSMASTER_RECORDING_INIT";
 const SPLIT: &str = "SYSMASTER_SPLIT_INIT";
+/// The first with symbols; and one that feeds nothing.
+const SYMBOLS: &str = "SYSMASTER_RECORDING_SYMBOLS";
+const UNFED: &str = "SYSMASTER_NAMESPACE_INIT";
 
 /// What it waits for its food, as both products say.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -221,4 +225,30 @@ fn a_watchdog_is_fed_only_while_the_core_gets_on_and_disarmed_at_last() {
     let (last, before) = all.split_last().expect("it was told that this is the end");
     assert_eq!(*last, b'V');
     assert!(before.iter().all(|meal| *meal == 0), "{before:?}");
+}
+
+/// The program before would not know of it, could not close it, and the machine would be reset.
+#[test]
+fn a_watchdog_that_the_program_before_did_not_feed_is_opened_when_nothing_leads_back() {
+    let dog = Dog::new();
+    let Some(mut machine) = boot(&dog, UNFED, "upgrade", "stays: ready") else {
+        return;
+    };
+    let image = machine.root().join("run/image");
+    let file = std::env::var_os(SOLO).expect("it is named beside the other");
+    copy_program(&PathBuf::from(file), &image);
+    let mut upgrade = machine.tool(&["upgrade", "/run/image"]);
+    // With all of its platform, and nothing of what was left.
+    let place = address_of(SYMBOLS, &["9init_core", "10checkpoint", "7keep_in"]);
+    in_next_program(machine.pid(), &Fate::Planted(place, &[0x0f, 0x0b]), || {
+        let upgrade = upgrade.output().expect("nsenter starts");
+        assert_eq!(upgrade.status.code(), Some(1), "{upgrade:?}");
+    });
+    machine.wait_for("process 1 was rolled back and goes on where it was");
+    let told = "watchdog: /mnt/watchdog resets after 2 s";
+    assert!(!machine.console().contains(told), "{}", machine.console());
+    assert!(machine.sctl(&["upgrade", "/run/image"]).status.success());
+    machine.wait_for("process 1 was upgraded and goes on where it was");
+    dog.is_fed(3);
+    assert!(machine.console().contains(told), "{}", machine.console());
 }

@@ -6,7 +6,9 @@ use crate::inject::{Fate, Injury, in_next_program, injure};
 use crate::machine::{Machine, copy_program};
 use crate::scarce::numbers_are_per_namespace;
 use crate::split::{self, core, named_below, status, until};
-use crate::upgrade::{self, address_of, inside, is_stale, kept, process, roll_back, row};
+use crate::upgrade::{
+    self, address_of, inside, inside_as, is_stale, kept, process, roll_back, row,
+};
 use std::path::PathBuf;
 
 /// Names the image that `split-upgraded.toml` makes, built by `cargo xtask test`.
@@ -141,24 +143,36 @@ fn an_image_whose_keeper_or_core_does_not_get_on_is_rolled_back_and_nobody_notic
     assert_eq!(kept(&machine), before);
 }
 
-/// The image is the program itself: nobody has to be stopped or started for it.
+/// From the program to an image with other units and back by turns: what runs is what was told, and
+/// what it keeps of itself is that as well, as its next death shows.
 #[test]
 fn the_keeper_of_an_image_may_die_at_any_call() {
     let Some(mut machine) = booted() else { return };
     let (pid, before) = (machine.pid(), kept(&machine));
-    let image = inside(&machine, &split::program().expect("it runs"));
-    upgrade(&mut machine, &image);
+    let images = [named(IMAGE), split::program().expect("it runs")];
+    let images = images.map(|file| inside_as(&machine, &file));
+    let runs_image = |machine: &Machine| row(machine, "comes").is_some();
+    images.iter().for_each(|it| upgrade(&mut machine, it));
     let descriptors = split::leads(pid).len();
     let (mut upgraded, mut rolled_back, mut stop) = (0, 0, PROTECTED_FROM);
+    let mut is_image = false;
     loop {
-        let mut upgrade = machine.tool(&["upgrade", &image]);
+        let mut upgrade = machine.tool(&["upgrade", &images[usize::from(is_image)]]);
         let mut said = String::new();
         let count = in_next_program(pid, &Fate::AtCall(stop), || {
             let upgrade = upgrade.output().expect("nsenter starts");
             said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
             upgraded += u32::from(upgrade.status.success());
+            is_image ^= upgrade.status.success();
         });
         rolled_back += u32::from(said.contains("died of SIGSEGV before it had taken over"));
+        let runs = runs_image(&machine);
+        // An answer that was being sent is not sent twice; who is hung up on has to look.
+        let is_told = !said.contains("hung up without an answer");
+        assert!(runs == is_image || !is_told, "{stop}: {said}");
+        is_image = runs;
+        injure(pid, Injury::Counter(0));
+        assert_eq!(runs_image(&machine), is_image, "{stop}: {said}");
         assert_eq!(kept(&machine), before, "{stop}");
         until("there is one core", || {
             named_below(pid, "init-core").len() == 1
@@ -169,11 +183,13 @@ fn the_keeper_of_an_image_may_die_at_any_call() {
         stop += STRIDE;
     }
     assert!(upgraded > 3 && rolled_back > 3, "{upgraded}, {rolled_back}");
+    if is_image {
+        upgrade(&mut machine, &images[1]);
+    }
     // Whoever asked first may not have been gone yet.
     let is_closed = || split::leads(pid).len() <= descriptors;
     until("no descriptor is left behind", is_closed);
-    let upgrade = machine.sctl(&["upgrade", &image]);
-    assert!(upgrade.status.success(), "{upgrade:?}");
+    upgrade(&mut machine, &images[0]);
     assert_eq!(kept(&machine), before);
 }
 
