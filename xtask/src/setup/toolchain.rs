@@ -68,6 +68,7 @@ impl Toolchain {
             "CARGO_BUILD_RUSTFLAGS",
             "CARGO_BUILD_TARGET",
             "CARGO_TARGET_DIR",
+            "CARGO_BUILD_BUILD_DIR",
             "RUSTC_WRAPPER",
             "RUSTC_WORKSPACE_WRAPPER",
         ];

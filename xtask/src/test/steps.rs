@@ -142,7 +142,9 @@ pub fn example() -> Result<Outcome> {
                 "--locked",
                 "--target",
                 &toolchain.triple,
-            ]);
+            ])
+            // Other people's crates, which the guide's firmware needs as well.
+            .env("CARGO_BUILD_BUILD_DIR", house::target());
         process::run_shown(&mut cargo, CARGO_LIMIT)?;
         built.push(toolchain.triple);
     }
