@@ -5,13 +5,14 @@
 //! Words only, each written at once. The kernel writes some of them itself: the number of a child
 //! that it makes, how a child ended, what was read. So nothing is ever in our hands alone.
 
+use crate::carried::upgrades;
 use crate::heal;
 use crate::sys::fd::Fd;
 use crate::sys::kernel::Kernel;
 use crate::sys::shared::{self, SharedWords};
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::words::{Words, load, store};
-use init_core::checkpoint::{mend_title, words_for};
+use init_core::checkpoint::{mend_title, name_units, name_words_for, words_for};
 use init_core::event::Errno;
 use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
@@ -19,7 +20,7 @@ use init_core::relay;
 use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = if SPLIT { 0x5253_8004 } else { 0x5253_0004 };
+const MAGIC: u32 = if SPLIT { 0x5253_8005 } else { 0x5253_0004 };
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");
@@ -139,8 +140,9 @@ pub(crate) struct Region {
     core: SharedWords,
 }
 
-/// Words that only a keeper has, behind all others of its own: the core's process, its place in the
-/// ring, how long that is, and whether the image stood its trial.
+/// Words that only a keeper has, behind the names of all units, which come behind all others of its
+/// own: the core's process, its place in the ring, how long that is, and whether the image stood
+/// its trial.
 const KEEPER_WORDS: usize = 4;
 const RING_WORDS: usize = if SPLIT { relay::WORDS } else { 0 };
 
@@ -185,6 +187,9 @@ impl Region {
         if SPLIT {
             let [_, _, ring_words, _] = self.keeper();
             store(ring_words, u32::try_from(RING_WORDS).unwrap_or(0));
+            if upgrades().is_some() {
+                name_units(self.names(), manifest);
+            }
         }
         self.set(at::KEPT, 1);
         self.set(at::MAGIC, MAGIC);
@@ -335,6 +340,12 @@ impl Region {
         self.own.last_chunk().unwrap_or(&NOBODY)
     }
 
+    /// For a keeper: what the units are called, where no core can change it.
+    pub(crate) fn names(&self) -> Words<'static> {
+        let begin = at::UNITS.saturating_add(self.units.len());
+        Words::new(self.own.get(begin..).unwrap_or_default())
+    }
+
     /// What a core that is a process of its own may write: the ring, and its own part, which its
     /// heirs find even where process 1 itself has none.
     pub(crate) fn core_words(&self) -> (Words<'static>, Words<'static>) {
@@ -456,7 +467,11 @@ fn sizes(manifest: &Manifest) -> (usize, usize) {
 fn own_words(unit_count: usize) -> usize {
     let units = unit_count.saturating_mul(UNIT_WORDS);
     let own = at::UNITS.saturating_add(units);
-    own.saturating_add(if SPLIT { KEEPER_WORDS } else { 0 })
+    let keeper = match SPLIT {
+        true => name_words_for(unit_count).saturating_add(KEEPER_WORDS),
+        false => 0,
+    };
+    own.saturating_add(keeper)
 }
 
 /// Words of the flight recorder, behind the core's own.

@@ -140,6 +140,13 @@ impl Linux {
     }
 }
 
+impl Region {
+    /// How many units it has.
+    pub(crate) fn unit_count(&self) -> usize {
+        usize::try_from(self.get(at::UNIT_COUNT)).unwrap_or(0)
+    }
+}
+
 /// Closes a descriptor that was noted. In this order: what is noted when a life ends is handed over
 /// by its number, which may lead elsewhere by then.
 pub(crate) fn close_noted(word: &AtomicU32) {
@@ -150,7 +157,7 @@ pub(crate) fn close_noted(word: &AtomicU32) {
 
 /// A file in memory with all that the region has now, and room for an answer.
 fn copy_of(region: &Region) -> Result<Fd, Errno> {
-    let units = usize::try_from(region.get(at::UNIT_COUNT)).unwrap_or(0);
+    let units = region.unit_count();
     let file = shared::sized_file(region.size().saturating_add(units).saturating_add(1))?;
     for (begin, part) in region.parts() {
         shared::write_words(&file, begin, part)?;

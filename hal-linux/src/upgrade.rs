@@ -63,7 +63,7 @@ fn keep(left: &Region) {
 #[inline(never)]
 fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
     let count = manifest.units.len();
-    let legacy = Legacy::of(left.core())?;
+    let legacy = legacy(left)?;
     let (region, file) = Region::blank(manifest)?;
     // The front of both has one layout, or their first words would differ.
     copy(left.head(), region.head());
@@ -88,6 +88,15 @@ fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
     // Whom the other image blames may have another number here.
     region.set(at::BLAMED, 0);
     Some((region, file))
+}
+
+/// What the life before left. Which unit is which a core does not say that is a process of its own:
+/// it might take one unit's process for another's.
+fn legacy(left: &Region) -> Option<Legacy<'static>> {
+    match SPLIT {
+        true => Legacy::named(left.core(), left.names(), left.unit_count()),
+        false => Legacy::of(left.core()),
+    }
 }
 
 fn copy(from: &[AtomicU32], to: &[AtomicU32]) {
@@ -142,7 +151,7 @@ fn stand_trial(core: &mut init_core::Core<'static>, manifest: &Manifest) -> u8 {
         if !matches!(core.keep_in(to), Past::Restored(_)) {
             return None;
         }
-        let legacy = Legacy::of(left.core())?;
+        let legacy = legacy(&left)?;
         // The copy has a word more than its region, and one for each unit.
         let words = shared::found_words()?;
         let answers = words.get(

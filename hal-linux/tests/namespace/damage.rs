@@ -19,13 +19,13 @@ const ALL_WORDS: u64 = 1_200;
 const DRAWN_COUNT: usize = 9;
 
 /// That memory, as process 1 has it open.
-fn region(machine: &Machine) -> File {
+pub fn region(machine: &Machine) -> File {
     let path = format!("/proc/{}/fd/3", machine.pid());
     let file = OpenOptions::new().read(true).write(true).open(path);
     file.expect("it is there")
 }
 
-fn word(region: &File, index: u64) -> u32 {
+pub fn word(region: &File, index: u64) -> u32 {
     let mut bytes = [0; 4];
     region
         .read_exact_at(&mut bytes, index * 4)
@@ -33,7 +33,7 @@ fn word(region: &File, index: u64) -> u32 {
     u32::from_ne_bytes(bytes)
 }
 
-fn set_word(region: &File, index: u64, value: u32) {
+pub fn set_word(region: &File, index: u64, value: u32) {
     let bytes = value.to_ne_bytes();
     region
         .write_all_at(&bytes, index * 4)
@@ -109,7 +109,7 @@ fn a_damaged_word_of_what_outlives_process_1_starts_nobody_twice_and_ends_nobody
 }
 
 /// Where the words begin that a core that is a process of its own may write.
-const SHARED: u64 = 65_536 / 4;
+pub const SHARED: u64 = 65_536 / 4;
 
 /// The keeper's own words and those of processes; the ring and the core's part.
 #[test]

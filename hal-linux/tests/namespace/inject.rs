@@ -179,6 +179,8 @@ pub enum Fate<'f> {
     Planted(u64, &'f [u8]),
     /// It is injured so many instructions after `done` is true.
     Injured(u32, &'f dyn Fn() -> bool),
+    /// This happens before its first instruction.
+    Meanwhile(&'f dyn Fn()),
     /// It is injured at its so manieth stop at a system call, or in its sleep if that is earlier.
     AtCall(u32),
 }
@@ -205,6 +207,7 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
         let mut count = 0;
         match fate {
             Fate::Planted(address, code) => write(pid, *address, code),
+            Fate::Meanwhile(happens) => happens(),
             Fate::Injured(later, done) => {
                 while !done() {
                     step(pid);

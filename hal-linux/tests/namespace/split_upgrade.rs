@@ -2,6 +2,7 @@
 //! become another image, services stay, and whoever dies on the way leads back to what was there.
 
 use crate::bereft::{beside, close_run, let_go};
+use crate::damage::{SHARED, region, set_word, word};
 use crate::inject::{Fate, Injury, in_next_program, injure};
 use crate::machine::{Machine, copy_program};
 use crate::scarce::numbers_are_per_namespace;
@@ -111,6 +112,77 @@ fn an_image_that_is_one_process_or_none_of_ours_is_refused_and_nothing_happens()
         assert_eq!((kept(&machine), core(&machine)), (keeps.clone(), decides));
     }
     assert!(!machine.console().contains("leaves: stops"));
+}
+
+/// Where these words are noted among what the core may write.
+fn noted(machine: &Machine, words: &[u32]) -> u64 {
+    let region = region(machine);
+    let is_there = |place: &u64| {
+        (*place..)
+            .zip(words)
+            .all(|(at, it)| word(&region, at) == *it)
+    };
+    (SHARED..).find(is_there).expect("a file has an end")
+}
+
+/// Where a unit's name is: as a number of two words. (FNV-1a.)
+fn name_noted(machine: &Machine, name: &str) -> u64 {
+    let number = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let (low, high) = (number & u64::from(u32::MAX), number >> 32);
+    noted(
+        machine,
+        &[low, high].map(|half| half.try_into().expect("a half")),
+    )
+}
+
+/// What the core's part begins with, and which word behind it says how many units there are.
+const TITLE: u32 = 0x534d_0006;
+const UNITS: u64 = 5;
+
+/// What a core does that somebody took over: the trial has seen all as it was, and the image is to
+/// take each of two services for the other, or to lose one.
+#[test]
+fn a_core_that_changes_names_between_trial_and_execution_has_nobody_taken_for_another() {
+    let Some(mut machine) = booted() else { return };
+    let before = kept(&machine);
+    let (pid, image) = (machine.pid(), inside(&machine, &named(IMAGE)));
+    let left = region(&machine);
+    let units = noted(&machine, &[TITLE]) + UNITS;
+    let count = word(&left, units);
+    let mut tool = machine.tool(&["upgrade", &image]);
+    let forget_one = || set_word(&left, units, count - 1);
+    in_next_program(pid, &Fate::Meanwhile(&forget_one), || {
+        let upgrade = tool.output().expect("nsenter starts");
+        let said = String::from_utf8_lossy(&upgrade.stderr);
+        let cause = "the image cannot read what this process 1 knows";
+        assert!(said.contains(cause), "{said}");
+    });
+    assert_eq!(kept(&machine), before);
+
+    set_word(&left, units, count);
+    let places = ["stays", "changes"].map(|name| name_noted(&machine, name));
+    let swap = || {
+        for at in [0, 1] {
+            let [first, second] = places.map(|place| word(&left, place + at));
+            set_word(&left, places[0] + at, second);
+            set_word(&left, places[1] + at, first);
+        }
+    };
+    let mut tool = machine.tool(&["upgrade", &image]);
+    in_next_program(pid, &Fate::Meanwhile(&swap), || {
+        let upgrade = tool.output().expect("nsenter starts");
+        assert!(upgrade.status.success(), "{upgrade:?}");
+    });
+    machine.wait_for("process 1 was upgraded and goes on where it was");
+    assert_eq!(kept(&machine), before);
+    // Nor is anybody missing whose name was changed before the trial.
+    let place = name_noted(&machine, "stays");
+    set_word(&region(&machine), place, 0);
+    let back = inside(&machine, &split::program().expect("it ran"));
+    upgrade(&mut machine, &back);
+    assert_eq!(kept(&machine), before);
 }
 
 /// ud2; jump to itself; pause(), for ever.

@@ -53,6 +53,16 @@ impl<'r> Legacy<'r> {
         })
     }
 
+    /// As [`Self::of`], where whoever may write to the region is not to say which unit is which: by
+    /// the names that [`name_units`] wrote elsewhere, for so many units.
+    pub fn named(words: Words<'r>, names: Words<'r>, unit_count: usize) -> Option<Self> {
+        let legacy = Self::of(words)?;
+        (legacy.unit_count == unit_count).then_some(Self {
+            names: Names::new(names, 0, unit_count),
+            ..legacy
+        })
+    }
+
     /// How many units it has.
     pub fn unit_count(&self) -> usize {
         self.unit_count
@@ -105,7 +115,17 @@ pub(crate) fn describe(words: Words<'_>, manifest: &Manifest) {
     for (place, value) in layout {
         words.set(place, u32::try_from(value).unwrap_or(u32::MAX));
     }
-    let names = Names::new(words, NAMES, count);
+    name_units(words.after(NAMES), manifest);
+}
+
+/// Words for the names of so many units.
+pub const fn name_words_for(units: usize) -> usize {
+    Names::words_for(units)
+}
+
+/// Writes down what the units are called, from the first word on.
+pub fn name_units(words: Words<'_>, manifest: &Manifest) {
+    let names = Names::new(words, 0, manifest.units.len());
     for (unit, desc) in manifest.units.iter().enumerate() {
         names.set(unit, desc.name);
     }

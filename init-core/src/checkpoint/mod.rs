@@ -33,8 +33,8 @@ use crate::time::Instant;
 use crate::unit::{Manifest, Signal};
 use crate::wire::{Value, Wire};
 pub use entry::{Entry, Happening};
-pub use legacy::Legacy;
 pub(crate) use legacy::describe;
+pub use legacy::{Legacy, name_units, name_words_for};
 use names::Names;
 pub(crate) use names::Renames;
 #[cfg(not(feature = "recorder"))]
