@@ -43,6 +43,9 @@ const SIGABRT: u8 = 6;
 const LOOK: Duration = Duration::from_us(50);
 const LOOK_MAX: Duration = Duration::from_ms(20);
 
+/// Looks at a core that nobody can kill: half a second, which it needs on the busiest of machines.
+const STRAY_LOOK_COUNT_MAX: u32 = 33;
+
 /// Between two cores, where one after the other is killed: at most.
 const PACE_MAX: Duration = Duration::from_ms(2_000);
 
@@ -62,9 +65,6 @@ impl Keeper {
     /// Ends the core of a keeper before this one, which this one cannot hear, and performs what it
     /// had asked for.
     pub(super) fn end_former(&mut self) {
-        if load(self.core_process()) == 0 {
-            return;
-        }
         let _how = self.end();
         self.settle();
     }
@@ -226,7 +226,25 @@ pub(crate) fn end(process: &AtomicU32) -> (Option<ExitStatus>, bool) {
         }
     };
     store(process, 0);
+    see_off_strays();
     (how, is_stopped)
+}
+
+/// Waits until no core is left whose number was damaged: nobody can kill it, but it ends by itself
+/// when it finds that its keeper's end of a pipe is closed. One that never looks is not waited for
+/// without end.
+fn see_off_strays() {
+    let mut look = LOOK;
+    for _ in 0..STRAY_LOOK_COUNT_MAX {
+        match wait::all_apart() {
+            Apart::Unknown => return,
+            Apart::Ended(_) => {}
+            Apart::Runs | Apart::Stopped => {
+                line::pause(look);
+                look = look.doubled().min(LOOK_MAX);
+            }
+        }
+    }
 }
 
 impl Linux {

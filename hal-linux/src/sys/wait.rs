@@ -221,12 +221,22 @@ const WCLONE: usize = 0x8000_0000;
 /// Looks at a child that was made by [`super::process::fork_apart`], and lets it go if it ended.
 /// Any other is unknown: a number may be damaged.
 pub fn apart(pid: u32) -> Apart {
+    look_apart(P_PID, pid)
+}
+
+/// Looks at all such children, and lets one go that ended. Unknown: there is none.
+pub fn all_apart() -> Apart {
+    look_apart(P_ALL, 0)
+}
+
+#[inline(never)]
+fn look_apart(which: usize, pid: u32) -> Apart {
     let mut info = Info::new();
     let pointer = (&raw mut info).expose_provenance();
     let number = usize::try_from(pid).unwrap_or(0);
     let options = WEXITED | WSTOPPED | WNOHANG | WCLONE;
     // SAFETY: the pointer leads to room for a siginfo; null stands for "no resource usage wanted".
-    let answer = result(unsafe { syscall(abi::__NR_waitid, [P_PID, number, pointer, options, 0]) });
+    let answer = result(unsafe { syscall(abi::__NR_waitid, [which, number, pointer, options, 0]) });
     let number = u8::try_from(info.status() & 0xff).unwrap_or(0);
     match (answer, info.code()) {
         (Err(_), _) => Apart::Unknown,

@@ -118,26 +118,28 @@ fn a_damaged_word_of_what_outlives_a_keeper_starts_nobody_twice_and_ends_nobody(
     all_are_harmless(split, &[0, 1, 19, 30], &parts);
 }
 
-/// A keeper that does not find its core makes another, and there is one, not two.
+/// A keeper that does not find its core makes another, and there is one, not two; nor is anything
+/// left of it.
 #[test]
 fn a_core_whose_number_is_damaged_ends_by_itself_and_no_service_is_taken_for_it() {
     let Some(mut machine) = split() else {
         return;
     };
-    let (before, lost) = (services(&machine), core(&machine));
-    let region = region(&machine);
-    let [its, other] = [(lost, "init-core"), (before[0], "sleep")]
-        .map(|(pid, program)| number_inside(pid, program));
-    let index = (HEAD_WORDS..SHARED).find(|index| word(&region, *index) == its);
-    set_word(&region, index.expect("it is noted"), other);
-    injure(machine.pid(), Injury::Counter(0));
-    machine.wait_for("goes on where it was: incarnation 2");
-    until("the lost one is gone", || {
-        matches!(status(lost, "State").as_bytes(), [] | [b'Z', ..])
-    });
-    assert!(machine.sctl(&["list"]).status.success());
-    assert_eq!(named(&machine, "sleep"), before, "{}", machine.console());
-    assert_eq!(named(&machine, "init-core").len(), 1);
+    let before = services(&machine);
+    let other = number_inside(before[0], "sleep");
+    for damaged in [other, 0] {
+        let lost = core(&machine);
+        let its = number_inside(lost, "init-core");
+        let region = region(&machine);
+        let index = (HEAD_WORDS..SHARED).find(|index| word(&region, *index) == its);
+        set_word(&region, index.expect("it is noted"), damaged);
+        injure(machine.pid(), Injury::Counter(0));
+        machine.wait_for("goes on where it was: incarnation");
+        assert!(machine.sctl(&["list"]).status.success());
+        assert_eq!(status(lost, "State"), "", "{damaged}: it is gone");
+        assert_eq!(named(&machine, "sleep"), before, "{}", machine.console());
+        assert_eq!(named(&machine, "init-core").len(), 1);
+    }
 }
 
 /// A process of the machine that process 1 is not the parent of. Dropped, it is ended.
