@@ -20,7 +20,7 @@ pub(crate) struct Upgrades {
     pub(crate) forget_image: fn(&Linux),
     pub(crate) trial_result: fn(&Linux, ExitStatus) -> Option<Obstacle>,
     pub(crate) is_known: fn(&Linux, UnitId) -> bool,
-    pub(crate) execute: fn(&Region) -> Errno,
+    pub(crate) execute: fn(&Linux) -> Errno,
     pub(crate) adopt: fn(&Region, &Manifest) -> Option<(Region, Fd)>,
     pub(crate) take_over: fn(&mut Linux),
     pub(crate) left: fn() -> Option<&'static Region>,

@@ -5,6 +5,8 @@
 //! system calls and nothing else. What goes wrong here leads back here, to the next means.
 
 use crate::intake;
+#[cfg(feature = "freestanding")]
+use crate::probe;
 use crate::region::{self, Region, at};
 #[cfg(feature = "freestanding")]
 use crate::sys::image::{self, Source};
@@ -14,6 +16,8 @@ use crate::sys::{fd, limits, slices};
 use core::sync::atomic::{AtomicU32, Ordering};
 #[cfg(feature = "freestanding")]
 use init_core::event::Errno;
+#[cfg(feature = "freestanding")]
+use init_core::time::Duration;
 
 /// The handover's cause: the program died of a fault.
 pub(crate) const HANDOVER_FAULT: u32 = 1;
@@ -31,10 +35,10 @@ pub(crate) const HANDOVER_BACK: u32 = 4;
 pub(crate) const OUTCOME_UPGRADED: u32 = 1;
 pub(crate) const OUTCOME_BACK: u32 = 2;
 
-/// Until an image must have taken over. It only reads what there is: milliseconds, and on the
-/// slowest of emulators a second.
+/// Until what could not be executed for lack of memory is tried again, in milliseconds: others may
+/// give memory back meanwhile, also where there is but one processor.
 #[cfg(feature = "freestanding")]
-const TAKE_OVER_SECONDS: usize = 10;
+const RETRY_MS: u16 = 20;
 
 /// Lives in a row that ended before they had found out what there is: more are in vain.
 const EARLY_DEATHS_MAX: u32 = 32;
@@ -185,6 +189,7 @@ fn by_copy_only() -> ! {
         for bare in [false, true] {
             image::execute(Source::Copy, bare);
         }
+        probe::pause(None, RETRY_MS);
     }
 }
 
@@ -198,10 +203,11 @@ pub(crate) fn renew(region: &Region) -> ! {
     by_all_means()
 }
 
-/// Executes an image. Returns only if that cannot be: then all is as before.
+/// Executes an image, which must have taken over within this time. Returns only if that cannot be:
+/// then all is as before.
 #[cfg(feature = "freestanding")]
 #[inline(never)]
-pub(crate) fn upgrade(region: &Region) -> Errno {
+pub(crate) fn upgrade(region: &Region, time: Duration) -> Errno {
     let number = region.get(at::IMAGE).wrapping_sub(1);
     let Ok(number) = u16::try_from(number) else {
         return Errno(9); // EBADF
@@ -213,9 +219,9 @@ pub(crate) fn upgrade(region: &Region) -> Errno {
     region.set(at::HANDOVER, HANDOVER_UPGRADE);
     hand_over_all(region);
     limits::restore();
-    slices::alarm(TAKE_OVER_SECONDS);
+    slices::alarm(time);
     let error = image::execute(Source::File(number), false);
-    slices::alarm(0);
+    slices::alarm(Duration::ZERO);
     region.set(at::HANDOVER, 0);
     for number in region.descriptors() {
         if let Ok(number) = u16::try_from(number.wrapping_sub(1)) {

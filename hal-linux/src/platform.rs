@@ -63,7 +63,7 @@ impl Platform for Linux {
         match image {
             Image::Same if region::HEALS && self.region.is_kept() => heal::renew(&self.region),
             Image::Same => NO_SUCH_CALL,
-            Image::New => upgrades().map_or(NO_SUCH_CALL, |code| (code.execute)(&self.region)),
+            Image::New => upgrades().map_or(NO_SUCH_CALL, |code| (code.execute)(self)),
         }
     }
 

@@ -23,6 +23,7 @@ use init_core::checkpoint::Past;
 use init_core::checkpoint::words::{load, store};
 use init_core::ident::UnitId;
 use init_core::renewal::HOT_UPGRADE;
+use init_core::time::Duration;
 use init_core::unit::Manifest;
 
 /// "The words behind this one say which units the image knows."
@@ -41,7 +42,7 @@ pub(crate) static WAY: Upgrades = Upgrades {
     forget_image: Linux::forget_image,
     trial_result: Linux::trial_result,
     is_known: Linux::is_known_to_image,
-    execute: heal::upgrade,
+    execute: |linux| heal::upgrade(&linux.region, linux.time_to_take_over()),
     adopt,
     take_over: Linux::end_upgrade,
     left: || LEFT.get(),
@@ -126,7 +127,7 @@ impl Linux {
         // Known to fail for bad numbers only.
         let _ = duplicate_to(file.number(), WORDS_FD);
         heal::arm(region, true);
-        slices::alarm(0);
+        slices::alarm(Duration::ZERO);
         for word in [at::IMAGE, at::ANSWER] {
             close_noted(region.word(word));
         }

@@ -20,6 +20,22 @@ use init_core::unit::WatchdogDesc;
 /// From meal to meal for each second of its timeout: it is fed three times in that.
 const INTERVAL_US: u64 = 333_000;
 
+/// How long an image may take to take over. It only reads what there is: milliseconds, and on the
+/// slowest of emulators a second.
+#[cfg(any(feature = "freestanding", test))]
+const TAKE_OVER_TIME: Duration = Duration::from_secs(10);
+
+/// The same where a watchdog is to be fed that often: half of what it waits, of which a third may
+/// be over. So the program before is back, and feeds it, before it resets the machine.
+#[cfg(any(feature = "freestanding", test))]
+fn time_to_take_over(interval: Duration) -> Duration {
+    let half = interval.as_us().saturating_mul(3) / 2;
+    match half {
+        0 => TAKE_OVER_TIME,
+        half => Duration::from_us(half).min(TAKE_OVER_TIME),
+    }
+}
+
 /// The watchdog, once it is there.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
@@ -89,6 +105,15 @@ impl Linux {
             self.tell_watchdog(desc, seconds, warning);
         }
         Ok(())
+    }
+
+    /// How long an image may take to take over.
+    #[cfg(feature = "freestanding")]
+    pub(crate) fn time_to_take_over(&self) -> Duration {
+        match uses().watchdog {
+            true => time_to_take_over(self.watchdog.interval),
+            false => TAKE_OVER_TIME,
+        }
     }
 
     /// Nothing leads back to the program before: the watchdog is as the image wants it.
@@ -222,4 +247,18 @@ fn set_warning(device: &Fd, desc: WatchdogDesc, seconds: u32) -> Option<Result<u
         }
         set => set,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_ten_seconds_or_half_of_what_a_watchdog_waits() {
+        let interval = |seconds: u64| Duration::from_us(seconds * INTERVAL_US);
+        for (seconds, time_ms) in [(0, 10_000), (1, 499), (2, 999), (15, 7_492), (30, 10_000)] {
+            let time = time_to_take_over(interval(seconds));
+            assert_eq!(time.as_ms(), time_ms, "{seconds} s");
+        }
+    }
 }

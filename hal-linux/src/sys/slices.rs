@@ -2,6 +2,7 @@
 //! which endless loops are found. An idle program has no slices.
 
 use super::syscall::syscall;
+use init_core::time::Duration;
 use linux_raw_sys::general as abi;
 
 /// A slice of processor time, after each of which a signal comes.
@@ -18,9 +19,11 @@ pub fn begin() {
     unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0, 0, 0]) };
 }
 
-/// Lets a signal come after so many seconds, also over an execution; 0: none comes.
-pub fn alarm(seconds: usize) {
-    let once = [0, 0, seconds, 0];
+/// Lets a signal come after so long, also over an execution; after no time at all none comes.
+pub fn alarm(time: Duration) {
+    let (seconds, us) = time.parts();
+    let [seconds, us] = [seconds, us].map(|part| usize::try_from(part).unwrap_or(0));
+    let once = [0, 0, seconds, us];
     let timer = usize::try_from(abi::ITIMER_REAL).unwrap_or(0);
     let pointer = (&raw const once).expose_provenance();
     // SAFETY: the pointer leads to a time; the old one is not asked for.

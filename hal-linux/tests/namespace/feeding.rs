@@ -1,10 +1,10 @@
 //! This file counts what a hardware watchdog is given. A named pipe is in its place: it tells each
 //! byte, refuses to be asked for anything, and is one open file from the first byte to the last.
 
-use crate::inject::{Fate, Injury, in_next_program, injure};
+use crate::inject::{Fate, Injury, STANDS_STILL, in_next_program, injure};
 use crate::machine::{End, Machine, copy_program};
 use crate::split::{core, send};
-use crate::upgrade::address_of;
+use crate::upgrade::{ADOPT, address_of, inside, process};
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
@@ -225,6 +225,34 @@ fn a_watchdog_is_fed_only_while_the_core_gets_on_and_disarmed_at_last() {
     let (last, before) = all.split_last().expect("it was told that this is the end");
     assert_eq!(*last, b'V');
     assert!(before.iter().all(|meal| *meal == 0), "{before:?}");
+}
+
+/// It stands still where it has read nothing yet. The ten seconds that others have would be over
+/// long after such a watchdog has reset the machine.
+#[test]
+fn an_image_that_stands_still_is_rolled_back_before_the_watchdog_resets_the_machine() {
+    const OTHERS_HAVE: Duration = Duration::from_secs(10);
+    let dog = Dog::new();
+    let Some(mut machine) = boot(&dog, SOLO, "upgrade", "stays: ready") else {
+        return;
+    };
+    let before = process(&machine, "stays");
+    let file = std::env::var_os(SOLO).expect("it runs");
+    let image = inside(&machine, &PathBuf::from(file));
+    let mut upgrade = machine.tool(&["upgrade", &image]);
+    let fate = Fate::Planted(address_of(SYMBOLS, &ADOPT), STANDS_STILL);
+    let begun = Instant::now();
+    in_next_program(machine.pid(), &fate, || {
+        let upgrade = upgrade.output().expect("nsenter starts");
+        let said = String::from_utf8_lossy(&upgrade.stderr);
+        assert!(said.contains("did not take over in time"), "{said}");
+    });
+    assert!(begun.elapsed() < OTHERS_HAVE, "{:?}", begun.elapsed());
+    machine.wait_for("process 1 was rolled back and goes on where it was");
+    dog.is_fed(3);
+    assert_eq!(process(&machine, "stays"), before);
+    assert!(machine.sctl(&["upgrade", &image]).status.success());
+    dog.is_fed(3);
 }
 
 /// The program before would not know of it, could not close it, and the machine would be reset.

@@ -21,6 +21,10 @@ pub enum Injury {
     Code(&'static [u8]),
 }
 
+/// ud2; pause(), for ever.
+pub const FAULTS: &[u8] = &[0x0f, 0x0b];
+pub const STANDS_STILL: &[u8] = &[0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
+
 /// Stops a process wherever it is, injures it and lets it go.
 pub fn injure(pid: u32, injury: Injury) {
     let pid = stop(pid, ptrace::Options::empty());
@@ -129,6 +133,34 @@ pub fn refuse_filter(pid: u32) {
     }
 }
 
+/// Refuses so many executions of programs; how often it slept between them and before the next.
+fn refuse_executions(pid: Pid, times: u32) -> u32 {
+    let (mut refused, mut rests, mut signal) = (0, 0, None);
+    loop {
+        ptrace::syscall(pid, signal).expect("it is stopped");
+        signal = match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
+            WaitStatus::Stopped(_, nix::sys::signal::Signal::SIGTRAP) => None,
+            WaitStatus::Stopped(_, its) => Some(its),
+            end => panic!("{end:?}"),
+        };
+        let mut registers = ptrace::getregs(pid).expect("it is stopped");
+        // What the kernel says of each call that was not made yet.
+        if signal.is_some() || registers.rax != (-i64::from(libc::ENOSYS)).cast_unsigned() {
+            continue;
+        }
+        match registers.orig_rax.cast_signed() {
+            libc::SYS_poll | libc::SYS_ppoll | libc::SYS_nanosleep if refused > 0 => rests += 1,
+            libc::SYS_execveat if refused == times => return rests,
+            libc::SYS_execveat => {
+                refused += 1;
+                registers.orig_rax = u64::MAX;
+                ptrace::setregs(pid, registers).expect("it is stopped");
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Replaces code of a process wherever it is; what was there.
 pub fn patch(pid: u32, address: u64, code: &[u8]) -> [u8; 8] {
     let pid = stop(pid, ptrace::Options::empty());
@@ -177,6 +209,9 @@ fn write(pid: Pid, at: u64, code: &[u8]) {
 pub enum Fate<'f> {
     /// These instructions are at an address in it.
     Planted(u64, &'f [u8]),
+    /// It faults at an address in it, and its next executions of programs, so many, are refused.
+    /// What is counted are its rests between them.
+    Refused(u64, u32),
     /// It is injured so many instructions after `done` is true.
     Injured(u32, &'f dyn Fn() -> bool),
     /// This happens before its first instruction.
@@ -208,6 +243,10 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
         match fate {
             Fate::Planted(address, code) => write(pid, *address, code),
             Fate::Meanwhile(happens) => happens(),
+            Fate::Refused(address, times) => {
+                write(pid, *address, FAULTS);
+                count = refuse_executions(pid, *times);
+            }
             Fate::Injured(later, done) => {
                 while !done() {
                     step(pid);

@@ -3,12 +3,12 @@
 
 use crate::bereft::{beside, close_run, let_go};
 use crate::damage::{SHARED, region, set_word, word};
-use crate::inject::{Fate, Injury, in_next_program, injure};
+use crate::inject::{FAULTS, Fate, Injury, STANDS_STILL, in_next_program, injure};
 use crate::machine::{Machine, copy_program};
 use crate::scarce::numbers_are_per_namespace;
 use crate::split::{self, core, named_below, status, until};
 use crate::upgrade::{
-    self, address_of, inside, inside_as, is_stale, kept, process, roll_back, row,
+    self, ADOPT, address_of, inside, inside_as, is_stale, kept, process, roll_back, row,
 };
 use std::path::PathBuf;
 
@@ -185,13 +185,10 @@ fn a_core_that_changes_names_between_trial_and_execution_has_nobody_taken_for_an
     assert_eq!(kept(&machine), before);
 }
 
-/// ud2; jump to itself; pause(), for ever.
-const FAULTS: &[u8] = &[0x0f, 0x0b];
+/// jump to itself
 const LOOPS: &[u8] = &[0xeb, 0xfe];
-const STANDS_STILL: &[u8] = &[0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
 
-/// The image's keeper reads what there is; its core does.
-const KEEPER: [&str; 3] = ["9hal_linux", "7upgrade", "5adopt"];
+/// The image's core reads what there is.
 const CORE: [&str; 3] = ["9init_core", "10checkpoint", "7keep_in"];
 
 #[test]
@@ -200,7 +197,7 @@ fn an_image_whose_keeper_or_core_does_not_get_on_is_rolled_back_and_nobody_notic
     let before = kept(&machine);
     let image = inside(&machine, &named(IMAGE));
     for (place, code, cause) in [
-        (KEEPER, FAULTS, "died of SIGILL before"),
+        (ADOPT, FAULTS, "died of SIGILL before"),
         (CORE, FAULTS, "died of SIGILL before"),
         // No other call is allowed than reading, writing and ending.
         (CORE, STANDS_STILL, "died of SIGSYS before"),
