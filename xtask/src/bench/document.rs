@@ -255,13 +255,13 @@ fn shown(summary: Summary) -> String {
     format!("{median} ({low} to {high})")
 }
 
+/// How many times the other; of what is nothing, or less by how a difference was taken, nobody has a
+/// part.
 fn ratio(ours: f64, other: f64) -> String {
-    // Nothing over nothing is even; something over nothing has no ratio.
-    match (ours == 0.0, other == 0.0) {
-        (true, true) => "1.00".to_string(),
-        (false, true) => "-".to_string(),
-        (_, false) => format!("{:.2}", ours / other),
+    if other <= 0.0 || ours < 0.0 {
+        return "-".to_string();
     }
+    format!("{:.2}", ours / other)
 }
 
 /// Three digits that count, and thousands apart.
@@ -425,8 +425,40 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_to_nothing_is_no_number() {
-        assert_eq!(ratio(0.0, 0.0), "1.00");
-        assert_eq!(ratio(1.0, 0.0), "-");
+    fn a_ratio_to_nothing_or_to_less_is_no_number() {
+        let cases = [
+            (1.0, 2.0, "0.50"),
+            (0.0, 2.0, "0.00"),
+            (0.0, 0.0, "-"),
+            (1.0, 0.0, "-"),
+            (0.533, -0.044, "-"),
+            (-0.044, -0.044, "-"),
+            (-0.044, 0.533, "-"),
+        ];
+        for (ours, other, wanted) in cases {
+            assert_eq!(ratio(ours, other), wanted, "{ours} to {other}");
+        }
+    }
+
+    #[test]
+    fn what_costs_the_floor_less_than_nothing_has_no_ratio_to_it() {
+        let contenders = [OURS, FLOOR, "one"].map(contender);
+        let mut samples = Samples::default();
+        for (name, value) in [(OURS, 0.533), (FLOOR, -0.044), ("one", 0.089)] {
+            samples.add("resident.each", name, value);
+        }
+        let extent = Extent::full(1);
+        let document = Document {
+            contenders: &contenders,
+            left_out: &[],
+            samples: &samples,
+            extent: &extent,
+            machine: &Machine::read(),
+            board: None,
+            folder: Path::new("/nonexistent"),
+        };
+        let text = document.text();
+        let wanted = "each further, KiB | 0.533 | 0.089 (one) | 5.99 | -0.044 | - | 2 of 2 |";
+        assert!(text.contains(wanted), "{text}");
     }
 }
