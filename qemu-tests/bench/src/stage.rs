@@ -167,9 +167,9 @@ impl Stage {
             if is_enough(&self.journal.records) {
                 return Ok(());
             }
-            if self.has_ended() {
+            if let Ok(Some(status)) = self.outside.try_wait() {
                 let words = self.journal.complaints();
-                bail!("the machine ended by itself (it takes root){words}");
+                bail!("the machine ended by itself, with {status} (it takes root){words}");
             }
             ensure!(
                 Instant::now() < until,
