@@ -19,6 +19,8 @@ pub struct Own {
     pub late: bool,
     /// How many of its log's lines are dropped where nobody reads them.
     pub flood: bool,
+    /// How many instructions of a life are without its handlers.
+    pub window: bool,
     /// How it heals when memory is empty, or short.
     pub hardship: bool,
 }
@@ -81,6 +83,7 @@ impl Extent {
                 late: true,
                 turns: true,
                 flood: true,
+                window: true,
                 hardship: false,
             },
             scale: Vec::new(),
@@ -107,6 +110,7 @@ impl Extent {
             own: Own {
                 late: true,
                 flood: true,
+                window: true,
                 hardship: true,
                 turns: true,
             },
@@ -128,6 +132,7 @@ impl Extent {
             own: Own {
                 turns: true,
                 flood: true,
+                window: true,
                 ..Own::default()
             },
             scale: Vec::new(),

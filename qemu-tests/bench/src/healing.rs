@@ -15,13 +15,13 @@ use init_core::protocol::Request;
 use std::time::{Duration, Instant};
 
 /// What happens to process 1.
-const FAULT: &str = "segv-null";
+pub(crate) const FAULT: &str = "segv-null";
 
 /// After this a machine whose process 1 has a fault is down, or it is not.
 const FALL: Duration = Duration::from_millis(500);
 
 /// How long a service that ends then may take to be replaced.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes process 1 fault, and looks whether the machine is still run by it.
 ///

@@ -1,6 +1,6 @@
 //! This file is what only sysMaster is measured by: how long its longest turns are, how late its
-//! timers, what becomes of its log when nobody reads it, and how it heals when nothing of its files
-//! is in memory, or memory is short.
+//! timers, what becomes of its log when nobody reads it, how long a life of it is without handlers, and
+//! how it heals when nothing of its files is in memory, or memory is short.
 
 use crate::contender::{Contender, LATE, OURS};
 use crate::extent::FEW;
@@ -11,6 +11,8 @@ use crate::rows::Lives;
 use crate::stage::{self, Stage};
 use crate::turns::Trace;
 use anyhow::{Context, Result, ensure};
+use heal_campaign::inject::{self, Stopped};
+use heal_campaign::random::Random;
 use rustix::event::{PollFd, PollFlags};
 use std::fs;
 use std::io::Read;
@@ -62,6 +64,9 @@ pub fn perform(lives: &mut Lives<'_>) {
     }
     if own.flood {
         lives.note(ours, "flood", |lives| flood(lives, ours, &few));
+    }
+    if own.window {
+        lives.note(ours, "window", |lives| window(lives, ours, &few));
     }
     if own.hardship {
         lives.note(ours, "healing, cold", |lives| cold(lives, ours, &few));
@@ -154,6 +159,29 @@ fn flood(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
         .samples
         .add("flood.lines", OURS, f64::from(came + dropped));
     lives.samples.add("flood.dropped", OURS, f64::from(dropped));
+    Ok(())
+}
+
+/// The instructions of its own that a life has executed when it catches its faults: a system call
+/// is one.
+fn window(lives: &mut Lives<'_>, ours: &Contender, plan: &Plan) -> Result<()> {
+    if cfg!(target_arch = "arm") {
+        let words = "this kernel stops nobody after one instruction";
+        lives.samples.say("window", OURS, words);
+        return Ok(());
+    }
+    let mut stage = lives.begin(ours, plan)?;
+    stage.wait_for_all()?;
+    let stopped = Stopped::stop(stage.pid()?)?;
+    stopped.injure(inject::named(healing::FAULT)?, &mut Random::new(0))?;
+    stopped.follow_to_next_life()?;
+    let places = stopped.trace_to_protection()?;
+    drop(stopped);
+    ensure!(
+        stage.replace_within(0, healing::PATIENCE)?,
+        "it replaces no service any more"
+    );
+    lives.samples.add("window", OURS, places.len() as f64);
     Ok(())
 }
 

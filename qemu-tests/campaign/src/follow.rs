@@ -4,7 +4,7 @@ use crate::inject::Stopped;
 use crate::registers;
 use crate::rest;
 use crate::route::{Route, Way};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -21,6 +21,9 @@ const CLONE: i32 = ptrace::Event::PTRACE_EVENT_CLONE as i32;
 
 /// The same where it is to be known for sure, on a machine that has no time for others either.
 const LONG_QUIET: Duration = Duration::from_secs(1);
+
+/// A life has its handlers long before it has executed so many instructions.
+const UNPROTECTED_MAX: usize = 1_000;
 
 /// Between two looks at who has had the time to be done, and is not.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
@@ -221,6 +224,21 @@ impl Stopped {
         let child = Self::traced(Pid::from_raw(i32::try_from(child)?));
         child.wait()?;
         Ok(child)
+    }
+
+    /// Where it comes past, an instruction at a time, until it catches its own faults: one before
+    /// would be its end. It stands still then.
+    ///
+    /// # Errors
+    /// It ended, or it never does; or this kernel stops nobody after one instruction.
+    pub fn trace_to_protection(&self) -> Result<Vec<u64>> {
+        let mut places = Vec::new();
+        while !self.is_protected() {
+            let step = self.trace(Moment::Instruction(1))?;
+            places.extend(step.places.first());
+            ensure!(places.len() < UNPROTECTED_MAX, "a life has no handlers");
+        }
+        Ok(places)
     }
 
     /// Whether it catches its own faults by now, wherever it is.

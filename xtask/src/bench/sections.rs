@@ -353,6 +353,16 @@ fn own(extent: &Extent) -> Vec<Section> {
             ],
         ));
     }
+    if extent.own.window {
+        all.push(section(
+            "Without handlers",
+            "instructions",
+            "sysMaster alone: after a fault process 1 executes its program again, and another \
+             fault before that has its handlers would end the machine. The program's own \
+             instructions until then, each seen by a debugger; a system call is one.",
+            &[("window", "from the execution to the handlers")],
+        ));
+    }
     if extent.own.turns {
         all.push(Section {
             worst: &["turn.max"],

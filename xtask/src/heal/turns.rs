@@ -29,9 +29,6 @@ const PARTS_MAX: usize = 100;
 /// A turn that has more instructions than this is not what it was meant to be.
 const INSTRUCTIONS_MAX: u64 = 500_000;
 
-/// A life has its handlers long before it has executed so many instructions.
-const UNPROTECTED_MAX: usize = 1_000;
-
 /// How often a part may be of another turn than the parts before it, until all are traced anew.
 const MISFITS_MAX: usize = 3;
 
@@ -257,15 +254,11 @@ impl Sweep {
         for _ in 0..PARTS_MAX {
             let (_, stopped) = self.begin_turn(turn)?;
             let is_there = stopped.go(begin)?;
-            let mut places = Vec::new();
-            while is_there && !stopped.is_protected() {
-                let step = stopped.trace(Moment::Instruction(1))?;
-                places.extend(step.places.first());
-                ensure!(places.len() < UNPROTECTED_MAX, "a life has no handlers");
-            }
+            let places = is_there.then(|| stopped.trace_to_protection());
+            let places = places.transpose()?;
             drop(stopped);
             self.client.forget();
-            if is_there {
+            if let Some(places) = places {
                 return Ok(places);
             }
         }
