@@ -1,6 +1,6 @@
 //! This file is what only sysMaster is measured by: how long its longest turns are, how late its
-//! timers, what becomes of its log when nobody reads it, how long a life of it is without handlers, and
-//! how it heals when nothing of its files is in memory, or memory is short.
+//! timers, what becomes of its log when nobody reads it, how long a life of it is without handlers,
+//! and how it heals when nothing of its files is in memory, or memory is short.
 
 use crate::contender::{Contender, LATE, OURS};
 use crate::extent::FEW;

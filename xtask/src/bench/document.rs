@@ -255,8 +255,7 @@ fn shown(summary: Summary) -> String {
     format!("{median} ({low} to {high})")
 }
 
-/// How many times the other; of what is nothing, or less by how a difference was taken, nobody has a
-/// part.
+/// How many times the other. Nobody is a multiple of nothing, nor of less, as a difference may be.
 fn ratio(ours: f64, other: f64) -> String {
     if other <= 0.0 || ours < 0.0 {
         return "-".to_string();
