@@ -6,8 +6,9 @@
 
 use crate::cause::Cause;
 use crate::sys::fd;
+use crate::sys::futex::{EXECUTED, OWNER, execute_marked};
 use crate::sys::kernel::Kernel;
-use crate::sys::process::{close_from, duplicate_to, execute, exit, set_dumpable};
+use crate::sys::process::{close_from, duplicate_to, exit, set_dumpable};
 use crate::sys::signals;
 use crate::uses::uses;
 use core::ffi::CStr;
@@ -40,9 +41,10 @@ pub struct Job {
     pub exec: &'static Exec,
     /// Where a failed step is told.
     pub word: &'static AtomicU32,
-    /// The write end of a pipe that stays open, and the descriptor where the program expects it;
-    /// without one, it is closed by the program's execution.
-    pub pipe: Option<(u16, Option<u8>)>,
+    /// The child's number, if the kernel is to tell in the word when the program was executed.
+    pub marked: Option<&'static AtomicU32>,
+    /// The write end of a pipe that stays open, and the descriptor where the program expects it.
+    pub pipe: Option<(u16, u8)>,
     /// The highest descriptor that process 1 has, or had.
     pub highest: u16,
     /// What the standard descriptors can be taken from.
@@ -62,12 +64,11 @@ pub struct Standard {
 
 /// Becomes the program. Never returns.
 pub fn run(job: &Job) -> ! {
-    let exec = job.exec;
     let mut step = SpawnStep::Session;
     let error = match prepare(job, &mut step) {
         Ok(()) => {
             step = SpawnStep::Exec;
-            execute(exec.program, exec.arguments, exec.context.environment)
+            replace(job)
         }
         Err(Cause(error)) => error,
     };
@@ -75,18 +76,53 @@ pub fn run(job: &Job) -> ! {
     exit(NOT_EXECUTED)
 }
 
-/// A failure in one word; never 0.
+/// Executes the program. Returns only on failure.
+fn replace(job: &Job) -> Errno {
+    let exec = job.exec;
+    let environment = exec.context.environment;
+    let pid = job.marked.map(|number| number.load(Ordering::Acquire));
+    execute_marked(exec.program, exec.arguments, environment, job.word, pid)
+}
+
+/// Marks a failure's word, which is no process's number.
+const FAILED: u32 = 1 << 29;
+
+const _: () = assert!(FAILED & OWNER == FAILED && FAILED & EXECUTED == 0);
+
+/// How far a child has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Not to its program yet.
+    Open,
+    /// Its program was executed.
+    Executed,
+    /// A step failed.
+    Failed,
+}
+
+/// How far a child has come, by its word.
+pub fn way(word: u32) -> Way {
+    if word & EXECUTED != 0 {
+        Way::Executed
+    } else if word & FAILED != 0 {
+        Way::Failed
+    } else {
+        Way::Open
+    }
+}
+
+/// A failure in one word. Were it the child's number, the kernel would take it for its mark's.
 fn encode(step: SpawnStep, error: Errno) -> u32 {
-    (step_number(step) << 16) | u32::from(error.0)
+    FAILED | (step_number(step) << 16) | u32::from(error.0)
 }
 
 /// What a child left in its word.
 pub fn decode(word: u32) -> Option<(SpawnStep, Errno)> {
     let error = Errno(u16::try_from(word & 0xffff).unwrap_or(u16::MAX));
-    STEPS
-        .iter()
-        .find(|step| step_number(**step) == word >> 16)
-        .map(|step| (*step, error))
+    let number = (word ^ FAILED) >> 16;
+    let mut steps = STEPS.iter();
+    let step = steps.find(|step| step_number(**step) == number);
+    step.map(|step| (*step, error))
 }
 
 const STEPS: [SpawnStep; 14] = [
@@ -150,7 +186,7 @@ fn prepare(job: &Job, step: &mut SpawnStep) -> Result<(), Cause> {
         place(&exec.stderr, job, 2, has_null)?;
     }
     *step = SpawnStep::ReadyDescriptor;
-    if let Some((end, Some(number))) = job.pipe {
+    if let Some((end, number)) = job.pipe {
         put_at(end, number.into())?;
     }
     if let Some(credentials) = exec.credentials.as_ref().filter(|_| uses().users) {

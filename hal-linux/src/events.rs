@@ -1,5 +1,6 @@
-//! This file is where process 1 sleeps, and what wakes it. Only a start for which there is no place
-//! sleeps elsewhere, shortly (`sys/pool.rs`).
+//! This file is where process 1 sleeps, and what wakes it. It sleeps elsewhere, a millisecond at
+//! most, before a start for which there is no place (`sys/pool.rs`), and until the program that was
+//! started last is executed.
 //!
 //! One epoll descriptor watches the signals, the deadline's timer, the control socket and its
 //! clients, the readiness descriptors of units that are starting, and the console while it owes us
@@ -182,20 +183,6 @@ impl Waiting {
         )
     }
 
-    /// Wakes process 1 once, when the other end is closed. Such a descriptor need not be forgotten:
-    /// should a child's copy of it tell something after it is closed, then once, and the source
-    /// says of which generation.
-    pub(crate) fn watch_end(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
-        let data = epoll::EventData::new_u64(source.token());
-        epoll::add(&self.epoll, fd, data, epoll::EventFlags::ONESHOT)
-    }
-
-    /// Wakes process 1 once more when the other end is closed, as it may have been before.
-    pub(crate) fn watch_end_again(&self, fd: BorrowedFd<'_>, source: Source) {
-        let data = epoll::EventData::new_u64(source.token());
-        let _ = epoll::modify(&self.epoll, fd, data, epoll::EventFlags::ONESHOT);
-    }
-
     /// Whether a watched descriptor's input wakes; its end always does.
     pub(crate) fn listen_for_input(&self, fd: BorrowedFd<'_>, source: Source, input: bool) {
         let mut flags = epoll::EventFlags::RDHUP;
@@ -289,7 +276,15 @@ impl Linux {
             return Some(wake);
         }
         let told = self.next_told();
-        if told.is_some() { told } else { self.reap() }
+        if told.is_some() {
+            return told;
+        }
+        let executed = self.executed();
+        if executed.is_some() {
+            executed
+        } else {
+            self.reap()
+        }
     }
 
     /// What the descriptors told.
@@ -343,9 +338,16 @@ impl Linux {
             data: epoll::EventData::new_u64(0),
         };
         let mut events = [zero; DESCRIPTORS_PER_TURN_MAX];
-        // One that comes between here and the call is told at the next wake-up.
-        let timeout = (at_once || fault::was_sent()).then_some(&NO_TIME);
-        let count = epoll::wait(&self.waiting.epoll, &mut events, timeout).unwrap_or(0);
+        // A fault that is sent between here and the call is told at the next wake-up.
+        let at_once = at_once || fault::was_sent();
+        let mut limit_ms = at_once.then_some(0);
+        if !at_once && let Some((child, vain_count)) = self.ready.look_in_vain() {
+            if vain_count == 0 && until != Some(Instant::ZERO) {
+                self.await_execution(child);
+            }
+            limit_ms = Some(vain_count);
+        }
+        let count = fd::epoll_wait(&self.waiting.epoll, &mut events, limit_ms);
         self.now.set(None);
         self.intake.reaped_count = 0;
         if let Some(sent) = fault::take_sent() {

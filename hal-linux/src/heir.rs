@@ -1,10 +1,14 @@
 //! This file takes over what the program's life before this one left: children, descriptors and
 //! clients stay as they are, and nothing of the file system is needed.
 
+use crate::carried::upgrades;
+use crate::child::{Way, way};
 use crate::intake::{DEATHS_MAX, Handed};
 use crate::linux::Linux;
 use crate::region::{self, EXIT_WORDS, at};
+use crate::sys::futex::EXECUTED;
 use crate::sys::wait;
+use crate::uses::uses;
 use crate::{children, epitaph, heal};
 use core::sync::atomic::AtomicU32;
 use init_core::checkpoint::words::{load, store};
@@ -99,14 +103,27 @@ impl Linux {
 
     /// A unit that is starting says ready where it was told to.
     fn inherit_readiness(&mut self, child: Child) {
-        let Some(end) = region::adopt(self.region.ready(child.unit)) else {
+        let noted = self.region.ready(child.unit);
+        if load(noted) == 0 {
             return;
-        };
+        }
         let desc = self.manifest.unit(child.unit);
         let newline = desc.is_some_and(|desc| matches!(desc.ready, Readiness::Newline(_)));
-        // Out of memory: its start takes as long as it may.
-        let _ = self.watch_readiness(child, &end, newline);
-        self.ready.put(child, end, newline);
+        if uses().newlines
+            && newline
+            && let Some(end) = region::adopt(noted)
+        {
+            // Out of memory: its start takes as long as it may.
+            let _ = self.watch_readiness(child, &end);
+            return self.ready.await_newline(child, end);
+        }
+        let word = self.word(child);
+        if upgrades().is_some() && self.heritage.is_some() && way(load(word)) == Way::Open {
+            // The kernel marks the word that was the image's before this one.
+            store(word, EXECUTED);
+        }
+        store(noted, region::EXECUTION);
+        self.ready.await_execution(child);
     }
 
     /// Says what the life before died of.

@@ -5,13 +5,16 @@
 //! told nothing twice.
 
 use crate::carried::upgrades;
+use crate::child::{Way, decode, way};
 use crate::escalation::VAIN_MAX;
 use crate::linux::Linux;
+use crate::ready::Awaited;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, SPLIT, at};
-use crate::sys::{shared, signals, wait};
+use crate::sys::pool::Pool;
+use crate::sys::{futex, shared, signals, wait};
 use crate::uses::uses;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use init_core::checkpoint::words::{load, store};
 use init_core::event::{Errno, Event, ExitStatus, MachineRequest, machine_request};
 use init_core::hal::Wake;
@@ -227,7 +230,7 @@ impl Linux {
                 return self.region.set(at::HANDED, 0);
             }
             Handed::Ready(unit) if SPLIT && was_lost => {
-                self.watch_readiness_again(unit);
+                self.ready.tell_again(unit);
                 return self.region.set(at::HANDED, 0);
             }
             _ if was_lost => return self.region.set(at::HANDED, 0),
@@ -261,7 +264,7 @@ impl Linux {
         let event = match source {
             Handed::Signal => self.signal_event(u8::try_from(region.get(at::BYTES)).unwrap_or(0)),
             Handed::Ready(unit) if uses().newlines && has_newline(&region) => {
-                let child = self.ready.get(unit).map(|(_, child, _)| child);
+                let child = self.ready.get(unit).map(|(child, _)| child);
                 child.map(Event::Ready)
             }
             Handed::Ready(_) | Handed::Exit | Handed::Frame(_) => None,
@@ -344,7 +347,7 @@ impl Linux {
             },
             Some(child) => {
                 let word = load(self.word(child));
-                let status = match crate::child::decode(word) {
+                let status = match decode(word) {
                     Some((step, error)) => ExitStatus::NotExecuted { step, error },
                     None => status,
                 };
@@ -393,16 +396,15 @@ impl Linux {
 
     /// A starting unit wrote to its readiness descriptor, or its program was executed.
     pub(crate) fn read_readiness(&mut self, unit: UnitId) -> Option<Wake> {
-        let (fd, child, room) = self.ready.get(unit)?;
-        let Some(room) = room else {
-            // Nobody writes to a pipe that its program's execution closes: it wakes at its end.
-            if load(self.word(child)) != 0 {
-                self.close_ready(unit);
-                return None;
+        let (child, awaited) = self.ready.get(unit)?;
+        let room = match awaited {
+            Awaited::Newline(room) => room,
+            Awaited::Execution if way(load(self.word(child))) == Way::Executed => {
+                return Some(self.tell_executed(child));
             }
-            self.intake.hand_out(Handed::Ready(unit));
-            return Some(Wake::Event(Event::Ready(child)));
+            Awaited::Execution | Awaited::Nothing => return None,
         };
+        let fd = self.ready.pipe(unit)?;
         let words = self.region.part(at::BYTES, BYTES_WORDS);
         for word in words {
             word.store(0, Ordering::Relaxed);
@@ -423,18 +425,50 @@ impl Linux {
             // Whoever writes so much without a newline has had its chance: no endless wake-ups.
             match count == 0 || left == 0 {
                 true => self.close_ready(unit),
-                false => self.ready.set_room(unit, Some(left)),
+                false => self.ready.set_room(unit, left),
             }
         }
         wake
     }
 
+    /// A program that was executed, if its unit becomes ready by that.
+    #[inline(never)]
+    pub(crate) fn executed(&mut self) -> Option<Wake> {
+        let (region, pool) = (self.region, &self.pool);
+        let arrived = |child| way_of(&region, pool.as_ref(), child).0;
+        let child = self.ready.take_arrived(arrived)?;
+        Some(self.tell_executed(child))
+    }
+
+    /// Sleeps until a program is executed, a millisecond at most: nothing that is watched tells it.
+    pub(crate) fn await_execution(&self, child: Child) {
+        if let (Way::Open, word, value) = way_of(&self.region, self.pool.as_ref(), child) {
+            futex::wait(word, value);
+        }
+    }
+
+    fn tell_executed(&mut self, child: Child) -> Wake {
+        self.intake.hand_out(Handed::Ready(child.unit));
+        Wake::Event(Event::Ready(child))
+    }
+
     pub(crate) fn close_ready(&mut self, unit: UnitId) {
-        if let Some((fd, _, Some(_))) = self.ready.get(unit) {
+        if let Some(fd) = self.ready.pipe(unit) {
             self.waiting.forget(fd);
         }
         region::note(self.region.ready(unit), None);
         self.ready.close(unit);
+    }
+}
+
+/// How far a child has come with its program, and the word, with its value, that the kernel changes
+/// next.
+fn way_of(region: &Region, pool: Option<&Pool>, child: Child) -> (Way, &'static AtomicU32, u32) {
+    let [number, _, word] = region.entry(child);
+    let (pid, value) = (load(number), load(word));
+    match pool.and_then(|pool| pool.word_of(pid)) {
+        Some(word) => (Way::Open, word, pid),
+        None => (way(value), word, value),
     }
 }
 

@@ -245,11 +245,12 @@ impl Linux {
     }
 
     /// What a program's child does.
-    fn job(&self, child: Child, exec: &'static Exec, pipe: Option<(u16, Option<u8>)>) -> Job {
+    fn job(&self, child: Child, exec: &'static Exec, pipe: Option<(u16, u8)>) -> Job {
         let console = self.console.is_device().then_some(self.manifest.console);
         Job {
             exec,
             word: self.word(child),
+            marked: None,
             pipe,
             highest: fd::highest(),
             standard: Standard {
@@ -261,7 +262,12 @@ impl Linux {
     }
 
     /// Starts a program, on our own memory where that can be.
-    fn start_program(&mut self, job: &Job, number: &'static AtomicU32) -> Result<u32, Errno> {
+    fn start_program(
+        &mut self,
+        job: &Job,
+        number: &'static AtomicU32,
+        confirm: bool,
+    ) -> Result<u32, Errno> {
         // The kernel gives a score to all processes that share the memory.
         if job.exec.context.oom_score.is_none()
             && let Some(pool) = &mut self.pool
@@ -276,7 +282,10 @@ impl Linux {
             }
         }
         match process::fork_noted(number)? {
-            Fork::Child => child::run(job),
+            Fork::Child => {
+                let marked = confirm.then_some(number);
+                child::run(&Job { marked, ..*job })
+            }
             Fork::Parent(pid) => Ok(pid),
         }
     }
@@ -300,25 +309,16 @@ impl Linux {
         })
     }
 
-    /// A pipe that tells of a program's readiness, watched.
-    fn pipe_of(&self, child: Child, newline: bool) -> Result<(Fd, Fd), Errno> {
-        let pipe = fd::pipe(newline)?;
-        self.watch_readiness(child, &pipe.0, newline)?;
+    /// A pipe that a program writes to when it is ready, watched.
+    fn pipe_of(&self, child: Child) -> Result<(Fd, Fd), Errno> {
+        let pipe = fd::pipe(true)?;
+        self.watch_readiness(child, &pipe.0)?;
         Ok(pipe)
     }
 
-    pub(crate) fn watch_readiness(
-        &self,
-        child: Child,
-        end: &Fd,
-        newline: bool,
-    ) -> Result<(), Errno> {
+    pub(crate) fn watch_readiness(&self, child: Child, end: &Fd) -> Result<(), Errno> {
         let source = Source::Ready(child.unit, child.generation);
-        let watched = match newline {
-            true => self.waiting.watch(end.as_fd(), source),
-            false => self.waiting.watch_end(end.as_fd(), source),
-        };
-        watched.map_err(errno)
+        self.waiting.watch(end.as_fd(), source).map_err(errno)
     }
 }
 
@@ -386,31 +386,37 @@ impl Process for Linux {
             }
             _ => None,
         };
-        let pipe = if confirm || number.is_some() {
-            let pipe = self.pipe_of(child, number.is_some());
-            Some(pipe.inspect_err(|_| self.region.set(at::STARTING, 0))?)
-        } else {
-            None
+        let pipe = match number {
+            Some(_) => {
+                let pipe = self.pipe_of(child);
+                Some(pipe.inspect_err(|_| self.region.set(at::STARTING, 0))?)
+            }
+            None => None,
         };
-        if let Some((end, _)) = &pipe {
-            region::note(self.region.ready(child.unit), Some(end));
+        let awaited = self.region.ready(child.unit);
+        match &pipe {
+            Some((end, _)) => region::note(awaited, Some(end)),
+            None if confirm => store(awaited, region::EXECUTION),
+            None => {}
         }
-        let write_end = pipe.as_ref().map(|(_, end)| (end.number(), number));
+        let write_end = pipe.as_ref().map(|(_, end)| end.number()).zip(number);
         let started = match (child.role, program) {
             (Role::Main | Role::Stop, Program::Exec(exec)) => {
-                self.start_program(&self.job(child, exec, write_end), pid)
+                self.start_program(&self.job(child, exec, write_end), pid, confirm)
             }
             _ => self.start_helper(child, program, ready),
         };
-        if pipe.is_some() && started.is_err() {
-            region::note(self.region.ready(child.unit), None);
+        if started.is_err() && (confirm || pipe.is_some()) {
+            region::note(awaited, None);
         }
         self.region.set(at::STARTING, 0);
         let pid = started?;
         store(generation, region::noted_twice(child.generation, pid));
         self.children.insert(child, pid);
-        if let Some((read_end, _)) = pipe {
-            self.ready.put(child, read_end, number.is_some());
+        match pipe {
+            Some((read_end, _)) => self.ready.await_newline(child, read_end),
+            None if confirm => self.ready.await_execution(child),
+            None => {}
         }
         Ok(pid)
     }

@@ -107,8 +107,8 @@ pub(crate) const EXIT_WORDS: usize = 32;
 /// Room for a signal's record, or for what a service says to be ready.
 pub(crate) const BYTES_WORDS: usize = crate::ready::READY_BYTES_MAX / 4;
 
-/// For each unit: its readiness descriptor plus 1, then for each role a process's number, its
-/// generation, and why its program was not executed.
+/// For each unit: its readiness descriptor plus 1 (or [`EXECUTION`]), then for each role a process's
+/// number, its generation, and whether and why its program was not executed.
 const UNIT_WORDS: usize = 1 + 3 * Role::COUNT;
 
 /// Words that belong together; of a place that is not there, words that nobody else uses.
@@ -405,7 +405,7 @@ impl Region {
         three(words, usize::from(slot).saturating_mul(3))
     }
 
-    /// Where a unit's readiness descriptor is noted, plus 1.
+    /// Where a unit's readiness descriptor is noted, plus 1, or [`EXECUTION`].
     pub(crate) fn ready(&self, unit: UnitId) -> &'static AtomicU32 {
         let [word, ..] = three(self.units, unit.index().saturating_mul(UNIT_WORDS));
         word
@@ -483,6 +483,10 @@ fn recorder_words(manifest: &Manifest) -> usize {
     let bytes = recorder.map_or(0, |recorder| recorder.bytes);
     usize::try_from(bytes / 4).unwrap_or(0)
 }
+
+/// Stands for a readiness descriptor where a program's execution is awaited. No descriptor has the
+/// number.
+pub(crate) const EXECUTION: u32 = u32::MAX;
 
 /// Notes a descriptor, or that there is none.
 pub(crate) fn note(word: &AtomicU32, descriptor: Option<&Fd>) {

@@ -5,7 +5,6 @@ use super::{Keeper, RETRY, line};
 use crate::carried::upgrades;
 use crate::epitaph;
 use crate::escalation::VAIN_MAX;
-use crate::events::Source;
 use crate::heal;
 use crate::intake::{self, KILLED_MAX};
 use crate::linux::Linux;
@@ -16,7 +15,6 @@ use core::sync::atomic::AtomicU32;
 use init_core::checkpoint::words::{load, store};
 use init_core::event::ExitStatus;
 use init_core::hal::Clock;
-use init_core::ident::UnitId;
 use init_core::packed::packed;
 use init_core::relay::Breach;
 use init_core::renewal::Handover;
@@ -260,13 +258,5 @@ impl Linux {
     fn expect_new_core(&mut self) {
         self.intake.begin_again();
         self.tell_who_is_gone();
-    }
-
-    /// A unit's execution is told again: that it happened was lost with the core.
-    pub(crate) fn watch_readiness_again(&self, unit: UnitId) {
-        if let Some((end, child, None)) = self.ready.get(unit) {
-            let source = Source::Ready(unit, child.generation);
-            self.waiting.watch_end_again(end, source);
-        }
     }
 }

@@ -9,6 +9,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicU16, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
+use rustix::event::epoll::Event;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::FileType;
 
@@ -188,6 +189,16 @@ pub fn epoll() -> Result<Fd, Errno> {
     // SAFETY: there is no pointer.
     let answer = unsafe { syscall(abi::__NR_epoll_create1, [word(abi::O_CLOEXEC), 0, 0, 0, 0]) };
     Fd::from_answer(answer)
+}
+
+/// Sleeps until something that is watched has something, at most so long; `None`: without end. How
+/// many places it has filled; none also when it fails.
+pub fn epoll_wait(epoll: &Fd, places: &mut [Event], limit_ms: Option<u16>) -> usize {
+    let limit = limit_ms.map_or(usize::MAX, usize::from);
+    let first = places.as_mut_ptr().expose_provenance();
+    let arguments = [epoll.number().into(), first, places.len(), limit, 0];
+    // SAFETY: the pointer leads to so many places; null stands for "no signal mask".
+    result(unsafe { syscall(abi::__NR_epoll_pwait, arguments) }).unwrap_or(0)
 }
 
 /// A timer on the clock that goes on while the machine sleeps.

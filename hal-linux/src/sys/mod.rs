@@ -7,6 +7,7 @@ pub mod clock;
 mod clone;
 pub mod fault;
 pub mod fd;
+pub mod futex;
 pub mod group;
 #[cfg(feature = "freestanding")]
 pub mod image;

@@ -4,14 +4,15 @@
 //!
 //! Each has a stack of its own from a pool, of which a burst's part is given back. The kernel says
 //! when the stack is free again: it clears the place's word when the child executes its program or
-//! ends. Such a child reads what never changes, and writes its stack, its place and its word of
+//! ends, and that is how its execution is told as well. Such a child reads what never changes, and writes its stack, its place and its word of
 //! shared memory; it calls nothing that keeps state. It is offered only where the kernel takes the
 //! signal handlers off the child, and where a child that dies cannot take process 1 with it (see
 //! `set_dumpable` in `linux.rs`).
 
 use super::clone::clone3;
+use super::futex;
 use super::shared::Once;
-use super::syscall::{result, syscall};
+use super::syscall::result;
 use crate::child::{self, Job};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -21,19 +22,8 @@ use linux_raw_sys::general as abi;
 use rustix::mm::{Advice, madvise};
 
 /// Children at once between their creation and their program: enough to keep several processors
-/// busy. Each has a pipe, of which every further child begins with a copy.
+/// busy.
 const PLACE_COUNT: usize = 16;
-
-/// How long the last place is waited for, at most. Programs that lie on a stalled file system hold
-/// their places for ever: then one start waits in vain, and until a place is seen free again
-/// children are forked at once, which takes three times as long.
-const PATIENCE_NS: u64 = 1_000_000;
-
-/// The call that waits, with a time of 64 bits: kernels that offer what children start by have it.
-#[cfg(target_pointer_width = "64")]
-const FUTEX: u32 = abi::__NR_futex;
-#[cfg(target_pointer_width = "32")]
-const FUTEX: u32 = abi::__NR_futex_time64;
 
 /// Places whose memory is kept: together smaller than a page.
 const KEPT_COUNT: usize = 4;
@@ -43,6 +33,9 @@ const STACK_BYTES: usize = 768;
 
 /// `CLONE_CLEAR_SIGHAND` of `linux/sched.h`, too wide for the generated constant.
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+
+/// A place with a child whose number is not known yet.
+const TAKEN: u32 = u32::MAX;
 
 /// Most machines' pages; others' are a multiple.
 const PAGE_BYTES: usize = 4_096;
@@ -78,7 +71,9 @@ pub struct Pool {
     places: &'static [Place; PLACE_COUNT],
     /// Places were used whose memory is not kept.
     has_burst: bool,
-    /// The last wait found no place, and none was free since.
+    /// The last wait found no place, and none was free since: programs that lie on a stalled file
+    /// system hold theirs for ever. Until one is seen free again children are forked at once, which
+    /// takes three times as long.
     in_vain: bool,
 }
 
@@ -130,12 +125,8 @@ impl Pool {
         self.has_burst |= at >= KEPT_COUNT;
         // SAFETY: the place is free: no child reads it.
         unsafe { place.job.get().write(MaybeUninit::new(*job)) };
-        // Taken; the kernel writes the number before the child's first instruction.
-        place.child.store(u32::MAX, Ordering::Release);
-        let flags = abi::CLONE_VM
-            | abi::CLONE_PARENT_SETTID
-            | abi::CLONE_CHILD_SETTID
-            | abi::CLONE_CHILD_CLEARTID;
+        place.child.store(TAKEN, Ordering::Release);
+        let flags = abi::CLONE_VM | abi::CLONE_PARENT_SETTID | abi::CLONE_CHILD_CLEARTID;
         let arguments = CloneArguments {
             flags: u64::from(flags) | CLONE_CLEAR_SIGHAND,
             pidfd: 0,
@@ -150,19 +141,24 @@ impl Pool {
         // reaped; until then nobody writes to the place, which is never moved.
         let answer = unsafe { clone3(&arguments, place) };
         let pid = result(answer).and_then(|pid| u32::try_from(pid).map_err(|_| Errno(u16::MAX)));
-        if pid.is_err() {
-            place.child.store(0, Ordering::Release);
-        }
+        // The child may have come to its program by now.
+        let number = pid.unwrap_or(0);
+        let (set, order) = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = place.child.compare_exchange(TAKEN, number, set, order);
         Some(pid)
+    }
+
+    /// The word of a child that has not come to its program: its number, until it has.
+    pub fn word_of(&self, pid: u32) -> Option<&'static AtomicU32> {
+        let mut words = self.places.iter().map(|place| &place.child);
+        words.find(|word| pid != 0 && word.load(Ordering::Acquire) == pid)
     }
 
     /// Frees the place of a child that was reaped: older kernels do not clear the word of a child
     /// that left a core file.
     pub fn ended(&mut self, pid: u32) {
-        for place in self.places {
-            if place.child.load(Ordering::Acquire) == pid {
-                place.child.store(0, Ordering::Release);
-            }
+        if let Some(word) = self.word_of(pid) {
+            word.store(0, Ordering::Release);
         }
     }
 
@@ -197,22 +193,11 @@ impl Place {
 
     /// Sleeps until it is free, as long as is waited at most: the kernel wakes who waits when it
     /// clears the word.
-    fn wait(&self) {
-        let time: [u64; 2] = [0, PATIENCE_NS];
+    fn wait(&'static self) {
         let number = self.child.load(Ordering::Acquire);
-        if number == 0 {
-            return;
+        if number != 0 {
+            futex::wait(&self.child, number);
         }
-        let arguments = [
-            self.child.as_ptr().expose_provenance(),
-            usize::try_from(abi::FUTEX_WAIT).unwrap_or(0),
-            usize::try_from(number).unwrap_or(0),
-            time.as_ptr().expose_provenance(),
-            0,
-        ];
-        // SAFETY: the word is there as long as the program is, the time as long as the call takes.
-        // An error is a wait that is over.
-        let _ = unsafe { syscall(FUTEX, arguments) };
     }
 }
 

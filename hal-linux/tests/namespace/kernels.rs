@@ -102,6 +102,25 @@ fn each_call_may_be_missing_forbidden_or_raise_sigsys() {
 }
 
 #[test]
+fn a_program_is_known_to_be_executed_or_not_on_any_kernel() {
+    let no_marks = (abi::__NR_set_robust_list, NOT_THERE);
+    let forks = (abi::__NR_clone3, NOT_THERE);
+    for calls in [[].as_slice(), &[forks], &[no_marks], &[forks, no_marks]] {
+        lives((ALL, NOT_THERE), calls);
+        let Some(mut machine) = boot((ALL, NOT_THERE), calls, "spawn-errors") else {
+            return;
+        };
+        machine.wait_for("no-program: failed: exec /no/such/program");
+        machine.wait_for("boot: spawn-errors");
+        // Where neither a shared memory nor a mark tells, it is taken for ready a little early.
+        let is_told = calls.len() < 2;
+        let console = machine.console();
+        let is_ready = console.contains("no-program: ready");
+        assert!(!(is_told && is_ready), "{calls:?}:\n{console}");
+    }
+}
+
+#[test]
 fn a_program_gets_no_descriptor_of_process_1_on_any_kernel() {
     let kernels = [
         ((ALL, NOT_THERE), [].as_slice()),

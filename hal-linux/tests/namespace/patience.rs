@@ -1,14 +1,17 @@
 //! This file watches process 1's own system calls while it boots, works and goes down: it never
 //! lets time pass. It waits where every event wakes it, without a limit, or it looks and goes on.
-//! The one exception, not to be met here, is a start that finds as many before it as may be on
-//! their way to their programs: it waits a millisecond at most for a place.
+//! The one exception: while a child is on its way to its program, which no descriptor tells, it
+//! sleeps until the kernel says so, a millisecond at most, and then looks again from time to time.
 
 use crate::machine::{End, Machine};
 use std::path::PathBuf;
 
 /// Calls that sleep for a span, and calls that wait for descriptors for at most a span.
-const SLEEPS: &str = "nanosleep,clock_nanosleep,pause,rt_sigtimedwait,futex";
+const SLEEPS: &str = "nanosleep,clock_nanosleep,pause,rt_sigtimedwait";
 const WAITS: &str = "epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll,select,pselect6";
+
+/// Calls that make a child.
+const STARTS: &str = "clone,clone3";
 
 /// Where the calls are written.
 pub struct Record(pub PathBuf);
@@ -40,7 +43,7 @@ fn process_1_never_sleeps_for_a_span_of_time() {
         eprintln!("SKIPPED: there is no strace; `apt-get install strace` as root brings it");
         return;
     }
-    let words = record.words(&format!("trace={SLEEPS},{WAITS}"));
+    let words = record.words(&format!("trace={SLEEPS},{WAITS},{STARTS},futex"));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let Some(mut machine) = Machine::boot_by(&words, "layers") else {
         return;
@@ -50,10 +53,52 @@ fn process_1_never_sleeps_for_a_span_of_time() {
     machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
     let calls = std::fs::read_to_string(&record.0).expect("strace writes its record");
-    let bad: Vec<&str> = calls.lines().filter(|call| lets_time_pass(call)).collect();
+    let bad = without_reason(&calls);
     assert!(bad.is_empty(), "{bad:#?}");
     let waits = calls.lines().filter(|call| call.starts_with("epoll_"));
     assert!(waits.count() > 10, "too few calls to be a record:\n{calls}");
+}
+
+/// The calls of a record that let time pass though no child is on its way to its program. Whoever
+/// waits without a limit knows of none.
+fn without_reason(calls: &str) -> Vec<&str> {
+    let mut is_on_its_way = false;
+    let mut bad = Vec::new();
+    for call in calls.lines() {
+        let is_start = STARTS.split(',').any(|start| call.starts_with(start));
+        let waits = WAITS.split(',').any(|wait| call.starts_with(wait));
+        let is_short = match call.starts_with("futex(") {
+            true => call.contains(", {tv_sec=0, tv_nsec=1000000})"),
+            false => waits,
+        };
+        if is_start {
+            is_on_its_way = true;
+        } else if call.starts_with("futex(") || lets_time_pass(call) {
+            if !(is_on_its_way && is_short) {
+                bad.push(call);
+            }
+        } else if call.contains(", -1, NULL") {
+            is_on_its_way = false;
+        }
+    }
+    bad
+}
+
+#[test]
+fn a_wait_with_a_limit_has_a_child_as_its_reason() {
+    let (start, forever) = (
+        "clone3({flags=0}, 64) = 9",
+        "epoll_pwait(5, [], 8, -1, NULL, 8) = 1",
+    );
+    let look = "epoll_pwait(5, [], 8, 3, NULL, 8) = 0";
+    let short = "futex(0x10, FUTEX_WAIT, 9, {tv_sec=0, tv_nsec=1000000}) = 0";
+    let long = "futex(0x10, FUTEX_WAIT, 9, {tv_sec=1, tv_nsec=0}) = 0";
+    let nap = "clock_nanosleep(CLOCK_MONOTONIC, 0, {tv_sec=1, tv_nsec=0}, NULL) = 0";
+    let told = |calls: &[&str]| without_reason(&calls.join("\n")).len();
+    assert_eq!(told(&[start, short, look, look, forever]), 0);
+    assert_eq!(told(&[look, short, forever]), 2);
+    assert_eq!(told(&[start, forever, short, look]), 2);
+    assert_eq!(told(&[start, long, nap]), 2);
 }
 
 pub fn has_strace() -> bool {
