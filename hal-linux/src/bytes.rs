@@ -1,4 +1,4 @@
-//! This file holds bytes in a place of fixed size: paths, lines, what a console has not taken yet;
+//! This file holds bytes in a place of fixed size: paths and lines;
 //! and the fields of lines.
 //!
 //! It has no panic path even with overflow checks, which is why it is not `heapless::Vec`.
@@ -30,11 +30,6 @@ impl<const N: usize> Bytes<N> {
     /// Keeps the first `length`, or all if there are fewer.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
-    }
-
-    /// Takes so many away in front, or all if there are fewer.
-    pub(crate) fn remove_front(&mut self, count: usize) {
-        self.length = remove_front(&mut self.bytes, self.length, count);
     }
 }
 
@@ -69,18 +64,6 @@ fn push(bytes: &mut [u8], length: &mut usize, byte: u8) -> Option<()> {
     *bytes.get_mut(*length)? = byte;
     *length = length.saturating_add(1);
     Some(())
-}
-
-/// Moves the rest to the front; how much that is.
-fn remove_front(bytes: &mut [u8], length: usize, count: usize) -> usize {
-    let rest = length.saturating_sub(count);
-    for to in 0..rest {
-        let from = bytes.get(to.saturating_add(count)).copied();
-        if let (Some(from), Some(to)) = (from, bytes.get_mut(to)) {
-            *to = from;
-        }
-    }
-    rest
 }
 
 /// What stands between blanks or tabs. (`split`'s own iterators, one for each closure, are twice as
@@ -186,12 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_go_at_either_end() {
-        for (count, rest) in [(0, &b"abcd"[..]), (3, b"d"), (4, b""), (9, b"")] {
-            let mut bytes = filled(b"abcd");
-            bytes.remove_front(count);
-            assert_eq!(&*bytes, rest);
-        }
+    fn bytes_go_and_come_at_the_end() {
         let mut bytes = filled(b"abcd");
         bytes.truncate(2);
         bytes.truncate(3);

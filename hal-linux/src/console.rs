@@ -1,28 +1,82 @@
 //! This file is process 1's voice: lines on the console that never wait for a reader.
 //!
-//! A line that the console does not take at once is kept; when the room for that is used up, lines
-//! are dropped and counted, and the count is said as soon as there is room again.
+//! Lines are kept until process 1 sleeps: those of one turn are written together. What the console
+//! does not take then stays; when the room for that is used up, lines are dropped and counted, and
+//! the count is said as soon as there is room again. They are kept where the program's next life
+//! finds them: a line may be written twice when a life ends, and none is lost.
 
-use crate::bytes::Bytes;
+use crate::region::{Region, TEXT_WORDS, at};
 use crate::sys::fd::{self, Fd};
+use crate::sys::shared::{self, SharedBytes};
 use core::convert::Infallible;
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use init_core::checkpoint::words::{load, store};
+use init_core::event::Errno;
 use init_core::packed::packed;
 use init_core::report::{LINE_BYTES_MAX, Line};
 use linux_raw_sys::general as abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::FileType;
-use rustix::io::Errno as Os;
-
-/// Bytes kept for a console that is slower than we are: about 40 lines, 0.2 s at 115 200 baud.
-const KEPT_BYTES_MAX: usize = 2_048;
 
 /// How the console is opened: nothing of it may ever make us wait, or become our terminal.
 const WITHOUT_WAITING: u32 = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
 
-/// What the console has not taken yet.
-pub(crate) type Kept = Bytes<KEPT_BYTES_MAX>;
+/// Lines that the console has not taken yet, in words that outlive the program.
+#[derive(Debug)]
+struct Kept {
+    text: SharedBytes,
+    /// Which of them: from here, to there. Nothing, where the end is not behind the begin.
+    begin: &'static AtomicU32,
+    end: &'static AtomicU32,
+    /// Lines that there was no room for.
+    dropped: &'static AtomicU32,
+}
+
+impl Kept {
+    fn of(region: &Region) -> Self {
+        Self {
+            text: shared::bytes(region.part(at::TEXT, TEXT_WORDS)),
+            begin: region.word(at::TEXT_BEGIN),
+            end: region.word(at::TEXT_END),
+            dropped: region.word(at::DROPPED),
+        }
+    }
+
+    /// What is there.
+    fn text(&self) -> SharedBytes {
+        let place = |word| usize::try_from(load(word)).unwrap_or(usize::MAX);
+        let text = self.text.get(place(self.begin)..place(self.end));
+        text.unwrap_or_default()
+    }
+
+    /// So many bytes in front were written. When that is all, the room is free again.
+    fn remove(&self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        store(self.begin, load(self.begin).saturating_add(count));
+        if self.text().is_empty() {
+            store(self.end, 0);
+            store(self.begin, 0);
+        }
+    }
+
+    /// Keeps a whole line; `None`: there is no room, and nothing was changed.
+    fn push(&self, line: &[u8]) -> Option<()> {
+        if self.text().is_empty() {
+            // Whatever a life before left half done.
+            self.remove(0);
+        }
+        let end = usize::try_from(load(self.end)).ok()?;
+        let behind = end.checked_add(line.len())?;
+        let places = self.text.get(end..behind)?;
+        for (place, byte) in places.iter().zip(line) {
+            place.store(*byte, Ordering::Relaxed);
+        }
+        store(self.end, u32::try_from(behind).ok()?);
+        Some(())
+    }
+}
 
 /// The console, or nothing where there is none.
 #[derive(Debug)]
@@ -32,8 +86,7 @@ pub struct Console {
     is_output: bool,
     /// Writing to the device can wait, so that its room is looked at before.
     may_wait: bool,
-    kept: &'static mut Kept,
-    dropped_lines: u32,
+    kept: Kept,
 }
 
 impl Console {
@@ -44,15 +97,15 @@ impl Console {
         path: &CStr,
         in_container: bool,
         inherited: Option<Fd>,
-        kept: &'static mut Kept,
+        region: &Region,
     ) -> Self {
+        let kept = Kept::of(region);
         if inherited.is_some() {
             return Self {
                 device: inherited,
                 is_output: false,
                 may_wait: false,
                 kept,
-                dropped_lines: 0,
             };
         }
         let own = output_without_waiting();
@@ -61,7 +114,6 @@ impl Console {
             device: own.or_else(|| fd::duplicate(Fd::OUTPUT).ok()),
             is_output: true,
             kept,
-            dropped_lines: 0,
         };
         if !in_container {
             console.open_device(path);
@@ -97,61 +149,64 @@ impl Console {
 
     /// Whether something waits for the device to take it.
     pub fn is_waiting(&self) -> bool {
-        !self.kept.is_empty()
+        !self.kept.text().is_empty()
     }
 
-    /// The device takes bytes again.
-    pub fn drain(&mut self) {
-        while !self.kept.is_empty() {
-            let written = match &self.device {
-                Some(device) => self.send(device, self.kept),
-                None => self.kept.len(),
-            };
-            if written == 0 {
-                return;
-            }
-            self.kept.remove_front(written);
-        }
-        if self.dropped_lines > 0 {
-            let count = core::mem::take(&mut self.dropped_lines);
+    /// Writes what the device takes of what is kept.
+    pub fn drain(&self) {
+        self.empty();
+        let count = load(self.kept.dropped);
+        if count > 0 && !self.is_waiting() {
             let mut room = [0; LINE_BYTES_MAX];
             let mut line = Line::new(&mut room);
             line.say(packed!("init: ")).number(count);
             line.say(packed!(" lines dropped here: the console was too slow"));
-            self.put(line.end());
+            let _ = self.kept.push(line.end());
+            store(self.kept.dropped, 0);
+            self.empty();
+        }
+    }
+
+    fn empty(&self) {
+        while self.is_waiting() {
+            let text = self.kept.text();
+            let written = match &self.device {
+                Some(device) => self.send(device, text),
+                None => text.len(),
+            };
+            if written == 0 {
+                return;
+            }
+            self.kept.remove(written);
         }
     }
 
     /// Writes what the device takes now; how much that was. A device that is gone takes all.
-    fn send(&self, device: &Fd, bytes: &[u8]) -> usize {
+    fn send(&self, device: &Fd, bytes: SharedBytes) -> usize {
         if self.may_wait && !has_room(device) {
             return 0;
         }
-        match rustix::io::write(device, bytes) {
+        match shared::write_from(device, bytes) {
             Ok(count) => count,
-            Err(Os::AGAIN | Os::INTR) => 0,
+            Err(NO_ROOM | INTERRUPTED) => 0,
             Err(_) => bytes.len(),
         }
     }
 
     fn put(&mut self, line: &[u8]) {
-        let mut rest = line;
-        if self.kept.is_empty()
-            && let Some(device) = &self.device
-        {
-            let written = self.send(device, rest);
-            rest = rest.get(written..).unwrap_or(&[]);
-        }
-        let room = KEPT_BYTES_MAX.saturating_sub(self.kept.len());
-        if rest.len() > room {
-            self.dropped_lines = self.dropped_lines.saturating_add(1);
-            return;
-        }
-        for byte in rest {
-            let _ = self.kept.push(*byte);
+        if self.kept.push(line).is_none() {
+            self.drain();
+            if self.kept.push(line).is_none() {
+                let count = load(self.kept.dropped);
+                store(self.kept.dropped, count.saturating_add(1));
+            }
         }
     }
 }
+
+/// EAGAIN and EINTR.
+const NO_ROOM: Errno = Errno(11);
+const INTERRUPTED: Errno = Errno(4);
 
 /// Says a line in a child, which may wait for the console; `None`: that is what we were started
 /// with.
@@ -197,5 +252,55 @@ impl embedded_io::Write for Console {
     fn flush(&mut self) -> Result<(), Infallible> {
         self.drain();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(words: &'static [AtomicU32; 7]) -> Kept {
+        let [begin, end, dropped, text @ ..] = words;
+        Kept {
+            text: shared::bytes(text),
+            begin,
+            end,
+            dropped,
+        }
+    }
+
+    fn text(kept: &Kept) -> Vec<u8> {
+        let bytes = kept.text().iter();
+        bytes.map(|byte| byte.load(Ordering::Relaxed)).collect()
+    }
+
+    #[test]
+    fn lines_are_whole_or_not_there_and_the_next_life_finds_them() {
+        static WORDS: [AtomicU32; 7] = [const { AtomicU32::new(0) }; 7];
+        let first = kept(&WORDS);
+        assert_eq!(first.push(b"one\n"), Some(()));
+        assert_eq!(first.push(b"two and \n"), Some(()));
+        assert_eq!(first.push(b"four"), None, "16 bytes are all there is");
+        let next = kept(&WORDS);
+        assert_eq!(text(&next), b"one\ntwo and \n");
+        next.remove(6);
+        assert_eq!(text(&kept(&WORDS)), b"o and \n");
+        next.remove(7);
+        assert_eq!(text(&next), b"");
+        assert_eq!(next.push(b"as long as it is"), Some(()));
+    }
+
+    #[test]
+    fn whatever_stands_in_the_places_is_mended_by_the_next_line() {
+        static WORDS: [AtomicU32; 7] = [const { AtomicU32::new(0) }; 7];
+        let kept = kept(&WORDS);
+        for (begin, end) in [(9, 0), (3, 3), (0, 17), (u32::MAX, 4), (5, u32::MAX)] {
+            store(kept.begin, begin);
+            store(kept.end, end);
+            assert_eq!(text(&kept), b"", "{begin} to {end}");
+            assert_eq!(kept.push(b"line\n"), Some(()));
+            assert_eq!(text(&kept), b"line\n", "{begin} to {end}");
+            kept.remove(5);
+        }
     }
 }

@@ -332,6 +332,7 @@ impl Linux {
         if let Some(pool) = &mut self.pool {
             pool.rest();
         }
+        self.console.drain();
         self.watch_console();
         let zero = epoll::Event {
             flags: epoll::EventFlags::empty(),

@@ -4,7 +4,7 @@
 use crate::carried::upgrades;
 use crate::child::{self, Job, Standard};
 use crate::children::{self, Children};
-use crate::console::{self, Console};
+use crate::console::Console;
 use crate::control::{self, Control};
 use crate::events::{Source, Waiting};
 use crate::intake::Intake;
@@ -66,7 +66,6 @@ impl<const UNITS: usize> Default for Storage<UNITS> {
 #[repr(C)]
 pub struct Buffers {
     region: MaybeUninit<Region>,
-    console: console::Kept,
     clients: control::Clients,
 }
 
@@ -74,7 +73,6 @@ impl Buffers {
     /// Nothing is in them.
     pub const fn new() -> Self {
         Self {
-            console: console::Kept::new(),
             clients: control::NO_CLIENTS,
             region: MaybeUninit::uninit(),
         }
@@ -145,12 +143,7 @@ impl Linux {
             manifest,
             waiting: Waiting::new()?,
             intake: Intake::new(*region),
-            console: Console::open(
-                manifest.console,
-                in_container,
-                console,
-                &mut buffers.console,
-            ),
+            console: Console::open(manifest.console, in_container, console, region),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
             control: Control::new(&mut buffers.clients),
@@ -169,6 +162,8 @@ impl Linux {
                 linux.escalate();
             }
             linux.inherit();
+            // Should this life end before it sleeps.
+            linux.console.drain();
             if let Some(code) = upgrades()
                 && linux.heritage.is_none()
                 && region.get(at::OUTCOME) == heal::OUTCOME_UPGRADED

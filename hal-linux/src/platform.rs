@@ -60,6 +60,7 @@ impl Platform for Linux {
     }
 
     fn renew(&mut self, image: Image) -> Errno {
+        self.console.drain();
         match image {
             Image::Same if region::HEALS && self.region.is_kept() => heal::renew(&self.region),
             Image::Same => NO_SUCH_CALL,

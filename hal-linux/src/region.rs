@@ -20,7 +20,7 @@ use init_core::relay;
 use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = if SPLIT { 0x5253_8005 } else { 0x5253_0004 };
+const MAGIC: u32 = if SPLIT { 0x5253_8006 } else { 0x5253_0005 };
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");
@@ -99,13 +99,22 @@ pub(crate) mod at {
     pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);
     /// What was read.
     pub(crate) const BYTES: usize = EXIT + super::EXIT_WORDS;
-    pub(super) const UNITS: usize = BYTES + super::BYTES_WORDS;
+    /// What the console has not taken yet, where of that it begins and ends, and how many lines
+    /// found no room.
+    pub(crate) const TEXT_BEGIN: usize = BYTES + super::BYTES_WORDS;
+    pub(crate) const TEXT_END: usize = TEXT_BEGIN + 1;
+    pub(crate) const DROPPED: usize = TEXT_BEGIN + 2;
+    pub(crate) const TEXT: usize = TEXT_BEGIN + 3;
+    pub(super) const UNITS: usize = TEXT + super::TEXT_WORDS;
 }
 
 /// Words of a `siginfo_t`.
 pub(crate) const EXIT_WORDS: usize = 32;
 /// Room for a signal's record, or for what a service says to be ready.
 pub(crate) const BYTES_WORDS: usize = crate::ready::READY_BYTES_MAX / 4;
+
+/// Room for lines of a console that is slower than we are: about 40 of them, 0.2 s at 115 200 baud.
+pub(crate) const TEXT_WORDS: usize = 512;
 
 /// For each unit: its readiness descriptor plus 1 (or [`EXECUTION`]), then for each role a process's
 /// number, its generation, and whether and why its program was not executed.

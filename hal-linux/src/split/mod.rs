@@ -111,7 +111,11 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         match end {
             End::Over => return,
             End::Trouble(trouble) if keeper.is_on_probation() => keeper.go_back(trouble),
-            End::Trouble(trouble) => line::pause(keeper.replace(trouble)),
+            End::Trouble(trouble) => {
+                let pause = keeper.replace(trouble);
+                keeper.linux.console.drain();
+                line::pause(pause);
+            }
             End::Renewed => keeper.renew(),
         }
     }
@@ -208,6 +212,7 @@ impl Keeper {
 
     /// Waits for the core, which has something to do, and for nothing else.
     fn hear(&self, line: &KeeperEnd, until: Instant) -> Heard {
+        self.linux.console.drain();
         loop {
             let heard = self.ear.wait(line, until);
             self.linux.now.set(None);

@@ -5,7 +5,7 @@ use super::fd::{self, Fd};
 use super::syscall::{result, syscall};
 use crate::region::SPLIT;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -66,6 +66,9 @@ impl<T: Sync> Lasting<T> {
 
 /// Words that children write and heirs find, for the program's life.
 pub type SharedWords = &'static [AtomicU32];
+
+/// Bytes of such words.
+pub type SharedBytes = &'static [AtomicU8];
 
 /// The descriptor of the words' file.
 pub const WORDS_FD: u16 = 3;
@@ -300,4 +303,23 @@ pub fn read_into(fd: BorrowedFd<'_>, words: SharedWords) -> Result<usize, Errno>
     let pointer = words.as_ptr().expose_provenance();
     // SAFETY: the words are as many bytes, and may be written at any time.
     result(unsafe { syscall(abi::__NR_read, [number, pointer, size_of_val(words), 0, 0]) })
+}
+
+/// The bytes of words that nobody uses as words.
+pub fn bytes(words: SharedWords) -> SharedBytes {
+    let first = words.as_ptr().cast::<AtomicU8>();
+    // SAFETY: as many bytes as the words have, which may be written at any time as these may; a
+    // byte has no alignment, and every bit pattern is a valid one.
+    unsafe { core::slice::from_raw_parts(first, size_of_val(words)) }
+}
+
+/// Writes bytes to a descriptor; how many it took.
+///
+/// # Errors
+/// EAGAIN, EINTR: none, for now. Others: what became of the other end.
+pub fn write_from(fd: &Fd, bytes: SharedBytes) -> Result<usize, Errno> {
+    let pointer = bytes.as_ptr().expose_provenance();
+    let arguments = [fd.number().into(), pointer, bytes.len(), 0, 0];
+    // SAFETY: the kernel reads as many bytes.
+    result(unsafe { syscall(abi::__NR_write, arguments) })
 }
