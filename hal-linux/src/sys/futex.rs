@@ -52,9 +52,9 @@ pub fn wait(word: &'static AtomicU32, value: u32) {
     let _ = unsafe { syscall(FUTEX, arguments) };
 }
 
-/// As [`execute`], and sets [`EXECUTED`] in the word: for a process whose number is given, the kernel
-/// does when the program is executed or the process ends, and wakes who waits for the word. For
-/// others, and on kernels without robust futexes, it is set before.
+/// As [`execute`], and sets [`EXECUTED`] in the word. For a process whose number is given the
+/// kernel does, when the program is executed or the process ends, and wakes who waits for the word.
+/// For others, and on kernels without robust futexes, it is set before.
 pub fn execute_marked(
     program: &CStr,
     arguments: Arguments,

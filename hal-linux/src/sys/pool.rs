@@ -4,10 +4,10 @@
 //!
 //! Each has a stack of its own from a pool, of which a burst's part is given back. The kernel says
 //! when the stack is free again: it clears the place's word when the child executes its program or
-//! ends, and that is how its execution is told as well. Such a child reads what never changes, and writes its stack, its place and its word of
-//! shared memory; it calls nothing that keeps state. It is offered only where the kernel takes the
-//! signal handlers off the child, and where a child that dies cannot take process 1 with it (see
-//! `set_dumpable` in `linux.rs`).
+//! ends, and that is how its execution is told as well. Such a child reads what never changes, and
+//! writes its stack, its place and its word of shared memory; it calls nothing that keeps state. It
+//! is offered only where the kernel takes the signal handlers off the child, and where a child that
+//! dies cannot take process 1 with it (see `set_dumpable` in `linux.rs`).
 
 use super::clone::clone3;
 use super::futex;

@@ -6,6 +6,8 @@
 //! that it makes, how a child ended, what was read. So nothing is ever in our hands alone.
 
 use crate::carried::upgrades;
+pub(crate) mod at;
+
 use crate::heal;
 use crate::sys::fd::Fd;
 use crate::sys::kernel::Kernel;
@@ -15,7 +17,6 @@ use init_core::checkpoint::words::{Words, load, store};
 use init_core::checkpoint::{mend_title, name_units, name_words_for, words_for};
 use init_core::event::Errno;
 use init_core::ident::{Child, Generation, Role, UnitId};
-use init_core::limits::CLIENT_COUNT_MAX;
 use init_core::relay;
 use init_core::unit::Manifest;
 
@@ -31,83 +32,6 @@ pub(crate) const SPLIT: bool = cfg!(feature = "split");
 /// Whether process 1 records what reaches its core.
 pub(crate) const RECORDS: bool = cfg!(feature = "recorder");
 
-/// Words that stand alone.
-pub(crate) mod at {
-    use super::CLIENT_COUNT_MAX;
-
-    pub(super) const MAGIC: usize = 0;
-    /// Whether heirs will find them.
-    pub(super) const KEPT: usize = 1;
-    /// Why the program is executed again: written right before that. 0: it was
-    /// started like any program.
-    pub(crate) const HANDOVER: usize = 2;
-    /// What the program died of: signal, code, program counter and address, low half first.
-    pub(crate) const SIGNAL: usize = 3;
-    pub(crate) const CODE: usize = 4;
-    pub(crate) const COUNTER: usize = 5;
-    pub(crate) const ADDRESS: usize = 7;
-    /// What the kernel has, as the first life found it.
-    pub(super) const KERNEL: usize = 9;
-    /// Whether the core is to be told when no child is left.
-    pub(crate) const ALONE: usize = 10;
-    /// Whether descriptor 0 leads to `/dev/null`.
-    pub(crate) const NULL: usize = 11;
-    /// What was handed out to the core last and is not settled, and after how many events.
-    pub(crate) const HANDED: usize = 12;
-    pub(crate) const STAMP: usize = 13;
-    /// What [`BYTES`] were read from: 0 where they hold nothing.
-    pub(crate) const SOURCE: usize = 14;
-    /// Which file the listener is bound to: device, number.
-    pub(crate) const BOUND: usize = 15;
-    /// Descriptors, plus 1.
-    pub(crate) const LISTENER: usize = 19;
-    pub(crate) const CONSOLE: usize = 20;
-    pub(crate) const WATCHDOG: usize = 21;
-    /// Which process is being started, and how many lives have ended of that.
-    pub(crate) const STARTING: usize = 22;
-    pub(crate) const STARTING_DEATHS: usize = 23;
-    /// Lives in a row that ended before anything they took in was dealt with, and the second in
-    /// which the last of them began.
-    pub(crate) const VAIN: usize = 24;
-    pub(crate) const BEGAN: usize = 25;
-    /// Deaths since a second, and which one.
-    pub(crate) const DEATHS: usize = 26;
-    pub(crate) const DEATHS_SINCE: usize = 27;
-    /// Steps taken because healing did not help, and how often the machine was started anew for
-    /// that, as the record says.
-    pub(crate) const STEPS: usize = 28;
-    pub(crate) const STARTS: usize = 29;
-    /// How many units there are: a program with others finds its way by that.
-    pub(crate) const UNIT_COUNT: usize = 30;
-    /// The process in which an image is on trial, and what kept it from executing that.
-    pub(crate) const TRIAL: usize = 31;
-    #[cfg(feature = "freestanding")]
-    pub(crate) const TRIAL_FAILURE: usize = 32;
-    /// The image, and what its trial answers: descriptors plus 1.
-    pub(crate) const IMAGE: usize = 33;
-    #[cfg(feature = "freestanding")]
-    pub(crate) const ANSWER: usize = 34;
-    /// What became of an image that was executed, until the core has dealt with it.
-    pub(crate) const OUTCOME: usize = 35;
-    /// What was in the core's hands when a life or a core ended, and how many did with the same.
-    pub(crate) const BLAMED: usize = 36;
-    pub(crate) const BLAMES: usize = 37;
-    /// Three words for each client: its descriptor plus 1, its generation, its state.
-    pub(crate) const CLIENTS: usize = 38;
-    pub(super) const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
-    /// How a child ended, as the kernel told: a `siginfo_t`. The kernel's fields may have 64 bits.
-    pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);
-    /// What was read.
-    pub(crate) const BYTES: usize = EXIT + super::EXIT_WORDS;
-    /// What the console has not taken yet, where of that it begins and ends, and how many lines
-    /// found no room.
-    pub(crate) const TEXT_BEGIN: usize = BYTES + super::BYTES_WORDS;
-    pub(crate) const TEXT_END: usize = TEXT_BEGIN + 1;
-    pub(crate) const DROPPED: usize = TEXT_BEGIN + 2;
-    pub(crate) const TEXT: usize = TEXT_BEGIN + 3;
-    pub(super) const UNITS: usize = TEXT + super::TEXT_WORDS;
-}
-
 /// Words of a `siginfo_t`.
 pub(crate) const EXIT_WORDS: usize = 32;
 /// Room for a signal's record, or for what a service says to be ready.
@@ -116,8 +40,8 @@ pub(crate) const BYTES_WORDS: usize = crate::ready::READY_BYTES_MAX / 4;
 /// Room for lines of a console that is slower than we are: about 40 of them, 0.2 s at 115 200 baud.
 pub(crate) const TEXT_WORDS: usize = 512;
 
-/// For each unit: its readiness descriptor plus 1 (or [`EXECUTION`]), then for each role a process's
-/// number, its generation, and whether and why its program was not executed.
+/// For each unit: its readiness descriptor plus 1 (or [`EXECUTION`]), then for each role a
+/// process's number, its generation, and whether and why its program was not executed.
 const UNIT_WORDS: usize = 1 + 3 * Role::COUNT;
 
 /// Words that belong together; of a place that is not there, words that nobody else uses.
