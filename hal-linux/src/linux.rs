@@ -26,7 +26,7 @@ use init_core::event::Errno;
 use init_core::hal::{Clock, Process};
 use init_core::ident::{Child, Role};
 use init_core::time::Instant;
-use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Setup, SetupOp, Signal};
+use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Signal};
 use linux_raw_sys::errno::{EAGAIN, ENOMEM};
 use rustix::fd::AsFd;
 use rustix::fs::Mode;
@@ -204,11 +204,10 @@ impl Linux {
             let _ = self.ensure_watchdog();
         }
         let unit = self.manifest.unit(child.unit);
-        if let Some(Program::Setup(Setup(ops))) = unit.map(|unit| unit.start) {
-            let mounts = |op: &SetupOp| matches!(op, SetupOp::Mount { .. });
+        if let Some(Program::Setup(setup)) = unit.map(|unit| unit.start) {
             let listening = self.ensure_listening();
             if let Err(cause) = listening
-                && !ops.iter().any(mounts)
+                && !setup.mounts()
             {
                 // All is mounted, and nothing that comes later makes it possible.
                 self.tell_deaf(cause);
@@ -299,7 +298,7 @@ impl Linux {
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
         process::exit(match (child.role, program) {
             (Role::Probe, _) => probe::run(ready),
-            (Role::Main | Role::Stop, Program::Setup(Setup(ops))) => setup::run(name, ops, console),
+            (Role::Main | Role::Stop, Program::Setup(steps)) => setup::run(name, *steps, console),
             (Role::Main | Role::Stop, Program::None | Program::Exec(_)) => 0,
         })
     }

@@ -12,7 +12,7 @@ use crate::uses::uses;
 use core::ffi::CStr;
 use init_core::packed::packed;
 use init_core::report::{LINE_BYTES_MAX, Line};
-use init_core::unit::SetupOp;
+use init_core::unit::{Setup, SetupOp};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::io::Errno as Os;
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -22,9 +22,9 @@ const PATH_BYTES_MAX: usize = 256;
 
 /// Does the steps for a unit; the child's exit code: 0, or 1 if any failed.
 #[inline(never)]
-pub fn run(unit: &str, ops: &[SetupOp], console: Option<&CStr>) -> u8 {
+pub fn run(unit: &str, setup: Setup, console: Option<&CStr>) -> u8 {
     let mut code = 0;
-    for op in ops {
+    for op in setup.ops(|bytes| c_text(bytes).unwrap_or_default()) {
         if let Err(error) = perform(op) {
             code = 1;
             tell(unit, op, error, console);
@@ -33,7 +33,7 @@ pub fn run(unit: &str, ops: &[SetupOp], console: Option<&CStr>) -> u8 {
     code
 }
 
-fn perform(op: &SetupOp) -> Result<(), Cause> {
+fn perform(op: SetupOp) -> Result<(), Cause> {
     match op {
         SetupOp::WaitDevice(path) if uses().paths => crate::probe::wait_for_path(path),
         SetupOp::Mount {
@@ -48,10 +48,10 @@ fn perform(op: &SetupOp) -> Result<(), Cause> {
                 return Ok(());
             }
             make_directories(at, Mode::from_raw_mode(0o755))?;
-            let flags = MountFlags::from_bits_retain(*flags);
-            Ok(rustix::mount::mount(*source, *at, *kind, flags, *data)?)
+            let flags = MountFlags::from_bits_retain(flags);
+            Ok(rustix::mount::mount(source, at, kind, flags, data)?)
         }
-        SetupOp::Unmount(at) => match rustix::mount::unmount(*at, UnmountFlags::NOFOLLOW) {
+        SetupOp::Unmount(at) => match rustix::mount::unmount(at, UnmountFlags::NOFOLLOW) {
             Err(Os::INVAL | Os::NOENT) => Ok(()),
             other => Ok(other?),
         },
@@ -62,20 +62,17 @@ fn perform(op: &SetupOp) -> Result<(), Cause> {
             gid,
         } if uses().directories => {
             make_directories(path, Mode::from_raw_mode(0o755))?;
-            let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
-            rustix::fs::chownat(CWD, *path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-            Ok(rustix::fs::chmod(
-                *path,
-                Mode::from_raw_mode((*mode).into()),
-            )?)
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            Ok(rustix::fs::chmod(path, Mode::from_raw_mode(mode.into()))?)
         }
         SetupOp::Symlink { path, target } if uses().links => symlink(path, target),
         SetupOp::Sysctl { path, value } => {
             let file = fd::open_to_write(path)?;
-            rustix::io::write(&file, value.as_bytes())?;
+            rustix::io::write(&file, value.to_bytes())?;
             Ok(())
         }
-        SetupOp::Hostname(name) => Ok(rustix::system::sethostname(name.as_bytes())?),
+        SetupOp::Hostname(name) => Ok(rustix::system::sethostname(name.to_bytes())?),
         SetupOp::LoopbackUp => Ok(crate::sys::network::loopback_up()?),
         // No product has what it does not use.
         SetupOp::WaitDevice(_) | SetupOp::Directory { .. } | SetupOp::Symlink { .. } => {
@@ -143,7 +140,7 @@ fn is_mounted(at: &CStr, kind: &CStr) -> bool {
     false
 }
 
-fn tell(unit: &str, op: &SetupOp, cause: Cause, console: Option<&CStr>) {
+fn tell(unit: &str, op: SetupOp, cause: Cause, console: Option<&CStr>) {
     let Cause(error) = cause;
     let mut room = [0; LINE_BYTES_MAX];
     let mut line = Line::new(&mut room);
@@ -153,19 +150,10 @@ fn tell(unit: &str, op: &SetupOp, cause: Cause, console: Option<&CStr>) {
 }
 
 /// A step in words.
-fn operation<'l, 'b>(line: &'l mut Line<'b>, op: &SetupOp) -> &'l mut Line<'b> {
-    let (what, operand) = match op {
-        SetupOp::WaitDevice(path) => ("wait for ", *path),
-        SetupOp::Mount { source, at, .. } => {
-            line.say(packed!("mount ")).bytes(source.to_bytes());
-            (" at ", *at)
-        }
-        SetupOp::Unmount(at) => ("unmount ", *at),
-        SetupOp::Directory { path, .. } => ("directory ", *path),
-        SetupOp::Symlink { path, .. } => ("symlink ", *path),
-        SetupOp::Sysctl { path, .. } => ("sysctl ", *path),
-        SetupOp::Hostname(_) => ("host name", c""),
-        SetupOp::LoopbackUp => ("loopback interface", c""),
-    };
-    line.text(what).bytes(operand.to_bytes())
+fn operation<'l, 'b>(line: &'l mut Line<'b>, op: SetupOp) -> &'l mut Line<'b> {
+    line.say(op.word());
+    if let SetupOp::Mount { source, .. } = op {
+        line.bytes(source.to_bytes()).text(" at ");
+    }
+    line.bytes(op.operand().to_bytes())
 }

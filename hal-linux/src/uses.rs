@@ -3,7 +3,7 @@
 
 #[cfg(feature = "freestanding")]
 pub(crate) use crate::sys::uses::uses;
-use init_core::unit::{Exec, Manifest, Probe, Program, Readiness, Setup, SetupOp};
+use init_core::unit::{Exec, Manifest, Probe, Program, Readiness};
 
 /// What the tables of a product ask for.
 #[derive(Clone, Copy, Debug)]
@@ -88,21 +88,10 @@ impl Uses {
                 self.users |= context.credentials.is_some();
                 self.oom_scores |= context.oom_score.is_some();
             }
-            Program::Setup(Setup(ops)) => {
-                let mut ops = *ops;
-                while let [op, rest @ ..] = ops {
-                    match op {
-                        SetupOp::WaitDevice(_) => self.paths = true,
-                        SetupOp::Directory { .. } => self.directories = true,
-                        SetupOp::Symlink { .. } => self.links = true,
-                        SetupOp::Mount { .. }
-                        | SetupOp::Unmount(_)
-                        | SetupOp::Sysctl { .. }
-                        | SetupOp::Hostname(_)
-                        | SetupOp::LoopbackUp => {}
-                    }
-                    ops = rest;
-                }
+            Program::Setup(setup) => {
+                self.paths |= setup.waits();
+                self.directories |= setup.makes_directories();
+                self.links |= setup.makes_links();
             }
         }
     }
@@ -130,12 +119,14 @@ pub(crate) const fn uses() -> Uses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::ffi::CStr;
     use init_core::event::MachineRequest;
     use init_core::ident::UnitId;
+    use init_core::setup;
     use init_core::time::Duration;
     use init_core::unit::{
-        Context, Credentials, Limit, LimitValue, LogLevel, Resource, Rules, ShutdownDesc, Stream,
-        UnitDesc, WatchdogDesc,
+        Context, Credentials, Limit, LimitValue, LogLevel, Resource, Rules, Setup, SetupOp,
+        ShutdownDesc, Stream, UnitDesc, WatchdogDesc,
     };
 
     const PLAIN: Context = Context {
@@ -206,10 +197,9 @@ mod tests {
         }
     }
 
-    fn does(op: SetupOp) -> String {
-        let ops: &'static [SetupOp] = Box::leak(Box::new([SetupOp::LoopbackUp, op]));
+    fn does(setup: Setup) -> String {
         let unit = UnitDesc {
-            start: Program::Setup(Box::leak(Box::new(Setup(ops)))),
+            start: Program::Setup(Box::leak(Box::new(setup))),
             ..UnitDesc::NOTHING
         };
         used(last(unit), None)
@@ -239,17 +229,21 @@ mod tests {
         ] {
             assert_eq!(ready(is_ready), wanted, "{is_ready:?}");
         }
-        let (path, target) = (c"/x", c"/y");
-        let directory = SetupOp::Directory {
-            path,
+        const PATH: &CStr = c"/x";
+        let directory = setup![SetupOp::Directory {
+            path: PATH,
             mode: 0o755,
             uid: 0,
             gid: 0,
-        };
-        assert_eq!(does(SetupOp::Unmount(path)), "");
-        assert_eq!(does(SetupOp::WaitDevice(path)), "paths");
+        }];
+        let link = setup![SetupOp::Symlink {
+            path: PATH,
+            target: PATH
+        }];
+        assert_eq!(does(setup![SetupOp::Unmount(PATH)]), "");
+        assert_eq!(does(setup![SetupOp::WaitDevice(PATH)]), "paths");
         assert_eq!(does(directory), "directories");
-        assert_eq!(does(SetupOp::Symlink { path, target }), "links");
+        assert_eq!(does(link), "links");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use crate::event::MachineRequest;
 use crate::ident::UnitId;
+use crate::setup;
 use crate::time::Duration;
 use crate::unit::{
     Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, OnUpgrade, Program,
-    Readiness, Restart, RestartPolicy, Rules, Setup, ShutdownDesc, StartLimit, Stream, UnitDesc,
-    UnitKind,
+    Readiness, Restart, RestartPolicy, Rules, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
 };
 
 pub const BROKER: UnitId = UnitId(0);
@@ -71,7 +71,7 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
 
 pub const UNITS: [UnitDesc; 6] = [
     unit("broker", UnitKind::Service, Program::Exec(&MOSQUITTO)),
-    unit("data", UnitKind::Mount, Program::Setup(&Setup(&[]))),
+    unit("data", UnitKind::Mount, Program::Setup(&setup![])),
     unit(
         "getty@ttyAMA0",
         UnitKind::Service,

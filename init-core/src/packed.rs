@@ -1,19 +1,27 @@
 //! This file makes the program's own texts small: letters that often stand together are one byte.
 //!
 //! A text is packed while the program is compiled, and unpacked letter by letter where it is said,
-//! as BASIC kept its keywords. Half of it is left.
+//! as BASIC kept its keywords. An entry of the dictionary is two bytes, each a letter or another
+//! entry. Half of a text is left.
 
 use crate::dictionary::DICTIONARY;
 use crate::text::word;
 
-/// From this byte on, a byte stands for an entry of the dictionary; below are the letters of ASCII.
+/// From this byte on, a byte stands for an entry of the dictionary: up to 255, and from 1 up to the
+/// control characters' end. Between are the letters of ASCII, and so is the end of a line.
 const FIRST: u8 = 0x80;
+
+/// How many bytes do, with 0 and the end of a line.
+const CODES: usize = 160;
+
+/// How many bytes of an entry may wait while the first of it is unpacked.
+const DEPTH_MAX: usize = 8;
 
 /// Bytes of the longest text.
 const TEXT_BYTES_MAX: usize = 2_048;
 
-/// The entries one after the other; the last letter of each has its highest bit set.
-static ENTRIES: [u8; ENTRIES_BYTES] = entries();
+/// What each of these bytes stands for.
+static PAIRS: [[u8; 2]; CODES] = pairs();
 
 /// A text that was packed when the program was compiled: `packed!("not ready in time")`.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +56,7 @@ impl Packed {
     pub fn letters(self) -> Letters {
         Letters {
             rest: self.0,
-            entry: &[],
+            pending: 0,
         }
     }
 }
@@ -58,8 +66,8 @@ impl Packed {
 pub struct Letters {
     /// What is still packed.
     rest: &'static [u8],
-    /// The entry that is being unpacked, and those behind it; empty when none is.
-    entry: &'static [u8],
+    /// The bytes that come before that, [`DEPTH_MAX`] of them; the next is the lowest, 0 is none.
+    pending: u64,
 }
 
 impl Iterator for Letters {
@@ -67,31 +75,20 @@ impl Iterator for Letters {
 
     #[inline(never)]
     fn next(&mut self) -> Option<u8> {
-        if self.entry.is_empty() {
-            let (&byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            let Some(index) = byte.checked_sub(FIRST) else {
-                return Some(byte);
-            };
-            self.entry = entry(index);
+        let [mut byte, ..] = self.pending.to_le_bytes();
+        self.pending >>= 8;
+        if byte == 0 {
+            let (&next, rest) = self.rest.split_first()?;
+            (byte, self.rest) = (next, rest);
         }
-        let (&letter, entry) = self.entry.split_first()?;
-        self.entry = if letter < FIRST { entry } else { &[] };
-        Some(letter & !FIRST)
-    }
-}
-
-/// The entry with this index, and those behind it.
-fn entry(index: u8) -> &'static [u8] {
-    let mut entries = &ENTRIES[..];
-    let mut before = index;
-    while let (Some(left), Some((&letter, rest))) = (before.checked_sub(1), entries.split_first()) {
-        entries = rest;
-        if letter >= FIRST {
-            before = left;
+        while byte != b'\n'
+            && let Some(&[first, second]) = PAIRS.get(usize::from(byte.wrapping_sub(FIRST)))
+        {
+            self.pending = self.pending << 8 | u64::from(second);
+            byte = first;
         }
+        Some(byte)
     }
-    entries
 }
 
 /// A [`Packed`](crate::packed::Packed) text, of a literal of ASCII or a constant that is a `str`.
@@ -123,32 +120,83 @@ pub struct Scratch {
     reason = "the compiler does it, and what is wrong is not compiled"
 )]
 mod compiler {
-    use super::{DICTIONARY, FIRST, Scratch, TEXT_BYTES_MAX};
+    use super::{CODES, DEPTH_MAX, DICTIONARY, FIRST, Scratch, TEXT_BYTES_MAX};
 
-    pub(super) const ENTRIES_BYTES: usize = {
-        let (mut sum, mut index) = (0, 0);
+    /// The entry's byte: none of them is 0 or the end of a line.
+    const fn code(index: usize) -> u8 {
+        const LARGE: usize = FIRST as usize;
+        const SMALL: usize = LARGE + b'\n' as usize - 1;
+        match index {
+            0..LARGE => FIRST + index as u8,
+            LARGE..SMALL => (index - LARGE) as u8 + 1,
+            _ => (index - LARGE) as u8 + 2,
+        }
+    }
+
+    /// Which two bytes each entry is.
+    pub(super) const fn pairs() -> [[u8; 2]; CODES] {
+        let mut pairs = [[b' '; 2]; CODES];
+        let mut index = 0;
         while index < DICTIONARY.len() {
-            sum += DICTIONARY[index].len();
+            let at = code(index).wrapping_sub(FIRST) as usize;
+            pairs[at] = pair(DICTIONARY[index].as_bytes());
             index += 1;
         }
-        sum
-    };
+        assert!(depth(&pairs) <= DEPTH_MAX, "entries lie too deep");
+        pairs
+    }
 
-    pub(super) const fn entries() -> [u8; ENTRIES_BYTES] {
-        let mut bytes = [0; ENTRIES_BYTES];
-        let (mut at, mut index) = (0, 0);
+    const fn pair(entry: &[u8]) -> [u8; 2] {
+        let mut length = 1;
+        while length < entry.len() {
+            let (first, second) = entry.split_at(length);
+            if let (Some(first), Some(second)) = (byte(first), byte(second)) {
+                return [first, second];
+            }
+            length += 1;
+        }
+        panic!("an entry is not of two others")
+    }
+
+    /// The one byte that these letters are.
+    const fn byte(letters: &[u8]) -> Option<u8> {
+        if let [letter] = letters {
+            return Some(*letter);
+        }
+        let mut index = 0;
         while index < DICTIONARY.len() {
             let entry = DICTIONARY[index].as_bytes();
-            let mut letter = 0;
-            while letter < entry.len() {
-                bytes[at] = entry[letter];
-                at += 1;
-                letter += 1;
+            if entry.len() == letters.len() && begins_with(letters, 0, entry) {
+                return Some(code(index));
             }
-            bytes[at - 1] |= FIRST;
             index += 1;
         }
-        bytes
+        None
+    }
+
+    /// How many bytes wait at most while an entry is unpacked.
+    const fn depth(pairs: &[[u8; 2]; CODES]) -> usize {
+        let mut depths = [0; CODES];
+        let (mut deepest, mut is_more) = (0, true);
+        while is_more {
+            is_more = false;
+            let mut at = 0;
+            while at < CODES {
+                let first = depth_of(pairs[at][0], &depths) + 1;
+                let second = depth_of(pairs[at][1], &depths);
+                let depth = if first > second { first } else { second };
+                is_more |= depth > depths[at];
+                depths[at] = depth;
+                deepest = if depth > deepest { depth } else { deepest };
+                at += 1;
+            }
+        }
+        deepest
+    }
+
+    const fn depth_of(byte: u8, depths: &[usize; CODES]) -> usize {
+        let at = byte.wrapping_sub(FIRST) as usize;
+        if at < CODES { depths[at] } else { 0 }
     }
 
     /// The index of the first entry that begins with each letter, or with a later one.
@@ -169,7 +217,7 @@ mod compiler {
     /// Packs a text into the fewest bytes.
     ///
     /// # Panics
-    /// It is too long, or not ASCII: it is not compiled.
+    /// It is too long, or not of printable ASCII and ends of lines: it is not compiled.
     #[must_use]
     pub const fn pack(text: &str) -> Scratch {
         let text = text.as_bytes();
@@ -180,7 +228,8 @@ mod compiler {
         let mut at = text.len();
         while at > 0 {
             at -= 1;
-            assert!(text[at] < FIRST, "a text is not of ASCII");
+            let is_letter = text[at] < FIRST && text[at] >= b' ' || text[at] == b'\n';
+            assert!(is_letter, "a text is not of printable ASCII");
             least[at] = least[at + 1] + 1;
             let mut index = BEGINS[text[at] as usize];
             while index < BEGINS[text[at] as usize + 1] {
@@ -199,7 +248,7 @@ mod compiler {
         let mut length = 0;
         while at < text.len() {
             if choice[at] < DICTIONARY.len() {
-                scratch.bytes[length] = FIRST + choice[at] as u8;
+                scratch.bytes[length] = code(choice[at]);
                 at += DICTIONARY[choice[at]].len();
             } else {
                 scratch.bytes[length] = text[at];
@@ -244,11 +293,12 @@ mod compiler {
 
 #[doc(hidden)]
 pub use compiler::pack;
-use compiler::{ENTRIES_BYTES, entries};
+use compiler::pairs;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::boxed::Box;
     use std::string::String;
 
     fn said(text: Packed) -> String {
@@ -267,14 +317,12 @@ mod tests {
     #[test]
     fn each_entry_is_found_and_the_help_shrinks_to_less_than_six_tenths() {
         const HELP: Scratch = pack(include_str!("tool/help.txt"));
-        let first = (0..).zip(DICTIONARY).map(|(index, text)| {
-            let letters = Letters {
-                rest: &[],
-                entry: entry(index),
-            };
-            (String::from_utf8(letters.collect()).unwrap(), text)
-        });
-        first.for_each(|(found, text)| assert_eq!(found, text));
+        for entry in DICTIONARY {
+            let packed = pack(entry);
+            assert_eq!(packed.length(), 1, "{entry}");
+            let bytes: &'static [u8; 1] = Box::leak(Box::new(packed.cut()));
+            assert_eq!(said(Packed::new(bytes)), entry);
+        }
         assert!(HELP.length() * 10 < include_str!("tool/help.txt").len() * 6);
     }
 

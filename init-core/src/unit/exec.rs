@@ -3,6 +3,7 @@
 //! Strings are nul-terminated and argument vectors end with `None`, so that a kernel can read them
 //! where they lie: starting a program builds nothing at run time.
 
+use super::Setup;
 use core::ffi::CStr;
 
 /// What starting or stopping a unit runs. Each is run in a child process, never in process 1.
@@ -16,10 +17,6 @@ pub enum Program {
     /// is reported with its step and cause, and the child's exit code is 1 if any failed.
     Setup(&'static Setup),
 }
-
-/// Steps of setting the machine up, in their order.
-#[derive(Clone, Copy, Debug)]
-pub struct Setup(pub &'static [SetupOp]);
 
 /// A vector of nul-terminated strings, laid out as `execve` wants it: thin pointers, the last one
 /// `None` (null). Written by the manifest compiler as `[Some(&b"/bin/sh\0"[0]), .., None]`; the
@@ -207,10 +204,10 @@ pub enum SetupOp {
         /// Path below `/proc/sys`, absolute.
         path: &'static CStr,
         /// What is written.
-        value: &'static str,
+        value: &'static CStr,
     },
     /// Sets the host name.
-    Hostname(&'static str),
+    Hostname(&'static CStr),
     /// Brings the network's loopback interface up.
     LoopbackUp,
 }

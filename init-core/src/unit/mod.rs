@@ -6,10 +6,11 @@ mod exec;
 mod healing;
 mod manifest;
 mod policy;
+mod setup;
 
 pub use exec::{
     Arguments, Context, Credentials, Exec, Image, Limit, LimitValue, Probe, Program, Resource,
-    Setup, SetupOp, Stream,
+    SetupOp, Stream,
 };
 pub use healing::{DeathLimit, HealingDesc, HealingStep, RecorderDesc};
 pub use manifest::{
@@ -20,3 +21,6 @@ pub use policy::{
     Backoff, KillScope, LimitAction, Readiness, Restart, RestartPolicy, Signal, StartLimit,
     StopPolicy, Success,
 };
+pub use setup::Setup;
+#[doc(hidden)]
+pub use setup::{setup_bytes, setup_length};

@@ -97,7 +97,7 @@ impl Programs {
 }
 
 fn setup(steps: &[Step]) -> String {
-    let mut text = String::from("::init_core::unit::Program::Setup(&::init_core::unit::Setup(&[\n");
+    let mut text = String::from("::init_core::unit::Program::Setup(&::init_core::setup![\n");
     for each in steps {
         let _ = writeln!(
             text,
@@ -105,7 +105,7 @@ fn setup(steps: &[Step]) -> String {
             step(each)
         );
     }
-    text + "        ]))"
+    text + "        ])"
 }
 
 /// All that a process of this program is made from.
@@ -151,9 +151,13 @@ fn step(step: &Step) -> String {
             )
         }
         Step::Sysctl { path, value } => {
-            format!("Sysctl {{ path: {}, value: {value:?} }}", c_text(path))
+            format!(
+                "Sysctl {{ path: {}, value: {} }}",
+                c_text(path),
+                c_text(value)
+            )
         }
-        Step::Hostname(name) => format!("Hostname({name:?})"),
+        Step::Hostname(name) => format!("Hostname({})", c_text(name)),
         Step::LoopbackUp => String::from("LoopbackUp"),
     }
 }

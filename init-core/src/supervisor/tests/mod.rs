@@ -7,6 +7,7 @@ use crate::effect::{Effect, Failure, Fault, Notice};
 use crate::event::{Errno, ExitStatus};
 use crate::fixture;
 use crate::ident::{Role, UnitId};
+use crate::setup;
 use crate::storage::Storage;
 use crate::time::{Duration, Instant};
 use crate::unit::{Manifest, Program, Readiness, Rules, Setup, SetupOp, UnitDesc, UnitKind};
@@ -14,7 +15,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-static UNMOUNT: Setup = Setup(&[SetupOp::Unmount(c"/data")]);
+static UNMOUNT: Setup = setup![SetupOp::Unmount(c"/data")];
 
 /// A service that says newline, and a mount; both have a stop program and are restarted.
 static UNITS: [UnitDesc; 2] = [
