@@ -276,13 +276,9 @@ impl<K: Kernel + 'static> Process for Harmony<K> {
             return Ok(pid);
         }
         // There are no descriptors, sockets or paths on which readiness could be seen.
-        match (child.role, program, ready) {
-            (
-                Role::Main,
-                Program::Exec(exec),
-                Readiness::Exec | Readiness::Exit | Readiness::Letter,
-            )
-            | (Role::Stop, Program::Exec(exec), _) => self.start(child, exec, confirm),
+        match (child.role, self.manifest.exec(program), ready) {
+            (Role::Main, Some(exec), Readiness::Exec | Readiness::Exit | Readiness::Letter)
+            | (Role::Stop, Some(exec), _) => self.start(child, exec, confirm),
             _ => Err(NOT_SUPPORTED),
         }
     }

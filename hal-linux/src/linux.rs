@@ -204,7 +204,7 @@ impl Linux {
             let _ = self.ensure_watchdog();
         }
         let unit = self.manifest.unit(child.unit);
-        if let Some(Program::Setup(setup)) = unit.map(|unit| unit.start) {
+        if let Some(setup) = unit.and_then(|unit| self.manifest.setup(unit.start)) {
             let listening = self.ensure_listening();
             if let Err(cause) = listening
                 && !setup.mounts()
@@ -296,10 +296,10 @@ impl Linux {
         process::close_from(3, None, fd::highest(), self.kernel);
         let console = self.console.is_device().then_some(self.manifest.console);
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
-        process::exit(match (child.role, program) {
-            (Role::Probe, _) => probe::run(ready),
-            (Role::Main | Role::Stop, Program::Setup(steps)) => setup::run(name, *steps, console),
-            (Role::Main | Role::Stop, Program::None | Program::Exec(_)) => 0,
+        process::exit(match (child.role, self.manifest.setup(program)) {
+            (Role::Probe, _) => probe::run(self.manifest.probe(ready)),
+            (Role::Main | Role::Stop, Some(steps)) => setup::run(name, steps, console),
+            (Role::Main | Role::Stop, None) => 0,
         })
     }
 
@@ -394,8 +394,8 @@ impl Process for Linux {
             None => {}
         }
         let write_end = pipe.as_ref().map(|(_, end)| end.number()).zip(number);
-        let started = match (child.role, program) {
-            (Role::Main | Role::Stop, Program::Exec(exec)) => {
+        let started = match (child.role, self.manifest.exec(program)) {
+            (Role::Main | Role::Stop, Some(exec)) => {
                 self.start_program(&self.job(child, exec, write_end), pid, confirm)
             }
             _ => self.start_helper(child, program, ready),

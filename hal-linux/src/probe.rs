@@ -8,7 +8,7 @@ use crate::sys::fd;
 use crate::sys::text::c_text;
 use crate::uses::uses;
 use core::ffi::CStr;
-use init_core::unit::{Probe, Readiness};
+use init_core::unit::Probe;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
@@ -35,23 +35,19 @@ const UNIX_DATAGRAM: &[u8] = b"0002";
 
 /// Waits; the child's exit code.
 #[inline(never)]
-pub fn run(ready: Readiness) -> u8 {
-    let result = match ready {
-        Readiness::Probe(Probe::Path(path)) if uses().paths => wait_for_path(path),
-        Readiness::Probe(Probe::Tcp(port)) if uses().sockets => wait_until(&|| {
+pub fn run(probe: Option<&Probe>) -> u8 {
+    let result = match probe {
+        Some(Probe::Path(path)) if uses().paths => wait_for_path(path),
+        Some(Probe::Tcp(port)) if uses().sockets => wait_until(&|| {
             let listens = |line: &[u8]| is_tcp_listener(line, *port);
             has_line(c"/proc/net/tcp", &listens) || has_line(c"/proc/net/tcp6", &listens)
         }),
-        Readiness::Probe(Probe::Unix(path)) if uses().sockets => wait_until(&|| {
+        Some(Probe::Unix(path)) if uses().sockets => wait_until(&|| {
             has_line(c"/proc/net/unix", &|line| {
                 is_unix_listener(line, path.to_bytes())
             })
         }),
-        Readiness::Probe(_)
-        | Readiness::Exec
-        | Readiness::Exit
-        | Readiness::Newline(_)
-        | Readiness::Letter => Err(Cause::INVALID),
+        Some(_) | None => Err(Cause::INVALID),
     };
     u8::from(result.is_err())
 }

@@ -3,7 +3,7 @@
 
 #[cfg(feature = "freestanding")]
 pub(crate) use crate::sys::uses::uses;
-use init_core::unit::{Exec, Manifest, Probe, Program, Readiness};
+use init_core::unit::{Exec, Manifest, Probe, Readiness, Setup, UnitDesc};
 
 /// What the tables of a product ask for.
 #[derive(Clone, Copy, Debug)]
@@ -61,38 +61,45 @@ impl Uses {
             },
             upgrades: manifest.hot_upgrade.is_some(),
         };
-        let mut units = manifest.units;
-        while let [unit, rest @ ..] = units {
-            uses.look_at_readiness(unit.ready);
-            uses.look_at_program(unit.start);
-            uses.look_at_program(unit.rules.stop);
-            units = rest;
-        }
+        uses.look_at_units(manifest.units);
+        uses.look_at_probes(manifest.probes);
+        uses.look_at_programs(manifest.programs);
+        uses.look_at_setups(manifest.setups);
         uses
     }
 
-    const fn look_at_readiness(&mut self, ready: Readiness) {
-        match ready {
-            Readiness::Probe(Probe::Tcp(_) | Probe::Unix(_)) => self.sockets = true,
-            Readiness::Probe(Probe::Path(_)) => self.paths = true,
-            Readiness::Newline(_) => self.newlines = true,
-            Readiness::Exec | Readiness::Exit | Readiness::Letter => {}
+    const fn look_at_units(&mut self, mut units: &[UnitDesc]) {
+        while let [unit, rest @ ..] = units {
+            self.newlines |= matches!(unit.ready, Readiness::Newline(_));
+            units = rest;
         }
     }
 
-    const fn look_at_program(&mut self, program: Program) {
-        match program {
-            Program::None => {}
-            Program::Exec(Exec { context, .. }) => {
-                self.limits |= !context.limits.is_empty();
-                self.users |= context.credentials.is_some();
-                self.oom_scores |= context.oom_score.is_some();
+    const fn look_at_probes(&mut self, mut probes: &[Probe]) {
+        while let [probe, rest @ ..] = probes {
+            match probe {
+                Probe::Tcp(_) | Probe::Unix(_) => self.sockets = true,
+                Probe::Path(_) => self.paths = true,
             }
-            Program::Setup(setup) => {
-                self.paths |= setup.waits();
-                self.directories |= setup.makes_directories();
-                self.links |= setup.makes_links();
-            }
+            probes = rest;
+        }
+    }
+
+    const fn look_at_programs(&mut self, mut programs: &[Exec]) {
+        while let [Exec { context, .. }, rest @ ..] = programs {
+            self.limits |= !context.limits.is_empty();
+            self.users |= context.credentials.is_some();
+            self.oom_scores |= context.oom_score.is_some();
+            programs = rest;
+        }
+    }
+
+    const fn look_at_setups(&mut self, mut setups: &[Setup]) {
+        while let [setup, rest @ ..] = setups {
+            self.paths |= setup.waits();
+            self.directories |= setup.makes_directories();
+            self.links |= setup.makes_links();
+            setups = rest;
         }
     }
 }
@@ -125,8 +132,8 @@ mod tests {
     use init_core::setup;
     use init_core::time::Duration;
     use init_core::unit::{
-        Context, Credentials, Limit, LimitValue, LogLevel, Resource, Rules, Setup, SetupOp,
-        ShutdownDesc, Stream, UnitDesc, WatchdogDesc,
+        Context, Credentials, Limit, LimitValue, LogLevel, Resource, SetupOp, ShutdownDesc, Stream,
+        WatchdogDesc,
     };
 
     const PLAIN: Context = Context {
@@ -143,27 +150,33 @@ mod tests {
         stderr: Stream::Console,
     };
 
-    /// What is used by a product with these units, in words.
-    fn used(units: &'static [UnitDesc], watchdog: Option<WatchdogDesc>) -> String {
-        let uses = Uses::of(&Manifest {
-            product: "desk",
-            board: "desk",
-            units,
-            edges: &[],
-            default_target: UnitId(0),
-            rescue_target: None,
-            shutdown: ShutdownDesc {
-                timeout: Duration::from_secs(30),
-                leftover_grace: Duration::from_secs(2),
-            },
-            watchdog,
-            healing: None,
-            ctrl_alt_del: MachineRequest::Reboot,
-            console: c"/dev/console",
-            log_level: LogLevel::Normal,
-            hot_upgrade: None,
-            split: None,
-        });
+    const NOTHING: Manifest = Manifest {
+        product: "desk",
+        board: "desk",
+        units: &[],
+        edges: &[],
+        programs: &[],
+        setups: &[],
+        probes: &[],
+        definitions: &[],
+        default_target: UnitId(0),
+        rescue_target: None,
+        shutdown: ShutdownDesc {
+            timeout: Duration::from_secs(30),
+            leftover_grace: Duration::from_secs(2),
+        },
+        watchdog: None,
+        healing: None,
+        ctrl_alt_del: MachineRequest::Reboot,
+        console: c"/dev/console",
+        log_level: LogLevel::Normal,
+        hot_upgrade: None,
+        split: None,
+    };
+
+    /// What is used by such a product, in words.
+    fn used(manifest: Manifest) -> String {
+        let uses = Uses::of(&manifest);
         let text = format!("{uses:?}");
         let words = text.split([' ', ',', '{']).filter(|word| !word.is_empty());
         let words: Vec<&str> = words.collect();
@@ -172,9 +185,16 @@ mod tests {
         names.join(" ")
     }
 
-    /// A unit, of which there is one in the last place: each is looked at.
-    fn last(unit: UnitDesc) -> &'static [UnitDesc] {
-        Box::leak(Box::new([UnitDesc::NOTHING, unit]))
+    /// What there is one of in the last place: each is looked at.
+    fn last<T>(first: T, last: T) -> &'static [T] {
+        Box::leak(Box::new([first, last]))
+    }
+
+    fn watches(watchdog: WatchdogDesc) -> String {
+        used(Manifest {
+            watchdog: Some(watchdog),
+            ..NOTHING
+        })
     }
 
     fn ready(ready: Readiness) -> String {
@@ -182,53 +202,58 @@ mod tests {
             ready,
             ..UnitDesc::NOTHING
         };
-        used(last(unit), None)
+        used(Manifest {
+            units: last(UnitDesc::NOTHING, unit),
+            ..NOTHING
+        })
     }
 
-    fn runs(context: Context) -> UnitDesc {
-        let exec = Exec {
+    fn waits(probe: Probe) -> String {
+        used(Manifest {
+            probes: Box::leak(Box::new([probe])),
+            ..NOTHING
+        })
+    }
+
+    fn runs(context: Context) -> String {
+        let exec = |context| Exec {
             program: c"/bin/x",
             arguments: &[None],
             context: Box::leak(Box::new(context)),
         };
-        UnitDesc {
-            start: Program::Exec(Box::leak(Box::new(exec))),
-            ..UnitDesc::NOTHING
-        }
+        used(Manifest {
+            programs: last(exec(PLAIN), exec(context)),
+            ..NOTHING
+        })
     }
 
     fn does(setup: Setup) -> String {
-        let unit = UnitDesc {
-            start: Program::Setup(Box::leak(Box::new(setup))),
-            ..UnitDesc::NOTHING
-        };
-        used(last(unit), None)
+        used(Manifest {
+            setups: last(setup![SetupOp::LoopbackUp], setup),
+            ..NOTHING
+        })
     }
 
     #[test]
     fn a_product_uses_what_its_tables_have_and_nothing_else() {
-        assert_eq!(used(&[], None), "");
+        assert_eq!(used(NOTHING), "");
         let device = WatchdogDesc {
             device: c"/dev/watchdog0",
             seconds: 10,
             warning_seconds: 0,
             disarm: false,
         };
-        assert_eq!(used(&[], Some(device)), "watchdog");
+        assert_eq!(watches(device), "watchdog");
         let warns = WatchdogDesc {
             warning_seconds: 5,
             ..device
         };
-        assert_eq!(used(&[], Some(warns)), "watchdog warnings");
-        for (is_ready, wanted) in [
-            (Readiness::Exec, ""),
-            (Readiness::Newline(3), "newlines"),
-            (Readiness::Probe(&Probe::Tcp(80)), "sockets"),
-            (Readiness::Probe(&Probe::Unix(c"/run/x")), "sockets"),
-            (Readiness::Probe(&Probe::Path(c"/run/x")), "paths"),
-        ] {
-            assert_eq!(ready(is_ready), wanted, "{is_ready:?}");
-        }
+        assert_eq!(watches(warns), "watchdog warnings");
+        assert_eq!(ready(Readiness::Exec), "");
+        assert_eq!(ready(Readiness::Newline(3)), "newlines");
+        assert_eq!(waits(Probe::Tcp(80)), "sockets");
+        assert_eq!(waits(Probe::Unix(c"/run/x")), "sockets");
+        assert_eq!(waits(Probe::Path(c"/run/x")), "paths");
         const PATH: &CStr = c"/x";
         let directory = setup![SetupOp::Directory {
             path: PATH,
@@ -247,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_is_given_is_used_be_it_for_the_start_or_for_the_stop() {
+    fn what_a_program_is_given_is_used() {
         let credentials = Some(Credentials {
             uid: 1,
             gid: 1,
@@ -271,17 +296,7 @@ mod tests {
             (Context { limits, ..PLAIN }, "limits"),
             (Context { oom_score, ..PLAIN }, "oom_scores"),
         ] {
-            let unit = runs(context);
-            assert_eq!(used(last(unit), None), wanted);
-            let rules = Rules {
-                stop: unit.start,
-                ..Rules::USUAL
-            };
-            let stopped = UnitDesc {
-                rules: Box::leak(Box::new(rules)),
-                ..UnitDesc::NOTHING
-            };
-            assert_eq!(used(last(stopped), None), wanted);
+            assert_eq!(runs(context), wanted);
         }
     }
 }

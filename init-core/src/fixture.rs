@@ -16,7 +16,7 @@ pub const KEYS: UnitId = UnitId(3);
 pub const ONLINE: UnitId = UnitId(4);
 pub const RESCUE: UnitId = UnitId(5);
 
-static MOSQUITTO: Exec = Exec {
+const MOSQUITTO: Exec = Exec {
     program: c"/usr/sbin/mosquitto",
     arguments: &[None],
     context: &PLAIN,
@@ -64,20 +64,15 @@ const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
         },
         critical: false,
         controls: false,
-        definition: 0,
         on_upgrade: OnUpgrade::Keep,
     }
 }
 
 pub const UNITS: [UnitDesc; 6] = [
-    unit("broker", UnitKind::Service, Program::Exec(&MOSQUITTO)),
-    unit("data", UnitKind::Mount, Program::Setup(&setup![])),
-    unit(
-        "getty@ttyAMA0",
-        UnitKind::Service,
-        Program::Exec(&MOSQUITTO),
-    ),
-    unit("keys", UnitKind::Task, Program::Exec(&MOSQUITTO)),
+    unit("broker", UnitKind::Service, Program::Exec(0)),
+    unit("data", UnitKind::Mount, Program::Setup(0)),
+    unit("getty@ttyAMA0", UnitKind::Service, Program::Exec(0)),
+    unit("keys", UnitKind::Task, Program::Exec(0)),
     unit("online", UnitKind::Target, Program::None),
     unit("rescue", UnitKind::Target, Program::None),
 ];
@@ -88,6 +83,10 @@ pub const MANIFEST: Manifest = Manifest {
     board: "virt-aarch64",
     units: &UNITS,
     edges: &[],
+    programs: &[MOSQUITTO],
+    setups: &[setup![]],
+    probes: &[],
+    definitions: &[],
     default_target: ONLINE,
     rescue_target: Some(RESCUE),
     shutdown: ShutdownDesc {

@@ -163,6 +163,6 @@ impl Core<'_> {
     pub(crate) fn is_stale(&self, id: UnitId) -> bool {
         let unit = self.units.get(id);
         let runs = !unit.alive.is_empty() || unit.state == State::Up;
-        KEEPS && runs && unit.definition != self.desc(id).definition
+        KEEPS && runs && unit.definition != self.manifest.definition(id)
     }
 }

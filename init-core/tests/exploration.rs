@@ -15,8 +15,7 @@ use common::model::{Choice, FOR_EVER, Grave, Model, PLACES};
 use init_core::Storage;
 use init_core::time::Duration;
 use init_core::unit::{
-    EdgeKind, LimitAction, Manifest, Probe, Program, Readiness, Restart, RestartPolicy, StartLimit,
-    UnitKind,
+    EdgeKind, LimitAction, Manifest, Readiness, Restart, RestartPolicy, StartLimit, UnitKind,
 };
 use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,11 +60,11 @@ fn settings(index: usize, number: usize) -> init_core::unit::UnitDesc {
         },
     );
     if !one_shot && (index + number).is_multiple_of(4) {
-        desc.ready = Readiness::Probe(&Probe::Path(c"/run/ready"));
+        desc.ready = Readiness::Probe(0);
         rules(&mut desc).start_timeout = Duration::from_secs(1);
     }
     if (index + number) % 4 == 1 {
-        rules(&mut desc).stop = Program::Exec(&PROGRAM);
+        rules(&mut desc).stop = PROGRAM;
     }
     rules(&mut desc).restart = rule(RestartPolicy {
         when: [Restart::OnFailure, Restart::Never, Restart::Always][(index + number) % 3],

@@ -10,7 +10,7 @@ use init_core::event::Errno;
 use init_core::hal::fake::Script;
 use init_core::ident::{Role, UnitId};
 use init_core::status::UnitState;
-use init_core::unit::{Probe, Readiness, Success};
+use init_core::unit::{Readiness, Success};
 
 #[test]
 fn a_unit_starts_when_what_it_is_ordered_after_is_ready() {
@@ -207,7 +207,7 @@ fn a_newline_makes_ready_and_a_lost_one_ends_in_the_start_timeout() {
 fn a_probe_that_ends_with_success_makes_ready() {
     let mut machine = Machine::new(
         Graph::new("target main wants b\n service a\n service b requires a").with("a", |a| {
-            a.ready = Readiness::Probe(&Probe::Path(c"/run/a"));
+            a.ready = Readiness::Probe(0);
         }),
     );
     machine
@@ -222,7 +222,7 @@ fn a_probe_that_ends_with_success_makes_ready() {
 fn a_probe_is_killed_when_its_service_ends_first() {
     let mut machine = Machine::new(
         Graph::new("target main wants a\n service a").with("a", |a| {
-            a.ready = Readiness::Probe(&Probe::Path(c"/run/a"));
+            a.ready = Readiness::Probe(0);
         }),
     )
     .script("a", &[Script::exits(ms(5), 1)]);

@@ -9,7 +9,7 @@ use common::{Graph, Machine, RESTART, ms, rule, secs};
 use init_core::hal::fake::Script;
 use init_core::ident::Role;
 use init_core::status::UnitState;
-use init_core::unit::{Program, Readiness, Signal, StopPolicy};
+use init_core::unit::{Readiness, Signal, StopPolicy};
 
 const STUBBORN: Script = Script {
     on_stop: None,
@@ -26,9 +26,7 @@ fn one_service() -> Graph {
 }
 
 fn with_stop_program(graph: Graph) -> Graph {
-    graph.with("a", |a| {
-        rules(a).stop = Program::Exec(&common::graph::PROGRAM)
-    })
+    graph.with("a", |a| rules(a).stop = common::graph::PROGRAM)
 }
 
 #[test]

@@ -294,9 +294,9 @@ fn a_second_request_and_one_for_a_machine_that_goes_down_are_refused() {
 fn a_unit_that_runs_by_an_old_definition_is_stale_or_restarted_as_the_manifest_says() {
     let graph = |definition, on_upgrade| {
         let mut graph = Graph::new("target main wants a b\n service a\n service b");
-        for unit in graph.units.iter_mut().filter(|unit| unit.name == "a") {
-            (unit.definition, unit.on_upgrade) = (definition, on_upgrade);
-        }
+        graph.definitions = vec![0; graph.units.len()];
+        let a = graph.index("a");
+        (graph.definitions[a], graph.units[a].on_upgrade) = (definition, on_upgrade);
         graph
     };
     let stale = |life: &Life, name| life.core.status(life.id(name)).unwrap().stale;

@@ -92,6 +92,8 @@ fn numbered(product: &Product, manifest: u32) -> String {
     line(write, "");
     let programs = Programs::of(&product.units);
     programs.write(write);
+    let probes: BTreeSet<String> = product.units.iter().filter_map(probe).collect();
+    program::table(write, "PROBES", "Probe", probes.iter().cloned());
     let units = product.units.iter();
     let shared: BTreeSet<String> = units.map(|unit| rules(unit, &programs)).collect();
     program::shared(write, "RULES", "Rules", &shared);
@@ -102,11 +104,16 @@ fn numbered(product: &Product, manifest: u32) -> String {
     for (at, unit) in product.units.iter().enumerate() {
         let rules = shared.range(..rules(unit, &programs)).count();
         let start = programs.reference(&unit.start);
-        emit_unit(write, at, rules, start, product, &edges);
+        let ready = match probe(unit) {
+            Some(probe) => format!("Probe({})", probes.range(..probe).count()),
+            None => sign(&unit.ready),
+        };
+        emit_unit(write, at, rules, [start, ready], product, &edges);
     }
     line(write, "];");
     line(write, "");
     emit_edges(write, &edges);
+    emit_definitions(write, product);
     emit_manifest(write, product, manifest);
     if let Some(images) = &product.images {
         emit_images(write, images, product.ram_disk);
@@ -213,7 +220,7 @@ fn emit_unit(
     out: &mut String,
     at: usize,
     rules: usize,
-    start: String,
+    [start, ready]: [String; 2],
     product: &Product,
     edges: &Edges,
 ) {
@@ -243,12 +250,11 @@ fn emit_unit(
     field("kind", format!("::init_core::unit::UnitKind::{kind}"));
     field("edges", format!("{:?}", edges.starts[at]));
     field("start", start);
-    field("ready", readiness(&unit.ready));
+    field("ready", format!("::init_core::unit::Readiness::{ready}"));
     field("awaited", unit.awaited.to_string());
     field("rules", format!("&RULES_{rules}"));
     field("critical", unit.critical.to_string());
     field("controls", unit.controls.to_string());
-    field("definition", format!("0x{:08x}", definition(unit)));
     let on_upgrade = match unit.restarts_on_upgrade {
         true => "Restart",
         false => "Keep",
@@ -266,7 +272,7 @@ fn emit_unit(
 /// device looks changed at its next upgrade.)
 fn definition(unit: &Unit) -> u32 {
     let program = program::definition(&unit.start);
-    let text = format!("{} {} {program}", unit.kind.word(), readiness(&unit.ready));
+    let text = format!("{} {} {program}", unit.kind.word(), readiness(unit));
     fnv1a(&text)
 }
 
@@ -276,18 +282,50 @@ fn fnv1a(text: &str) -> u32 {
     })
 }
 
-fn readiness(ready: &Ready) -> String {
-    let probe = |sign: String| format!("Probe(&::init_core::unit::Probe::{sign})");
-    let variant = match ready {
+/// How it is seen that a unit is ready.
+fn readiness(unit: &Unit) -> String {
+    let sign = match probe(unit) {
+        Some(probe) => format!("Probe(&{probe})"),
+        None => sign(&unit.ready),
+    };
+    format!("::init_core::unit::Readiness::{sign}")
+}
+
+/// What is looked for, if that is how.
+fn probe(unit: &Unit) -> Option<String> {
+    match &unit.ready {
+        Ready::Exec | Ready::Exit | Ready::Newline(_) | Ready::Letter => None,
+        Ready::Tcp(_) | Ready::Unix(_) | Ready::Path(_) => {
+            Some(format!("::init_core::unit::Probe::{}", sign(&unit.ready)))
+        }
+    }
+}
+
+fn sign(ready: &Ready) -> String {
+    match ready {
         Ready::Exec => String::from("Exec"),
         Ready::Exit => String::from("Exit"),
         Ready::Newline(fd) => format!("Newline({fd})"),
         Ready::Letter => String::from("Letter"),
-        Ready::Tcp(port) => probe(format!("Tcp({port})")),
-        Ready::Unix(path) => probe(format!("Unix({})", program::c_text(path))),
-        Ready::Path(path) => probe(format!("Path({})", program::c_text(path))),
+        Ready::Tcp(port) => format!("Tcp({port})"),
+        Ready::Unix(path) => format!("Unix({})", program::c_text(path)),
+        Ready::Path(path) => format!("Path({})", program::c_text(path)),
+    }
+}
+
+/// The numbers of all definitions, for a process 1 that can be exchanged for one with others.
+fn emit_definitions(out: &mut String, product: &Product) {
+    let units = match product.hot_upgrade {
+        true => product.units.as_slice(),
+        false => &[],
     };
-    format!("::init_core::unit::Readiness::{variant}")
+    let count = units.len();
+    line(out, &format!("static DEFINITIONS: [u32; {count}] = ["));
+    for unit in units {
+        line(out, &format!("    {:#010x},", definition(unit)));
+    }
+    line(out, "];");
+    line(out, "");
 }
 
 fn restart(restart: Option<&Restart>) -> String {
@@ -364,6 +402,10 @@ fn emit_manifest(out: &mut String, product: &Product, manifest: u32) {
     field("board", format!("{:?}", product.board));
     field("units", String::from("&UNITS"));
     field("edges", String::from("&EDGES"));
+    field("programs", String::from("&PROGRAMS"));
+    field("setups", String::from("&SETUPS"));
+    field("probes", String::from("&PROBES"));
+    field("definitions", String::from("&DEFINITIONS"));
     field("default_target", ids([product.default_target]));
     field(
         "rescue_target",

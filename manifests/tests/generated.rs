@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// What the program checks of each product: the tables agree with each other.
 const CHECKS: &str = r#"
 use init_core::ident::UnitId;
-use init_core::unit::{EdgeKind, Manifest, Program};
+use init_core::unit::{EdgeKind, Manifest, Program, Readiness};
 
 const PAIRS: [(EdgeKind, EdgeKind); 7] = [
     (EdgeKind::Requires, EdgeKind::RequiredBy),
@@ -42,13 +42,21 @@ fn check(manifest: &'static Manifest, count: usize) {
                 assert!(manifest.edges(id, EdgeKind::After).contains(other), "{}", unit.name);
             }
         }
-        if let Program::Exec(exec) = unit.start {
+        for program in [unit.start, unit.rules.stop] {
+            let is_there = manifest.exec(program).is_some() || manifest.setup(program).is_some();
+            assert_eq!(is_there, program != Program::None, "{}", unit.name);
+        }
+        let is_looked_for = matches!(unit.ready, Readiness::Probe(_));
+        assert_eq!(manifest.probe(unit.ready).is_some(), is_looked_for, "{}", unit.name);
+        if let Some(exec) = manifest.exec(unit.start) {
             assert!(exec.program.to_str().unwrap().starts_with('/'));
             assert!(exec.arguments.len() > 1 && exec.arguments.last() == Some(&None));
             assert!(exec.context.environment.last() == Some(&None));
         }
     }
     assert_eq!(seen, manifest.edges.len());
+    let numbers = manifest.hot_upgrade.map_or(0, |_| count);
+    assert_eq!(manifest.definitions.len(), numbers);
     assert!(manifest.unit(manifest.default_target).is_some());
     println!("{} for {}: {count} units", manifest.product, manifest.board);
 }

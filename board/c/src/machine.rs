@@ -9,7 +9,7 @@ use init_core::event::{BootOptions, Event};
 use init_core::ident::UnitId;
 use init_core::report::{LINE_BYTES_MAX, Report};
 use init_core::time::Instant;
-use init_core::unit::{Arguments, Program, Readiness, UnitDesc, UnitKind};
+use init_core::unit::{Exec, Readiness, UnitDesc, UnitKind};
 
 /// Bytes of what is said at once: the summary of a boot is a line, one for each of eight units that
 /// failed, and one for the rest.
@@ -157,9 +157,10 @@ impl Machine {
     }
 
     pub fn unit(&self, unit: u16) -> Option<UnitInfo> {
-        let desc: &'static UnitDesc = self.core.manifest().unit(UnitId(unit))?;
-        let (program, arguments) = program_of(desc.start);
-        let (stop_program, stop_arguments) = program_of(desc.rules.stop);
+        let manifest = self.core.manifest();
+        let desc: &'static UnitDesc = manifest.unit(UnitId(unit))?;
+        let (program, arguments) = program_of(manifest.exec(desc.start));
+        let (stop_program, stop_arguments) = program_of(manifest.exec(desc.rules.stop));
         Some(UnitInfo {
             kind: match desc.kind {
                 UnitKind::Target => 0,
@@ -196,10 +197,9 @@ impl Machine {
 }
 
 /// A program's path and its arguments, which end with null, as C has them.
-fn program_of(program: Program) -> (*const c_char, *const c_void) {
-    let (path, arguments): (_, Arguments) = match program {
-        Program::Exec(exec) => (exec.program, exec.arguments),
-        Program::None | Program::Setup(_) => return (core::ptr::null(), core::ptr::null()),
-    };
-    (path.as_ptr(), arguments.as_ptr().cast::<c_void>())
+fn program_of(exec: Option<&Exec>) -> (*const c_char, *const c_void) {
+    match exec {
+        Some(exec) => (exec.program.as_ptr(), exec.arguments.as_ptr().cast()),
+        None => (core::ptr::null(), core::ptr::null()),
+    }
 }

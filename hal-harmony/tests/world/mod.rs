@@ -8,7 +8,7 @@ pub mod speech;
 pub mod split;
 
 use crate::sim::{Native, Sim};
-use graph::{Graph, PROGRAM, rule};
+use graph::{EXEC, Graph, rule};
 use hal_harmony::{Config, Harmony, Image, Storage};
 use init_core::driver::Driver;
 use init_core::event::{BootOptions, MachineRequest};
@@ -94,15 +94,15 @@ impl Ground {
             let limits: &'static [Limit] = Box::leak(Vec::from_iter(limits).into_boxed_slice());
             let context = rule(Context {
                 limits,
-                ..*PROGRAM.context
+                ..*EXEC.context
             });
-            graph = graph.with(one.unit, |unit| {
-                unit.start = Start::Exec(rule(Exec {
-                    program: path,
-                    context,
-                    ..PROGRAM
-                }));
+            let place = u16::try_from(graph.programs.len()).expect("a few programs");
+            graph.programs.push(Exec {
+                program: path,
+                context,
+                ..EXEC
             });
+            graph = graph.with(one.unit, |unit| unit.start = Start::Exec(place));
         }
         change(&sim);
         let config = Config {

@@ -5,13 +5,16 @@ use init_core::ident::UnitId;
 use init_core::renewal::HOT_UPGRADE;
 use init_core::time::Duration;
 use init_core::unit::{
-    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, OnUpgrade, Program,
+    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, OnUpgrade, Probe, Program,
     Readiness, Restart, RestartPolicy, Rules, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
 };
 use std::collections::BTreeSet;
 
 /// What every unit runs.
-pub static PROGRAM: Exec = Exec {
+pub const PROGRAM: Program = Program::Exec(0);
+
+/// That.
+pub const EXEC: Exec = Exec {
     program: c"/bin/program",
     arguments: &[None],
     context: &Context {
@@ -87,6 +90,10 @@ pub struct Graph {
     pub units: Vec<UnitDesc>,
     /// From, how, to.
     pub edges: Vec<(usize, EdgeKind, usize)>,
+    /// What units run: [`PROGRAM`] is the first.
+    pub programs: Vec<Exec>,
+    /// The numbers of the units' definitions.
+    pub definitions: Vec<u32>,
     /// How the machine goes down.
     pub shutdown: ShutdownDesc,
 }
@@ -97,6 +104,8 @@ impl Graph {
         Self {
             units: Vec::new(),
             edges: Vec::new(),
+            programs: vec![EXEC],
+            definitions: Vec::new(),
             shutdown: ShutdownDesc {
                 timeout: Duration::from_secs(30),
                 leftover_grace: Duration::from_secs(2),
@@ -185,6 +194,10 @@ impl Graph {
             board: "fake",
             units,
             edges: Box::leak(edges.into_boxed_slice()),
+            programs: Box::leak(self.programs.into_boxed_slice()),
+            setups: &[],
+            probes: &[Probe::Path(c"/run/ready")],
+            definitions: Box::leak(self.definitions.into_boxed_slice()),
             default_target: UnitId(0),
             rescue_target: rescue.map(|index| UnitId(u16::try_from(index).unwrap())),
             shutdown: self.shutdown,
@@ -231,7 +244,7 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
         start: if kind == UnitKind::Target {
             Program::None
         } else {
-            Program::Exec(&PROGRAM)
+            PROGRAM
         },
         ready: if one_shot {
             Readiness::Exit
@@ -245,7 +258,7 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
                 ..RESTART
             },
             stop: if kind == UnitKind::Mount {
-                Program::Exec(&PROGRAM)
+                PROGRAM
             } else {
                 Program::None
             },
@@ -253,7 +266,6 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
         }),
         critical: false,
         controls: false,
-        definition: 0,
         on_upgrade: OnUpgrade::Keep,
     }
 }

@@ -7,8 +7,8 @@ use crate::script::{Words, number};
 use init_core::ident::Role;
 use init_core::time::Duration;
 use init_core::unit::{
-    EdgeKind, LimitAction, Manifest, Probe, Program, Readiness, Restart, RestartPolicy, StartLimit,
-    StopPolicy, UnitKind,
+    EdgeKind, LimitAction, Manifest, Readiness, Restart, RestartPolicy, StartLimit, StopPolicy,
+    UnitKind,
 };
 use std::fmt::{Display, Formatter, Result as Formatted};
 use std::sync::OnceLock;
@@ -139,10 +139,10 @@ fn desc(spec: &UnitSpec) -> init_core::unit::UnitDesc {
         desc.ready = match spec.ready {
             Ready::Exec => Readiness::Exec,
             Ready::Newline => Readiness::Newline(3),
-            Ready::Probe => Readiness::Probe(&Probe::Path(c"/run/ready")),
+            Ready::Probe => Readiness::Probe(0),
         };
         if spec.stops {
-            rules(&mut desc).stop = Program::Exec(&PROGRAM);
+            rules(&mut desc).stop = PROGRAM;
         }
     }
     let mut own = rules(&mut desc);

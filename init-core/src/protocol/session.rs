@@ -14,7 +14,7 @@ use crate::renewal::Image;
 use crate::report::{Lookup, Operands, is_inner};
 use crate::status::{MachineStatus, UnitStatus};
 use crate::time::{Duration, Instant};
-use crate::unit::{Manifest, Program, UnitDesc};
+use crate::unit::{Manifest, UnitDesc};
 use crate::wire::Text;
 
 /// Bytes of a path in an answer; a longer one is cut. Two paths and a name fit one frame.
@@ -249,10 +249,8 @@ fn detail(unit: UnitId, view: &View<'_>, buffer: &mut Buffer) -> usize {
     let (Some(desc), Some(status)) = (view.manifest.unit(unit), (view.status)(unit)) else {
         return no_such_unit(buffer);
     };
-    let program = match desc.start {
-        Program::Exec(exec) => exec.program.to_bytes(),
-        Program::None | Program::Setup(_) => &[],
-    };
+    let exec = view.manifest.exec(desc.start);
+    let program = exec.map_or(&[][..], |exec| exec.program.to_bytes());
     let detail = Detail {
         program: short(program),
         critical: desc.critical,
@@ -288,10 +286,7 @@ fn record(
 }
 
 fn about(manifest: &'static Manifest, unit: UnitId, failure: Failure) -> Operands<'static> {
-    let Some(desc) = manifest.unit(unit) else {
-        return Operands::default();
-    };
-    let Operands { path, unit } = Operands::of(desc, failure, |unit| name_of(manifest, unit));
+    let Operands { path, unit } = Operands::of(manifest, unit, failure);
     Operands {
         path: short(path.0),
         unit,
@@ -299,7 +294,7 @@ fn about(manifest: &'static Manifest, unit: UnitId, failure: Failure) -> Operand
 }
 
 fn name_of(manifest: &'static Manifest, unit: UnitId) -> Text<'static> {
-    Text::of(manifest.unit(unit).map_or("", |desc| desc.name))
+    Text::of(manifest.name(unit))
 }
 
 /// At most that many bytes, and whole characters.

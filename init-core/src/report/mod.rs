@@ -36,7 +36,6 @@ use crate::status::{UnitState, UnitStatus};
 use crate::text::texts;
 use crate::time::{Duration, Instant};
 use crate::unit::{LogLevel, Manifest};
-use crate::wire::Text;
 use embedded_io::Write;
 
 /// Failed units that the summary of the boot repeats; more are counted.
@@ -266,10 +265,7 @@ impl Report {
         word: &str,
         failure: Failure,
     ) -> &'l mut Line<'b> {
-        let operands = match self.manifest.unit(unit) {
-            Some(desc) => Operands::of(desc, failure, |other| Text::of(self.name(other))),
-            None => Operands::default(),
-        };
+        let operands = Operands::of(self.manifest, unit, failure);
         self.unit(line, unit, word).why(failure, operands)
     }
 

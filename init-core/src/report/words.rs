@@ -6,11 +6,12 @@
 use super::line::Line;
 use crate::effect::Failure;
 use crate::event::{Errno, ExitStatus, SpawnStep};
+use crate::ident::UnitId;
 use crate::packed::{Packed, packed};
 use crate::renewal::Obstacle;
 use crate::text::texts;
 use crate::time::Duration;
-use crate::unit::{Exec, Program, Stream, UnitDesc};
+use crate::unit::{Exec, Manifest, Stream};
 use crate::wire::Text;
 use core::ffi::CStr;
 use serde::{Deserialize, Serialize};
@@ -171,18 +172,17 @@ pub struct Operands<'a> {
 }
 
 impl Operands<'static> {
-    /// From the manifest: `unit` is the one that failed, `name` finds the name of another.
-    pub fn of(
-        unit: &UnitDesc,
-        failure: Failure,
-        name: impl Fn(crate::ident::UnitId) -> Text<'static>,
-    ) -> Self {
+    /// From the manifest: `unit` is the one that failed.
+    pub fn of(manifest: &'static Manifest, unit: UnitId, failure: Failure) -> Self {
         let mut operands = Self::default();
         match failure {
             Failure::Exited(ExitStatus::NotExecuted { step, .. }) => {
-                operands.path = step_path(unit.start, step);
+                let desc = manifest.unit(unit);
+                if let Some(exec) = desc.and_then(|desc| manifest.exec(desc.start)) {
+                    operands.path = Text(step_operand(exec, step).to_bytes());
+                }
             }
-            Failure::Dependency(other) => operands.unit = name(other),
+            Failure::Dependency(other) => operands.unit = Text::of(manifest.name(other)),
             Failure::Spawn(_)
             | Failure::Exited(_)
             | Failure::StartTimeout
@@ -215,13 +215,6 @@ fn step_word(step: SpawnStep) -> Packed {
 }
 
 /// The path that a step is about; empty when it is about none.
-fn step_path(program: Program, step: SpawnStep) -> Text<'static> {
-    let Program::Exec(exec) = program else {
-        return Text::default();
-    };
-    Text(step_operand(exec, step).to_bytes())
-}
-
 fn step_operand(exec: &'static Exec, step: SpawnStep) -> &'static CStr {
     let stream = match step {
         SpawnStep::Exec => return exec.program,

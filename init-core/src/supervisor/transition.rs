@@ -196,10 +196,10 @@ impl Core<'_> {
     /// Starts a new incarnation. Nothing of the old one is alive: only [`State::GivenUp`] is at
     /// rest with a process, and that state does not start.
     fn begin(&mut self, id: UnitId, now: Instant) {
-        let desc = self.desc(id);
+        let (desc, definition) = (self.desc(id), self.manifest.definition(id));
         let unit = self.units.get_mut(id);
         unit.generation = unit.generation.next();
-        unit.definition = desc.definition;
+        unit.definition = definition;
         unit.started = now;
         if matches!(desc.start, Program::None) {
             return self.become_up(id, now);

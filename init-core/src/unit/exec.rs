@@ -3,19 +3,20 @@
 //! Strings are nul-terminated and argument vectors end with `None`, so that a kernel can read them
 //! where they lie: starting a program builds nothing at run time.
 
-use super::Setup;
 use core::ffi::CStr;
 
 /// What starting or stopping a unit runs. Each is run in a child process, never in process 1.
-#[derive(Clone, Copy, Debug)]
+/// It names a place in one of the manifest's tables: a number is a quarter of a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// Nothing.
     None,
-    /// A program of the image.
-    Exec(&'static Exec),
+    /// A program of the image, by its place in [`Manifest::programs`](super::Manifest::programs).
+    Exec(u16),
     /// Steps that the HAL knows how to do. They are done in order and all attempted; each failure
-    /// is reported with its step and cause, and the child's exit code is 1 if any failed.
-    Setup(&'static Setup),
+    /// is reported with its step and cause, and the child's exit code is 1 if any failed. By their
+    /// place in [`Manifest::setups`](super::Manifest::setups).
+    Setup(u16),
 }
 
 /// A vector of nul-terminated strings, laid out as `execve` wants it: thin pointers, the last one

@@ -3,7 +3,10 @@
 //!
 //! Edges lie in one table, grouped by unit and kind, so that a unit's event touches only its own.
 
-use super::{HealingDesc, KillScope, Program, Readiness, RestartPolicy, StopPolicy, Success};
+use super::{
+    Exec, HealingDesc, KillScope, Probe, Program, Readiness, RestartPolicy, Setup, StopPolicy,
+    Success,
+};
 use crate::ident::{Role, UnitId};
 use crate::renewal::HotUpgrade;
 use crate::time::Duration;
@@ -78,7 +81,6 @@ impl UnitDesc {
         rules: &Rules::USUAL,
         critical: false,
         controls: false,
-        definition: 0,
         on_upgrade: OnUpgrade::Keep,
     };
 
@@ -151,8 +153,6 @@ pub struct UnitDesc {
     pub critical: bool,
     /// Whether its program may control units and machine, where that is asked by letters.
     pub controls: bool,
-    /// A number for what it runs and how that says to be ready: another number, another program.
-    pub definition: u32,
     /// What becomes of it when process 1 is upgraded and its definition is another.
     pub on_upgrade: OnUpgrade,
 }
@@ -229,6 +229,15 @@ pub struct Manifest {
     pub units: &'static [UnitDesc],
     /// All edges, grouped by unit, then by kind; see [`UnitDesc::edges`].
     pub edges: &'static [UnitId],
+    /// What [`Program::Exec`] names.
+    pub programs: &'static [Exec],
+    /// What [`Program::Setup`] names.
+    pub setups: &'static [Setup],
+    /// What [`Readiness::Probe`] names.
+    pub probes: &'static [Probe],
+    /// Each unit's number for what it runs and how that says to be ready: another number, another
+    /// program. Empty where process 1 cannot be exchanged for one with other numbers.
+    pub definitions: &'static [u32],
     /// Started at boot.
     pub default_target: UnitId,
     /// Started instead when the kernel command line or a start limit asks for it.
@@ -269,6 +278,40 @@ impl Manifest {
     /// A unit's description; `None` when there is no such unit.
     pub fn unit(&self, id: UnitId) -> Option<&'static UnitDesc> {
         self.units.get(id.index())
+    }
+
+    /// A unit's name; empty when there is no such unit.
+    pub fn name(&self, id: UnitId) -> &'static str {
+        self.unit(id).map_or("", |unit| unit.name)
+    }
+
+    /// The program of the image, if that is what it is.
+    pub fn exec(&self, program: Program) -> Option<&'static Exec> {
+        match program {
+            Program::Exec(place) => self.programs.get(usize::from(place)),
+            Program::None | Program::Setup(_) => None,
+        }
+    }
+
+    /// The steps of setting the machine up, if that is what it is.
+    pub fn setup(&self, program: Program) -> Option<Setup> {
+        match program {
+            Program::Setup(place) => self.setups.get(usize::from(place)).copied(),
+            Program::None | Program::Exec(_) => None,
+        }
+    }
+
+    /// What is looked for, if that is how it is seen.
+    pub fn probe(&self, ready: Readiness) -> Option<&'static Probe> {
+        match ready {
+            Readiness::Probe(place) => self.probes.get(usize::from(place)),
+            Readiness::Exec | Readiness::Exit | Readiness::Newline(_) | Readiness::Letter => None,
+        }
+    }
+
+    /// The number of a unit's definition, see [`Self::definitions`].
+    pub fn definition(&self, id: UnitId) -> u32 {
+        self.definitions.get(id.index()).copied().unwrap_or(0)
     }
 
     /// The units at the other end of a unit's edges of one kind, or of several.

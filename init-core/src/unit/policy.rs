@@ -1,6 +1,5 @@
 //! This file holds the rules of one unit: readiness, restart, back-off, start limit, stopping.
 
-use super::Probe;
 use crate::time::Duration;
 
 /// A signal by its Linux number, 1 to 64.
@@ -23,7 +22,7 @@ impl Signal {
 }
 
 /// When a started unit counts as ready, so that what is ordered after it may start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Its program has been executed.
     Exec,
@@ -33,8 +32,9 @@ pub enum Readiness {
     Newline(u8),
     /// It sends a letter that says so.
     Letter,
-    /// This is there: somebody looks for it until it is.
-    Probe(&'static Probe),
+    /// Something is there: somebody looks for it until it is. By its place in
+    /// [`Manifest::probes`](super::Manifest::probes).
+    Probe(u16),
 }
 
 /// After which ends a service is started again.

@@ -6,8 +6,7 @@ use init_core::hal::fake::Script;
 use init_core::ident::{Role, UnitId};
 use init_core::renewal::Image;
 use init_core::unit::{
-    EdgeKind, LimitAction, Probe, Program, Readiness, Restart, RestartPolicy, StartLimit,
-    StopPolicy, UnitKind,
+    EdgeKind, LimitAction, Readiness, Restart, RestartPolicy, StartLimit, StopPolicy, UnitKind,
 };
 use init_core_sim::graph::{Graph, PROGRAM, RESTART, rule, rules, unit};
 pub use init_core_sim::random::Random;
@@ -64,11 +63,11 @@ fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_cor
         desc.awaited = random.once_in(2);
         desc.ready = match random.below(4) {
             0 => Readiness::Newline(3),
-            1 => Readiness::Probe(&Probe::Path(c"/run/ready")),
+            1 => Readiness::Probe(0),
             _ => Readiness::Exec,
         };
         if random.once_in(4) {
-            rules(&mut desc).stop = Program::Exec(&PROGRAM);
+            rules(&mut desc).stop = PROGRAM;
         }
     }
     if kind != UnitKind::Target {

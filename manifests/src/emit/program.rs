@@ -41,35 +41,45 @@ fn vector(texts: &[String]) -> String {
     format!("&[{items}None]")
 }
 
-/// The programs of all units and what they run in. Units that run the same refer to the same.
+/// The programs of all units, what they run in, and set-up steps. Units that run the same name the
+/// same.
 #[derive(Debug)]
 pub struct Programs {
     contexts: BTreeSet<String>,
     programs: BTreeSet<String>,
+    setups: BTreeSet<String>,
 }
 
 impl Programs {
     /// Those of these units.
     pub fn of(units: &[Unit]) -> Self {
+        let both = || units.iter().flat_map(|unit| [&unit.start, &unit.stop]);
         let all = || {
-            let both = units.iter().flat_map(|unit| [&unit.start, &unit.stop]);
-            both.filter_map(|program| match program {
+            both().filter_map(|program| match program {
                 Program::Exec(exec) => Some(exec),
                 Program::None | Program::Setup(_) => None,
             })
         };
+        let setups = both().filter_map(|program| match program {
+            Program::Setup(steps) => Some(setup(steps)),
+            Program::None | Program::Exec(_) => None,
+        });
         let mut own = Self {
             contexts: all().map(|exec| context(exec)).collect(),
             programs: BTreeSet::new(),
+            setups: setups.collect(),
         };
         own.programs = all().map(|exec| own.fields(exec)).collect();
         own
     }
 
-    /// Writes them down, each a static.
+    /// Writes them down: contexts each a static, the others as tables.
     pub fn write(&self, out: &mut String) {
         shared(out, "CONTEXT", "Context", &self.contexts);
-        shared(out, "PROGRAM", "Exec", &self.programs);
+        let programs = self.programs.iter();
+        let exec = |fields: &String| format!("::init_core::unit::Exec {{\n{fields}}}");
+        table(out, "PROGRAMS", "Exec", programs.map(exec));
+        table(out, "SETUPS", "Setup", self.setups.iter().cloned());
     }
 
     /// How a unit's description names a program.
@@ -78,9 +88,12 @@ impl Programs {
             Program::None => String::from("::init_core::unit::Program::None"),
             Program::Exec(exec) => {
                 let at = self.programs.range(..self.fields(exec)).count();
-                format!("::init_core::unit::Program::Exec(&PROGRAM_{at})")
+                format!("::init_core::unit::Program::Exec({at})")
             }
-            Program::Setup(steps) => setup(steps),
+            Program::Setup(steps) => {
+                let at = self.setups.range(..setup(steps)).count();
+                format!("::init_core::unit::Program::Setup({at})")
+            }
         }
     }
 
@@ -97,15 +110,11 @@ impl Programs {
 }
 
 fn setup(steps: &[Step]) -> String {
-    let mut text = String::from("::init_core::unit::Program::Setup(&::init_core::setup![\n");
+    let mut text = String::from("::init_core::setup![\n");
     for each in steps {
-        let _ = writeln!(
-            text,
-            "            ::init_core::unit::SetupOp::{},",
-            step(each)
-        );
+        let _ = writeln!(text, "        ::init_core::unit::SetupOp::{},", step(each));
     }
-    text + "        ])"
+    text + "    ]"
 }
 
 /// All that a process of this program is made from.
@@ -160,6 +169,20 @@ fn step(step: &Step) -> String {
         Step::Hostname(name) => format!("Hostname({})", c_text(name)),
         Step::LoopbackUp => String::from("LoopbackUp"),
     }
+}
+
+/// A static table of one type.
+pub fn table(out: &mut String, name: &str, kind: &str, all: impl ExactSizeIterator<Item = String>) {
+    let count = all.len();
+    line(
+        out,
+        &format!("static {name}: [::init_core::unit::{kind}; {count}] = ["),
+    );
+    for item in all {
+        line(out, &format!("    {item},"));
+    }
+    line(out, "];");
+    line(out, "");
 }
 
 /// Statics of one type that many refer to, by the fields of each.

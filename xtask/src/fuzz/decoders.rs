@@ -95,6 +95,10 @@ static EMPTY: Manifest = Manifest {
     board: "desk",
     units: &[],
     edges: &[],
+    programs: &[],
+    setups: &[],
+    probes: &[],
+    definitions: &[],
     default_target: UnitId(0),
     rescue_target: Some(UnitId(0)),
     shutdown: ShutdownDesc {

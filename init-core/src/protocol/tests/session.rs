@@ -188,24 +188,22 @@ fn a_frame_that_is_no_request_is_answered_with_its_fault_and_rejected() {
 /// Units with the longest names that a manifest may have.
 fn large_manifest(count: usize) -> &'static Manifest {
     let path = std::ffi::CString::new("/p".repeat(2_000)).unwrap();
-    let Program::Exec(exec) = MANIFEST.units[0].start else {
-        panic!("the broker is a program");
-    };
-    let exec = Box::leak(Box::new(Exec {
+    let exec = Exec {
         program: Box::leak(path.into_boxed_c_str()),
-        ..*exec
-    }));
+        ..MANIFEST.programs[0]
+    };
     let mut units = Vec::new();
     for index in 0..count {
         let name: &'static str = String::leak(std::format!("{index:0>48}"));
         units.push(UnitDesc {
             name,
-            start: Program::Exec(exec),
+            start: Program::Exec(0),
             ..MANIFEST.units[0]
         });
     }
     Box::leak(Box::new(Manifest {
         units: units.leak(),
+        programs: Box::leak(Box::new([exec])),
         ..MANIFEST
     }))
 }

@@ -10,12 +10,10 @@ use crate::ident::{Role, UnitId};
 use crate::setup;
 use crate::storage::Storage;
 use crate::time::{Duration, Instant};
-use crate::unit::{Manifest, Program, Readiness, Rules, Setup, SetupOp, UnitDesc, UnitKind};
+use crate::unit::{Manifest, Program, Readiness, Rules, SetupOp, UnitDesc, UnitKind};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
-
-static UNMOUNT: Setup = setup![SetupOp::Unmount(c"/data")];
 
 /// A service that says newline, and a mount; both have a stop program and are restarted.
 static UNITS: [UnitDesc; 2] = [
@@ -24,7 +22,7 @@ static UNITS: [UnitDesc; 2] = [
         ready: Readiness::Newline(3),
         rules: &Rules {
             watchdog: Duration::from_secs(1),
-            stop: Program::Setup(&UNMOUNT),
+            stop: Program::Setup(0),
             ..*fixture::UNITS[0].rules
         },
         ..fixture::UNITS[0]
@@ -33,7 +31,7 @@ static UNITS: [UnitDesc; 2] = [
         kind: UnitKind::Mount,
         ready: Readiness::Exit,
         rules: &Rules {
-            stop: Program::Setup(&UNMOUNT),
+            stop: Program::Setup(0),
             ..*fixture::UNITS[0].rules
         },
         ..fixture::UNITS[0]
@@ -42,6 +40,7 @@ static UNITS: [UnitDesc; 2] = [
 
 static MANIFEST: Manifest = Manifest {
     units: &UNITS,
+    setups: &[setup![SetupOp::Unmount(c"/data")]],
     ..fixture::MANIFEST
 };
 
