@@ -5,8 +5,9 @@
 
 mod healing;
 mod program;
+mod ready;
 
-use crate::model::{Image, Product, Ready, RelationKind, Restart, Unit, UnitKind, Watchdog};
+use crate::model::{Image, Product, RelationKind, Restart, Unit, UnitKind, Watchdog};
 use init_core::unit::EdgeKind;
 use program::Programs;
 use std::collections::BTreeSet;
@@ -92,7 +93,7 @@ fn numbered(product: &Product, manifest: u32) -> String {
     line(write, "");
     let programs = Programs::of(&product.units);
     programs.write(write);
-    let probes: BTreeSet<String> = product.units.iter().filter_map(probe).collect();
+    let probes: BTreeSet<String> = product.units.iter().filter_map(ready::probe).collect();
     program::table(write, "PROBES", "Probe", probes.iter().cloned());
     let units = product.units.iter();
     let shared: BTreeSet<String> = units.map(|unit| rules(unit, &programs)).collect();
@@ -104,10 +105,7 @@ fn numbered(product: &Product, manifest: u32) -> String {
     for (at, unit) in product.units.iter().enumerate() {
         let rules = shared.range(..rules(unit, &programs)).count();
         let start = programs.reference(&unit.start);
-        let ready = match probe(unit) {
-            Some(probe) => format!("Probe({})", probes.range(..probe).count()),
-            None => sign(&unit.ready),
-        };
+        let ready = ready::place(unit, &probes);
         emit_unit(write, at, rules, [start, ready], product, &edges);
     }
     line(write, "];");
@@ -272,7 +270,7 @@ fn emit_unit(
 /// device looks changed at its next upgrade.)
 fn definition(unit: &Unit) -> u32 {
     let program = program::definition(&unit.start);
-    let text = format!("{} {} {program}", unit.kind.word(), readiness(unit));
+    let text = format!("{} {} {program}", unit.kind.word(), ready::words(unit));
     fnv1a(&text)
 }
 
@@ -280,37 +278,6 @@ fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |sum, byte| {
         (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
-}
-
-/// How it is seen that a unit is ready.
-fn readiness(unit: &Unit) -> String {
-    let sign = match probe(unit) {
-        Some(probe) => format!("Probe(&{probe})"),
-        None => sign(&unit.ready),
-    };
-    format!("::init_core::unit::Readiness::{sign}")
-}
-
-/// What is looked for, if that is how.
-fn probe(unit: &Unit) -> Option<String> {
-    match &unit.ready {
-        Ready::Exec | Ready::Exit | Ready::Newline(_) | Ready::Letter => None,
-        Ready::Tcp(_) | Ready::Unix(_) | Ready::Path(_) => {
-            Some(format!("::init_core::unit::Probe::{}", sign(&unit.ready)))
-        }
-    }
-}
-
-fn sign(ready: &Ready) -> String {
-    match ready {
-        Ready::Exec => String::from("Exec"),
-        Ready::Exit => String::from("Exit"),
-        Ready::Newline(fd) => format!("Newline({fd})"),
-        Ready::Letter => String::from("Letter"),
-        Ready::Tcp(port) => format!("Tcp({port})"),
-        Ready::Unix(path) => format!("Unix({})", program::c_text(path)),
-        Ready::Path(path) => format!("Path({})", program::c_text(path)),
-    }
 }
 
 /// The numbers of all definitions, for a process 1 that can be exchanged for one with others.
@@ -467,7 +434,7 @@ mod tests {
     use super::*;
     use crate::diagnostic::Span;
     use crate::fields::BUILT_IN;
-    use crate::model::{Exec, Program, Stream};
+    use crate::model::{Exec, Program, Ready, Stream};
 
     fn unit(change: impl FnOnce(&mut Unit, &mut Exec)) -> u32 {
         let span = Span {

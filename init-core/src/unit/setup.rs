@@ -26,7 +26,8 @@ impl SetupOp {
     /// What it does, to be followed by [`Self::operand`].
     pub fn word(self) -> Packed {
         const WORDS: Packed = packed!(
-            "wait for \nmount \nunmount \ndirectory \nsymlink \nsysctl \nhost name \nloopback interface\n"
+            "wait for \nmount \nunmount \ndirectory \nsymlink \nsysctl \nhost name \n\
+             loopback interface\n"
         );
         WORDS.line(self.kind().into())
     }
