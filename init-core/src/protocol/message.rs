@@ -54,6 +54,18 @@ pub enum Request<'a> {
     },
 }
 
+impl Request<'_> {
+    /// Whether nothing becomes of it but an answer, so that it can be asked again.
+    pub(crate) fn is_question(&self) -> bool {
+        match self {
+            Self::Machine | Self::Units { .. } | Self::Unit { .. } => true,
+            #[cfg(feature = "recorder")]
+            Self::Recording { .. } => true,
+            Self::Change { .. } | Self::Act(_) | Self::Reexec | Self::Upgrade { .. } => false,
+        }
+    }
+}
+
 /// What can be asked of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {

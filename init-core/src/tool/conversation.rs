@@ -105,13 +105,14 @@ pub enum Trouble {
 /// What a step of the conversation gives. After trouble: the exit code, and the user has been told.
 pub type Outcome<T> = Result<T, u8>;
 
-/// The tool at work: a client, the name it goes by, the line that it is about to write, and
-/// whether all output was written.
+/// The tool at work: a client, the name it goes by, the line that it is about to write,
+/// whether all output was written, and whether something was asked already.
 pub struct Tool<'c, 'p, C: Client> {
     pub(super) client: &'c mut C,
     program: &'p [u8],
     pub(super) line: Line<'p>,
     pub(super) is_written: bool,
+    is_open: bool,
 }
 
 impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
@@ -121,6 +122,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
             program,
             line: Line::new(room),
             is_written: true,
+            is_open: false,
         }
     }
 
@@ -178,18 +180,31 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         self.line.clear();
     }
 
-    /// Connects and greets, which shows whether both speak the same version. Returns what
-    /// process 1 says of itself. When it serves as many clients as it can, it leaves us waiting or
-    /// hangs up: then the user is told, and we try again for half a minute.
-    pub(super) fn open<'l, 'b>(
+    /// What process 1 says of itself.
+    pub(super) fn machine<'l, 'b>(
         &mut self,
         buffer: &'b mut Buffer,
         place: &'l mut Response<'b>,
     ) -> Outcome<&'l MachineRecord<'b>> {
+        let Response::Machine(machine) = self.ask(&Request::Machine, buffer, place)? else {
+            return self.fail(UNEXPECTED);
+        };
+        Ok(machine)
+    }
+
+    /// Connects, and asks or greets: what must not be done twice is sent to who has answered once.
+    /// When process 1 serves as many clients as it can, it leaves us waiting or hangs up: then the
+    /// user is told, and we try again for half a minute, with a greeting, since it may have been
+    /// the question that it hung up on. Returns the bytes of the answer; `None`: it was greeted.
+    #[inline(never)]
+    fn open(&mut self, request: &Request<'_>, buffer: &mut Buffer) -> Outcome<Option<usize>> {
+        let mut is_asked = request.is_question();
         let mut attempt: u16 = 0;
-        let length = loop {
-            match self.greet(buffer, attempt) {
-                Ok(length) => break length,
+        loop {
+            let first = if is_asked { request } else { &Request::Machine };
+            match self.begin(first, buffer, attempt) {
+                Ok(length) if is_asked => return Ok(Some(length)),
+                Ok(length) => return self.reader(buffer, length).map(|_| None),
                 Err(Trouble::HungUp | Trouble::NotConnected(QUEUE_IS_FULL))
                     if attempt < ATTEMPT_COUNT_MAX => {}
                 Err(trouble) => return self.fail(trouble),
@@ -199,16 +214,18 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
             }
             self.client.pause();
             attempt = attempt.saturating_add(1);
-        };
-        let Response::Machine(machine) = self.answer(buffer, length, place)? else {
-            return self.fail(UNEXPECTED);
-        };
-        Ok(machine)
+            is_asked = false;
+        }
     }
 
-    fn greet(&mut self, buffer: &mut Buffer, attempt: u16) -> Result<usize, Trouble> {
+    fn begin(
+        &mut self,
+        request: &Request<'_>,
+        buffer: &mut Buffer,
+        attempt: u16,
+    ) -> Result<usize, Trouble> {
         self.client.connect().map_err(Trouble::NotConnected)?;
-        self.send(&Request::Machine, buffer)?;
+        self.send(request, buffer)?;
         match self.receive(buffer, Some(PATIENCE)) {
             Err(Trouble::Silent) => {}
             result => return result,
@@ -225,42 +242,50 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         self.complain();
     }
 
-    /// Asks and waits for the answer, which is left in `place`.
+    /// Asks and waits for the answer, one message, which is left in `place`.
     pub(super) fn ask<'l, 'b>(
         &mut self,
         request: &Request<'_>,
         buffer: &'b mut Buffer,
         place: &'l mut Response<'b>,
     ) -> Outcome<&'l Response<'b>> {
-        let length = self.exchange(request, buffer)?;
-        self.answer(buffer, length, place)
+        match self.ask_and_read(request, buffer, place)?.end() {
+            Ok(()) => Ok(place),
+            Err(malformed) => self.fail(Trouble::BadAnswer(malformed)),
+        }
     }
 
-    /// Sends a request; bytes of the answer.
+    /// Asks and waits for the answer, whose first message is left in `place`; the others.
+    #[inline(never)]
+    fn ask_and_read<'b>(
+        &mut self,
+        request: &Request<'_>,
+        buffer: &'b mut Buffer,
+        place: &mut Response<'b>,
+    ) -> Outcome<Reader<'b>> {
+        let length = self.exchange(request, buffer)?;
+        let mut reader = self.reader(buffer, length)?;
+        match (reader.read(place), &place) {
+            (Err(malformed), _) => self.fail(Trouble::BadAnswer(malformed)),
+            (Ok(()), Response::Error(malformed)) => self.fail(Trouble::Rejected(*malformed)),
+            (Ok(()), _) => Ok(reader),
+        }
+    }
+
+    /// Sends a request; bytes of the answer. The first one opens the conversation: each answer
+    /// shows whether both speak the same version.
     fn exchange(&mut self, request: &Request<'_>, buffer: &mut Buffer) -> Outcome<usize> {
+        if !self.is_open {
+            self.is_open = true;
+            if let Some(length) = self.open(request, buffer)? {
+                return Ok(length);
+            }
+        }
         let sent = self.send(request, buffer);
         match sent.and_then(|()| self.receive(buffer, None)) {
             Ok(length) => Ok(length),
             Err(trouble) => self.fail(trouble),
         }
-    }
-
-    /// The one message of an answer.
-    #[inline(never)]
-    fn answer<'l, 'b>(
-        &mut self,
-        buffer: &'b Buffer,
-        length: usize,
-        place: &'l mut Response<'b>,
-    ) -> Outcome<&'l Response<'b>> {
-        let mut reader = self.reader(buffer, length)?;
-        if let Err(malformed) = reader.read(place).and_then(|()| reader.end()) {
-            return self.fail(Trouble::BadAnswer(malformed));
-        }
-        if let Response::Error(malformed) = *place {
-            return self.fail(Trouble::Rejected(malformed));
-        }
-        Ok(place)
     }
 
     /// The answer's frame, if whoever sent it speaks our version.
@@ -315,12 +340,8 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         // Every page ends behind the one before it, or the last: 65 536 pages at most.
         while let Some(from) = next {
             next = None;
-            let length = self.exchange(&Request::Units { from }, buffer)?;
-            let mut reader = self.reader(buffer, length)?;
             let (mut page, mut unit) = (Response::EMPTY, UnitRecord::EMPTY);
-            if let Err(malformed) = reader.read(&mut page) {
-                return self.fail(Trouble::BadAnswer(malformed));
-            }
+            let mut reader = self.ask_and_read(&Request::Units { from }, buffer, &mut page)?;
             let Response::Units { total } = page else {
                 return self.fail(UNEXPECTED);
             };

@@ -62,7 +62,7 @@ impl<C: Client> Tool<'_, '_, C> {
             Command::Help => self.help(),
             Command::Version => self.version(buffer),
             Command::List => self.list(buffer),
-            Command::Status if units(words).next().is_none() => self.machine(buffer),
+            Command::Status if units(words).next().is_none() => self.show(buffer),
             Command::Status => self.each(words, None, buffer),
             Command::Change(change) => self.each(words, Some((change, wait)), buffer),
             Command::Act(request) => self.act(&Request::Act(request), buffer),
@@ -85,7 +85,6 @@ impl<C: Client> Tool<'_, '_, C> {
         change: Option<(Change, bool)>,
         buffer: &mut Buffer,
     ) -> Outcome<u8> {
-        self.open(buffer, &mut Response::Done)?;
         let mut result = DONE;
         for word in units(words) {
             // A name that does not fit is no unit's: an empty one is refused just the same.
@@ -102,7 +101,6 @@ impl<C: Client> Tool<'_, '_, C> {
     }
 
     fn act(&mut self, request: &Request<'_>, buffer: &mut Buffer) -> Outcome<u8> {
-        self.open(buffer, &mut Response::Done)?;
         self.one(&[], request, buffer)
     }
 
@@ -136,7 +134,7 @@ impl<C: Client> Tool<'_, '_, C> {
             .text(env!("CARGO_PKG_VERSION"));
         self.line.say(packed!(", protocol ")).protocol(Sender::SELF);
         self.say();
-        let version = self.open(buffer, &mut Response::Done)?.version;
+        let version = self.machine(buffer, &mut Response::Done)?.version;
         self.line
             .say(packed!("process 1: sysMaster "))
             .text(version);
@@ -144,16 +142,15 @@ impl<C: Client> Tool<'_, '_, C> {
         Ok(DONE)
     }
 
-    fn machine(&mut self, buffer: &mut Buffer) -> Outcome<u8> {
+    fn show(&mut self, buffer: &mut Buffer) -> Outcome<u8> {
         let place = &mut Response::Done;
-        let machine = self.open(buffer, place)?;
+        let machine = self.machine(buffer, place)?;
         self.show_machine(machine);
         let is_well = machine.phase == MachinePhase::Up && machine.failed == 0;
         Ok(if is_well { DONE } else { NOT_ACTIVE })
     }
 
     fn list(&mut self, buffer: &mut Buffer) -> Outcome<u8> {
-        self.open(buffer, &mut Response::Done)?;
         let mut width = 0;
         self.each_unit(buffer, &mut |_, unit| width = unit.name.0.len().max(width))?;
         self.show_heading(width);

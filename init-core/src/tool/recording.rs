@@ -68,7 +68,7 @@ impl<C: Client> Tool<'_, '_, C> {
         let mut texts = [[0; NAME_BYTES_MAX + 1]; TEXT_COUNT];
         let units = {
             let mut response = Response::Done;
-            let machine = self.open(buffer, &mut response)?;
+            let machine = self.machine(buffer, &mut response)?;
             let names = [machine.version, machine.product, machine.board];
             for (place, name) in texts.iter_mut().zip(names) {
                 put(place, name);

@@ -251,3 +251,20 @@ fn version_names_both_ends() {
     );
     assert_eq!(desk.output, text);
 }
+
+#[test]
+fn a_question_needs_no_greeting_and_a_change_does() {
+    let table = [
+        ("sctl status broker", &["Unit"][..]),
+        ("sctl status broker data", &["Unit", "Unit"]),
+        ("sctl status", &["Machine"]),
+        ("sctl list", &["Units", "Units"]),
+        ("sctl stop broker", &["Machine", "Change"]),
+        ("sctl poweroff", &["Machine", "Act"]),
+    ];
+    for (line, requests) in table {
+        let mut desk = Desk::new();
+        desk.run(line);
+        assert_eq!(desk.requests, requests, "{line}");
+    }
+}

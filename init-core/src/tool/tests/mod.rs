@@ -11,12 +11,13 @@ use crate::effect::Reply;
 use crate::event::{ControlRequest, Errno, ExitStatus};
 use crate::fixture::MANIFEST;
 use crate::ident::UnitId;
-use crate::protocol::{Intake, View, answer, receive};
+use crate::protocol::{Intake, View, answer, decode, receive};
 use crate::renewal::{HOT_UPGRADE, HotUpgrade};
 use crate::status::{MachineStatus, UnitStatus};
 use crate::time::{Duration, Instant};
 use crate::unit::Manifest;
 use core::sync::atomic::AtomicU32;
+use std::format;
 use std::string::String;
 use std::vec::Vec;
 
@@ -28,6 +29,8 @@ struct Desk {
     phase: MachinePhase,
     reply: Reply,
     asked: Vec<(ControlRequest, bool)>,
+    /// The names of all requests.
+    requests: Vec<String>,
     /// What `connect` gives.
     connection: Result<(), Errno>,
     /// So many pauses until the queue has room.
@@ -60,6 +63,7 @@ impl Desk {
             phase: MachinePhase::Up,
             reply: Reply::Done,
             asked: Vec::new(),
+            requests: Vec::new(),
             connection: Ok(()),
             full: 0,
             pauses: 0,
@@ -161,6 +165,9 @@ impl Client for Desk {
     }
 
     fn send(&mut self, frame: &[u8]) -> Result<(), Errno> {
+        let request = format!("{:?}", decode::<Request<'_>>(frame).unwrap());
+        let name = request.split([' ', '(']).next().unwrap();
+        self.requests.push(String::from(name));
         let answer = self.answer(frame);
         self.pending = Some(self.instead.clone().unwrap_or(answer));
         if self.hangs_up_on_changes && !self.asked.is_empty() {

@@ -124,6 +124,24 @@ fn hanging_up_on_the_greeting_means_that_there_is_no_place_yet() {
 }
 
 #[test]
+fn a_question_that_is_hung_up_on_is_asked_once_more_behind_a_greeting() {
+    for (line, question) in [("sctl status broker", "Unit"), ("sctl list", "Units")] {
+        let mut desk = Desk::new();
+        desk.hang_ups = 3;
+        assert_eq!(desk.run(line), DONE);
+        let wanted = [question, "Machine", "Machine", "Machine", question];
+        assert_eq!(desk.requests[..5], wanted, "{line}");
+        assert_eq!(desk.connects, 4);
+
+        let mut desk = Desk::new();
+        desk.hang_ups = usize::MAX;
+        assert_eq!(desk.run(line), NOT_REACHED);
+        let asked = desk.requests.iter().filter(|it| *it == question);
+        assert_eq!((asked.count(), desk.pauses), (1, 300));
+    }
+}
+
+#[test]
 fn hanging_up_on_a_request_is_an_error_and_is_not_asked_again() {
     let mut desk = Desk::new();
     desk.hangs_up_on_changes = true;
