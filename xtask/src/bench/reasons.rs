@@ -61,9 +61,9 @@ const REASONS: [(&str, &str); 11] = [
     (
         "status.busy",
         "The tool asks process 1, which must be given a processor among thousands that die, and \
-         takes at most 18 exits first, a tenth of a millisecond. runit's and s6's tools read a file \
-         that the service's own supervisor wrote, and ask nobody: that supervisor is a process a \
-         service.",
+         takes at most 18 exits first, a tenth of a millisecond. runit's and s6's tools read a \
+         file that the service's own supervisor wrote, and ask nobody: that supervisor is a \
+         process a service.",
     ),
     (
         "restart.",
