@@ -167,7 +167,7 @@ impl Front {
     }
 
     fn fill(&mut self, arguments: Arguments) -> Option<()> {
-        let texts = || arguments.iter().map_while(|argument| *argument).map(text);
+        let texts = || arguments.iter().map_while(text);
         let count = texts().fold(0_usize, |count, _| count.saturating_add(1));
         let bytes = texts().try_fold(0_usize, |sum, text| {
             sum.checked_add(text.to_bytes_with_nul().len())

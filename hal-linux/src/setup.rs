@@ -48,7 +48,11 @@ fn perform(op: SetupOp) -> Result<(), Cause> {
                 return Ok(());
             }
             make_directories(at, Mode::from_raw_mode(0o755))?;
-            let flags = MountFlags::from_bits_retain(flags);
+            #[cfg_attr(
+                not(miri),
+                expect(clippy::useless_conversion, reason = "over libc it is of 64 bits")
+            )]
+            let flags = MountFlags::from_bits_retain(flags.into());
             Ok(rustix::mount::mount(source, at, kind, flags, data)?)
         }
         SetupOp::Unmount(at) => match rustix::mount::unmount(at, UnmountFlags::NOFOLLOW) {

@@ -35,6 +35,8 @@ pub enum Task {
     Figures(Figures),
     /// Feed damaged input to everything that reads what others wrote
     Fuzz(Fuzz),
+    /// Let an interpreter look for undefined behaviour in code that handles memory by hand
+    Miri,
     /// Let the core live through seeded histories on a simulated machine, with faults and deaths
     Sim(Sim),
     /// Perform again, step by step, what `sctl record` took out of a device

@@ -15,6 +15,7 @@ mod heal;
 mod house;
 mod image;
 mod library;
+mod miri;
 mod panics;
 mod process;
 mod product;
@@ -64,6 +65,7 @@ fn perform(task: &Task) -> Result<()> {
         Task::Figures(figures) => figures::report(figures),
         Task::Heal(choice) => heal::run(choice),
         Task::Bench(choice) => bench::run(choice),
+        Task::Miri => miri::run(),
         Task::Sim(choice) => sim::run(choice),
         Task::Replay(choice) => replay::run(choice),
         Task::Witness(_) => Ok(()),

@@ -196,3 +196,19 @@ pub unsafe fn shown(at: u64, words: usize) -> &'static [AtomicU32] {
     // SAFETY: the caller vouches for it.
     unsafe { words_at(at, words) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_are_shown_are_those_at_the_address() {
+        static MEMORY: [AtomicU32; 4] = [const { AtomicU32::new(1) }; 4];
+        let at = bytes(MEMORY.as_ptr().expose_provenance());
+        // SAFETY: so many are there for ever.
+        let words = unsafe { shown(at, MEMORY.len()) };
+        words.last().unwrap().store(7, Ordering::Relaxed);
+        let found = MEMORY.iter().map(|word| word.load(Ordering::Relaxed));
+        assert!(found.eq([1, 1, 1, 7]));
+    }
+}

@@ -13,7 +13,7 @@ pub mod group;
 pub mod image;
 pub mod kernel;
 pub mod limits;
-#[cfg(feature = "freestanding")]
+#[cfg(any(feature = "freestanding", test))]
 mod memory;
 #[cfg(feature = "freestanding")]
 pub mod module;

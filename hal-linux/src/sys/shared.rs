@@ -323,3 +323,37 @@ pub fn write_from(fd: &Fd, bytes: SharedBytes) -> Result<usize, Errno> {
     // SAFETY: the kernel reads as many bytes.
     result(unsafe { syscall(abi::__NR_write, arguments) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_static_is_lent_once() {
+        static PLACE: Once<[u32; 2]> = Once::new([1, 2]);
+        let lent = PLACE.take().expect("nobody has it");
+        lent[1] = 7;
+        assert!(PLACE.take().is_none());
+        assert_eq!(*lent, [1, 7]);
+    }
+
+    #[test]
+    fn the_bytes_of_words_are_all_of_theirs() {
+        static WORDS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+        let bytes = bytes(&WORDS);
+        assert_eq!(bytes.len(), 8);
+        bytes[7].store(9, Ordering::Relaxed);
+        let [first, second] = [0, 1].map(|at: usize| WORDS[at].load(Ordering::Relaxed));
+        assert_eq!((first, second.to_ne_bytes()), (0, [0, 0, 0, 9]));
+    }
+
+    #[test]
+    fn what_lasts_is_what_was_set_last() {
+        static FIRST: u32 = 1;
+        let place = Lasting::empty();
+        assert_eq!(place.get(), None);
+        place.set(&FIRST);
+        place.set(Box::leak(Box::new(2)));
+        assert_eq!(place.get(), Some(&2));
+    }
+}

@@ -15,7 +15,7 @@ impl Vector {
     ///
     /// # Safety
     /// It leads to pointers to nul-terminated strings, up to a null; none of it ever changes.
-    #[cfg(feature = "freestanding")]
+    #[cfg(any(feature = "freestanding", test))]
     pub(super) unsafe fn at(first: *const *const c_char) -> Self {
         Self(first)
     }
@@ -67,4 +67,40 @@ pub fn execute(program: &CStr, arguments: Vector, environment: Vector) -> Errno 
     // SAFETY: both vectors are the kernel's own, ended by a null.
     let answer = unsafe { syscall(abi::__NR_execve, vectors) };
     result(answer).err().unwrap_or(Errno(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel would have put there.
+    fn vector<const COUNT: usize>(texts: [&'static CStr; COUNT]) -> Vector {
+        let pointers = texts.map(CStr::as_ptr).into_iter();
+        let pointers: Vec<_> = pointers.chain([core::ptr::null()]).collect();
+        // SAFETY: the texts are constants, and the vector ends with a null and is never freed.
+        unsafe { Vector::at(pointers.leak().as_ptr()) }
+    }
+
+    #[test]
+    fn a_vector_is_walked_up_to_its_null_and_not_beyond() {
+        let all = vector([c"keeper", c"--", c"sleep"]);
+        let firsts = [0, 1, 2, 3, 4].map(|index| all.from(index).first());
+        assert_eq!(firsts[..3], [Some(c"keeper"), Some(c"--"), Some(c"sleep")]);
+        assert_eq!(firsts[3..], [None, None]);
+        assert_eq!(vector([]).rest().first(), None);
+    }
+
+    #[test]
+    fn a_variable_is_found_by_its_whole_name() {
+        let all = vector([
+            c"PATH_X=/no",
+            c"PATHS",
+            c"PATH=/bin:/sbin",
+            c"PATH=/later",
+            c"E=",
+        ]);
+        assert_eq!(all.variable(b"PATH"), Some(&b"/bin:/sbin"[..]));
+        assert_eq!(all.variable(b"E"), Some(&b""[..]));
+        assert_eq!(all.variable(b"PATHS"), None);
+    }
 }

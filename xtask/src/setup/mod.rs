@@ -6,7 +6,7 @@ mod debian;
 mod toolchain;
 
 pub use debian::{Tool, ensure};
-pub use toolchain::{Core, Toolchain, toolchain};
+pub use toolchain::{Core, Toolchain, toolchain, without_foreign};
 
 use anyhow::{Context, Result};
 use manifests::board::Board;

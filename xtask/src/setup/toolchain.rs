@@ -56,26 +56,31 @@ impl Toolchain {
     /// `cargo` with exactly this toolchain, whatever the caller's environment says.
     pub fn cargo(&self) -> Command {
         let mut command = Command::new(&self.cargo);
+        without_foreign(&mut command);
         command.env("RUSTC", &self.rustc).current_dir(house::root());
-        // Set by rustup's proxy and by `cargo run` for *their* toolchain, or by a user for other
-        // builds; each would change what is built here.
-        let foreign = [
-            "RUSTUP_TOOLCHAIN",
-            "LD_LIBRARY_PATH",
-            "CARGO",
-            "RUSTDOC",
-            "RUSTFLAGS",
-            "CARGO_BUILD_RUSTFLAGS",
-            "CARGO_BUILD_TARGET",
-            "CARGO_TARGET_DIR",
-            "CARGO_BUILD_BUILD_DIR",
-            "RUSTC_WRAPPER",
-            "RUSTC_WORKSPACE_WRAPPER",
-        ];
-        for name in foreign {
-            command.env_remove(name);
-        }
         command
+    }
+}
+
+/// Takes out of a command's environment what rustup's proxy and `cargo run` set for *their*
+/// toolchain, or a user for other builds; each would change what is built here.
+pub fn without_foreign(command: &mut Command) {
+    let foreign = [
+        "RUSTC",
+        "RUSTUP_TOOLCHAIN",
+        "LD_LIBRARY_PATH",
+        "CARGO",
+        "RUSTDOC",
+        "RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_BUILD_DIR",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+    ];
+    for name in foreign {
+        command.env_remove(name);
     }
 }
 
