@@ -4,6 +4,7 @@
 use crate::split::{LIMIT, status};
 use nix::libc;
 use nix::sys::ptrace;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -133,26 +134,71 @@ pub fn refuse_filter(pid: u32) {
     }
 }
 
-/// Refuses so many executions of programs; how often it slept between them and before the next.
+/// What is seen of a process that stopped at a system call or for a signal, if it is a call that is
+/// not made yet; the signal is to be given to it.
+fn call_begun(pid: Pid, stopped: WaitStatus) -> (Option<libc::user_regs_struct>, Option<Signal>) {
+    let signal = match stopped {
+        WaitStatus::Stopped(_, Signal::SIGTRAP) => None,
+        WaitStatus::Stopped(_, its) => Some(its),
+        end => panic!("{end:?}"),
+    };
+    let registers = ptrace::getregs(pid).expect("it is stopped");
+    // What the kernel says of each call until it is made.
+    let is_begun = registers.rax == (-i64::from(libc::ENOSYS)).cast_unsigned();
+    (
+        Some(registers).filter(|_| signal.is_none() && is_begun),
+        signal,
+    )
+}
+
+/// How often a process kills others while this is done.
+pub fn kills_during(pid: u32, cause: impl FnOnce() + Send) -> u32 {
+    let pid = stop(pid, ptrace::Options::empty());
+    let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+    let (mut kills, mut signal) = (0, None);
+    std::thread::scope(|scope| {
+        let cause = scope.spawn(cause);
+        ptrace::syscall(pid, None).expect("it is stopped");
+        loop {
+            let is_over = cause.is_finished();
+            match waitpid(pid, Some(flags)).expect("it is traced") {
+                WaitStatus::StillAlive if is_over => break,
+                WaitStatus::StillAlive => std::thread::yield_now(),
+                stopped => {
+                    let (call, its) = call_begun(pid, stopped);
+                    let call = call.map(|call| (call.orig_rax.cast_signed(), call.rsi));
+                    kills += u32::from(call == Some((libc::SYS_kill, 9)));
+                    signal = its;
+                    ptrace::syscall(pid, signal).expect("it is stopped");
+                }
+            }
+        }
+        ptrace::interrupt(pid).expect("it is traced");
+        waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        ptrace::detach(pid, None).expect("it is stopped");
+    });
+    kills
+}
+
+/// What process 1 keeps of the program that it is.
+const COPY: u64 = 4;
+
+/// Refuses so many executions of what it keeps; how often it slept between them and before the
+/// next.
 fn refuse_executions(pid: Pid, times: u32) -> u32 {
     let (mut refused, mut rests, mut signal) = (0, 0, None);
     loop {
         ptrace::syscall(pid, signal).expect("it is stopped");
-        signal = match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
-            WaitStatus::Stopped(_, nix::sys::signal::Signal::SIGTRAP) => None,
-            WaitStatus::Stopped(_, its) => Some(its),
-            end => panic!("{end:?}"),
-        };
-        let mut registers = ptrace::getregs(pid).expect("it is stopped");
-        // What the kernel says of each call that was not made yet.
-        if signal.is_some() || registers.rax != (-i64::from(libc::ENOSYS)).cast_unsigned() {
-            continue;
-        }
+        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        let call;
+        (call, signal) = call_begun(pid, stopped);
+        let Some(mut registers) = call else { continue };
         match registers.orig_rax.cast_signed() {
             libc::SYS_poll | libc::SYS_ppoll | libc::SYS_nanosleep if refused > 0 => rests += 1,
             libc::SYS_execveat if refused == times => return rests,
             libc::SYS_execveat => {
                 refused += 1;
+                assert_eq!(registers.rdi, COPY, "another program would be executed");
                 registers.orig_rax = u64::MAX;
                 ptrace::setregs(pid, registers).expect("it is stopped");
             }

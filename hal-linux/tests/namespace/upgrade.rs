@@ -2,7 +2,7 @@
 //! what is no such image; and lets an image die after it was executed.
 
 use crate::feeding::Dog;
-use crate::inject::{FAULTS, Fate, in_next_program};
+use crate::inject::{FAULTS, Fate, in_next_program, kills_during};
 use crate::machine::{Machine, copy_program, program};
 use object::{Object, ObjectSymbol};
 use std::path::{Path, PathBuf};
@@ -198,6 +198,18 @@ fn what_is_no_image_of_ours_is_refused_with_the_cause_and_nothing_happens() {
     let wrong = machine.sctl(&["upgrade", "relative"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(!machine.console().contains("leaves: stops"));
+}
+
+/// Its process has ended by itself, and its number may be another's by then.
+#[test]
+fn who_refused_an_image_is_not_killed_by_its_number_once_that_is_free() {
+    let Some(machine) = booted() else { return };
+    let mut upgrade = machine.tool(&["upgrade", "/bin/sh"]);
+    let kills = kills_during(machine.pid(), || {
+        let upgrade = upgrade.output().expect("nsenter starts");
+        assert_eq!(upgrade.status.code(), Some(1), "{upgrade:?}");
+    });
+    assert_eq!(kills, 0);
 }
 
 #[test]
