@@ -14,6 +14,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use toml::{Table, Value};
 
+/// The document, beside the others.
+pub const COSTS: &str = "benchmarks-costs.md";
+
 /// On this board everything is measured.
 const BOARD: &str = "virt-aarch64";
 
@@ -117,7 +120,7 @@ pub fn run() -> Result<()> {
         clean.as_secs_f64(),
         edit.as_secs_f64(),
     );
-    let file = house::root().join("docs/benchmarks-costs.md");
+    let file = house::root().join("docs").join(COSTS);
     std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     say(&format!("written: {}", house::shown(&file)));
     Ok(())

@@ -392,8 +392,15 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("benchmarks.md"));
-        std::fs::write(folder.path().join("benchmarks.md"), "").expect("room");
+        for file in ["benchmarks.md", "benchmarks-costs.md"] {
+            std::fs::write(folder.path().join(file), "").expect("room");
+        }
         assert!(document.text().contains("(benchmarks.md)"));
+        let here = Document {
+            board: None,
+            ..document
+        };
+        assert!(here.text().contains("(benchmarks-costs.md)"));
     }
 
     #[test]

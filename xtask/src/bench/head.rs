@@ -1,5 +1,6 @@
 //! This file writes the head of a document: what was measured, on what, and how to read it.
 
+use super::costs::COSTS;
 use super::document::{Document, number};
 use super::machine::Machine;
 use bench_lives::extent::Extent;
@@ -47,7 +48,7 @@ impl Document<'_> {
             true => ", itself a virtual machine",
             false => "",
         };
-        let boards = self.boards();
+        let others = self.others();
         format!(
             "# Benchmarks\n\n\
              Written by `cargo xtask bench` on {day}: change nothing here by hand.\n\n\
@@ -65,7 +66,7 @@ impl Document<'_> {
              DIR/NAME/peer.toml as those in `qemu-tests/peers`, or for one of those a build in \
              DIR/NAME/root.\n\n\
              The machine: {processors} processors ({processor}){guest}, {kernel}, load {load} when \
-             it began; {compiler}.\n\n{boards}"
+             it began; {compiler}.\n\n{others}"
         )
     }
 
@@ -77,19 +78,27 @@ impl Document<'_> {
         }
     }
 
-    /// Where the same is measured on boards, if it is.
-    fn boards(&self) -> String {
-        let files = BOARDS.map(|board| (board, format!("benchmarks-{board}.md")));
-        let there = files
-            .iter()
-            .filter(|(_, file)| self.folder.join(file).is_file());
-        let links: Vec<String> = there
-            .map(|(board, file)| self.linked(board, file))
-            .collect();
-        if links.is_empty() {
-            return String::new();
+    /// What else is measured, and where, if it is.
+    fn others(&self) -> String {
+        let link = |(words, file): (&str, String)| {
+            let is_there = self.folder.join(&file).is_file();
+            is_there.then(|| format!("[{words}]({file})"))
+        };
+        let boards = BOARDS.map(|board| (board, format!("benchmarks-{board}.md")));
+        let boards: Vec<String> = boards.into_iter().filter_map(link).collect();
+        let mut text = String::new();
+        if !boards.is_empty() {
+            let boards = boards.join(", ");
+            text = format!("The same on emulated boards: {boards}.\n\n");
         }
-        format!("The same on emulated boards: {}.\n\n", links.join(", "))
+        let costs = (
+            "what builds take, and what each ability adds",
+            COSTS.to_string(),
+        );
+        if let Some(costs) = link(costs) {
+            text.push_str(&format!("By `cargo xtask bench --costs`: {costs}.\n\n"));
+        }
+        text
     }
 }
 
