@@ -4,6 +4,7 @@
 //! It is called on the handler's stack, at any instruction of process 1, so it uses atomics,
 //! system calls and nothing else. What goes wrong here leads back here, to the next means.
 
+use crate::carried::upgrades;
 use crate::intake;
 #[cfg(feature = "freestanding")]
 use crate::probe;
@@ -171,7 +172,7 @@ pub(crate) fn live_again(death: &Death) -> ! {
         }
         hand_over_all(region);
         #[cfg(feature = "freestanding")]
-        if region.get(at::HANDOVER) == HANDOVER_BACK {
+        if upgrades().is_some() && region.get(at::HANDOVER) == HANDOVER_BACK {
             limits::restore();
             by_copy_only();
         }
@@ -253,7 +254,7 @@ fn record(region: &Region, death: &Death) {
     region.set(at::CODE, death.code);
     region.set_long(at::COUNTER, long(death.counter));
     region.set_long(at::ADDRESS, long(death.address));
-    if region.get(at::HANDOVER) == HANDOVER_UPGRADE {
+    if upgrades().is_some() && region.get(at::HANDOVER) == HANDOVER_UPGRADE {
         if TAKES_OVER.load(Ordering::Relaxed) == 0 {
             region.set(at::OUTCOME, OUTCOME_BACK);
             region.set(at::HANDOVER, HANDOVER_BACK);
