@@ -342,11 +342,11 @@ impl Linux {
         // A fault that is sent between here and the call is told at the next wake-up.
         let at_once = at_once || fault::was_sent();
         let mut limit_ms = at_once.then_some(0);
-        if !at_once && let Some((child, vain_count)) = self.ready.look_in_vain() {
-            if vain_count == 0 && until != Some(Instant::ZERO) {
+        if !at_once && let Some((child, pause_ms)) = self.ready.look_in_vain() {
+            if pause_ms == 0 && until != Some(Instant::ZERO) {
                 self.await_execution(child);
             }
-            limit_ms = Some(vain_count);
+            limit_ms = Some(pause_ms);
         }
         let count = fd::epoll_wait(&self.waiting.epoll, &mut events, limit_ms);
         self.now.set(None);

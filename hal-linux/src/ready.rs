@@ -31,8 +31,8 @@ pub(crate) struct ReadyTable {
     slots: &'static mut [ReadySlot],
     /// The unit, plus 1, that came last of those whose program is about to be executed.
     last: u16,
-    /// Looks in vain since somebody came.
-    vain_count: u16,
+    /// How long to sleep if the next look is in vain.
+    pause_ms: u16,
 }
 
 /// What is awaited of one unit.
@@ -79,7 +79,7 @@ impl ReadyTable {
         Self {
             slots,
             last: NOBODY,
-            vain_count: 0,
+            pause_ms: 0,
         }
     }
 
@@ -100,7 +100,7 @@ impl ReadyTable {
         };
         slot.child = child;
         slot.awaited = Awaited::Execution;
-        self.vain_count = 0;
+        self.pause_ms = 0;
         if !slot.is_listed {
             slot.is_listed = true;
             slot.next = self.last;
@@ -185,13 +185,13 @@ impl ReadyTable {
         self.slots.get_mut(usize::from(at).wrapping_sub(1))
     }
 
-    /// Who came last of those on the way, and how many looks were in vain since, of which this is
-    /// one.
+    /// Who came last of those on the way, and in how many milliseconds to look again: at the first
+    /// look since, at once, then in two, and each time one more.
     pub(crate) fn look_in_vain(&mut self) -> Option<(Child, u16)> {
         let last = self.last;
         let child = self.slot_mut(last)?.child;
-        let count = self.vain_count;
-        self.vain_count = count.saturating_add(1).min(PAUSE_MS_MAX);
-        Some((child, count))
+        let pause = self.pause_ms;
+        self.pause_ms = pause.max(1).saturating_add(1).min(PAUSE_MS_MAX);
+        Some((child, pause))
     }
 }

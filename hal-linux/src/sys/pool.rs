@@ -21,12 +21,13 @@ use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 use rustix::mm::{Advice, madvise};
 
-/// Children at once between their creation and their program: enough to keep several processors
-/// busy.
-const PLACE_COUNT: usize = 16;
-
-/// Places whose memory is kept: together smaller than a page.
+/// Places whose memory is kept: together smaller than a page. They lie beside what else is always
+/// used.
 const KEPT_COUNT: usize = 4;
+
+/// Places whose memory is given back after a burst. Together with the others as many children are
+/// at once between their creation and their program as keep several processors busy.
+const BURST_COUNT: usize = 12;
 
 /// `cargo xtask size` compares it with the deepest path from [`enter`].
 const STACK_BYTES: usize = 768;
@@ -36,12 +37,6 @@ const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 
 /// A place with a child whose number is not known yet.
 const TAKEN: u32 = u32::MAX;
-
-/// Most machines' pages; others' are a multiple.
-const PAGE_BYTES: usize = 4_096;
-
-/// From where on the places' next page begins that is not kept.
-const BURST_AT: usize = KEPT_COUNT * size_of::<Place>() + PAGE_BYTES - 1;
 
 #[derive(Debug)]
 #[repr(C, align(16))]
@@ -55,20 +50,30 @@ pub(super) struct Place {
     job: UnsafeCell<MaybeUninit<Job>>,
 }
 
-static PLACES: Once<[Place; PLACE_COUNT]> = Once::new(
-    [const {
-        Place {
+impl Place {
+    const fn new() -> Self {
+        Self {
             stack: Stack(UnsafeCell::new([MaybeUninit::uninit(); STACK_BYTES])),
             child: AtomicU32::new(0),
             job: UnsafeCell::new(MaybeUninit::uninit()),
         }
-    }; PLACE_COUNT],
-);
+    }
+}
+
+/// Places on pages of their own, where pages are as small as on most machines.
+#[repr(C, align(4096))]
+struct Burst([Place; BURST_COUNT]);
+
+// SAFETY: whoever has the kept places, of which there is one, has these.
+unsafe impl Sync for Burst {}
+
+static KEPT: Once<[Place; KEPT_COUNT]> = Once::new([const { Place::new() }; KEPT_COUNT]);
+static BURST: Burst = Burst([const { Place::new() }; BURST_COUNT]);
 
 /// The places.
 #[derive(Debug)]
 pub struct Pool {
-    places: &'static [Place; PLACE_COUNT],
+    kept: &'static [Place; KEPT_COUNT],
     /// Places were used whose memory is not kept.
     has_burst: bool,
     /// The last wait found no place, and none was free since: programs that lie on a stalled file
@@ -96,8 +101,8 @@ const _: () = assert!(size_of::<CloneArguments>() == 64);
 impl Pool {
     /// The pool, for the first caller.
     pub fn take() -> Option<Self> {
-        PLACES.take().map(|places| Self {
-            places,
+        KEPT.take().map(|kept| Self {
+            kept,
             has_burst: false,
             in_vain: false,
         })
@@ -109,20 +114,14 @@ impl Pool {
     /// # Errors
     /// What clone3 answers; no child was made.
     pub fn start(&mut self, job: &Job, number: &AtomicU32) -> Option<Result<u32, Errno>> {
-        let places = self.places;
-        let free = || {
-            let mut places = places.iter().enumerate();
-            places.find(|(_, place)| place.is_free())
-        };
-        let mut found = free();
+        let mut found = self.free();
         if found.is_none() && !self.in_vain {
-            let [.., last] = places;
+            let Burst([.., last]) = &BURST;
             last.wait();
-            found = free();
+            found = self.free();
         }
         self.in_vain = found.is_none();
-        let (at, place) = found?;
-        self.has_burst |= at >= KEPT_COUNT;
+        let place = found?;
         // SAFETY: the place is free: no child reads it.
         unsafe { place.job.get().write(MaybeUninit::new(*job)) };
         place.child.store(TAKEN, Ordering::Release);
@@ -148,9 +147,19 @@ impl Pool {
         Some(pid)
     }
 
+    /// A place without a child.
+    fn free(&mut self) -> Option<&'static Place> {
+        let free = |place: &&Place| place.is_free();
+        let kept = self.kept.iter().find(free);
+        kept.or_else(|| {
+            self.has_burst = true;
+            BURST.0.iter().find(free)
+        })
+    }
+
     /// The word of a child that has not come to its program: its number, until it has.
     pub fn word_of(&self, pid: u32) -> Option<&'static AtomicU32> {
-        let mut words = self.places.iter().map(|place| &place.child);
+        let mut words = self.kept.iter().chain(&BURST.0).map(|place| &place.child);
         words.find(|word| pid != 0 && word.load(Ordering::Acquire) == pid)
     }
 
@@ -164,16 +173,12 @@ impl Pool {
 
     /// Gives the memory of places back that only a burst needed, when all of them are free.
     pub fn rest(&mut self) {
-        if !self.has_burst || !self.places.iter().all(Place::is_free) {
+        if !self.has_burst || !BURST.0.iter().all(Place::is_free) {
             return;
         }
         self.has_burst = false;
-        let first = self.places.as_ptr().cast_mut().cast::<core::ffi::c_void>();
-        let page =
-            |skip: usize| first.map_addr(|first| first.wrapping_add(skip) & !(PAGE_BYTES - 1));
-        let begin = page(BURST_AT);
-        let end = page(size_of_val(self.places));
-        let bytes = end.addr().wrapping_sub(begin.addr());
+        let begin = (&raw const BURST).cast_mut();
+        let (end, bytes) = (begin.wrapping_add(1).cast(), size_of::<Burst>());
         // Where pages are larger the kernel would round the length up to one, and take what lies
         // behind the places as well: an end that is none of a page it refuses as a beginning.
         // SAFETY: no byte is given back.
@@ -181,7 +186,7 @@ impl Pool {
         if is_page {
             // SAFETY: these pages hold nothing but places, which all are free: what is found there
             // later is zero, as it was at first.
-            let _ = unsafe { madvise(begin, bytes, Advice::LinuxDontNeed) };
+            let _ = unsafe { madvise(begin.cast(), bytes, Advice::LinuxDontNeed) };
         }
     }
 }
