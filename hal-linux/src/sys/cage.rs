@@ -183,7 +183,7 @@ fn drop_capabilities() -> Result<(), Errno> {
     let none = [0_u32; 6];
     let [header, none] = [header.as_ptr(), none.as_ptr()].map(|it| it.expose_provenance());
     // SAFETY: the pointers lead to a header and to as many sets as its version has.
-    result(unsafe { syscall(abi::__NR_capset, [header, none, 0, 0, 0]) }).map(|_| ())
+    result(unsafe { syscall(abi::__NR_capset, [header, none]) }).map(|_| ())
 }
 
 /// # Safety

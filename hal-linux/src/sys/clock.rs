@@ -37,7 +37,7 @@ fn read(number: u32) -> Option<Instant> {
     let clock = usize::try_from(abi::CLOCK_BOOTTIME).unwrap_or(0);
     let pointer = (&raw mut time).expose_provenance();
     // SAFETY: the pointer leads to a structure of the size and layout that this call fills.
-    let answer = unsafe { syscall(number, [clock, pointer, 0, 0, 0]) };
+    let answer = unsafe { syscall(number, [clock, pointer]) };
     (answer == 0).then(|| instant(time.seconds, time.nanos))
 }
 
@@ -48,7 +48,7 @@ fn read_short() -> Option<Instant> {
     let clock = usize::try_from(abi::CLOCK_BOOTTIME).unwrap_or(0);
     let pointer = (&raw mut time).expose_provenance();
     // SAFETY: the pointer leads to a structure of the size and layout that this call fills.
-    let answer = unsafe { syscall(abi::__NR_clock_gettime, [clock, pointer, 0, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_clock_gettime, [clock, pointer]) };
     (answer == 0).then(|| instant(time[0].into(), time[1].into()))
 }
 

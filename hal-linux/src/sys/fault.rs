@@ -127,7 +127,7 @@ pub fn install() {
     };
     let pointer = (&raw const stack).expose_provenance();
     // SAFETY: the pointer leads to a description of memory that only signal handlers use.
-    unsafe { syscall(abi::__NR_sigaltstack, [pointer, 0, 0, 0, 0]) };
+    unsafe { syscall(abi::__NR_sigaltstack, [pointer, 0]) };
     let flags = abi::SA_ONSTACK | abi::SA_SIGINFO | abi::SA_RESTART | RESTORER_FLAG;
     let mut action = Action {
         handler: (handle as *const ()).expose_provenance(),
@@ -156,7 +156,7 @@ fn unblock() {
     let how = usize::try_from(abi::SIG_UNBLOCK).unwrap_or(0);
     let pointer = (&raw const set).expose_provenance();
     // SAFETY: the pointer leads to a set of the size that is given; the old one is not asked for.
-    unsafe { syscall(abi::__NR_rt_sigprocmask, [how, pointer, 0, 8, 0]) };
+    unsafe { syscall(abi::__NR_rt_sigprocmask, [how, pointer, 0, 8]) };
 }
 
 /// # Safety
@@ -166,12 +166,12 @@ unsafe fn set_action(signal: u32, action: &Action) -> Result<usize, Errno> {
     let pointer = core::ptr::from_ref(action).expose_provenance();
     // SAFETY: the pointer leads to an action; the old one is not asked for. The caller vouches for
     // the rest.
-    result(unsafe { syscall(abi::__NR_rt_sigaction, [signal, pointer, 0, 8, 0]) })
+    result(unsafe { syscall(abi::__NR_rt_sigaction, [signal, pointer, 0, 8]) })
 }
 
 fn own_pid() -> u32 {
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(abi::__NR_getpid, [0; 5]) };
+    let answer = unsafe { syscall(abi::__NR_getpid, []) };
     u32::try_from(answer).unwrap_or(0)
 }
 
@@ -271,5 +271,5 @@ fn die_of(signal: u32, pid: u32) {
     let _ = unsafe { set_action(signal, &action) };
     let [pid, signal] = [pid, signal].map(|it| usize::try_from(it).unwrap_or(0));
     // SAFETY: there is no pointer.
-    unsafe { syscall(abi::__NR_kill, [pid, signal, 0, 0, 0]) };
+    unsafe { syscall(abi::__NR_kill, [pid, signal]) };
 }

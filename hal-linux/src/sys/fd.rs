@@ -79,7 +79,7 @@ impl Fd {
             Err(_) => {
                 // Beyond what process 1 ever has: give it back.
                 // SAFETY: there is no pointer; the kernel just gave it to us.
-                unsafe { syscall(abi::__NR_close, [number, 0, 0, 0, 0]) };
+                unsafe { syscall(abi::__NR_close, [number]) };
                 Err(TOO_MANY)
             }
         }
@@ -102,7 +102,7 @@ impl Drop for Fd {
     #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: there is no pointer; nobody uses the descriptor after its owner.
-        unsafe { syscall(abi::__NR_close, [usize::from(self.0), 0, 0, 0, 0]) };
+        unsafe { syscall(abi::__NR_close, [usize::from(self.0)]) };
     }
 }
 
@@ -167,7 +167,7 @@ pub fn open_to_write(path: &CStr) -> Result<Fd, Errno> {
 pub fn socket(family: u32, kind: u32) -> Result<Fd, Errno> {
     let kind = kind | abi::O_CLOEXEC | abi::O_NONBLOCK;
     // SAFETY: there is no pointer.
-    Fd::from_answer(unsafe { syscall(abi::__NR_socket, [word(family), word(kind), 0, 0, 0]) })
+    Fd::from_answer(unsafe { syscall(abi::__NR_socket, [word(family), word(kind), 0]) })
 }
 
 /// Accepts a connection, closed on exec, not blocking. The peer's address is not asked for.
@@ -187,7 +187,7 @@ pub fn accept(listener: &Fd) -> Result<Fd, Errno> {
 /// EMFILE, ENOMEM.
 pub fn epoll() -> Result<Fd, Errno> {
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(abi::__NR_epoll_create1, [word(abi::O_CLOEXEC), 0, 0, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_epoll_create1, [word(abi::O_CLOEXEC)]) };
     Fd::from_answer(answer)
 }
 
@@ -209,7 +209,7 @@ pub fn timer() -> Result<Fd, Errno> {
     let flags = word(abi::O_CLOEXEC | abi::O_NONBLOCK);
     let clock = word(abi::CLOCK_BOOTTIME);
     // SAFETY: there is no pointer.
-    Fd::from_answer(unsafe { syscall(abi::__NR_timerfd_create, [clock, flags, 0, 0, 0]) })
+    Fd::from_answer(unsafe { syscall(abi::__NR_timerfd_create, [clock, flags]) })
 }
 
 /// An empty file in memory, which is no program. Kernels before 6.3 do not know the flag for that.
@@ -221,7 +221,7 @@ pub fn memory_file(name: &CStr) -> Result<Fd, Errno> {
     let make = |flags: u32| {
         let flags = word(abi::MFD_CLOEXEC | flags);
         // SAFETY: the pointer leads to a nul-terminated string.
-        Fd::from_answer(unsafe { syscall(abi::__NR_memfd_create, [pointer, flags, 0, 0, 0]) })
+        Fd::from_answer(unsafe { syscall(abi::__NR_memfd_create, [pointer, flags]) })
     };
     make(abi::MFD_NOEXEC_SEAL).or_else(|_| make(abi::MFD_ALLOW_SEALING))
 }
@@ -249,7 +249,7 @@ pub fn is_size_sealed(file: BorrowedFd<'_>) -> bool {
     use rustix::fd::AsRawFd;
     let number = usize::try_from(file.as_raw_fd()).unwrap_or(usize::MAX);
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(FCNTL, [number, word(abi::F_GET_SEALS), 0, 0, 0]) };
+    let answer = unsafe { syscall(FCNTL, [number, word(abi::F_GET_SEALS)]) };
     let asked = word(SIZE_SEALS | abi::F_SEAL_WRITE);
     result(answer).is_ok_and(|seals| seals & asked == word(SIZE_SEALS))
 }
@@ -260,7 +260,7 @@ pub fn is_size_sealed(file: BorrowedFd<'_>) -> bool {
 /// EMFILE, ENOMEM.
 pub fn inotify() -> Result<Fd, Errno> {
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(abi::__NR_inotify_init1, [word(abi::O_CLOEXEC), 0, 0, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_inotify_init1, [word(abi::O_CLOEXEC)]) };
     Fd::from_answer(answer)
 }
 
@@ -274,7 +274,7 @@ pub fn pipe(written: bool) -> Result<(Fd, Fd), Errno> {
     let pointer = (&raw mut ends).expose_provenance();
     let flags = word(abi::O_CLOEXEC | abi::O_NONBLOCK);
     // SAFETY: the pointer leads to room for two descriptors.
-    result(unsafe { syscall(abi::__NR_pipe2, [pointer, flags, 0, 0, 0]) })?;
+    result(unsafe { syscall(abi::__NR_pipe2, [pointer, flags]) })?;
     let [read_end, write_end] =
         ends.map(|number| Fd::from_answer(isize::try_from(number).unwrap_or(-1)));
     let (read_end, write_end) = (read_end?, write_end?);
@@ -293,7 +293,7 @@ pub fn duplicate(of: BorrowedFd<'_>) -> Result<Fd, Errno> {
     let number = usize::try_from(of.as_raw_fd()).unwrap_or(usize::MAX);
     let command = word(abi::F_DUPFD_CLOEXEC);
     // SAFETY: there is no pointer.
-    Fd::from_answer(unsafe { syscall(FCNTL, [number, command, 3, 0, 0]) })
+    Fd::from_answer(unsafe { syscall(FCNTL, [number, command, 3]) })
 }
 
 /// Lets the next program have the descriptor. For a child.
@@ -330,6 +330,6 @@ pub(super) const FCNTL: u32 = abi::__NR_fcntl;
 pub(super) fn signals(set: u64, flags: usize) -> Result<Fd, Errno> {
     let pointer = (&raw const set).expose_provenance();
     // SAFETY: the pointer leads to a set of the size that is given; -1 asks for a new descriptor.
-    let answer = unsafe { syscall(abi::__NR_signalfd4, [usize::MAX, pointer, 8, flags, 0]) };
+    let answer = unsafe { syscall(abi::__NR_signalfd4, [usize::MAX, pointer, 8, flags]) };
     Fd::from_answer(answer)
 }

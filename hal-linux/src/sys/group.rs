@@ -18,14 +18,14 @@ fn word(value: u32) -> usize {
 /// This process's number.
 pub fn own_pid() -> u32 {
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(abi::__NR_getpid, [0; 5]) };
+    let answer = unsafe { syscall(abi::__NR_getpid, []) };
     u32::try_from(answer).unwrap_or(0)
 }
 
 /// The group of a process, 0 for one's own; `None`: there is no such process.
 pub fn of(pid: u32) -> Option<u32> {
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(abi::__NR_getpgid, [word(pid), 0, 0, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_getpgid, [word(pid)]) };
     u32::try_from(result(answer).ok()?).ok()
 }
 
@@ -33,7 +33,7 @@ pub fn of(pid: u32) -> Option<u32> {
 /// executed its program: then it did so itself before.
 pub fn lead(pid: u32) {
     // SAFETY: there is no pointer.
-    unsafe { syscall(abi::__NR_setpgid, [word(pid), word(pid), 0, 0, 0]) };
+    unsafe { syscall(abi::__NR_setpgid, [word(pid), word(pid)]) };
 }
 
 /// The group in front of the terminal at descriptor 0, as far as it is this process's own.
@@ -41,7 +41,7 @@ pub fn of_terminal() -> Option<u32> {
     let mut group = 0_u32;
     let pointer = (&raw mut group).expose_provenance();
     // SAFETY: the pointer leads to room for a process number.
-    let answer = unsafe { syscall(abi::__NR_ioctl, [0, TIOCGPGRP, pointer, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_ioctl, [0, TIOCGPGRP, pointer]) };
     result(answer).ok().map(|_| group)
 }
 
@@ -50,7 +50,7 @@ pub fn of_terminal() -> Option<u32> {
 pub fn give_terminal(group: u32) {
     let pointer = (&raw const group).expose_provenance();
     // SAFETY: the pointer leads to a process number.
-    unsafe { syscall(abi::__NR_ioctl, [0, TIOCSPGRP, pointer, 0, 0]) };
+    unsafe { syscall(abi::__NR_ioctl, [0, TIOCSPGRP, pointer]) };
 }
 
 /// From now on, orphans below this process become its children.

@@ -95,7 +95,7 @@ pub fn keep(handed_over: bool) -> Result<(), Errno> {
     });
     if kept.is_err() || number != DESCRIPTOR {
         // SAFETY: there is no pointer; nobody knows the number.
-        unsafe { syscall(abi::__NR_close, [made, 0, 0, 0, 0]) };
+        unsafe { syscall(abi::__NR_close, [made]) };
     }
     kept
 }
@@ -112,7 +112,7 @@ fn name_program() {
 fn is_sealed() -> bool {
     let command = usize::try_from(abi::F_GET_SEALS).unwrap_or(0);
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(FCNTL, [usize::from(DESCRIPTOR), command, 0, 0, 0]) };
+    let answer = unsafe { syscall(FCNTL, [usize::from(DESCRIPTOR), command]) };
     let seals = usize::try_from(SEALS).unwrap_or(0);
     result(answer).is_ok_and(|found| found & seals == seals)
 }
@@ -135,7 +135,7 @@ fn make() -> Result<usize, Errno> {
     let make = |flags: u32| {
         let flags = usize::try_from(flags).unwrap_or(0);
         // SAFETY: the name is a nul-terminated string.
-        result(unsafe { syscall(abi::__NR_memfd_create, [name, flags, 0, 0, 0]) })
+        result(unsafe { syscall(abi::__NR_memfd_create, [name, flags]) })
     };
     make(flags | abi::MFD_EXEC).or_else(|_| make(flags))
 }
@@ -191,7 +191,7 @@ fn write(file: usize, segment: &Segment) -> Result<(), Errno> {
 #[cfg(target_pointer_width = "64")]
 unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
     // SAFETY: the caller vouches for the bytes.
-    unsafe { syscall(abi::__NR_pwrite64, [file, from, bytes, at, 0]) }
+    unsafe { syscall(abi::__NR_pwrite64, [file, from, bytes, at]) }
 }
 
 /// By two calls: the one for both has an argument more than we can give here.
@@ -201,9 +201,9 @@ unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
 #[cfg(target_pointer_width = "32")]
 unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
     // SAFETY: there is no pointer.
-    unsafe { syscall(abi::__NR_lseek, [file, at, 0, 0, 0]) };
+    unsafe { syscall(abi::__NR_lseek, [file, at, 0]) };
     // SAFETY: the caller vouches for the bytes.
-    unsafe { syscall(abi::__NR_write, [file, from, bytes, 0, 0]) }
+    unsafe { syscall(abi::__NR_write, [file, from, bytes]) }
 }
 
 /// From here on nobody can change it.
@@ -250,7 +250,7 @@ pub const TRIAL: &CStr = c"sysmaster-on-trial";
 fn seal(file: usize) -> Result<(), Errno> {
     let [command, seals] = [abi::F_ADD_SEALS, SEALS].map(|it| usize::try_from(it).unwrap_or(0));
     // SAFETY: there is no pointer.
-    result(unsafe { syscall(FCNTL, [file, command, seals, 0, 0]) }).map(|_| ())
+    result(unsafe { syscall(FCNTL, [file, command, seals]) }).map(|_| ())
 }
 
 /// From where the program can be executed.

@@ -58,7 +58,7 @@ fn exit_code(pid: u32) -> Option<u8> {
     let pointer = (&raw mut status).expose_provenance();
     let pid = usize::try_from(pid).unwrap_or(0);
     // SAFETY: the pointer leads to room for a status.
-    let answer = unsafe { syscall(abi::__NR_wait4, [pid, pointer, 0, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_wait4, [pid, pointer, 0, 0]) };
     // The low byte has the signal, the next one the code.
     let [signal, code, ..] = status.to_le_bytes();
     (answer > 0 && signal == 0).then_some(code)

@@ -46,5 +46,5 @@ struct Aligned(Limit);
 fn exchange(limit: u32, new: usize, old: usize) -> bool {
     let limit = usize::try_from(limit).unwrap_or(0);
     // SAFETY: both pointers lead to a limit, or are null.
-    result(unsafe { syscall(abi::__NR_prlimit64, [0, limit, new, old, 0]) }).is_ok()
+    result(unsafe { syscall(abi::__NR_prlimit64, [0, limit, new, old]) }).is_ok()
 }

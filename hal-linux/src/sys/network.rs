@@ -35,7 +35,7 @@ pub fn loopback_up() -> Result<(), Errno> {
     let descriptor = usize::from(socket.number());
     let pointer = (&raw const request).expose_provenance();
     // SAFETY: the request has the size and layout that this call reads on all machines.
-    let answer = unsafe { syscall(abi::__NR_ioctl, [descriptor, SIOCSIFFLAGS, pointer, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_ioctl, [descriptor, SIOCSIFFLAGS, pointer]) };
     result(answer).map(|_| ())
 }
 

@@ -91,7 +91,7 @@ pub fn execute(program: &CStr, arguments: Arguments, environment: Arguments) -> 
 pub fn exit(code: u8) -> ! {
     loop {
         // SAFETY: ends the process; there is no pointer.
-        unsafe { syscall(abi::__NR_exit_group, [usize::from(code), 0, 0, 0, 0]) };
+        unsafe { syscall(abi::__NR_exit_group, [usize::from(code)]) };
     }
 }
 
@@ -145,7 +145,7 @@ fn recipient(pid: u32) -> Result<usize, Errno> {
 
 fn kill(recipient: usize, signal: u8) -> Result<(), Errno> {
     // SAFETY: there is no pointer.
-    let answer = unsafe { syscall(abi::__NR_kill, [recipient, usize::from(signal), 0, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_kill, [recipient, usize::from(signal)]) };
     result(answer).map(|_| ())
 }
 
@@ -165,7 +165,7 @@ pub fn signal_all(signal: u8) -> Result<(), Errno> {
 pub fn swap_off(path: &CStr) -> Result<(), Errno> {
     let pointer = path.as_ptr().expose_provenance();
     // SAFETY: the pointer leads to a nul-terminated string.
-    let answer = unsafe { syscall(abi::__NR_swapoff, [pointer, 0, 0, 0, 0]) };
+    let answer = unsafe { syscall(abi::__NR_swapoff, [pointer]) };
     result(answer).map(|_| ())
 }
 
@@ -207,7 +207,7 @@ fn close_between(first: u16, last: u16, highest: u16, kernel: Kernel) {
     }
     for number in first..=last.min(highest) {
         // SAFETY: as above.
-        unsafe { syscall(abi::__NR_close, [usize::from(number), 0, 0, 0, 0]) };
+        unsafe { syscall(abi::__NR_close, [usize::from(number)]) };
     }
 }
 

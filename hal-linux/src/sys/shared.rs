@@ -232,7 +232,7 @@ pub fn write_words(file: &Fd, begin: usize, words: SharedWords) -> Result<(), Er
         let from = words.as_ptr().expose_provenance().wrapping_add(done);
         let left = size_of_val(words).wrapping_sub(done);
         // SAFETY: the kernel reads as many bytes as the words have from there on.
-        let answer = unsafe { syscall(abi::__NR_write, [file.number().into(), from, left, 0, 0]) };
+        let answer = unsafe { syscall(abi::__NR_write, [file.number().into(), from, left]) };
         match result(answer)? {
             0 => return Err(Errno(0)),
             count => done = done.wrapping_add(count),
@@ -302,7 +302,7 @@ pub fn read_into(fd: BorrowedFd<'_>, words: SharedWords) -> Result<usize, Errno>
     let number = usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX);
     let pointer = words.as_ptr().expose_provenance();
     // SAFETY: the words are as many bytes, and may be written at any time.
-    result(unsafe { syscall(abi::__NR_read, [number, pointer, size_of_val(words), 0, 0]) })
+    result(unsafe { syscall(abi::__NR_read, [number, pointer, size_of_val(words)]) })
 }
 
 /// The bytes of words that nobody uses as words.

@@ -67,7 +67,7 @@ fn set_mask(set: SignalSet) -> Result<(), Errno> {
     let how = usize::try_from(abi::SIG_SETMASK).unwrap_or(0);
     let pointer = (&raw const set).expose_provenance();
     // SAFETY: the pointer leads to a set of the size that is given; the old set is not asked for.
-    let answer = unsafe { syscall(abi::__NR_rt_sigprocmask, [how, pointer, 0, 8, 0]) };
+    let answer = unsafe { syscall(abi::__NR_rt_sigprocmask, [how, pointer, 0, 8]) };
     result(answer).map(|_| ())
 }
 

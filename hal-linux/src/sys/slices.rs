@@ -16,7 +16,7 @@ pub fn begin() {
     let timer = usize::try_from(abi::ITIMER_PROF).unwrap_or(0);
     let pointer = (&raw const slices).expose_provenance();
     // SAFETY: the pointer leads to a time; the old one is not asked for.
-    unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0, 0, 0]) };
+    unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0]) };
 }
 
 /// Lets a signal come after so long, also over an execution; after no time at all none comes.
@@ -27,7 +27,7 @@ pub fn alarm(time: Duration) {
     let timer = usize::try_from(abi::ITIMER_REAL).unwrap_or(0);
     let pointer = (&raw const once).expose_provenance();
     // SAFETY: the pointer leads to a time; the old one is not asked for.
-    unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0, 0, 0]) };
+    unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0]) };
 }
 
 /// How often this program has waited for something; it wraps around.
@@ -36,7 +36,7 @@ pub fn sleep_count() -> u32 {
     let mut usage = [0_usize; 18];
     let pointer = (&raw mut usage).expose_provenance();
     // SAFETY: the pointer leads to room for all that is written; 0 stands for this process.
-    unsafe { syscall(abi::__NR_getrusage, [0, pointer, 0, 0, 0]) };
+    unsafe { syscall(abi::__NR_getrusage, [0, pointer]) };
     let [.., count, _] = usage;
     u32::try_from(count & 0xffff_ffff).unwrap_or(0)
 }

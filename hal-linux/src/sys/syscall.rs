@@ -1,7 +1,9 @@
-//! This file is the system call instruction of each machine, with up to five arguments.
+//! This file is the system call instruction of each machine, with up to five arguments. Registers
+//! of arguments that a call does not have are left as they are.
 //!
 //! Results are as the kernel gives them: from -4095 to -1 an error number, negated.
 
+use core::mem::MaybeUninit;
 use init_core::event::Errno;
 
 /// The kernel's answer as a result.
@@ -17,9 +19,31 @@ pub(super) fn result(value: isize) -> Result<usize, Errno> {
 /// One system call.
 ///
 /// # Safety
-/// The call's own rules: every pointer among the arguments must be what the kernel expects there.
+/// The call's own rules: every pointer among the arguments must be what the kernel expects there,
+/// and they must be all that it looks at.
+pub(super) unsafe fn syscall<const COUNT: usize>(number: u32, arguments: [usize; COUNT]) -> isize {
+    const { assert!(COUNT <= 5) };
+    let register = |index: usize| match arguments.get(index) {
+        Some(argument) => MaybeUninit::new(*argument),
+        None => MaybeUninit::uninit(),
+    };
+    let registers = [
+        register(0),
+        register(1),
+        register(2),
+        register(3),
+        register(4),
+    ];
+    // SAFETY: the caller vouches for what the kernel looks at.
+    unsafe { instruction(number, registers) }
+}
+
+/// The instruction.
+///
+/// # Safety
+/// As for [`syscall`].
 #[cfg(target_arch = "x86_64")]
-pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
+unsafe fn instruction(number: u32, a: [MaybeUninit<usize>; 5]) -> isize {
     let value: isize;
     // SAFETY: the kernel's calling convention; rcx and r11 are clobbered by the instruction. The
     // arguments are the caller's responsibility.
@@ -35,12 +59,12 @@ pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
     value
 }
 
-/// One system call.
+/// The instruction.
 ///
 /// # Safety
-/// The call's own rules: every pointer among the arguments must be what the kernel expects there.
+/// As for [`syscall`].
 #[cfg(target_arch = "aarch64")]
-pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
+unsafe fn instruction(number: u32, a: [MaybeUninit<usize>; 5]) -> isize {
     let value: isize;
     // SAFETY: the kernel's calling convention; no register but x0 changes. The arguments are the
     // caller's responsibility.
@@ -56,12 +80,12 @@ pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
     value
 }
 
-/// One system call.
+/// The instruction.
 ///
 /// # Safety
-/// The call's own rules: every pointer among the arguments must be what the kernel expects there.
+/// As for [`syscall`].
 #[cfg(target_arch = "arm")]
-pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
+unsafe fn instruction(number: u32, a: [MaybeUninit<usize>; 5]) -> isize {
     let value: isize;
     // SAFETY: the kernel's calling convention (EABI); no register but r0 changes. r7 has the number
     // and is put back: Thumb code keeps its frame there. The arguments are the caller's
@@ -82,12 +106,12 @@ pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
     value
 }
 
-/// One system call.
+/// The instruction.
 ///
 /// # Safety
-/// The call's own rules: every pointer among the arguments must be what the kernel expects there.
+/// As for [`syscall`].
 #[cfg(target_arch = "riscv64")]
-pub(super) unsafe fn syscall(number: u32, a: [usize; 5]) -> isize {
+unsafe fn instruction(number: u32, a: [MaybeUninit<usize>; 5]) -> isize {
     let value: isize;
     // SAFETY: the kernel's calling convention; no register but a0 changes. The arguments are the
     // caller's responsibility.

@@ -104,7 +104,7 @@ fn wait(number: u32, info: &mut Info, time: usize) -> Result<usize, Errno> {
     let info = (&raw mut *info).expose_provenance();
     // SAFETY: the pointers lead to a set of the size that is given, to room for a siginfo, and to
     // a time of the layout that this call reads (or nowhere, which means no limit).
-    result(unsafe { syscall(number, [set, info, time, 8, 0]) })
+    result(unsafe { syscall(number, [set, info, time, 8]) })
 }
 
 /// A child that ended.
@@ -259,5 +259,5 @@ pub fn keep_children() {
     let sigchld = usize::try_from(abi::SIGCHLD).unwrap_or(0);
     // SAFETY: the pointer leads to zeroes for a whole sigaction, which names no handler; the old
     // one is not asked for.
-    unsafe { syscall(abi::__NR_rt_sigaction, [sigchld, action, 0, 8, 0]) };
+    unsafe { syscall(abi::__NR_rt_sigaction, [sigchld, action, 0, 8]) };
 }

@@ -42,6 +42,6 @@ fn ask(device: &Fd, request: usize, value: u32) -> Result<u32, Errno> {
     let pointer = (&raw mut word).expose_provenance();
     let number = usize::from(device.number());
     // SAFETY: the pointer leads to the number that each of our requests reads or writes.
-    result(unsafe { syscall(abi::__NR_ioctl, [number, request, pointer, 0, 0]) })?;
+    result(unsafe { syscall(abi::__NR_ioctl, [number, request, pointer]) })?;
     Ok(word)
 }
