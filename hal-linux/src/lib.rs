@@ -110,7 +110,7 @@ macro_rules! init {
 }
 
 /// rustix's error as the core's.
-#[inline(never)]
 pub(crate) fn errno(error: rustix::io::Errno) -> init_core::event::Errno {
-    init_core::event::Errno(u16::try_from(error.raw_os_error()).unwrap_or(u16::MAX))
+    let [low, high, ..] = error.raw_os_error().to_le_bytes();
+    init_core::event::Errno(u16::from_le_bytes([low, high]))
 }

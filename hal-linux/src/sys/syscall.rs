@@ -8,12 +8,11 @@ use init_core::event::Errno;
 
 /// The kernel's answer as a result.
 pub(super) fn result(value: isize) -> Result<usize, Errno> {
-    if (-4095..0).contains(&value) {
-        return Err(Errno(
-            u16::try_from(value.wrapping_neg()).unwrap_or(u16::MAX),
-        ));
-    }
-    usize::try_from(value).map_err(|_| Errno(u16::MAX))
+    // No call that is made here answers with a number that large.
+    usize::try_from(value).map_err(|_| {
+        let [low, high, ..] = value.wrapping_neg().to_le_bytes();
+        Errno(u16::from_le_bytes([low, high]))
+    })
 }
 
 /// One system call.
