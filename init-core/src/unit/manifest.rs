@@ -276,11 +276,13 @@ pub struct WatchdogDesc {
 
 impl Manifest {
     /// A unit's description; `None` when there is no such unit.
+    #[inline(never)]
     pub fn unit(&self, id: UnitId) -> Option<&'static UnitDesc> {
         self.units.get(id.index())
     }
 
     /// A unit's name; empty when there is no such unit.
+    #[inline(never)]
     pub fn name(&self, id: UnitId) -> &'static str {
         self.unit(id).map_or("", |unit| unit.name)
     }
