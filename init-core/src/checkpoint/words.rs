@@ -70,6 +70,7 @@ impl<'r> Words<'r> {
     }
 
     /// Writes a word after all that was written before; nothing beyond the end.
+    #[inline(never)]
     pub fn set(self, index: usize, value: u32) {
         if let Some(word) = self.words.get(index) {
             self.put(word, value);
