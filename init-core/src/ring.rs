@@ -32,7 +32,6 @@ impl<T: Copy, const N: usize> Ring<T, N> {
     }
 
     /// Queues one more; `false`: full, and nothing was changed.
-    #[inline(never)]
     pub fn push(&mut self, item: T) -> bool {
         if self.count == N {
             return false;

@@ -423,8 +423,14 @@ impl<'a> Core<'a> {
                     effect = Effect::HangUp(client);
                 }
             }
-            let _room = self.effects.push(effect);
+            self.take_up(effect);
         }
+    }
+
+    /// Apart, as it is seldom: an effect is copied piece by piece where it is queued.
+    #[inline(never)]
+    fn take_up(&mut self, effect: Effect) {
+        let _room = self.effects.push(effect);
     }
 }
 

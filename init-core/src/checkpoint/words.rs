@@ -70,7 +70,6 @@ impl<'r> Words<'r> {
     }
 
     /// Writes a word after all that was written before; nothing beyond the end.
-    #[inline(never)]
     pub fn set(self, index: usize, value: u32) {
         if let Some(word) = self.words.get(index) {
             self.put(word, value);

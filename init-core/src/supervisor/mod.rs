@@ -233,7 +233,8 @@ impl<'a> Core<'a> {
 
     #[inline(never)]
     pub(crate) fn desc(&self, id: UnitId) -> &'static UnitDesc {
-        self.manifest.unit(id).unwrap_or(&UnitDesc::NOTHING)
+        let desc = self.manifest.units.get(id.index());
+        desc.unwrap_or(&UnitDesc::NOTHING)
     }
 
     pub(crate) fn generation_of(&self, id: UnitId) -> Generation {

@@ -319,7 +319,7 @@ impl Manifest {
     /// The units at the other end of a unit's edges of one kind, or of several.
     pub fn edges(&self, id: UnitId, kinds: impl Into<EdgeKinds>) -> &'static [UnitId] {
         let EdgeKinds(first, last) = kinds.into();
-        let edges = self.unit(id).and_then(|unit| {
+        let edges = self.units.get(id.index()).and_then(|unit| {
             let from = unit.edges.get(first.index())?;
             let to = unit.edges.get(last.index().saturating_add(1))?;
             self.edges.get(usize::from(*from)..usize::from(*to))
