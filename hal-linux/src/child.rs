@@ -39,7 +39,7 @@ pub const GROUP_COUNT_MAX: usize = 32;
 pub struct Job {
     /// The program.
     pub exec: &'static Exec,
-    /// Where a failed step is told.
+    /// Where a failed step is told, and that its program was executed.
     pub word: &'static AtomicU32,
     /// The child's number, if the kernel is to tell in the word when the program was executed.
     pub marked: Option<&'static AtomicU32>,

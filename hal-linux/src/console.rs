@@ -27,53 +27,72 @@ const WITHOUT_WAITING: u32 = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
 #[derive(Debug)]
 struct Kept {
     text: SharedBytes,
-    /// Which of them: from here, to there. Nothing, where the end is not behind the begin.
-    begin: &'static AtomicU32,
-    end: &'static AtomicU32,
+    /// Which of the bytes: the low half says from where, the high half to where.
+    place: &'static AtomicU32,
     /// Lines that there was no room for.
     dropped: &'static AtomicU32,
 }
+
+const _: () = assert!(TEXT_WORDS * 4 <= 0xffff);
 
 impl Kept {
     fn of(region: &Region) -> Self {
         Self {
             text: shared::bytes(region.part(at::TEXT, TEXT_WORDS)),
-            begin: region.word(at::TEXT_BEGIN),
-            end: region.word(at::TEXT_END),
+            place: region.word(at::TEXT_PLACE),
             dropped: region.word(at::DROPPED),
         }
     }
 
+    /// From where to where. Whatever a damaged word says, it is within the text.
+    fn place(&self) -> (usize, usize) {
+        let [low, high, to_low, to_high] = load(self.place).to_le_bytes();
+        let end = usize::from(u16::from_le_bytes([to_low, to_high])).min(self.text.len());
+        (usize::from(u16::from_le_bytes([low, high])).min(end), end)
+    }
+
+    /// Both at once: what is kept is what was, or what is now. When that is nothing, all room is
+    /// free again.
+    fn set_place(&self, begin: usize, end: usize) {
+        let half = |place| u32::try_from(place).unwrap_or(0);
+        let place = if begin < end {
+            half(end) << 16 | half(begin)
+        } else {
+            0
+        };
+        store(self.place, place);
+    }
+
     /// What is there.
     fn text(&self) -> SharedBytes {
-        let place = |word| usize::try_from(load(word)).unwrap_or(usize::MAX);
-        let text = self.text.get(place(self.begin)..place(self.end));
-        text.unwrap_or_default()
+        let (begin, end) = self.place();
+        self.text.get(begin..end).unwrap_or_default()
     }
 
-    /// So many bytes in front were written. When that is all, the room is free again.
+    /// So many bytes in front were written.
     fn remove(&self, count: usize) {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        store(self.begin, load(self.begin).saturating_add(count));
-        if self.text().is_empty() {
-            store(self.end, 0);
-            store(self.begin, 0);
-        }
+        let (begin, end) = self.place();
+        self.set_place(begin.saturating_add(count), end);
     }
 
-    /// Keeps a whole line; `None`: there is no room, and nothing was changed.
+    /// Keeps a whole line; `None`: there is no room, and what is kept is the same.
     fn push(&self, line: &[u8]) -> Option<()> {
-        if self.text().is_empty() {
-            // Whatever a life before left half done.
-            self.remove(0);
+        let (begin, mut end) = self.place();
+        let length = end.saturating_sub(begin);
+        if self.text.len().saturating_sub(end) < line.len() && length <= begin {
+            // To the front, where it overlaps nothing that a next life may have to write.
+            for (to, from) in self.text.iter().zip(self.text()) {
+                to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            self.set_place(0, length);
+            end = length;
         }
-        let end = usize::try_from(load(self.end)).ok()?;
-        let behind = end.checked_add(line.len())?;
+        let behind = end.saturating_add(line.len());
         let places = self.text.get(end..behind)?;
         for (place, byte) in places.iter().zip(line) {
             place.store(*byte, Ordering::Relaxed);
         }
-        store(self.end, u32::try_from(behind).ok()?);
+        self.set_place(end.saturating_sub(length), behind);
         Some(())
     }
 }
@@ -87,6 +106,8 @@ pub struct Console {
     /// Writing to the device can wait, so that its room is looked at before.
     may_wait: bool,
     kept: Kept,
+    /// The next life finds what is kept; where it does not, nothing waits for the turn's end.
+    outlives: bool,
 }
 
 impl Console {
@@ -99,13 +120,14 @@ impl Console {
         inherited: Option<Fd>,
         region: &Region,
     ) -> Self {
-        let kept = Kept::of(region);
+        let (kept, outlives) = (Kept::of(region), region.is_kept());
         if inherited.is_some() {
             return Self {
                 device: inherited,
                 is_output: false,
                 may_wait: false,
                 kept,
+                outlives,
             };
         }
         let own = output_without_waiting();
@@ -114,6 +136,7 @@ impl Console {
             device: own.or_else(|| fd::duplicate(Fd::OUTPUT).ok()),
             is_output: true,
             kept,
+            outlives,
         };
         if !in_container {
             console.open_device(path);
@@ -201,6 +224,9 @@ impl Console {
                 store(self.kept.dropped, count.saturating_add(1));
             }
         }
+        if !self.outlives {
+            self.drain();
+        }
     }
 }
 
@@ -259,12 +285,13 @@ impl embedded_io::Write for Console {
 mod tests {
     use super::*;
 
-    fn kept(words: &'static [AtomicU32; 7]) -> Kept {
-        let [begin, end, dropped, text @ ..] = words;
+    type TextOf16 = [AtomicU32; 6];
+
+    fn kept(words: &'static TextOf16) -> Kept {
+        let [place, dropped, text @ ..] = words;
         Kept {
             text: shared::bytes(text),
-            begin,
-            end,
+            place,
             dropped,
         }
     }
@@ -276,7 +303,7 @@ mod tests {
 
     #[test]
     fn lines_are_whole_or_not_there_and_the_next_life_finds_them() {
-        static WORDS: [AtomicU32; 7] = [const { AtomicU32::new(0) }; 7];
+        static WORDS: TextOf16 = [const { AtomicU32::new(0) }; 6];
         let first = kept(&WORDS);
         assert_eq!(first.push(b"one\n"), Some(()));
         assert_eq!(first.push(b"two and \n"), Some(()));
@@ -291,16 +318,30 @@ mod tests {
     }
 
     #[test]
-    fn whatever_stands_in_the_places_is_mended_by_the_next_line() {
-        static WORDS: [AtomicU32; 7] = [const { AtomicU32::new(0) }; 7];
+    fn room_in_front_is_used_once_what_is_left_fits_there() {
+        static WORDS: TextOf16 = [const { AtomicU32::new(0) }; 6];
         let kept = kept(&WORDS);
-        for (begin, end) in [(9, 0), (3, 3), (0, 17), (u32::MAX, 4), (5, u32::MAX)] {
-            store(kept.begin, begin);
-            store(kept.end, end);
-            assert_eq!(text(&kept), b"", "{begin} to {end}");
-            assert_eq!(kept.push(b"line\n"), Some(()));
-            assert_eq!(text(&kept), b"line\n", "{begin} to {end}");
+        assert_eq!(kept.push(b"sixteen bytes .\n"), Some(()));
+        kept.remove(7);
+        assert_eq!(kept.push(b"!"), None, "9 bytes do not fit into 7");
+        assert_eq!(text(&kept), b" bytes .\n");
+        kept.remove(1);
+        assert_eq!(kept.push(b"7 more\n"), Some(()));
+        assert_eq!(text(&kept), b"bytes .\n7 more\n");
+    }
+
+    #[test]
+    fn whatever_stands_in_the_word_lines_can_be_kept() {
+        static WORDS: TextOf16 = [const { AtomicU32::new(0) }; 6];
+        let kept = kept(&WORDS);
+        for word in [9, 3 << 16 | 3, 4 << 16 | 9, 17 << 16 | 17, 0xffff_ffff] {
+            store(kept.place, word);
+            assert_eq!(text(&kept), b"", "{word:#x}");
+            assert_eq!(kept.push(b"line\n"), Some(()), "{word:#x}");
+            assert_eq!(text(&kept), b"line\n", "{word:#x}");
             kept.remove(5);
         }
+        store(kept.place, 0xffff << 16 | 12);
+        assert_eq!(text(&kept).len(), 4);
     }
 }

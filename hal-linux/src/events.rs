@@ -341,14 +341,22 @@ impl Linux {
         let mut events = [zero; DESCRIPTORS_PER_TURN_MAX];
         // A fault that is sent between here and the call is told at the next wake-up.
         let at_once = at_once || fault::was_sent();
-        let mut limit_ms = at_once.then_some(0);
-        if !at_once && let Some((child, pause_ms)) = self.ready.look_in_vain() {
-            if pause_ms == 0 && until != Some(Instant::ZERO) {
+        let mut pause_ms = None;
+        // A turn that goes on in the next one has more to do.
+        if !at_once
+            && until != Some(Instant::ZERO)
+            && let Some((child, pause)) = self.ready.on_the_way()
+        {
+            if pause == 0 {
                 self.await_execution(child);
             }
-            limit_ms = Some(pause_ms);
+            pause_ms = Some(pause);
         }
+        let limit_ms = if at_once { Some(0) } else { pause_ms };
         let count = fd::epoll_wait(&self.waiting.epoll, &mut events, limit_ms);
+        if pause_ms.is_some() && count == 0 {
+            self.ready.lengthen_pause();
+        }
         self.now.set(None);
         self.intake.reaped_count = 0;
         if let Some(sent) = fault::take_sent() {

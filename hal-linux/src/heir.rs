@@ -61,7 +61,7 @@ impl Linux {
                     self.children.insert(child, pid);
                 }
                 if role == Role::Main {
-                    self.inherit_readiness(child);
+                    self.inherit_readiness(child, pid);
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Linux {
     }
 
     /// A unit that is starting says ready where it was told to.
-    fn inherit_readiness(&mut self, child: Child) {
+    fn inherit_readiness(&mut self, child: Child, pid: u32) {
         let noted = self.region.ready(child.unit);
         if load(noted) == 0 {
             return;
@@ -116,6 +116,10 @@ impl Linux {
             // Out of memory: its start takes as long as it may.
             let _ = self.watch_readiness(child, &end);
             return self.ready.await_newline(child, end);
+        }
+        if pid == 0 {
+            // The life before ended before it was made, or nobody knows any more which it is.
+            return store(noted, 0);
         }
         let word = self.word(child);
         if upgrades().is_some() && self.heritage.is_some() && way(load(word)) == Way::Open {

@@ -59,7 +59,7 @@ impl<const UNITS: usize> Default for Storage<UNITS> {
     }
 }
 
-/// Memory of the same size for every product: what clients sent, what the console has not taken.
+/// Memory of the same size for every product: what clients sent.
 /// It lies in a static, where it costs nothing in the file and is never moved.
 /// What is always used comes first, so that it is in memory without the rest.
 #[derive(Debug)]

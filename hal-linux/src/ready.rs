@@ -1,6 +1,6 @@
 //! This file keeps what is awaited of units that are starting: one place for each unit.
 //!
-//! Of a program's execution the kernel tells by a mark in the unit's word (see `sys/marked.rs`),
+//! Of a program's execution the kernel tells by a mark in the unit's word (see `sys/futex.rs`),
 //! not by a descriptor: those that are on the way to their program are a list, and the words are
 //! looked at.
 
@@ -185,13 +185,18 @@ impl ReadyTable {
         self.slots.get_mut(usize::from(at).wrapping_sub(1))
     }
 
-    /// Who came last of those on the way, and in how many milliseconds to look again: at the first
-    /// look since, at once, then in two, and each time one more.
-    pub(crate) fn look_in_vain(&mut self) -> Option<(Child, u16)> {
+    /// Who came last of those on the way, and how many milliseconds to sleep until the next look:
+    /// none at first.
+    pub(crate) fn on_the_way(&mut self) -> Option<(Child, u16)> {
         let last = self.last;
         let child = self.slot_mut(last)?.child;
         let pause = self.pause_ms;
-        self.pause_ms = pause.max(1).saturating_add(1).min(PAUSE_MS_MAX);
+        self.pause_ms = pause.max(1);
         Some((child, pause))
+    }
+
+    /// A pause has passed, and nothing else has happened: the next one is longer.
+    pub(crate) fn lengthen_pause(&mut self) {
+        self.pause_ms = self.pause_ms.saturating_add(1).min(PAUSE_MS_MAX);
     }
 }

@@ -156,6 +156,7 @@ pub fn begin(
 ) {
     if !driver.resume() {
         if crate::region::HEALS && driver.platform().heritage.is_some() {
+            driver.platform().console.drain();
             crate::heal::go_back();
         }
         let options = options(driver.platform(), manifest, arguments);

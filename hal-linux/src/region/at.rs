@@ -66,10 +66,9 @@ pub(super) const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
 pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);
 /// What was read.
 pub(crate) const BYTES: usize = EXIT + super::EXIT_WORDS;
-/// What the console has not taken yet, where of that it begins and ends, and how many lines
-/// found no room.
-pub(crate) const TEXT_BEGIN: usize = BYTES + super::BYTES_WORDS;
-pub(crate) const TEXT_END: usize = TEXT_BEGIN + 1;
-pub(crate) const DROPPED: usize = TEXT_BEGIN + 2;
-pub(crate) const TEXT: usize = TEXT_BEGIN + 3;
+/// What the console has not taken yet: where it begins and ends, how many lines found no room, and
+/// the text.
+pub(crate) const TEXT_PLACE: usize = BYTES + super::BYTES_WORDS;
+pub(crate) const DROPPED: usize = TEXT_PLACE + 1;
+pub(crate) const TEXT: usize = TEXT_PLACE + 2;
 pub(super) const UNITS: usize = TEXT + super::TEXT_WORDS;

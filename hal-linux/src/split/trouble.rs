@@ -95,6 +95,7 @@ impl Keeper {
     #[inline(never)]
     pub(super) fn go_back(&mut self, trouble: Trouble) -> ! {
         let (how, _) = self.end();
+        self.linux.console.drain();
         heal::go_back_after(match (trouble, how) {
             (Trouble::Silent, _) => SIGALRM,
             (Trouble::Gone, Some(ExitStatus::Signal { number, .. })) => number,

@@ -1,7 +1,7 @@
 //! This room writes process 1's log: one line a notice, and the summary of the boot.
 //!
 //! Every line is `init: [seconds.milliseconds] text` on the clock that the kernel's log uses, and
-//! is written whole, in one call. A line is made for a serial console: short, no colours, no
+//! is handed to the console whole. A line is made for a serial console: short, no colours, no
 //! redrawing. While the machine boots, the lines of units that become ready or fail are the report
 //! itself; the summary repeats only what failed. (A table of all units at the end would say
 //! everything twice: 300 units are a second of a 115 200 baud line.)
