@@ -132,7 +132,6 @@ impl Extent {
             own: Own {
                 turns: true,
                 flood: true,
-                window: true,
                 ..Own::default()
             },
             scale: Vec::new(),

@@ -152,5 +152,8 @@ fn less(extent: &Extent) -> String {
     if !extent.own.hardship {
         parts.push("nor is healing without files in memory, or with little".to_string());
     }
+    if !extent.own.window {
+        parts.push("instructions without handlers are not counted".to_string());
+    }
     format!("What differs from a desk besides: {}.", parts.join("; "))
 }
