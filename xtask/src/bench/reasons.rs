@@ -34,18 +34,15 @@ const REASONS: [(&str, &str); 11] = [
     ),
     (
         "cpu.",
-        "By a profile of every instruction on a 64-bit ARM kernel: of the 217 thousand that a \
-         start takes, program included, 147 are the floor's. Process 1's own code takes 23: a \
-         start is written down before and after, and told. 27 are for a pipe by which it learns \
-         that the program was executed, or at which step not: made, watched, copied to each \
-         further child, closed. The session takes 6. busybox, with 203, starts and forgets: that \
-         a program cannot be executed is noticed by its end.",
+        "Each start is written down before and after, and told; and it is waited for whether its \
+         program was executed, or at which step not. busybox starts and forgets: that a program \
+         cannot be executed is noticed by its end.",
     ),
     (
         "calls",
-        "Six calls are the child's: descriptors, session, signals, the program. The others are \
-         process 1's: the pipe by which an execution that failed is told with its step and error, \
-         and the wake-ups for it, fewer where several starts share a turn.",
+        "Six calls are the child's: descriptors, streams, session, signals, the program. Of \
+         process 1's one makes the child; the others wake it up and say lines, fewer where several \
+         starts share a turn.",
     ),
     (
         "orphans.time",
