@@ -8,11 +8,11 @@
 //! next life finds it, or it is looked at and left there until the core has taken it in. So a fault
 //! at any instruction loses nothing and tells nothing twice.
 
-use crate::errno;
 use crate::linux::Linux;
 use crate::region::{SPLIT, at};
 use crate::sys::fault::{self, Sent};
 use crate::sys::fd::{self, Fd};
+use crate::sys::process;
 use crate::sys::signals;
 use init_core::event::Event;
 use init_core::hal::{Clock, EventSource, Wake};
@@ -97,6 +97,11 @@ impl Source {
     }
 }
 
+fn watch(epoll: &Fd, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
+    epoll::add(epoll, fd, epoll::EventData::new_u64(source.token()), flags)
+}
+
 /// What process 1 waits with.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -121,12 +126,14 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Takes the signals over and prepares to wait.
-    pub(crate) fn new() -> Result<Self, init_core::event::Errno> {
-        let signals = signals::take_over()?;
-        let timer = fd::timer()?;
-        let epoll = fd::epoll()?;
-        let waiting = Self {
+    /// Takes the signals over and prepares to wait. Where that cannot be, the program ends.
+    pub(crate) fn new() -> Self {
+        let signals = process::or_end(signals::take_over());
+        let timer = process::or_end(fd::timer());
+        let epoll = process::or_end(fd::epoll());
+        process::or_end(watch(&epoll, signals.as_fd(), Source::Signals));
+        process::or_end(watch(&epoll, timer.as_fd(), Source::Timer));
+        Self {
             epoll,
             signals,
             timer,
@@ -138,14 +145,7 @@ impl Waiting {
             core_told: false,
             tell_from: Instant::ZERO,
             untold_count: 0,
-        };
-        waiting
-            .watch(waiting.signals.as_fd(), Source::Signals)
-            .map_err(errno)?;
-        waiting
-            .watch(waiting.timer.as_fd(), Source::Timer)
-            .map_err(errno)?;
-        Ok(waiting)
+        }
     }
 
     /// What this is about may have something: it is looked at next.
@@ -174,13 +174,7 @@ impl Waiting {
 
     /// Wakes process 1 when the descriptor can be read or is closed at the other end.
     pub(crate) fn watch(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
-        epoll::add(
-            &self.epoll,
-            fd,
-            epoll::EventData::new_u64(source.token()),
-            flags,
-        )
+        watch(&self.epoll, fd, source)
     }
 
     /// Whether a watched descriptor's input wakes; its end always does.

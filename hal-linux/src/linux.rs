@@ -65,8 +65,8 @@ impl<const UNITS: usize> Default for Storage<UNITS> {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Buffers {
-    region: MaybeUninit<Region>,
-    clients: control::Clients,
+    pub(crate) region: MaybeUninit<Region>,
+    pub(crate) clients: control::Clients,
 }
 
 impl Buffers {
@@ -111,42 +111,38 @@ pub struct Linux {
 }
 
 impl Linux {
-    /// Takes the machine over: signals first, then Ctrl-Alt-Del, the console, the control socket.
+    /// Takes the machine over: signals first, then Ctrl-Alt-Del, the console. With
+    /// [`enter`](Self::enter) behind it, which finds this in its place: the caller builds it where
+    /// it stays.
     ///
-    /// # Errors
-    /// What the kernel answers when there is not even memory for a few descriptors.
-    pub fn new<const UNITS: usize>(
+    /// Where there is not even memory for a few descriptors, the program ends.
+    #[inline(never)]
+    pub(crate) fn new<const UNITS: usize>(
         manifest: &'static Manifest,
         storage: &'static mut Storage<UNITS>,
-        buffers: &'static mut Buffers,
-    ) -> Result<Self, Errno> {
-        ensure_descriptors(UNITS);
-        fill_standard_descriptors();
-        let (region, is_heir, heritage) = region(manifest)?;
-        let region = &*buffers.region.write(region);
-        if region.is_kept() && heritage.is_none() {
-            heal::arm(region, is_heir);
-        }
-        let kernel = region.kernel();
-        if !is_heir {
+        clients: &'static mut control::Clients,
+        left: &mut Left,
+    ) -> Self {
+        let (region, kernel) = (left.region, left.region.kernel());
+        if !left.is_heir {
             process::close_on_exec_from(3, kernel);
         }
         rustix::process::umask(Mode::from_raw_mode(child::UMASK.into()));
         let _ = rustix::process::chdir(c"/");
         // Ctrl-Alt-Del comes as SIGINT from now on. Refused inside a container.
         let in_container = reboot(RebootCommand::CadOff).is_err();
-        if !is_heir {
+        if !left.is_heir {
             power::ensure_proc();
         }
         let console = region::adopt(region.word(at::CONSOLE));
-        let mut linux = Self {
+        Self {
             manifest,
-            waiting: Waiting::new()?,
+            waiting: Waiting::new(),
             intake: Intake::new(*region),
             console: Console::open(manifest.console, in_container, console, region),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
-            control: Control::new(&mut buffers.clients),
+            control: Control::new(clients),
             in_container,
             kernel,
             pool: pool(kernel),
@@ -154,33 +150,37 @@ impl Linux {
             watchdog: Watchdog::new(),
             restart_word: None,
             region: *region,
-            heritage: heritage.map(|file| (file, region)),
-        };
+            heritage: left.file.take().map(|file| (file, region)),
+        }
+    }
+
+    /// Goes on where the life before this one ended, and opens the control socket.
+    #[inline(never)]
+    pub(crate) fn enter(&mut self, is_heir: bool) {
         if region::HEALS && is_heir {
-            if linux.followed_a_fault() {
-                linux.tell_death();
-                linux.escalate();
+            if self.followed_a_fault() {
+                self.tell_death();
+                self.escalate();
             }
-            linux.inherit();
+            self.inherit();
             // Should this life end before it sleeps.
-            linux.console.drain();
+            self.console.drain();
             if let Some(code) = upgrades()
-                && linux.heritage.is_none()
-                && region.get(at::OUTCOME) == heal::OUTCOME_UPGRADED
+                && self.heritage.is_none()
+                && self.region.get(at::OUTCOME) == heal::OUTCOME_UPGRADED
             {
                 // The life before may have ended before it had closed that.
-                (code.forget_image)(&linux);
+                (code.forget_image)(self);
             }
         } else {
-            linux.ensure_null();
+            self.ensure_null();
         }
-        if linux.control.listener.is_none() {
+        if self.control.listener.is_none() {
             // /run may not be usable yet; each set-up step is followed by another attempt.
-            let _ = linux.ensure_listening();
+            let _ = self.ensure_listening();
         }
-        linux.note_console();
-        let _ = linux.ensure_watchdog();
-        Ok(linux)
+        self.note_console();
+        let _ = self.ensure_watchdog();
     }
 
     /// As at the start, should somebody have lowered the limit since.
@@ -316,14 +316,47 @@ impl Linux {
     }
 }
 
+/// What the life before this one left.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// The memory that outlives the program; new, if there was no life before.
+    region: &'static Region,
+    /// There was a life before.
+    pub(crate) is_heir: bool,
+    /// The region's file, if another program's had to be written down anew.
+    file: Option<Fd>,
+}
+
+impl Left {
+    /// Looks for it, and has faults handled from now on. `place` is where the region stays.
+    pub(crate) fn find(
+        manifest: &'static Manifest,
+        place: &'static mut MaybeUninit<Region>,
+    ) -> Self {
+        ensure_descriptors(manifest.units.len());
+        fill_standard_descriptors();
+        let (region, is_heir, file) = region(manifest);
+        let region = &*place.write(region);
+        if region.is_kept() && file.is_none() {
+            heal::arm(region, is_heir);
+        }
+        Self {
+            region,
+            is_heir,
+            file,
+        }
+    }
+}
+
 /// What the life before left, or a new region; whether there was a life before, and the region's
 /// file if another program's had to be written down anew.
-fn region(manifest: &Manifest) -> Result<(Region, bool, Option<Fd>), Errno> {
+fn region(manifest: &Manifest) -> (Region, bool, Option<Fd>) {
+    let new = || process::or_end(Region::new(manifest, Kernel::probe()));
     if !region::HEALS {
-        return Ok((Region::new(manifest, Kernel::probe())?, false, None));
+        return (new(), false, None);
     }
     if let Some(left) = Region::left_to(manifest) {
-        return Ok((left, true, None));
+        return (left, true, None);
     }
     if let Some(code) = upgrades()
         && let Some(left) = Region::inherited()
@@ -336,9 +369,9 @@ fn region(manifest: &Manifest) -> Result<(Region, bool, Option<Fd>), Errno> {
         let Some((region, file)) = (code.adopt)(&left, manifest) else {
             heal::go_back();
         };
-        return Ok((region, true, Some(file)));
+        return (region, true, Some(file));
     }
-    Ok((Region::new(manifest, Kernel::probe())?, false, None))
+    (new(), false, None)
 }
 
 /// The pool, if the kernel can and a child's death cannot be ours: before 5.16 a child that leaves

@@ -4,6 +4,8 @@ use crate::Linux;
 #[cfg(feature = "freestanding")]
 use crate::carried;
 #[cfg(feature = "freestanding")]
+use crate::linux::Left;
+#[cfg(feature = "freestanding")]
 use crate::region::SPLIT;
 use crate::split::{self, Decide};
 use crate::sys::fd;
@@ -106,20 +108,30 @@ pub fn run<const UNITS: usize>(
     let Some(memory) = memory.take() else {
         return 1;
     };
-    let Ok(platform) = Linux::new(manifest, &mut memory.system, &mut memory.buffers) else {
-        return 1;
-    };
+    let mut left = Left::find(manifest, &mut memory.buffers.region);
+    let (system, clients) = (&mut memory.system, &mut memory.buffers.clients);
     if SPLIT {
+        let platform = Linux::new(manifest, system, clients, &mut left);
         let core = Cell::new(Some(&mut memory.core));
-        begin_split(platform, manifest, arguments.iter(), &|remote, options| {
-            if let Some(core) = core.take() {
-                decide(&mut Driver::new(core.core(manifest), remote), options);
-            }
-        });
+        begin_split(
+            platform,
+            left.is_heir,
+            manifest,
+            arguments.iter(),
+            &|remote, options| {
+                if let Some(core) = core.take() {
+                    decide(&mut Driver::new(core.core(manifest), remote), options);
+                }
+            },
+        );
         return 0;
     }
     // Descriptors are closed when the program ends, which it does next.
-    let mut driver = ManuallyDrop::new(Driver::new(memory.core.core(manifest), platform));
+    let mut driver = ManuallyDrop::new(Driver::new(
+        memory.core.core(manifest),
+        Linux::new(manifest, system, clients, &mut left),
+    ));
+    driver.platform().enter(left.is_heir);
     begin(&mut driver, manifest, arguments.iter());
     0
 }
@@ -128,10 +140,12 @@ pub fn run<const UNITS: usize>(
 #[inline(never)]
 pub fn begin_split(
     mut platform: Linux,
+    is_heir: bool,
     manifest: &'static Manifest,
     arguments: impl Iterator<Item = &'static CStr>,
     decide: Decide<'_>,
 ) {
+    platform.enter(is_heir);
     let options = options(&mut platform, manifest, arguments);
     split::keep(platform, manifest, options, decide);
 }

@@ -65,6 +65,7 @@ struct Queue {
 }
 
 impl<'a> Core<'a> {
+    #[inline(never)]
     pub(crate) fn new(manifest: &'static Manifest, units: &'a mut [Unit], plan: Plan<'a>) -> Self {
         Self {
             manifest,
