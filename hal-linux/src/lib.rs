@@ -36,6 +36,7 @@ mod heir;
 mod intake;
 #[cfg(feature = "freestanding")]
 mod keeper;
+mod left;
 mod lines;
 mod linux;
 mod platform;

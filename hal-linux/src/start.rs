@@ -4,7 +4,7 @@ use crate::Linux;
 #[cfg(feature = "freestanding")]
 use crate::carried;
 #[cfg(feature = "freestanding")]
-use crate::linux::Left;
+use crate::left::Left;
 #[cfg(feature = "freestanding")]
 use crate::region::SPLIT;
 use crate::split::{self, Decide};

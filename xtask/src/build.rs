@@ -6,7 +6,7 @@
 //! never calls. The panic handler calls a symbol that nobody defines, so a panic that can be
 //! reached does not link; [`firmware`] says so.
 
-use crate::setup::{self, Core, Toolchain};
+use crate::setup::{self, Core, Toolchain, Turn};
 use crate::{house, panics, process};
 use anyhow::{Context, Result, bail};
 use manifests::board::{Abi, Board};
@@ -58,6 +58,7 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
     let toolchain = setup::toolchain(&request.board.triple, false)?;
     let product = house::stem(request.product);
     let board = &request.board.name;
+    let _turn = turn(request, &toolchain)?;
     say(&format!("building process 1 of {product} for {board}"));
     compile("init", request, &toolchain)?;
     let file = device_file(request.board, request.product);
@@ -267,6 +268,7 @@ fn without_product(program: &str, board: &Board) -> Result<Firmware> {
         features: &[],
         heals: true,
     };
+    let _turn = turn(&request, &toolchain)?;
     compile(program, &request, &toolchain)?;
     let folder = house::target().join("boards").join(&board.name);
     let built = Firmware {
@@ -275,6 +277,11 @@ fn without_product(program: &str, board: &Board) -> Result<Firmware> {
     };
     finish(&linked(program, &request, &toolchain), &built)?;
     Ok(built)
+}
+
+/// Until the linked program was copied, no other command builds another product there.
+fn turn(request: &Request<'_>, toolchain: &Toolchain) -> Result<Turn> {
+    setup::turn_in(&objects(request, toolchain), "build")
 }
 
 /// Puts the linked program where it is looked for, with symbols and without.

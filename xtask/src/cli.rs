@@ -402,4 +402,7 @@ pub struct Test {
     /// Perform the steps whose name contains this
     #[arg(long, value_name = "PART")]
     pub only: Option<String>,
+    /// Perform the step of this name, and say on the last line how it ended
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub step: Option<String>,
 }

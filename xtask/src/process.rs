@@ -47,6 +47,26 @@ pub fn output(command: &mut Command) -> Result<Output> {
         .with_context(|| format!("cannot start {}", name(command)))
 }
 
+/// Runs `command` to its end, whatever that is, and returns what it wrote to either output, in the
+/// order in which it was written.
+pub fn told(command: &mut Command) -> Result<(String, ExitStatus)> {
+    let (mut reader, writer) = std::io::pipe()?;
+    let name = name(command);
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {name}"))?;
+    // Its ends of the pipe; what is written is read until nobody holds another.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut words = Vec::new();
+    reader.read_to_end(&mut words)?;
+    let status = child.wait()?;
+    Ok((String::from_utf8_lossy(&words).into_owned(), status))
+}
+
 /// Runs `command` for at most `limit`; on any failure the error holds its last words.
 pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     let mut child = command
@@ -151,6 +171,16 @@ mod tests {
         )
         .expect_err("it exits with 3");
         assert!(error.to_string().ends_with(": no such thing"), "{error}");
+    }
+
+    #[test]
+    fn what_a_program_tells_comes_in_its_order() {
+        let script = "echo one; echo two >&2; echo three; exit 3";
+        let (words, status) = told(Command::new("sh").args(["-c", script])).expect("sh is there");
+        assert_eq!(
+            (words.as_str(), status.code()),
+            ("one\ntwo\nthree\n", Some(3))
+        );
     }
 
     #[test]

@@ -31,13 +31,13 @@ pub struct Fd(u16);
 impl Fd {
     /// Descriptor 0, to read from, wherever it leads. Never closed.
     const INPUT: BorrowedFd<'static> = {
-        // SAFETY: `Linux::new` sees to it that descriptor 0 is open; nothing of ours closes it.
+        // SAFETY: `Left::find` sees to it that descriptor 0 is open; nothing of ours closes it.
         unsafe { BorrowedFd::borrow_raw(0) }
     };
 
     /// Descriptor 1, to write to, wherever it leads. Never closed.
     pub const OUTPUT: BorrowedFd<'static> = {
-        // SAFETY: `Linux::new` sees to it that descriptor 1 is open; nothing of ours closes it.
+        // SAFETY: `Left::find` sees to it that descriptor 1 is open; nothing of ours closes it.
         unsafe { BorrowedFd::borrow_raw(1) }
     };
 

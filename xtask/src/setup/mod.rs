@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use manifests::board::Board;
 use qemu_tests::progress::say;
 use std::fs::File;
+use std::path::Path;
 
 /// What boots `board` in a virtual machine.
 pub fn qemu(board: &Board) -> Tool {
@@ -32,18 +33,21 @@ pub fn file_system() -> Tool {
     }
 }
 
-/// One set-up at a time in this work tree; dropped, the next one goes on.
+/// One command at a time does something; dropped, the next one goes on.
 pub struct Turn(#[expect(dead_code, reason = "held for its lock")] File);
 
 /// Waits until no other command sets this work tree up.
 pub fn turn() -> Result<Turn> {
-    let folder = crate::house::target().join("setup");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
+    turn_in(&crate::house::target().join("setup"), "set-up")
+}
+
+/// Waits until no other command does the same, `what`, in this folder.
+pub fn turn_in(folder: &Path, what: &str) -> Result<Turn> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     if file.try_lock().is_err() {
-        say("waiting for another command's set-up to end");
+        say(&format!("waiting for another command's {what} to end"));
         file.lock()
             .with_context(|| format!("cannot lock {}", path.display()))?;
     }

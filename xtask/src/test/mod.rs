@@ -1,10 +1,12 @@
 //! This file is `cargo xtask test`: every check of the house, the quick ones first.
 //!
-//! Each step says its name and its time; a failure does not hide the steps after it. The last line
-//! counts the steps, in the form that CI services read.
+//! Each step says its name and its time; a failure does not hide the steps after it. What keeps one
+//! processor busy comes last, two steps at a time. The last line counts the steps, in the form that
+//! CI services read.
 
 mod boots;
 mod guide;
+mod lanes;
 mod lint;
 mod steps;
 
@@ -17,6 +19,8 @@ struct Step {
     name: String,
     /// Whether it boots virtual machines or builds firmware, which takes minutes.
     slow: bool,
+    /// The steps of one chain are performed in their order, beside those of another; `None`: alone.
+    chain: Option<String>,
     perform: Box<dyn Fn() -> Result<Outcome>>,
 }
 
@@ -25,6 +29,7 @@ impl Step {
         Self {
             name: name.to_string(),
             slow: false,
+            chain: None,
             perform: Box::new(perform),
         }
     }
@@ -33,7 +38,16 @@ impl Step {
         Self {
             name: name.into(),
             slow: true,
+            chain: None,
             perform: Box::new(perform),
+        }
+    }
+
+    /// The same in a chain. What two steps of different chains make must not be one file.
+    fn of(self, chain: &str) -> Self {
+        Self {
+            chain: Some(chain.to_string()),
+            ..self
         }
     }
 }
@@ -69,15 +83,20 @@ pub fn run(test: &Test) -> Result<()> {
                 .is_none_or(|part| step.name.contains(part))
         })
         .collect();
+    if let Some(name) = &test.step {
+        return lanes::perform(&steps, name);
+    }
     if steps.is_empty() {
         bail!(
             "no step's name contains {:?}",
             test.only.as_deref().unwrap_or_default()
         );
     }
+    let count = steps.len();
+    let (alone, chained): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.chain.is_none());
     let mut lines = Vec::new();
-    for (at, step) in steps.iter().enumerate() {
-        println!("\n== {} of {}: {}", at + 1, steps.len(), step.name);
+    for (at, step) in (1..).zip(alone) {
+        println!("\n== {at} of {count}: {}", step.name);
         let started = Instant::now();
         let result = (step.perform)();
         let time = started.elapsed();
@@ -91,6 +110,7 @@ pub fn run(test: &Test) -> Result<()> {
             time,
         });
     }
+    lines.extend(lanes::run(&chained, count));
     summary(&lines, begin.elapsed())
 }
 

@@ -34,52 +34,56 @@ pub fn all() -> Result<Vec<Step>> {
     steps.push(Step::quick("simulation: three planted defects", || {
         succeeds(&["sim", "--mutants", "--quick"])
     }));
-    steps.push(Step::slow(
-        "process 1 in namespaces, and size: within every board's budget",
-        namespaces_and_sizes,
-    ));
     steps.push(Step::slow("healing: deaths that nobody notices", healing));
     steps.push(Step::slow("bench: every contender runs every row", bench));
-    steps.push(Step::slow("bench: instructions of the core", || {
-        succeeds(&["bench", "--compare"])
-    }));
-    steps.push(Step::slow("refusal: a build over its budget", || {
-        let args = ["size", "--board", "virt-aarch64"];
-        fails(
-            &[&args[..], &["--max-file-kib", "0"]].concat(),
-            "over budget: virt-aarch64",
-        )
-    }));
-    steps.push(Step::slow(
-        "refusal: a recorder without healing",
-        mortal_recorder,
-    ));
-    steps.extend(planted_panics()?);
-    steps.push(Step::slow("budget: ten services on every board", || {
-        process::run_shown(&mut ourselves(&["budget"])?, BUDGET_LIMIT)?;
-        Ok(Outcome::Passed(String::new()))
-    }));
-    steps.push(Step::slow(
-        "figures: the texts tell what was measured",
-        || succeeds(&["figures", "--check"]),
-    ));
-    steps.extend(harmony());
+    steps.push(Step::slow("process 1 in namespaces", namespaces).of("namespaces"));
+    steps.extend(figures().into_iter().map(|step| step.of("figures")));
     steps.extend(boots::all()?);
-    steps.push(Step::slow(
-        "refusal: a gateway whose broker is broken",
-        || {
+    steps.extend(harmony()?.into_iter().map(|step| step.of("harmony")));
+    let instructions = || succeeds(&["bench", "--compare"]);
+    steps.push(Step::slow("bench: instructions of the core", instructions).of("instructions"));
+    steps.extend(refusals()?.into_iter().map(|step| step.of("refusals")));
+    Ok(steps)
+}
+
+/// What is measured of every board's firmware, and that the texts say so.
+fn figures() -> Vec<Step> {
+    vec![
+        Step::slow("size: within every board's budget", || succeeds(&["size"])),
+        Step::slow("refusal: a build over its budget", || {
+            let args = ["size", "--board", "virt-aarch64"];
+            fails(
+                &[&args[..], &["--max-file-kib", "0"]].concat(),
+                "over budget: virt-aarch64",
+            )
+        }),
+        Step::slow("budget: ten services on every board", || {
+            process::run_shown(&mut ourselves(&["budget"])?, BUDGET_LIMIT)?;
+            Ok(Outcome::Passed(String::new()))
+        }),
+        Step::slow("figures: the texts tell what was measured", || {
+            succeeds(&["figures", "--check"])
+        }),
+    ]
+}
+
+fn refusals() -> Result<Vec<Step>> {
+    let mut steps = vec![
+        Step::slow("refusal: a recorder without healing", mortal_recorder),
+        Step::slow("refusal: a gateway whose broker is broken", || {
             fails(
                 &["run", "--product", "broken-broker", "--once"],
                 "the product does not work",
             )
-        },
-    ));
+        }),
+    ];
+    steps.extend(planted_panics(&house::boards()?, "minimal"));
     Ok(steps)
 }
 
 /// The root task of Harmony's microkernel, on the stub.
-fn harmony() -> Vec<Step> {
-    vec![
+fn harmony() -> Result<Vec<Step>> {
+    let mut steps = vec![
         Step::slow("harmony: the probe on the stub kernel", || {
             crate::harmony::compare()?;
             Ok(Outcome::Passed(String::new()))
@@ -117,7 +121,9 @@ fn harmony() -> Vec<Step> {
         Step::slow("size: Harmony's root image without services", || {
             succeeds(&["image", "--board", "oh-tee-virt", "--product", "bare"])
         }),
-    ]
+    ];
+    steps.extend(planted_panics(&house::harmony_boards()?, "bare"));
+    Ok(steps)
 }
 
 fn host_tests() -> Result<Outcome> {
@@ -153,17 +159,6 @@ pub fn example() -> Result<Outcome> {
         return Ok(Outcome::Skipped(cause.to_string()));
     }
     Ok(Outcome::Passed(built.join(", ")))
-}
-
-/// What waits, most of the time, beside what compiles on one processor, most of the time.
-fn namespaces_and_sizes() -> Result<Outcome> {
-    std::thread::scope(|scope| {
-        let sizes = scope.spawn(|| boots::tells(&["size"]));
-        let lived = namespaces();
-        let fitted = sizes.join();
-        fitted.unwrap_or_else(|_| bail!("measuring sizes panicked"))?;
-        lived
-    })
 }
 
 /// Process 1 of a product made for it, and the keeper, built for this machine and run in namespaces
@@ -250,20 +245,15 @@ fn mortal_recorder() -> Result<Outcome> {
 }
 
 /// A planted panic is refused on every target; boards of one are linked alike.
-fn planted_panics() -> Result<Vec<Step>> {
+fn planted_panics(boards: &[Board], product: &'static str) -> Vec<Step> {
     let (mut steps, mut targets) = (Vec::new(), BTreeSet::new());
-    for (boards, product) in [
-        (house::boards()?, "minimal"),
-        (house::harmony_boards()?, "bare"),
-    ] {
-        for board in boards {
-            if targets.insert(board.triple.clone()) {
-                let name = format!("refusal: a planted panic on {}", board.name);
-                steps.push(Step::slow(name, move || planted_panic(&board, product)));
-            }
+    for board in boards.iter().cloned() {
+        if targets.insert(board.triple.clone()) {
+            let name = format!("refusal: a planted panic on {}", board.name);
+            steps.push(Step::slow(name, move || planted_panic(&board, product)));
         }
     }
-    Ok(steps)
+    steps
 }
 
 fn planted_panic(board: &Board, product: &str) -> Result<Outcome> {
