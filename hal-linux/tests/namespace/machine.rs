@@ -2,6 +2,7 @@
 //!
 //! It waits for events, each with a limit; a machine that is dropped is killed with all it runs.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
@@ -24,6 +25,8 @@ pub struct Machine {
     /// The console, if anybody reads it.
     lines: Option<Receiver<String>>,
     seen: Vec<String>,
+    /// Lines of process 1, with their time, that were waited for.
+    found: HashSet<String>,
 }
 
 /// How a machine ended, as its host sees it.
@@ -116,6 +119,7 @@ impl Machine {
             outside,
             lines: None,
             seen: Vec::new(),
+            found: HashSet::new(),
         }
     }
 
@@ -132,7 +136,9 @@ impl Machine {
         });
     }
 
-    /// Waits for a line that contains the text; returns it.
+    /// Waits for a line that contains the text; returns it. A line of process 1 that
+    /// was waited for is not taken for another one when it comes once more, with its time: a death
+    /// may write one twice.
     pub fn wait_for(&mut self, text: &str) -> String {
         let end = Instant::now() + LIMIT;
         loop {
@@ -141,7 +147,8 @@ impl Machine {
             match lines.recv_timeout(left) {
                 Ok(line) => {
                     self.seen.push(line.clone());
-                    if line.contains(text) {
+                    let is_own = line.starts_with("init: [");
+                    if line.contains(text) && (!is_own || self.found.insert(line.clone())) {
                         return line;
                     }
                 }
