@@ -1,12 +1,13 @@
 //! This file is what a life of process 1 finds: what the one before it left, or nothing.
 
 use crate::carried::upgrades;
+use crate::control;
 use crate::heal;
+use crate::linux::Buffers;
 use crate::region::{self, Region, SPLIT, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::kernel::Kernel;
 use crate::sys::process;
-use core::mem::MaybeUninit;
 use init_core::unit::Manifest;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -16,25 +17,24 @@ const DESCRIPTOR_COUNT_MIN: u64 = 32;
 
 /// What the life before this one left.
 #[derive(Debug)]
-pub(crate) struct Left {
+pub struct Left {
     /// The memory that outlives the program; new, if there was no life before.
     pub(crate) region: &'static Region,
     /// There was a life before.
-    pub(crate) is_heir: bool,
+    is_heir: bool,
     /// The region's file, if another program's had to be written down anew.
     pub(crate) file: Option<Fd>,
+    pub(crate) clients: &'static mut control::Clients,
 }
 
 impl Left {
-    /// Looks for it, and has faults handled from now on. `place` is where the region stays.
-    pub(crate) fn find(
-        manifest: &'static Manifest,
-        place: &'static mut MaybeUninit<Region>,
-    ) -> Self {
+    /// Looks for it, and has faults handled from now on. Where there is not even memory for it,
+    /// the program ends.
+    pub fn find(manifest: &Manifest, buffers: &'static mut Buffers) -> Self {
         ensure_descriptors(manifest.units.len());
         fill_standard_descriptors();
         let (region, is_heir, file) = region(manifest);
-        let region = &*place.write(region);
+        let region = &*buffers.region.write(region);
         if region.is_kept() && file.is_none() {
             heal::arm(region, is_heir);
         }
@@ -42,7 +42,13 @@ impl Left {
             region,
             is_heir,
             file,
+            clients: &mut buffers.clients,
         }
+    }
+
+    /// Whether there was a life before.
+    pub fn is_heir(&self) -> bool {
+        self.is_heir
     }
 }
 

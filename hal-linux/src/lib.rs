@@ -64,6 +64,7 @@ mod watchdog;
 pub use early::early;
 #[cfg(feature = "freestanding")]
 pub use keeper::keep;
+pub use left::Left;
 pub use linux::{Buffers, Linux, Storage};
 pub use sctl::sctl;
 pub use split::{CoreEnd, Decide};

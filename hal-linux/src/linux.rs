@@ -117,21 +117,20 @@ impl Linux {
     ///
     /// Where there is not even memory for a few descriptors, the program ends.
     #[inline(never)]
-    pub(crate) fn new<const UNITS: usize>(
+    pub fn new<const UNITS: usize>(
         manifest: &'static Manifest,
         storage: &'static mut Storage<UNITS>,
-        clients: &'static mut control::Clients,
-        left: &mut Left,
+        left: Left,
     ) -> Self {
         let (region, kernel) = (left.region, left.region.kernel());
-        if !left.is_heir {
+        if !left.is_heir() {
             process::close_on_exec_from(3, kernel);
         }
         rustix::process::umask(Mode::from_raw_mode(child::UMASK.into()));
         let _ = rustix::process::chdir(c"/");
         // Ctrl-Alt-Del comes as SIGINT from now on. Refused inside a container.
         let in_container = reboot(RebootCommand::CadOff).is_err();
-        if !left.is_heir {
+        if !left.is_heir() {
             power::ensure_proc();
         }
         let console = region::adopt(region.word(at::CONSOLE));
@@ -142,7 +141,7 @@ impl Linux {
             console: Console::open(manifest.console, in_container, console, region),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
-            control: Control::new(clients),
+            control: Control::new(left.clients),
             in_container,
             kernel,
             pool: pool(kernel),
@@ -150,13 +149,13 @@ impl Linux {
             watchdog: Watchdog::new(),
             restart_word: None,
             region: *region,
-            heritage: left.file.take().map(|file| (file, region)),
+            heritage: left.file.map(|file| (file, region)),
         }
     }
 
     /// Goes on where the life before this one ended, and opens the control socket.
     #[inline(never)]
-    pub(crate) fn enter(&mut self, is_heir: bool) {
+    pub fn enter(&mut self, is_heir: bool) {
         if region::HEALS && is_heir {
             if self.followed_a_fault() {
                 self.tell_death();

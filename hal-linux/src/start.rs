@@ -108,14 +108,14 @@ pub fn run<const UNITS: usize>(
     let Some(memory) = memory.take() else {
         return 1;
     };
-    let mut left = Left::find(manifest, &mut memory.buffers.region);
-    let (system, clients) = (&mut memory.system, &mut memory.buffers.clients);
+    let left = Left::find(manifest, &mut memory.buffers);
+    let is_heir = left.is_heir();
     if SPLIT {
-        let platform = Linux::new(manifest, system, clients, &mut left);
+        let platform = Linux::new(manifest, &mut memory.system, left);
         let core = Cell::new(Some(&mut memory.core));
         begin_split(
             platform,
-            left.is_heir,
+            is_heir,
             manifest,
             arguments.iter(),
             &|remote, options| {
@@ -129,9 +129,9 @@ pub fn run<const UNITS: usize>(
     // Descriptors are closed when the program ends, which it does next.
     let mut driver = ManuallyDrop::new(Driver::new(
         memory.core.core(manifest),
-        Linux::new(manifest, system, clients, &mut left),
+        Linux::new(manifest, &mut memory.system, left),
     ));
-    driver.platform().enter(left.is_heir);
+    driver.platform().enter(is_heir);
     begin(&mut driver, manifest, arguments.iter());
     0
 }
