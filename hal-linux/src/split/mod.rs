@@ -10,6 +10,7 @@
 //! core was told and had not taken in is told to the next.
 
 mod line;
+mod strays;
 mod trouble;
 
 use crate::escalation::VAIN_MAX;

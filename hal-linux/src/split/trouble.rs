@@ -1,7 +1,7 @@
 //! This file replaces a core that is gone or does what no core does: it ends the process, performs
 //! what that had asked for, and says why.
 
-use super::{Keeper, RETRY, line};
+use super::{Keeper, RETRY, line, strays};
 use crate::carried::upgrades;
 use crate::epitaph;
 use crate::escalation::VAIN_MAX;
@@ -38,11 +38,8 @@ const SIGALRM: u8 = 14;
 const SIGABRT: u8 = 6;
 
 /// From one look at a process that is ending to the next: first, and at most.
-const LOOK: Duration = Duration::from_us(50);
-const LOOK_MAX: Duration = Duration::from_ms(20);
-
-/// Looks at a core that nobody can kill: half a second, which it needs on the busiest of machines.
-const STRAY_LOOK_COUNT_MAX: u32 = 33;
+pub(super) const LOOK: Duration = Duration::from_us(50);
+pub(super) const LOOK_MAX: Duration = Duration::from_ms(20);
 
 /// Between two cores, where one after the other is killed: at most.
 const PACE_MAX: Duration = Duration::from_ms(2_000);
@@ -225,25 +222,8 @@ pub(crate) fn end(process: &AtomicU32) -> (Option<ExitStatus>, bool) {
         }
     };
     store(process, 0);
-    see_off_strays();
+    strays::see_off();
     (how, is_stopped)
-}
-
-/// Waits until no core is left whose number was damaged: nobody can kill it, but it ends by itself
-/// when it finds that its keeper's end of a pipe is closed. One that never looks is not waited for
-/// without end.
-fn see_off_strays() {
-    let mut look = LOOK;
-    for _ in 0..STRAY_LOOK_COUNT_MAX {
-        match wait::all_apart() {
-            Apart::Unknown => return,
-            Apart::Ended(_) => {}
-            Apart::Runs | Apart::Stopped => {
-                line::pause(look);
-                look = look.doubled().min(LOOK_MAX);
-            }
-        }
-    }
 }
 
 impl Linux {

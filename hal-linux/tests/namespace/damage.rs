@@ -122,20 +122,30 @@ fn a_damaged_word_of_what_outlives_a_keeper_starts_nobody_twice_and_ends_nobody(
 }
 
 /// A keeper that does not find its core makes another, and there is one, not two; nor is anything
-/// left of it.
+/// left of the first, be it that it ends by itself or that it does nothing of its own any more.
 #[test]
-fn a_core_whose_number_is_damaged_ends_by_itself_and_no_service_is_taken_for_it() {
+fn a_core_whose_number_is_damaged_is_ended_and_no_service_is_taken_for_it() {
     let Some(mut machine) = split() else {
         return;
     };
     let before = services(&machine);
     let other = number_inside(before[0], "sleep");
-    for damaged in [other, 0] {
+    let sleeps: fn(u32) = |_| {};
+    let loops: fn(u32) = |core| injure(core, Injury::Code(LOOPS));
+    let is_held: fn(u32) = |core| send(core, Signal::SIGSTOP);
+    for (damaged, befalls) in [
+        (other, sleeps),
+        (0, sleeps),
+        (other, loops),
+        (0, loops),
+        (0, is_held),
+    ] {
         let lost = core(&machine);
         let its = number_inside(lost, "init-core");
         let region = region(&machine);
         let index = (HEAD_WORDS..SHARED).find(|index| word(&region, *index) == its);
         set_word(&region, index.expect("it is noted"), damaged);
+        befalls(lost);
         injure(machine.pid(), Injury::Counter(0));
         machine.wait_for("goes on where it was: incarnation");
         assert!(machine.sctl(&["list"]).status.success());
@@ -144,6 +154,9 @@ fn a_core_whose_number_is_damaged_ends_by_itself_and_no_service_is_taken_for_it(
         assert_eq!(named(&machine, "init-core").len(), 1);
     }
 }
+
+/// jmp to itself
+const LOOPS: &[u8] = &[0xeb, 0xfe];
 
 /// A process of the machine that process 1 is not the parent of. Dropped, it is ended.
 struct Stranger(Child);

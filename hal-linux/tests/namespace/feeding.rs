@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Name process 1 of `recording.toml` and of `split.toml`, built by `cargo xtask test`.
-const SOLO: &str = "SYSMASTER_RECORDING_INIT";
+pub const SOLO: &str = "SYSMASTER_RECORDING_INIT";
 const SPLIT: &str = "SYSMASTER_SPLIT_INIT";
 /// The first with symbols; and one that feeds nothing.
 const SYMBOLS: &str = "SYSMASTER_RECORDING_SYMBOLS";
@@ -115,7 +115,7 @@ impl Dog {
 
 /// Boots with such a watchdog until this is said; `None` with a loud word where nobody has built
 /// the program.
-fn boot(dog: &Dog, program: &str, target: &str, said: &str) -> Option<Machine> {
+pub fn boot(dog: &Dog, program: &str, target: &str, said: &str) -> Option<Machine> {
     let Some(file) = std::env::var_os(program).map(PathBuf::from) else {
         eprintln!("SKIPPED: {program} names no process 1; `cargo xtask test` builds one");
         return None;

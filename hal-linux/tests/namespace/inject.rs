@@ -94,6 +94,15 @@ pub fn at_birth(pid: u32, cause: impl FnOnce(), does: impl FnOnce(u32)) {
     let pid = stop(pid, births);
     ptrace::cont(pid, None).expect("it is stopped");
     cause();
+    let child = bears(pid);
+    does(child.as_raw().cast_unsigned());
+    ptrace::detach(child, None).expect("it is stopped");
+    ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// Waits for the next child of a process whose births are traced. It stands at its first
+/// instruction.
+pub fn bears(pid: Pid) -> Pid {
     loop {
         match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
             WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_CLONE) => {
@@ -107,9 +116,7 @@ pub fn at_birth(pid: u32, cause: impl FnOnce(), does: impl FnOnce(u32)) {
     let child = ptrace::getevent(pid).expect("it is stopped");
     let child = Pid::from_raw(i32::try_from(child).expect("a pid is small"));
     waitpid(child, Some(WaitPidFlag::__WALL)).expect("it is traced from its birth");
-    does(child.as_raw().cast_unsigned());
-    ptrace::detach(child, None).expect("it is stopped");
-    ptrace::detach(pid, None).expect("it is stopped");
+    child
 }
 
 /// Lets who is traced come to its filter of system calls, which is refused as by a kernel that has
@@ -136,7 +143,10 @@ pub fn refuse_filter(pid: u32) {
 
 /// What is seen of a process that stopped at a system call or for a signal, if it is a call that is
 /// not made yet; the signal is to be given to it.
-fn call_begun(pid: Pid, stopped: WaitStatus) -> (Option<libc::user_regs_struct>, Option<Signal>) {
+pub fn call_begun(
+    pid: Pid,
+    stopped: WaitStatus,
+) -> (Option<libc::user_regs_struct>, Option<Signal>) {
     let signal = match stopped {
         WaitStatus::Stopped(_, Signal::SIGTRAP) => None,
         WaitStatus::Stopped(_, its) => Some(its),
@@ -217,7 +227,7 @@ pub fn patch(pid: u32, address: u64, code: &[u8]) -> [u8; 8] {
     before.to_le_bytes()
 }
 
-fn stop(pid: u32, options: ptrace::Options) -> Pid {
+pub fn stop(pid: u32, options: ptrace::Options) -> Pid {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid is small"));
     ptrace::seize(pid, options).expect("the test is root");
     ptrace::interrupt(pid).expect("it is traced");
@@ -225,7 +235,7 @@ fn stop(pid: u32, options: ptrace::Options) -> Pid {
     pid
 }
 
-fn hurt(pid: Pid, injury: Injury) {
+pub fn hurt(pid: Pid, injury: Injury) {
     let mut registers = ptrace::getregs(pid).expect("it is stopped");
     // Otherwise the kernel would move the program counter back to repeat an interrupted call.
     registers.orig_rax = u64::MAX;
@@ -242,7 +252,7 @@ fn hurt(pid: Pid, injury: Injury) {
 }
 
 /// Replaces code by whole words; what of the last is not given is not executed.
-fn write(pid: Pid, at: u64, code: &[u8]) {
+pub fn write(pid: Pid, at: u64, code: &[u8]) {
     for (place, part) in (at..).step_by(8).zip(code.chunks(8)) {
         let mut word = [0x90; 8];
         word[..part.len()].copy_from_slice(part);
@@ -274,17 +284,7 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
     ptrace::cont(pid, None).expect("it is stopped");
     std::thread::scope(|scope| {
         let cause = scope.spawn(cause);
-        let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
-        loop {
-            let is_over = cause.is_finished();
-            match waitpid(pid, Some(flags)).expect("it stops") {
-                WaitStatus::PtraceEvent(..) => break,
-                WaitStatus::StillAlive if is_over => panic!("it executed nothing"),
-                WaitStatus::StillAlive => std::thread::yield_now(),
-                WaitStatus::Stopped(_, its) => ptrace::cont(pid, its).expect("it is stopped"),
-                end => panic!("{end:?}"),
-            }
-        }
+        comes_to_program(pid, || cause.is_finished());
         let mut count = 0;
         match fate {
             Fate::Planted(address, code) => write(pid, *address, code),
@@ -312,6 +312,22 @@ pub fn in_next_program(pid: u32, fate: &Fate<'_>, cause: impl FnOnce() + Send) -
         ptrace::detach(pid, None).expect("it is stopped");
         count
     })
+}
+
+/// Lets a process go on to the first instruction of the program that it executes next.
+pub fn comes_to_program(pid: Pid, is_over: impl Fn() -> bool) {
+    let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+    loop {
+        let is_over = is_over();
+        match waitpid(pid, Some(flags)).expect("it stops") {
+            WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXEC) => return,
+            WaitStatus::StillAlive if is_over => panic!("it executed nothing"),
+            WaitStatus::StillAlive => std::thread::yield_now(),
+            WaitStatus::PtraceEvent(..) => ptrace::cont(pid, None).expect("it is stopped"),
+            WaitStatus::Stopped(_, its) => ptrace::cont(pid, its).expect("it is stopped"),
+            end => panic!("{end:?}"),
+        }
+    }
 }
 
 /// Stops a process, gives it something to do, and lets it come to its `count`th stop at a system

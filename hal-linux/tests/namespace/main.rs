@@ -32,6 +32,8 @@ mod split;
 #[cfg(target_arch = "x86_64")]
 mod split_upgrade;
 mod stalled;
+#[cfg(target_arch = "x86_64")]
+mod succession;
 mod unruly;
 #[cfg(target_arch = "x86_64")]
 mod upgrade;

@@ -13,17 +13,17 @@ use crate::upgrade::{
 use std::path::PathBuf;
 
 /// Names the image that `split-upgraded.toml` makes, built by `cargo xtask test`.
-const IMAGE: &str = "SYSMASTER_SPLIT_UPGRADED";
+pub const IMAGE: &str = "SYSMASTER_SPLIT_UPGRADED";
 /// The same with symbols.
-const SYMBOLS: &str = "SYSMASTER_SPLIT_UPGRADED_SYMBOLS";
+pub const SYMBOLS: &str = "SYSMASTER_SPLIT_UPGRADED_SYMBOLS";
 
-fn named(name: &str) -> PathBuf {
+pub fn named(name: &str) -> PathBuf {
     let file = std::env::var_os(name).map(PathBuf::from);
     file.expect("it is named beside the program under test")
 }
 
 /// Boots to what will be upgraded: one unit is starting, and waits to be told.
-fn booted() -> Option<Machine> {
+pub fn booted() -> Option<Machine> {
     let mut machine = split::start("upgrade")?;
     for name in ["stays", "changes", "renews", "leaves", "leans"] {
         let ready = format!("{name}: ready");

@@ -44,7 +44,7 @@ pub fn inside_as(machine: &Machine, image: &Path) -> String {
 }
 
 /// Boots to what will be upgraded: one unit is starting, and waits to be told.
-fn booted() -> Option<Machine> {
+pub fn booted() -> Option<Machine> {
     let mut machine = Machine::boot("upgrade")?;
     for name in ["stays", "changes", "renews", "leaves", "leans"] {
         let ready = format!("{name}: ready");
