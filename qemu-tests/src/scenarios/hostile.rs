@@ -122,8 +122,8 @@ fn faults(guest: &mut Guest) -> Result<()> {
     Ok(())
 }
 
-/// How many lines contain the text. One that came twice, with its time, is one: a death may write it
-/// again.
+/// How many lines contain the text. One that came twice, with its time, is one: a death may write
+/// it again.
 fn distinct(lines: &[(Duration, String)], text: &str) -> usize {
     let found = lines.iter().map(|(_, line)| line.as_str());
     let found: BTreeSet<&str> = found.filter(|line| line.contains(text)).collect();
