@@ -112,7 +112,7 @@ pub fn way(word: u32) -> Way {
 }
 
 /// A failure in one word. Were it the child's number, the kernel would take it for its mark's.
-fn encode(step: SpawnStep, error: Errno) -> u32 {
+pub fn encode(step: SpawnStep, error: Errno) -> u32 {
     FAILED | (step_number(step) << 16) | u32::from(error.0)
 }
 

@@ -2,7 +2,7 @@
 //! clients stay as they are, and nothing of the file system is needed.
 
 use crate::carried::upgrades;
-use crate::child::{Way, way};
+use crate::child::{Way, encode, way};
 use crate::intake::{DEATHS_MAX, Handed};
 use crate::linux::Linux;
 use crate::region::{self, EXIT_WORDS, at};
@@ -10,9 +10,9 @@ use crate::sys::futex::EXECUTED;
 use crate::sys::wait;
 use crate::uses::uses;
 use crate::{children, epitaph, heal};
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::words::{load, store};
-use init_core::event::Errno;
+use init_core::event::{Errno, SpawnStep};
 use init_core::hal::Clock;
 use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::packed::{Packed, packed};
@@ -156,8 +156,9 @@ impl Linux {
         Ok(())
     }
 
-    /// What the core's taking in ended two lives, or cores without end, is not given to it again.
-    pub(crate) fn put_aside(&mut self, handed: Handed) {
+    /// What the core's taking in ended two lives, or cores without end, is not given to it again;
+    /// whether it is to be told something else in its place.
+    pub(crate) fn put_aside(&mut self, handed: Handed) -> bool {
         let what = match handed {
             Handed::Exit => "an exit",
             Handed::Signal => "a signal",
@@ -173,5 +174,24 @@ impl Linux {
             false => packed!(" is put aside: process 1 died of it twice"),
         };
         self.say(what, cause);
+        handed == Handed::Exit && self.tells_failed_start()
+    }
+
+    /// The end of a unit's process that was put aside is told once more, as that of a program that
+    /// could not be executed: a unit whose end nobody is told seems to run for ever. Not if it is
+    /// nobody's, or lives ended of that as well.
+    fn tells_failed_start(&mut self) -> bool {
+        let Some((pid, _)) = wait::taken(self.region.part(at::EXIT, EXIT_WORDS)) else {
+            return false;
+        };
+        if self.intake.leaving.is_none() {
+            self.intake.leaving = self.children.take(pid);
+        }
+        let Some(child) = self.intake.leaving else {
+            return false;
+        };
+        let (word, failed) = (self.word(child), encode(SpawnStep::Exec, BAD_ADDRESS));
+        self.region.set(at::BLAMES, 0);
+        word.swap(failed, Ordering::Relaxed) != failed
     }
 }

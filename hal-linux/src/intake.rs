@@ -126,7 +126,7 @@ pub(crate) struct Intake {
     /// Tell when no child is left.
     tell_no_child: bool,
     /// Whose exit is handed out.
-    leaving: Option<Child>,
+    pub(crate) leaving: Option<Child>,
     /// Nothing was handed out in this life.
     is_new: bool,
     /// The core has no state: whatever it counts, it has taken nothing in.
@@ -207,7 +207,7 @@ impl Linux {
         // Generations begin anew with a core without a state: what is said of a process that is
         // gone would be taken for the next one's.
         let of_a_process = matches!(self.intake.handed(), Some(Handed::Exit | Handed::Ready(_)));
-        let is_forsaken = SPLIT && self.intake.is_forsaken && !of_a_process;
+        let is_forsaken = region::HEALS && self.intake.is_forsaken && !of_a_process;
         let is_lost = self.region.get(at::STAMP) == taken_in || is_forsaken;
         let mut was_lost = self.intake.is_new && is_lost;
         self.intake.is_new = false;
@@ -221,15 +221,14 @@ impl Linux {
         let is_guilty = is_blamed && self.region.get(at::BLAMES) >= DEATHS_MAX;
         let is_in_vain = || self.region.get(at::VAIN) >= VAIN_DEATHS_MAX;
         if was_lost && (is_guilty || is_in_vain() || self.intake.is_killed_for_ever()) {
-            was_lost = false;
-            self.put_aside(handed);
+            was_lost = self.put_aside(handed);
         }
         match handed {
             Handed::Frame(slot) if was_lost => {
                 self.listen_again(slot);
                 return self.region.set(at::HANDED, 0);
             }
-            Handed::Ready(unit) if SPLIT && was_lost => {
+            Handed::Ready(unit) if was_lost => {
                 self.ready.tell_again(unit);
                 return self.region.set(at::HANDED, 0);
             }

@@ -69,7 +69,7 @@ impl Platform for Linux {
     }
 
     fn owner(&mut self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
-        if SPLIT {
+        if region::HEALS {
             self.children.owner(unit, role)
         } else {
             None
@@ -77,7 +77,7 @@ impl Platform for Linux {
     }
 
     fn forsake(&mut self) {
-        if SPLIT {
+        if region::HEALS {
             self.hang_up_on_waiting();
             self.intake.is_forsaken = true;
         }

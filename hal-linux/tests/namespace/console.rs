@@ -2,6 +2,7 @@
 //! them, lose no count of what it drops, and go on when somebody reads again.
 
 use crate::machine::{End, Machine};
+use crate::restless::does_not_spin;
 use rustix::fd::OwnedFd;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
@@ -78,6 +79,8 @@ fn a_console_whose_reader_is_gone_ends_nothing() {
             return;
         };
         drop(reader);
+        machine.inside("for n in 1 2 3 4; do /proc/1/exe stop talker@$n; done");
+        does_not_spin(&machine, "nobody is at the console's other end");
         assert!(machine.sctl(&["restart", "talker@1"]).status.success());
         machine.signal(15);
         assert_eq!(machine.end(), End::Off);

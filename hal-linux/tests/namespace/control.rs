@@ -2,12 +2,18 @@
 
 use crate::boot;
 use crate::machine::{End, Machine};
+use crate::split::{named, send as kill, services, until};
 use init_core::protocol::{Buffer, Change, Request, Text, Writer};
+use nix::sys::signal::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, connect, recv, send, socket,
 };
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A raw connection, as any program of root can have one.
 pub fn connection(machine: &Machine) -> OwnedFd {
@@ -104,24 +110,105 @@ fn frames_that_are_none_end_their_connection_and_nothing_else() {
     }
 }
 
+/// A request as the tool writes it, which is answered at once.
+fn status_of(name: &str) -> Vec<u8> {
+    let mut buffer: Buffer = [0; size_of::<Buffer>()];
+    let mut writer = Writer::new(&mut buffer);
+    let request = Request::Unit {
+        name: Text(name.as_bytes()),
+    };
+    assert!(writer.add(&request).is_ok(), "{name} fits");
+    let length = writer.length();
+    buffer[..length].to_vec()
+}
+
+/// Sends requests and reads no answer until process 1 hangs up; how many it took.
+fn ask_in_vain(client: &OwnedFd, request: &[u8]) -> usize {
+    /// What a socket keeps is some hundred answers.
+    const REQUEST_COUNT_MAX: usize = 100_000;
+    for count in 0..REQUEST_COUNT_MAX {
+        let mut writable = [PollFd::new(client, PollFlags::OUT)];
+        let patience = Timespec {
+            tv_sec: 60,
+            tv_nsec: 0,
+        };
+        let ready = poll(&mut writable, Some(&patience)).expect("it can be waited for");
+        assert!(ready > 0, "neither read nor hung up on after {count}");
+        match send(client, request, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(_) | Err(Errno::AGAIN) => {}
+            Err(Errno::PIPE | Errno::CONNRESET) => return count,
+            Err(error) => panic!("{error} after {count}"),
+        }
+    }
+    panic!("{REQUEST_COUNT_MAX} requests and never hung up on");
+}
+
 #[test]
 fn a_client_that_never_reads_delays_nobody() {
     let mut machine = boot!("idle");
     machine.wait_for("boot: idle reached");
     let deaf = connection(&machine);
-    // Requests without end, answers never taken: at some time process 1 hangs up.
-    let request = vec![0x73; 64];
-    let mut sent = 0;
-    while sent < 10_000 && send(&deaf, &request, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).is_ok()
-    {
-        sent += 1;
-    }
-    assert!(
-        machine.sctl(&["list"]).status.success(),
-        "after {sent} frames"
-    );
+    let taken = ask_in_vain(&deaf, &status_of("sleeper"));
+    // It was answered before: not its first request is what it was hung up on for.
+    assert!(taken > 1, "{taken}");
+    let heard = recv(&deaf, &mut [0; 64], RecvFlags::DONTWAIT).map(|(_, length)| length);
+    assert!(matches!(heard, Ok(1..)), "{heard:?}");
+    assert!(machine.sctl(&["list"]).status.success());
     machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// Asks as fast as can be, reads no answer, and comes again when it is hung up on.
+fn flood(address: &SocketAddrUnix, request: &[u8], over: &AtomicBool) -> usize {
+    let mut floods = 0;
+    while !over.load(Ordering::Relaxed) {
+        let socket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None);
+        let socket = socket.expect("a socket can be made");
+        // Without waiting: in the end nobody listens any more.
+        if ioctl_fionbio(&socket, true).is_err() || connect(&socket, address).is_err() {
+            std::thread::yield_now();
+            continue;
+        }
+        while !over.load(Ordering::Relaxed) {
+            match send(&socket, request, SendFlags::NOSIGNAL) {
+                Ok(_) | Err(Errno::AGAIN) => {}
+                Err(_) => break,
+            }
+        }
+        floods += 1;
+    }
+    floods
+}
+
+#[test]
+fn clients_that_flood_the_socket_keep_neither_a_service_nor_the_way_down() {
+    let mut machine = boot!("holding");
+    machine.wait_for("boot: holding reached");
+    let over = Arc::new(AtomicBool::new(false));
+    let flooding: Vec<_> = (0..8)
+        .map(|_| {
+            let (over, request) = (Arc::clone(&over), status_of("sleeper"));
+            let address = SocketAddrUnix::new(machine.socket()).expect("the path is short");
+            std::thread::spawn(move || flood(&address, &request, &over))
+        })
+        .collect();
+    // What is not asked over the socket: a service dies, and is started again.
+    for _ in 0..3 {
+        let before = services(&machine);
+        kill(before[0], Signal::SIGKILL);
+        until("it is started again", || {
+            let now = named(&machine, "sleep");
+            now.len() == before.len() && !now.contains(&before[0])
+        });
+    }
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    over.store(true, Ordering::Relaxed);
+    let floods: usize = flooding
+        .into_iter()
+        .map(|it| it.join().expect("it ends"))
+        .sum();
+    assert!(floods > 8, "hung up on, and again: {floods}");
 }
 
 /// Asks for a start and for an answer when it is done.
@@ -159,5 +246,5 @@ fn a_client_is_not_taken_for_the_one_that_had_its_place_before() {
     machine.wait_for("never-there: runs");
     assert!(machine.sctl(&["status", "says-when-told"]).status.success());
     let heard = recv(&second, &mut [0; 64], RecvFlags::DONTWAIT).map(|(_, length)| length);
-    assert_eq!(heard, Err(rustix::io::Errno::AGAIN), "it waits");
+    assert_eq!(heard, Err(Errno::AGAIN), "it waits");
 }

@@ -4,7 +4,9 @@
 use crate::inject::{Injury, injure, instructions_after, trap};
 use crate::kernels::{self, NOT_THERE};
 use crate::machine::{End, Machine, copy_program};
+use crate::split::{send, services};
 use linux_raw_sys::general as abi;
+use nix::sys::signal::Signal;
 use object::{Object, ObjectSymbol};
 use std::path::Path;
 use std::process::Command;
@@ -265,6 +267,31 @@ fn a_request_that_kills_two_lives_is_put_aside() {
     machine.wait_for("a request is put aside");
     let list = machine.sctl(&["list"]);
     assert!(list.status.success(), "{}", machine.console());
+}
+
+/// Whose exit two lives end of is not taken for running, and comes back as its manifest says.
+#[test]
+fn an_exit_that_kills_two_lives_is_put_aside_and_its_unit_has_failed() {
+    let Some(mut machine) = Machine::boot("holding") else {
+        return;
+    };
+    let place = address_of(&["10supervisor", "11child_event"]);
+    let place = place.expect("its file is named beside the program's");
+    machine.wait_for("boot: holding reached");
+    let before = services(&machine);
+    assert!(machine.sctl(&["list"]).status.success());
+    trap(machine.pid(), place, 2, || {
+        send(before[1], Signal::SIGKILL);
+        machine.wait_for("an exit is put aside: process 1 died of it twice");
+    });
+    machine.wait_for("exec: Bad address");
+    let after = services(&machine);
+    let gone: Vec<&u32> = before.iter().filter(|pid| !after.contains(pid)).collect();
+    assert_eq!(gone, [&before[1]], "{}", machine.console());
+    for number in 1..=5 {
+        let unit = format!("held@{number}");
+        assert!(machine.sctl(&["status", &unit]).status.success(), "{unit}");
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub struct Machine {
     /// The console, if anybody reads it.
     lines: Option<Receiver<String>>,
     seen: Vec<String>,
-    /// Lines of process 1, with their time, that were waited for.
+    /// Lines with the number of a life that were waited for.
     found: HashSet<String>,
 }
 
@@ -136,9 +136,9 @@ impl Machine {
         });
     }
 
-    /// Waits for a line that contains the text; returns it. A line of process 1 that
-    /// was waited for is not taken for another one when it comes once more, with its time: a death
-    /// may write one twice.
+    /// Waits for a line that contains the text; returns it. A line with the number of
+    /// a life that was waited for is not taken for another one when it comes once more: a death may
+    /// write one twice.
     pub fn wait_for(&mut self, text: &str) -> String {
         let end = Instant::now() + LIMIT;
         loop {
@@ -147,8 +147,8 @@ impl Machine {
             match lines.recv_timeout(left) {
                 Ok(line) => {
                     self.seen.push(line.clone());
-                    let is_own = line.starts_with("init: [");
-                    if line.contains(text) && (!is_own || self.found.insert(line.clone())) {
+                    let is_numbered = line.contains("incarnation ");
+                    if line.contains(text) && (!is_numbered || self.found.insert(line.clone())) {
                         return line;
                     }
                 }

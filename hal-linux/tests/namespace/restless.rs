@@ -17,7 +17,7 @@ const WATCHED: Duration = Duration::from_secs(2);
 const CPU_MAX: Duration = Duration::from_millis(400);
 
 /// Watches process 1 for some time, in which the test does nothing either.
-fn does_not_spin(machine: &Machine, why: &str) {
+pub fn does_not_spin(machine: &Machine, why: &str) {
     let (before, since) = (machine.cpu_time(), Instant::now());
     std::thread::sleep(WATCHED);
     let (used, span) = (machine.cpu_time() - before, since.elapsed());

@@ -113,6 +113,9 @@ fn programs_on_a_file_system_that_never_answers_delay_nobody() {
         "{}",
         String::from_utf8_lossy(&list.stderr)
     );
+    // What process 1 has said is written by then: a program writes beside it.
+    machine.inside("kill -11 1");
+    machine.wait_for("ignored SIGSEGV");
     for number in 1..=24 {
         let given_up = format!("stalled@{number}: does not die of SIGKILL, given up");
         assert!(
@@ -142,4 +145,25 @@ fn programs_on_a_file_system_that_never_answers_delay_nobody() {
         let limit = "{tv_sec=0, tv_nsec=1000000}";
         assert!(waits.iter().all(|wait| wait.contains(limit)), "{calls}");
     }
+}
+
+/// As soon as they have begun: none has failed yet, and all are in the kernel's hands.
+#[test]
+fn starts_that_hang_are_stopped_and_the_machine_goes_down() {
+    let Some(mut machine) = Machine::boot("idle") else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    let Some(silence) = Silence::at_mnt_of(&machine) else {
+        return;
+    };
+    machine.inside("/proc/1/exe --no-wait start silence && /proc/1/exe --no-wait stop stalled@1");
+    assert!(machine.sctl(&["restart", "sleeper"]).status.success());
+    machine.signal(15);
+    machine.wait_for("power-off: begins");
+    machine.wait_for("power-off: all stopped");
+    let console = machine.console();
+    assert!(!console.contains("shutdown took too long"), "{console}");
+    drop(silence);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }

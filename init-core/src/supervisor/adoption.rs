@@ -55,5 +55,5 @@ impl Core<'_> {
 
 /// Whether something is known of it.
 fn is_used(unit: &super::unit::Unit) -> bool {
-    unit.generation.0 != 0 || unit.state != State::Inactive
+    unit.generation.0 != 0 || !matches!(unit.state, State::Inactive)
 }
