@@ -1,6 +1,14 @@
 //! This file composes process 1 for Linux: core, HAL and the tables of one product.
 #![no_std]
 #![no_main]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod product {
     //! The compiled manifest.

@@ -2,6 +2,14 @@
 //! tables of one product, and a process of its own.
 #![no_std]
 #![no_main]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod product {
     //! The compiled manifest. Programs are the keeper's to start.

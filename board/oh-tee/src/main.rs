@@ -1,6 +1,14 @@
 //! This file composes the root task of an oh-tee kernel: core, HAL and the tables of one product.
 #![no_std]
 #![no_main]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod product {
     //! The compiled manifest.

@@ -25,6 +25,14 @@
 //!
 //! It guarantees: no allocation, no panic, and that a service without an init runs all the same.
 #![no_std]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod channel;
 mod sys;

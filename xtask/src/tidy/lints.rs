@@ -2,7 +2,7 @@
 //! denies, no arm for "all else" where every case is to be written, generated code that names one
 //! crate, and tests that the documents name.
 
-use super::{Finding, Source};
+use super::{Finding, Source, is_firmware};
 
 /// What firmware denies outside of its tests.
 const FIRMWARE: [&str; 6] = [
@@ -30,7 +30,7 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
     for source in sources {
         let path = source.path.to_string_lossy();
         let in_room = |begin: &str, end: &str| path.starts_with(begin) && path.ends_with(end);
-        if path == "init-core/src/lib.rs" || (in_room("hal-", "/src/lib.rs")) {
+        if is_firmware(&path) && is_root(source) {
             findings.extend(missing(source, &FIRMWARE));
         }
         if path == "init-core/src/lib.rs" {
@@ -49,10 +49,17 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
+/// Whether a crate or a program begins here: freestanding ones say so.
+fn is_root(source: &Source) -> bool {
+    let names = ["src/lib.rs", "src/main.rs"];
+    let is_named = names.iter().any(|name| source.path.ends_with(name));
+    is_named || (source.is_rust() && source.text.lines().any(|line| line == "#![no_std]"))
+}
+
 /// Lints that a crate's root does not deny.
 fn missing(source: &Source, lints: &[&str]) -> Vec<Finding> {
     let denies = source.text.split("deny(").nth(1).unwrap_or_default();
-    let denies = denies.split(")\n").next().unwrap_or_default();
+    let denies = denies.split(')').next().unwrap_or_default();
     let is_missing = |lint: &&&str| !denies.contains(**lint);
     let missing = lints.iter().filter(is_missing);
     missing
@@ -144,6 +151,14 @@ mod tests {
         let bad = good.replace("clippy::unwrap_used", "clippy::todo");
         let wanted = ["hal-linux/src/lib.rs:1: the crate does not deny clippy::unwrap_used"];
         assert_eq!(findings("hal-linux/src/lib.rs", &bad), wanted);
+        for root in ["extends/x/src/lib.rs", "board/x/src/main.rs"] {
+            assert_eq!(findings(root, &good), Vec::<String>::new());
+            assert_eq!(findings(root, "").len(), FIRMWARE.len(), "{root}");
+        }
+        let program = "#![no_std]\n#![no_main]\n";
+        assert_eq!(findings("board/x/src/a.rs", program).len(), FIRMWARE.len());
+        assert!(findings("board/x/src/sys/a.rs", "").is_empty());
+        assert!(findings("extends/x/tests/a.rs", program).is_empty());
         let core = ["init-core/src/lib.rs:1: the crate does not deny ".to_string() + NO_WILDCARD];
         assert_eq!(findings("init-core/src/lib.rs", &good), core);
     }

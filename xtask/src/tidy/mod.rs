@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// Folders that hold nothing of ours.
 const FOREIGN: [&str; 3] = ["target", ".git", "node_modules"];
 
+/// Beginnings of the folders of crates that run on a device, beside the core.
+const FIRMWARE: [&str; 3] = ["hal-", "board/", "extends/"];
+
 /// One breach of a rule; lines count from one, 0 is the file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -57,6 +60,13 @@ impl Source {
             .extension()
             .is_some_and(|extension| extension == "rs")
     }
+}
+
+/// Whether a file is of what runs on a device: the core, the HALs, boards and extensions.
+fn is_firmware(path: &str) -> bool {
+    let is_ours = |room: &&str| path.starts_with(*room);
+    let has_sources = path.contains("/src/");
+    path.starts_with("init-core/src/") || (has_sources && FIRMWARE.iter().any(is_ours))
 }
 
 /// Checks the whole house; returns how many files were read.

@@ -3,10 +3,10 @@
 use super::{Finding, Source};
 use anyhow::{Context, Result};
 use std::path::Path;
-use toml::Table;
+use toml::{Table, Value};
 
-/// Which of our crates each may depend on, tests apart. Whoever is not listed may know everybody.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+/// Which of our crates each may depend on, tests apart. Whoever is not listed may not be.
+const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("init-core", &[]),
     ("init-core-sim", &["init-core"]),
     ("init-core-replay", &["init-core", "manifests"]),
@@ -15,6 +15,8 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("manifests", &["init-core"]),
     ("board-linux", &["init-core", "hal-linux", "manifests"]),
     ("board-oh-tee", &["init-core", "hal-harmony", "manifests"]),
+    ("board-c", &["init-core", "manifests"]),
+    ("acme-firmware", &["init-core", "hal-linux", "manifests"]),
     ("service-client", &["init-core", "hal-harmony"]),
     (
         "harmony-demo",
@@ -24,6 +26,19 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("qemu-tests", &["init-core", "manifests", "bench-lives"]),
     ("heal-campaign", &["init-core"]),
     ("bench-lives", &["init-core", "heal-campaign"]),
+    ("bench-programs", &[]),
+    (
+        "xtask",
+        &[
+            "init-core",
+            "init-core-sim",
+            "init-core-replay",
+            "manifests",
+            "qemu-tests",
+            "heal-campaign",
+            "bench-lives",
+        ],
+    ),
 ];
 
 /// Crates that are safe as a whole.
@@ -79,6 +94,8 @@ fn package_findings(source: &Source, file: &Table) -> Vec<Finding> {
         .and_then(|name| name.as_str())
         .unwrap_or_default();
     let Some((_, known)) = MAY_KNOW.iter().find(|(crate_name, _)| *crate_name == name) else {
+        let what = format!("nothing says whom {name} may know: xtask/src/tidy/rules.rs does");
+        findings.push(source.finding(0, what));
         return findings;
     };
     for other in ours(file)
@@ -88,7 +105,7 @@ fn package_findings(source: &Source, file: &Table) -> Vec<Finding> {
         let line = source
             .text
             .lines()
-            .position(|line| line.starts_with(&other))
+            .position(|line| line.starts_with(&other) || line.contains(&format!("{other:?}")))
             .unwrap_or(0);
         findings.push(source.finding(line + 1, format!("{name} must not know {other}")));
     }
@@ -101,14 +118,19 @@ fn ours(file: &Table) -> Vec<String> {
     if let Some(targets) = file.get("target").and_then(|targets| targets.as_table()) {
         tables.extend(targets.values().filter_map(|target| target.as_table()));
     }
-    let is_ours =
-        |name: &&String| MAY_KNOW.iter().any(|(ours, _)| ours == name) || name.as_str() == "xtask";
+    let is_ours = |name: &String| MAY_KNOW.iter().any(|(ours, _)| ours == name);
+    // By the name of the package, whatever the code calls it.
+    let name = |(key, value): (&String, &Value)| match value.get("package") {
+        Some(Value::String(package)) => package.clone(),
+        _ => key.clone(),
+    };
     tables
         .iter()
         .flat_map(|table| ["dependencies", "build-dependencies"].map(|key| table.get(key)))
         .flatten()
         .filter_map(|dependencies| dependencies.as_table())
-        .flat_map(|dependencies| dependencies.keys().filter(is_ours).cloned())
+        .flat_map(|dependencies| dependencies.iter().map(name))
+        .filter(is_ours)
         .collect()
 }
 
@@ -177,6 +199,23 @@ mod tests {
             let text = format!("{PACKAGE}name = \"manifests\"\n[{table}]\nhal-linux = \"1\"\n");
             assert_eq!(findings("manifests/Cargo.toml", &text).len(), 1, "{table}");
         }
+    }
+
+    #[test]
+    fn a_dependency_counts_by_the_name_of_its_package() {
+        let text = format!(
+            "{PACKAGE}name = \"hal-linux\"\n[dependencies]\nm = {{ package = \"manifests\" }}\n"
+        );
+        let wanted = ["hal-linux/Cargo.toml:7: hal-linux must not know manifests"];
+        assert_eq!(findings("hal-linux/Cargo.toml", &text), wanted);
+    }
+
+    #[test]
+    fn a_package_of_which_nothing_says_whom_it_may_know_is_found() {
+        let text = format!("{PACKAGE}name = \"new\"\n");
+        let wanted = ["extends/new/Cargo.toml:1: nothing says whom new may know: \
+                       xtask/src/tidy/rules.rs does"];
+        assert_eq!(findings("extends/new/Cargo.toml", &text), wanted);
     }
 
     #[test]

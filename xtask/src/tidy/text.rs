@@ -1,6 +1,6 @@
 //! This file judges one source file by its lines: headers, lengths and paths.
 
-use super::{Finding, Source};
+use super::{Finding, Source, is_firmware};
 
 /// Two pages side by side, and diffs that do not wrap.
 const LINE_CHARS_MAX: usize = 100;
@@ -11,15 +11,6 @@ const FILE_LINES_MAX: usize = 500;
 
 /// Beginnings of paths that exist on one machine only; in pieces, so as not to find themselves.
 const MACHINE_PATHS: [&str; 3] = [concat!("/ho", "me/"), concat!("/ro", "ot/."), "/Users/"];
-
-/// Sources of what runs on a device.
-const FIRMWARE: [&str; 5] = [
-    "init-core/src/",
-    "hal-linux/src/",
-    "hal-harmony/src/",
-    "board/linux/src/",
-    "board/oh-tee/src/",
-];
 
 /// Calls that only let time pass. What waits for something waits for that, with a deadline.
 const SLEEPS: [&str; 3] = ["nanosleep", "thread::sleep", "__NR_pause"];
@@ -38,7 +29,7 @@ pub fn check(source: &Source) -> Vec<Finding> {
 
 fn sleeps(source: &Source) -> Vec<Finding> {
     let path = source.path.to_string_lossy();
-    if !FIRMWARE.iter().any(|firmware| path.starts_with(firmware)) {
+    if !is_firmware(&path) {
         return Vec::new();
     }
     let found = |(at, line): (usize, &str)| {
@@ -183,7 +174,9 @@ mod tests {
             };
             check(&source).len()
         };
-        assert_eq!(at("hal-linux/src/a.rs"), 1);
+        for room in ["init-core", "hal-linux", "board/c", "extends/client"] {
+            assert_eq!(at(&format!("{room}/src/a.rs")), 1, "{room}");
+        }
         assert_eq!(at("hal-linux/tests/a.rs"), 0);
     }
 
