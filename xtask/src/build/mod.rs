@@ -12,7 +12,7 @@ mod command;
 pub use bare::{bare_core, core_process, library, root_task, services, stub_kernel};
 
 use crate::setup::{self, Toolchain, Turn};
-use crate::{house, panics, process};
+use crate::{elf, house, panics, process};
 use anyhow::{Context, Result, bail};
 use command::{cargo, linked, objects};
 use manifests::board::Board;
@@ -68,7 +68,7 @@ pub fn firmware(request: &Request<'_>) -> Result<Firmware> {
         symbols: file.with_extension("symbols"),
         file,
     };
-    finish(&linked("init", request, &toolchain), &built)?;
+    finish(&linked("init", request, &toolchain), request.board, &built)?;
     Ok(built)
 }
 
@@ -124,7 +124,7 @@ fn without_product(program: &str, board: &Board) -> Result<Firmware> {
         file: folder.join(program),
         symbols: folder.join(format!("{program}.symbols")),
     };
-    finish(&linked(program, &request, &toolchain), &built)?;
+    finish(&linked(program, &request, &toolchain), board, &built)?;
     Ok(built)
 }
 
@@ -134,14 +134,18 @@ fn turn(request: &Request<'_>, toolchain: &Toolchain) -> Result<Turn> {
 }
 
 /// Puts the linked program where it is looked for, with symbols and without.
-fn finish(linked: &Path, built: &Firmware) -> Result<()> {
+fn finish(linked: &Path, board: &Board, built: &Firmware) -> Result<()> {
     if let Some(folder) = built.file.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
     std::fs::copy(linked, &built.symbols)
         .with_context(|| format!("cannot copy {}", linked.display()))?;
-    let bytes = crate::elf::strip(std::fs::read(linked)?)?;
+    let bytes = std::fs::read(linked)?;
+    let program = object::File::parse(&*bytes).context("the linker wrote no ELF file")?;
+    elf::check_pages(&program, board.page_bytes.into())
+        .with_context(|| format!("{} does not run on {}", linked.display(), board.name))?;
+    let bytes = elf::strip(bytes)?;
     std::fs::write(&built.file, &bytes)?;
     make_executable(&built.file)?;
     let name = house::shown(&built.file);
