@@ -4,7 +4,7 @@ use crate::cli::{Image, Run, Scenarios};
 use crate::{build, harmony, house, product, setup};
 use anyhow::Result;
 use manifests::board::{Abi, Board};
-use qemu_tests::image::Disk;
+use qemu_tests::image::{Disk, quoted};
 use qemu_tests::progress::say;
 use qemu_tests::run::{self, Manner, Medium, Request};
 use qemu_tests::scenarios::{self, Bench};
@@ -36,7 +36,7 @@ pub fn write(image: &Image) -> Result<()> {
     })?;
     say(&format!("image: {}", built.image.summary));
     list(&out)?;
-    how_to_write(&built.disk);
+    println!("{}", how_to_write(&built.disk));
     Ok(())
 }
 
@@ -70,16 +70,17 @@ fn list(out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn how_to_write(disk: &Disk) {
-    let file = house::shown(&disk.file);
-    println!(
+/// How the disk image comes onto a card, to be typed in the workspace's folder.
+fn how_to_write(disk: &Disk) -> String {
+    let from = quoted(&format!("if={}", house::shown(&disk.file)));
+    format!(
         "\nTo write it to a card or eMMC, as root. THIS ERASES THE WHOLE DEVICE: look with `lsblk` \
          which one it \
          is\nand put its name for sdX (eMMC: mmcblkN, never one of its partitions):\n\n\
-         \x20   dd if={file} of=/dev/sdX bs=4M conv=fsync status=progress\n\n\
+         \x20   dd {from} of=/dev/sdX bs=4M conv=fsync status=progress\n\n\
          The root file system is partition 1, PARTUUID={}.",
         disk.partition
-    );
+    )
 }
 
 /// The product that the user chose, or the board's usual one.
@@ -199,4 +200,46 @@ fn with_request<T>(
         early: &|| build::early(board),
     };
     perform(&request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Not a whole number of the blocks that are written.
+    const IMAGE_BYTES: usize = (5 << 20) + 512;
+    const DEVICE_BYTES: u64 = 8 << 20;
+
+    #[test]
+    fn the_command_that_is_printed_writes_the_image_to_the_device() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let file = folder.path().join("it's a disk.img");
+        let image: Vec<u8> = (0..=250).cycle().take(IMAGE_BYTES).collect();
+        std::fs::write(&file, &image).expect("there is room");
+        let device = folder.path().join("device");
+        let made = std::fs::File::create(&device).and_then(|it| it.set_len(DEVICE_BYTES));
+        made.expect("a file of holes takes no room");
+        let words = how_to_write(&Disk {
+            file,
+            bytes: u64::try_from(IMAGE_BYTES).expect("a few"),
+            partition: "a-partition".to_string(),
+        });
+        let commands = words.lines().filter_map(|line| line.strip_prefix("    "));
+        let commands: Vec<&str> = commands.collect();
+        let [command] = commands.as_slice() else {
+            panic!("one command is to be typed:\n{words}")
+        };
+        let name = device.display().to_string();
+        assert_eq!(command.matches("/dev/sdX").count(), 1, "{command}");
+        let typed = command.replace("/dev/sdX", &name);
+        let done = Command::new("sh")
+            .args(["-c", &typed])
+            .current_dir(house::root())
+            .output()
+            .expect("there is a shell");
+        assert!(done.status.success(), "{typed}: {done:?}");
+        let written = std::fs::read(&device).expect("it is there");
+        assert!(written.starts_with(&image), "{} bytes", written.len());
+    }
 }
