@@ -1,6 +1,7 @@
 //! This file runs the keeper, as process 1 of a namespace or as an ordinary process, and reads what
 //! its command prints. It waits for events, each with a limit.
 
+use crate::skip::skip;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -38,7 +39,9 @@ pub struct Kept {
 pub fn program() -> Option<PathBuf> {
     let program = std::env::var_os(PROGRAM).map(PathBuf::from);
     if program.is_none() {
-        eprintln!("SKIPPED: {PROGRAM} names no keeper; `cargo xtask test` builds and names one");
+        skip(&format!(
+            "{PROGRAM} names no keeper; `cargo xtask test` builds and names one"
+        ));
     }
     program
 }

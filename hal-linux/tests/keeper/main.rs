@@ -3,6 +3,8 @@
 
 mod kept;
 mod restart;
+#[path = "../namespace/skip.rs"]
+mod skip;
 mod terminal;
 
 use kept::{BOTH, Kept, Place};

@@ -4,6 +4,7 @@
 use crate::inject::{Injury, injure};
 use crate::machine::{Machine, copy_program};
 use crate::scarce::{after, goes_down, numbers_are_per_namespace};
+use crate::skip::skip;
 use crate::upgrade;
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -44,7 +45,7 @@ pub fn let_go(machine: &Machine) {
 #[test]
 fn with_no_room_no_number_and_no_descriptor_it_lives_again_and_is_exchanged() {
     if !numbers_are_per_namespace() {
-        eprintln!("SKIPPED: this kernel has no process-number limit for a namespace alone");
+        skip("this kernel has no process-number limit for a namespace alone");
         return;
     }
     let Some(mut machine) = after("mount -t tmpfs -o size=64k x /run", "numbers") else {

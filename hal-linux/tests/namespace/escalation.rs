@@ -3,6 +3,7 @@
 
 use crate::inject::{Injury, injure};
 use crate::machine::{End, Machine};
+use crate::skip::skip;
 use std::path::Path;
 
 /// Names process 1 of `escalating.toml`, built by `cargo xtask test`.
@@ -52,7 +53,7 @@ fn who_dies_too_often_goes_to_rescue_then_starts_anew_then_from_the_other_slot()
     let boots = [(None, anew), (Some(1), other), (Some(2), other)];
     for (starts, wanted) in boots {
         let Some(mut machine) = boot(kept.path()) else {
-            return eprintln!("SKIPPED: {PROGRAM} names no process 1");
+            return skip(&format!("{PROGRAM} names no process 1"));
         };
         if let Some(starts) = starts {
             let told = machine.wait_for(&format!("started anew, {starts} in a row: "));
@@ -78,7 +79,7 @@ fn a_record_that_cannot_be_written_is_told_and_the_machine_starts_anew() {
     let kept = tempfile::tempdir().expect("a folder can be made");
     std::fs::create_dir(kept.path().join("deaths")).expect("there is room");
     let Some(mut machine) = boot(kept.path()) else {
-        return eprintln!("SKIPPED: {PROGRAM} names no process 1");
+        return skip(&format!("{PROGRAM} names no process 1"));
     };
     die_out(&mut machine, "the machine starts anew");
     let told = "no record in /mnt/deaths: Is a directory";

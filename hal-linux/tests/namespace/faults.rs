@@ -4,6 +4,7 @@
 use crate::inject::{Injury, injure, instructions_after, trap};
 use crate::kernels::{self, NOT_THERE};
 use crate::machine::{End, Machine, copy_program};
+use crate::skip::skip;
 use crate::split::{send, services};
 use linux_raw_sys::general as abi;
 use nix::sys::signal::Signal;
@@ -131,7 +132,7 @@ fn a_damaged_program_file_is_not_needed() {
 fn where_programs_in_memory_are_refused_the_file_is_executed() {
     let refuse = "echo 2 > /proc/sys/vm/memfd_noexec && exec \"$@\"";
     if !Path::new("/proc/sys/vm/memfd_noexec").exists() {
-        return eprintln!("SKIPPED: this kernel never refuses a program in memory");
+        return skip("this kernel never refuses a program in memory");
     }
     let Some(mut machine) = Machine::boot_copy(&["sh", "-c", refuse, "sh"], None, "idle") else {
         return;

@@ -3,6 +3,7 @@
 
 use crate::inject::{Fate, Injury, STANDS_STILL, in_next_program, injure};
 use crate::machine::{End, Machine, copy_program};
+use crate::skip::skip;
 use crate::split::{core, send};
 use crate::upgrade::{ADOPT, address_of, inside, process};
 use nix::sys::signal::Signal;
@@ -117,7 +118,9 @@ impl Dog {
 /// the program.
 pub fn boot(dog: &Dog, program: &str, target: &str, said: &str) -> Option<Machine> {
     let Some(file) = std::env::var_os(program).map(PathBuf::from) else {
-        eprintln!("SKIPPED: {program} names no process 1; `cargo xtask test` builds one");
+        skip(&format!(
+            "{program} names no process 1; `cargo xtask test` builds one"
+        ));
         return None;
     };
     let mut machine = Machine::boot_copy(&dog.first(), Some(&file), target)?;

@@ -4,6 +4,7 @@
 
 use crate::inject::{Injury, at_birth, injure};
 use crate::machine::{End, Machine};
+use crate::skip::skip;
 use crate::split::{boot, core, named, send, services, until};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -62,7 +63,7 @@ impl Group {
         };
         let made = fs::create_dir(&group.folder).map(|()| group.allow(PLENTY_BYTES));
         if made.is_err() || !group.folder.join(group.files[0]).is_file() {
-            eprintln!("SKIPPED: no group of memory in {}", group.folder.display());
+            skip(&format!("no group of memory in {}", group.folder.display()));
             return None;
         }
         Some(group)
@@ -154,7 +155,9 @@ fn goes_hungry(name: &str, program: &str, dies: fn(&Machine), said: &str) {
         return;
     };
     let Some(file) = std::env::var_os(program).map(PathBuf::from) else {
-        return eprintln!("SKIPPED: {program} names no process 1; `cargo xtask test` builds one");
+        return skip(&format!(
+            "{program} names no process 1; `cargo xtask test` builds one"
+        ));
     };
     let script = group.script();
     let first = ["sh", "-c", &script, "sh"];

@@ -2,6 +2,8 @@
 //! answers for them. Some kernels answer an unknown call by SIGSYS, which must not end process 1.
 
 use crate::machine::{End, Machine};
+use crate::patience::{Record, has_strace};
+use crate::skip::skip;
 use linux_raw_sys::general as abi;
 
 /// What a filter says to a call.
@@ -102,6 +104,17 @@ fn each_call_may_be_missing_forbidden_or_raise_sigsys() {
 }
 
 #[test]
+fn several_calls_may_be_missing_at_once() {
+    let clone3 = (abi::__NR_clone3, NOT_THERE);
+    let close_range = (abi::__NR_close_range, NOT_THERE);
+    let memfd_create = (abi::__NR_memfd_create, NOT_THERE);
+    lives((ALL, NOT_THERE), &[clone3, close_range]);
+    lives((ALL, NOT_THERE), &[memfd_create, clone3]);
+    lives((OF_4_14, FORBIDDEN), &[]);
+    lives((OF_4_14, NOT_THERE), &[memfd_create]);
+}
+
+#[test]
 fn a_program_is_known_to_be_executed_or_not_on_any_kernel() {
     let no_marks = (abi::__NR_set_robust_list, NOT_THERE);
     let forks = (abi::__NR_clone3, NOT_THERE);
@@ -138,6 +151,77 @@ fn a_program_gets_no_descriptor_of_process_1_on_any_kernel() {
             let shown = console.lines().any(|line| line == wanted);
             assert!(shown, "{calls:?}: {wanted}:\n{console}");
         }
+    }
+}
+
+/// Calls that the kernel lacks, and how many times each was made by process 1, and by children of
+/// it that have not come to their programs.
+fn asked(calls: &str, names: &[&str]) -> Vec<usize> {
+    let mut counts = vec![0; names.len()];
+    let mut programs = std::collections::HashSet::new();
+    for line in calls.lines() {
+        let (pid, call) = line.split_once(' ').expect("a number and a call");
+        let is_program = call.contains("execve") && call.ends_with("= 0");
+        if is_program && pid != "1" {
+            programs.insert(pid);
+        }
+        let is_made = |name: &&str| call.trim_start().starts_with(&format!("{name}("));
+        let made = names.iter().position(is_made);
+        if let Some(count) = made.and_then(|at| counts.get_mut(at))
+            && !programs.contains(pid)
+        {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn what_a_kernel_lacks_is_asked_for_once_in_all_lives() {
+    if !has_strace() {
+        skip("there is no strace; `apt-get install strace` as root brings it");
+        return;
+    }
+    let clone3 = (abi::__NR_clone3, NOT_THERE);
+    let close_range = (abi::__NR_close_range, NOT_THERE);
+    let memfd_create = (abi::__NR_memfd_create, NOT_THERE);
+    let names = ["clone3", "close_range", "memfd_create"];
+    // Nothing is handed on without files in memory: there is no second life.
+    let kernels = [
+        (&[clone3, close_range][..], &names[..2], true),
+        (&[clone3, close_range, memfd_create], &names[..], false),
+    ];
+    for (calls, names, lives_again) in kernels {
+        let record = Record::of("sysmaster-asked");
+        let mut words = record
+            .words("trace=execve,execveat,clone3,close_range,memfd_create")
+            .to_vec();
+        words.insert(1, "-f".to_string());
+        words.extend(filter(calls));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let Some(mut machine) = Machine::boot_by(&words, "descriptors") else {
+            return;
+        };
+        machine.wait_for("boot: descriptors reached");
+        let again = machine.sctl(&["reexec"]);
+        assert_eq!(again.status.success(), lives_again, "{again:?}");
+        if lives_again {
+            machine.wait_for(" and goes on where it was");
+        }
+        assert!(
+            machine
+                .sctl(&["restart", "shows-with-pipe"])
+                .status
+                .success()
+        );
+        machine.signal(15);
+        assert_eq!(machine.end(), End::Off, "{}", machine.console());
+        let calls = std::fs::read_to_string(&record.0).expect("strace writes its record");
+        assert_eq!(
+            asked(&calls, names),
+            vec![1; names.len()],
+            "{names:?}:\n{calls}"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It waits for events, each with a limit; a machine that is dropped is killed with all it runs.
 
+use crate::skip::skip;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -52,7 +53,9 @@ pub fn copy_program(from: &Path, to: &Path) {
 pub fn program() -> Option<PathBuf> {
     let program = std::env::var_os(PROGRAM).map(PathBuf::from);
     if program.is_none() {
-        eprintln!("SKIPPED: {PROGRAM} names no process 1; `cargo xtask test` builds and names one");
+        skip(&format!(
+            "{PROGRAM} names no process 1; `cargo xtask test` builds and names one"
+        ));
     }
     program
 }

@@ -28,6 +28,7 @@ mod renewal;
 mod restless;
 mod scarce;
 mod signals;
+mod skip;
 mod split;
 #[cfg(target_arch = "x86_64")]
 mod split_upgrade;

@@ -4,6 +4,7 @@
 //! sleeps until the kernel says so, a millisecond at most, and then looks again from time to time.
 
 use crate::machine::{End, Machine};
+use crate::skip::skip;
 use std::path::PathBuf;
 
 /// Calls that sleep for a span, and calls that wait for descriptors for at most a span.
@@ -40,7 +41,7 @@ impl Drop for Record {
 fn process_1_never_sleeps_for_a_span_of_time() {
     let record = Record::of("sysmaster-calls");
     if !has_strace() {
-        eprintln!("SKIPPED: there is no strace; `apt-get install strace` as root brings it");
+        skip("there is no strace; `apt-get install strace` as root brings it");
         return;
     }
     let words = record.words(&format!("trace={SLEEPS},{WAITS},{STARTS},futex"));

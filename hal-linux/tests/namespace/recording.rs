@@ -1,9 +1,10 @@
 //! This file takes a recording out of a running process 1, after services and process 1 itself have
 //! died, and expects it to come to the same state when it is performed again on the host.
 
-#[cfg(target_arch = "x86_64")]
 use crate::inject::{Injury, injure};
 use crate::machine::{End, Machine};
+#[cfg(target_arch = "x86_64")]
+use crate::skip::skip;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -18,7 +19,9 @@ const NUMBERS: usize = 16 + 8 * 4;
 
 fn boot(target: &str) -> Option<Machine> {
     let Some(program) = std::env::var_os(PROGRAM).map(PathBuf::from) else {
-        eprintln!("SKIPPED: {PROGRAM} names no process 1; `cargo xtask test` builds and names one");
+        skip(&format!(
+            "{PROGRAM} names no process 1; `cargo xtask test` builds and names one"
+        ));
         return None;
     };
     let mut machine = Machine::boot_copy(&[], Some(&program), target)?;

@@ -3,6 +3,7 @@
 
 use crate::boot;
 use crate::machine::{End, Machine};
+use crate::skip::skip;
 
 /// A shell that prepares the namespaces and then executes what follows.
 pub fn after(script: &str, target: &str) -> Option<Machine> {
@@ -52,7 +53,7 @@ pub fn numbers_are_per_namespace() -> bool {
 #[test]
 fn without_process_numbers_services_back_off_and_come_when_there_are_some() {
     if !numbers_are_per_namespace() {
-        eprintln!("SKIPPED: this kernel has no process-number limit for a namespace alone");
+        skip("this kernel has no process-number limit for a namespace alone");
         return;
     }
     let mut machine = boot!("numbers");

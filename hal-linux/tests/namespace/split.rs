@@ -2,6 +2,7 @@
 //! in, killed, held, and dies again and again of one request.
 
 use crate::machine::{End, Machine};
+use crate::skip::skip;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -23,7 +24,9 @@ const CONT: Signal = Signal::SIGCONT;
 pub fn program() -> Option<PathBuf> {
     let program = std::env::var_os(PROGRAM).map(PathBuf::from);
     if program.is_none() {
-        eprintln!("SKIPPED: {PROGRAM} names no process 1; `cargo xtask test` builds and names one");
+        skip(&format!(
+            "{PROGRAM} names no process 1; `cargo xtask test` builds and names one"
+        ));
     }
     program
 }

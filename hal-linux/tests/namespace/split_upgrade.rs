@@ -6,6 +6,7 @@ use crate::damage::{SHARED, region, set_word, word};
 use crate::inject::{FAULTS, Fate, Injury, STANDS_STILL, in_next_program, injure};
 use crate::machine::{Machine, copy_program};
 use crate::scarce::numbers_are_per_namespace;
+use crate::skip::skip;
 use crate::split::{self, core, named_below, status, until};
 use crate::upgrade::{
     self, ADOPT, address_of, inside, inside_as, is_stale, kept, process, roll_back, row,
@@ -290,7 +291,7 @@ fn core_and_keeper_may_die_while_an_image_is_on_trial() {
 #[test]
 fn with_no_room_and_no_number_keeper_and_core_stay_until_there_is_one() {
     if !numbers_are_per_namespace() {
-        eprintln!("SKIPPED: this kernel has no process-number limit for a namespace alone");
+        skip("this kernel has no process-number limit for a namespace alone");
         return;
     }
     let small = "mount -t tmpfs -o size=64k x /run; exec \"$@\"";

@@ -4,6 +4,7 @@
 use crate::feeding::Dog;
 use crate::inject::{FAULTS, Fate, in_next_program, kills_during};
 use crate::machine::{Machine, copy_program, program};
+use crate::skip::skip;
 use object::{Object, ObjectSymbol};
 use std::path::{Path, PathBuf};
 
@@ -215,7 +216,9 @@ fn who_refused_an_image_is_not_killed_by_its_number_once_that_is_free() {
 #[test]
 fn an_image_that_would_leave_the_watchdog_unfed_is_refused() {
     let Some(feeding) = std::env::var_os(FEEDING).map(PathBuf::from) else {
-        eprintln!("SKIPPED: {FEEDING} names no process 1; `cargo xtask test` builds and names one");
+        skip(&format!(
+            "{FEEDING} names no process 1; `cargo xtask test` builds and names one"
+        ));
         return;
     };
     let dog = Dog::new();

@@ -8,6 +8,7 @@ mod boots;
 mod guide;
 mod lanes;
 mod lint;
+mod skips;
 mod steps;
 
 use crate::cli::Test;
