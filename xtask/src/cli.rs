@@ -242,6 +242,9 @@ pub struct Sim {
     /// much longer
     #[arg(long)]
     pub harmony: bool,
+    /// Keeper and core are exchanged for another program and back, behind the relay
+    #[arg(long, conflicts_with_all = ["harmony", "replay"])]
+    pub exchange: bool,
     /// Plant defects into the core, one at a time, and show that the histories find each
     #[arg(long, conflicts_with_all = ["seed", "replay"])]
     pub mutants: bool,
@@ -310,20 +313,19 @@ pub struct Heal {
     #[arg(long)]
     pub without_healing: bool,
     /// On a kernel with the calls of Linux 4.14 and no younger ones, as a filter has it
-    #[arg(long, conflicts_with = "board")]
+    #[arg(long)]
     pub old_calls: bool,
     /// Instead of at random moments, after the k-th instruction and at each system call of what
     /// process 1, or the core, does when it is asked, stops, starts and restarts a service, is
     /// upgraded, and lives again
-    #[arg(long, conflicts_with_all = ["services", "deaths", "board", "without_healing"])]
-    #[arg(conflicts_with = "old_calls")]
+    #[arg(long, conflicts_with_all = ["services", "deaths", "without_healing", "old_calls"])]
     pub sweep: bool,
     /// Process 1, or the core, dies more often than its manifest allows: rescue target, a new
     /// start, the other slot, ten times over
-    #[arg(long, conflicts_with_all = ["deaths", "board", "without_healing", "sweep", "old_calls"])]
+    #[arg(long, conflicts_with_all = ["deaths", "without_healing", "sweep", "old_calls"])]
     pub ladder: bool,
     /// One instruction in so many; not given: each of the HAL and the checkpoint, one in 7
-    /// elsewhere
+    /// elsewhere; on a board one in 997
     #[arg(long, value_name = "N", requires = "sweep", conflicts_with = "quick")]
     #[arg(value_parser = stride)]
     pub stride: Option<usize>,

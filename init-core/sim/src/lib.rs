@@ -8,6 +8,7 @@
 
 pub mod campaign;
 pub mod command;
+pub mod exchange;
 pub mod facts;
 pub mod generate;
 pub mod graph;

@@ -167,8 +167,9 @@ impl Desk {
             return Err(Breach::Damaged);
         }
         self.judge(&request, platform)?;
-        if matches!(request, Request::Signal { .. } | Request::Renew(_)) {
-            // At most once, if the keeper ends in it.
+        let is_kill = matches!(request, Request::Signal { signal, .. } if signal == Signal::KILL);
+        if matches!(request, Request::Signal { .. } | Request::Renew(_)) && !is_kill {
+            // At most once, if the keeper ends in it; a second SIGKILL does nothing.
             self.move_on(next);
         }
         let step = self.perform(request, platform, asker);

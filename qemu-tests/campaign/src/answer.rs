@@ -13,6 +13,85 @@ pub const END: char = ';';
 /// All services have begun, and injuries are waited for.
 pub const READY: &str = "ready";
 
+/// What is done to process 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It dies at random moments.
+    Deaths,
+    /// The same on what seems to be an old kernel.
+    OldCalls,
+    /// It dies more often than its manifest allows.
+    Ladder,
+    /// It is followed instruction by instruction, which takes its time, and is upgraded.
+    Sweep,
+}
+
+const COURSES: [(&str, Course); 4] = [
+    ("deaths", Course::Deaths),
+    ("old-calls", Course::OldCalls),
+    ("ladder", Course::Ladder),
+    ("sweep", Course::Sweep),
+];
+
+impl Course {
+    /// By its word.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of(word: &str) -> Result<Self> {
+        let found = COURSES.iter().find(|(name, _)| *name == word);
+        found
+            .map(|(_, course)| *course)
+            .with_context(|| format!("there is no course {word}"))
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let found = COURSES.iter().find(|(_, course)| *course == self);
+        found.map_or("", |(name, _)| name)
+    }
+}
+
+/// What a trace came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traced {
+    /// Moments that were chosen.
+    pub moments: usize,
+    /// Instructions.
+    pub instructions: usize,
+    /// System calls.
+    pub calls: usize,
+}
+
+impl std::fmt::Display for Traced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.moments, self.instructions, self.calls)
+    }
+}
+
+impl Traced {
+    /// Reads what [`Display`](std::fmt::Display) writes.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn read(text: &str) -> Result<Self> {
+        let words: Vec<usize> = text
+            .split(' ')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("the board answers {text:?}"))?;
+        let [moments, instructions, calls] = words[..] else {
+            anyhow::bail!("the board answers {text:?}");
+        };
+        Ok(Self {
+            moments,
+            instructions,
+            calls,
+        })
+    }
+}
+
 /// Reads what came of an injury, and how many requests of clients have ended by then.
 ///
 /// # Errors
@@ -52,6 +131,23 @@ impl std::fmt::Display for Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_and_traces_are_read_again() {
+        for (word, course) in COURSES {
+            assert_eq!((Course::of(word).ok(), course.word()), (Some(course), word));
+        }
+        Course::of("").expect_err("it is none");
+        let traced = Traced {
+            moments: 1,
+            instructions: 2,
+            calls: 3,
+        };
+        assert_eq!(Traced::read(&traced.to_string()).ok(), Some(traced));
+        for text in ["", "1 2", "1 2 3 4", "1 2 x"] {
+            Traced::read(text).expect_err(text);
+        }
+    }
 
     #[test]
     fn what_is_said_of_a_case_is_read_again() {

@@ -3,7 +3,7 @@
 use crate::inject::Stopped;
 use crate::registers;
 use crate::rest;
-use crate::route::{Route, Way};
+use crate::route::{Anchor, Route, Way};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -104,12 +104,7 @@ impl Stopped {
         }
         if let Some(anchor) = way.anchor {
             registers::set_breakpoint(self.pid(), Some(anchor.place))?;
-            let mut left = anchor.times;
-            // Whoever executes another program meanwhile keeps no breakpoint.
-            let is_there = self.run_until(QUIET, |stand| {
-                left -= u64::from(matches!(stand, Stand::Trapped));
-                left == 0
-            })?;
+            let is_there = self.pass(anchor)?;
             registers::set_breakpoint(self.pid(), None)?;
             if !is_there {
                 return Ok(false);
@@ -121,6 +116,27 @@ impl Stopped {
                 Stand::Sleeps => return Ok(false),
                 // There it is not to be hurt.
                 Stand::Executed => return self.run_until(QUIET, |_| false),
+            }
+        }
+        for _ in 0..way.steps {
+            if !matches!(self.go_on(Moment::Instruction(1), QUIET)?, Stand::Trapped) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets it run until it has come so often to the place, which has a breakpoint. Whoever
+    /// executes another program meanwhile keeps none.
+    fn pass(&self, anchor: Anchor) -> Result<bool> {
+        for left in (0..anchor.times).rev() {
+            if !self.run_until(QUIET, |stand| matches!(stand, Stand::Trapped))? {
+                return Ok(false);
+            }
+            if left > 0 && !registers::PASSES_BREAKPOINTS {
+                registers::set_breakpoint(self.pid(), None)?;
+                self.go_on(Moment::Instruction(1), QUIET)?;
+                registers::set_breakpoint(self.pid(), Some(anchor.place))?;
             }
         }
         Ok(true)
@@ -139,6 +155,18 @@ impl Stopped {
 
     /// Lets it go on to its next instruction or system call. Who sleeps stands still then.
     fn go_on(&self, moment: Moment, quiet: Duration) -> Result<Stand> {
+        if let Moment::Instruction(_) = moment {
+            let exits = registers::exits(self.pid())?;
+            if !exits.is_empty() {
+                registers::set_exits(self.pid(), &exits)?;
+                let stand = self.resume(cont, quiet)?;
+                registers::set_exits(self.pid(), &[])?;
+                if matches!(stand, Stand::Sleeps) {
+                    self.hold()?;
+                }
+                return Ok(stand);
+            }
+        }
         let how: Resume = match moment {
             Moment::Instruction(_) => |pid, signal| ptrace::step(pid, signal),
             Moment::Call(_) => |pid, signal| ptrace::syscall(pid, signal),
@@ -164,6 +192,7 @@ impl Stopped {
         loop {
             how(self.pid(), signal.take())?;
             match self.next(quiet)? {
+                Next::Signalled(other) if is_clock(other) => {}
                 Next::Signalled(other) => signal = Some(other),
                 Next::Stands(stand) => return Ok(stand),
             }
@@ -176,7 +205,10 @@ impl Stopped {
         ptrace::interrupt(self.pid())?;
         let stand = match self.next(QUIET)? {
             Next::Stands(stand) => stand,
-            Next::Signalled(signal) => self.resume_with(Some(signal), cont, QUIET)?,
+            Next::Signalled(signal) => {
+                let signal = Some(signal).filter(|signal| !is_clock(*signal));
+                self.resume_with(signal, cont, QUIET)?
+            }
         };
         match stand {
             Stand::Trapped | Stand::Executed => Ok(()),
@@ -288,6 +320,13 @@ impl Stopped {
             }
         }
     }
+}
+
+/// Whether a signal only tells that time went by. Where a stop takes a millisecond, as on emulated
+/// boards, a slice of processor time is over after some dozens of instructions, and a turn would be
+/// looks at slices and little else.
+fn is_clock(signal: Signal) -> bool {
+    !cfg!(target_arch = "x86_64") && matches!(signal, Signal::SIGPROF | Signal::SIGALRM)
 }
 
 /// A [`Resume`] up to whatever comes.

@@ -4,6 +4,20 @@ use anyhow::Result;
 use nix::sys::ptrace;
 use nix::unistd::Pid;
 
+/// Processors on which every instruction may be stopped at.
+#[cfg(not(target_arch = "aarch64"))]
+mod anywhere {
+    use super::{Pid, Result};
+
+    pub(super) fn exits(_: Pid) -> Result<Vec<u64>> {
+        Ok(Vec::new())
+    }
+
+    pub(super) fn set_exits(_: Pid, _: &[u64]) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Where the process has its stack.
 pub(crate) fn stack(pid: Pid) -> Result<u64> {
     own::stack(pid)
@@ -20,17 +34,32 @@ pub(crate) fn counter(pid: Pid) -> Result<u64> {
     own::counter(pid)
 }
 
+/// Whether a process that is let go from a breakpoint has passed it: otherwise it is stopped there
+/// again.
+pub(crate) const PASSES_BREAKPOINTS: bool = cfg!(target_arch = "x86_64");
+
+/// Where the process is to be stopped next in the place of its next instruction, if that begins
+/// what no stop may interrupt.
+pub(crate) fn exits(pid: Pid) -> Result<Vec<u64>> {
+    own::exits(pid)
+}
+
+/// Has the process stop at these places.
+pub(crate) fn set_exits(pid: Pid, places: &[u64]) -> Result<()> {
+    own::set_exits(pid, places)
+}
+
 /// Has the process stop whenever it comes to `place`, or no longer.
 pub(crate) fn set_breakpoint(pid: Pid, place: Option<u64>) -> Result<()> {
     own::set_breakpoint(pid, place)
 }
 
 /// What no other processor's sweep is written for.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod followed {
     use super::{Pid, Result};
 
-    const WHY: &str = "sweeps are written for x86-64 only";
+    const WHY: &str = "sweeps are written for x86-64 and 64-bit ARM only";
 
     pub(super) fn counter(_: Pid) -> Result<u64> {
         anyhow::bail!(WHY)
@@ -43,6 +72,7 @@ mod followed {
 
 #[cfg(target_arch = "x86_64")]
 mod own {
+    pub(super) use super::anywhere::{exits, set_exits};
     use super::{Pid, Result, ptrace};
     use nix::libc;
     use std::mem::offset_of;
@@ -82,11 +112,29 @@ mod own {
     }
 }
 
-/// A kernel for ARM repeats a call only where the program counter was left alone.
 #[cfg(target_arch = "aarch64")]
 mod own {
-    pub(super) use super::followed::{counter, set_breakpoint};
     use super::{Pid, Result, ptrace};
+    use crate::exclusive;
+    pub(super) use crate::sys::set_breakpoints as set_exits;
+    use crate::sys::{forget_call, set_breakpoints};
+
+    pub(super) fn exits(pid: Pid) -> Result<Vec<u64>> {
+        let code = |place: u64| {
+            let word = ptrace::read(pid, usize::try_from(place).ok()? as ptrace::AddressType);
+            let [a, b, c, d, ..] = word.ok()?.to_le_bytes();
+            Some(u32::from_le_bytes([a, b, c, d]))
+        };
+        Ok(exclusive::exits(counter(pid)?, code))
+    }
+
+    pub(super) fn set_breakpoint(pid: Pid, place: Option<u64>) -> Result<()> {
+        set_breakpoints(pid, place.as_slice())
+    }
+
+    pub(super) fn counter(pid: Pid) -> Result<u64> {
+        Ok(ptrace::getregs(pid)?.pc)
+    }
 
     pub(super) fn stack(pid: Pid) -> Result<u64> {
         Ok(ptrace::getregs(pid)?.sp)
@@ -96,12 +144,15 @@ mod own {
         let mut registers = ptrace::getregs(pid)?;
         registers.pc = counter;
         registers.sp = stack.unwrap_or(registers.sp);
-        Ok(ptrace::setregs(pid, registers)?)
+        ptrace::setregs(pid, registers)?;
+        forget_call(pid)
     }
 }
 
+/// A kernel for 32-bit ARM repeats a call only where the program counter was left alone.
 #[cfg(target_arch = "arm")]
 mod own {
+    pub(super) use super::anywhere::{exits, set_exits};
     pub(super) use super::followed::{counter, set_breakpoint};
     use super::{Pid, Result, ptrace};
     use std::ffi::c_long;
@@ -140,6 +191,7 @@ mod own {
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")))]
 mod own {
+    pub(super) use super::anywhere::{exits, set_exits};
     pub(super) use super::followed::{counter, set_breakpoint};
     use super::{Pid, Result};
 

@@ -36,6 +36,8 @@ pub struct Way {
     pub anchor: Option<Anchor>,
     /// How far from there.
     pub rest: Moment,
+    /// How many instructions from there.
+    pub steps: u64,
 }
 
 impl Route {
@@ -83,6 +85,7 @@ impl Route {
                 is_behind_execution,
                 anchor,
                 rest: Moment::Instruction(steps),
+                steps: 0,
             });
         }
         ways

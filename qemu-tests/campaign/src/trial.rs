@@ -113,6 +113,20 @@ impl Trial {
         bail!("the core was replaced {ATTEMPTS_MAX} times before it could be injured")
     }
 
+    /// Injures whoever dies here once; nobody looks after the services.
+    ///
+    /// # Errors
+    /// As [`Self::injure`].
+    pub fn strike_alone(&mut self, kind: Kind, random: &mut Random) -> Result<Case> {
+        let mut case = Case::default();
+        for _ in 0..ATTEMPTS_MAX {
+            if self.strike(kind, random, &mut case)? {
+                return Ok(case);
+            }
+        }
+        bail!("the core was replaced {ATTEMPTS_MAX} times before it could be injured")
+    }
+
     /// One attempt, added to the case; whether anybody was injured.
     fn attempt(&mut self, kind: Kind, random: &mut Random, case: &mut Case) -> Result<bool> {
         let was_injured = self.strike(kind, random, case)?;
@@ -131,10 +145,7 @@ impl Trial {
 
     /// Injures whoever dies here, and waits for the answer of whoever lives then. `false`: it was
     /// replaced before it could be injured.
-    ///
-    /// # Errors
-    /// It cannot be injured.
-    pub fn strike(&mut self, kind: Kind, random: &mut Random, case: &mut Case) -> Result<bool> {
+    fn strike(&mut self, kind: Kind, random: &mut Random, case: &mut Case) -> Result<bool> {
         let delay = u64::try_from(random.below(DELAY_US_MAX))?;
         let steps = random.below(kind.steps_max);
         std::thread::sleep(Duration::from_micros(delay));

@@ -3,9 +3,10 @@
 //! Needs root and util-linux.
 
 use super::Death;
-use super::manifest::{self, Course};
+use super::manifest;
 use crate::{build, house};
 use anyhow::{Context, Result, ensure};
+use heal_campaign::answer::Course;
 use heal_campaign::inject::Kind;
 use heal_campaign::machine::{Machine, is_gone};
 use heal_campaign::random::Random;
@@ -65,7 +66,6 @@ impl Product {
             heals,
             split,
             course,
-            old_calls,
             ..
         } = *death;
         let boards = house::boards()?;
@@ -80,7 +80,7 @@ impl Product {
         let lock = super::lock(&folder)?;
         let kind = if split { "-split" } else { "" };
         let end = match course {
-            Course::Deaths => "",
+            Course::Deaths | Course::OldCalls => "",
             Course::Sweep => "-sweep",
             Course::Ladder => "-ladder",
         };
@@ -114,7 +114,7 @@ impl Product {
             folder,
             services,
             split,
-            old_calls,
+            old_calls: course == Course::OldCalls,
             _lock: lock,
         })
     }
@@ -142,7 +142,7 @@ impl Product {
 
     /// The file in which process 1 keeps how often its machine was started anew.
     pub fn record(&self) -> PathBuf {
-        manifest::record(&self.folder.join(JOURNAL))
+        manifest::record(&self.folder.join(JOURNAL), false)
     }
 
     /// How many services there are.

@@ -2,6 +2,7 @@
 //! once.
 
 use anyhow::{Context, Result};
+use heal_campaign::answer::Course;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -27,17 +28,6 @@ const LADDER: &str = "rescue-target = \"rescue\"\n";
 const STEPS: &str = "within = \"1h\"\nthen = [\"rescue\", \"reboot\", \"other-slot\"]\n\
                      other-slot = \"recovery\"\nreset-after = \"1000h\"\n";
 
-/// What becomes of process 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Course {
-    /// It dies at random moments.
-    Deaths,
-    /// It is followed instruction by instruction, which takes its time, and is upgraded.
-    Sweep,
-    /// It dies more often than its manifest allows.
-    Ladder,
-}
-
 /// What is added for a board: its root file system lies beside the manifest, and who injures is a
 /// service that takes its orders from the console.
 const WHOLE: &str = "\n[rootfs]\nfolders = [\"rootfs\"]\n";
@@ -58,9 +48,12 @@ pub struct Wanted<'a> {
     pub course: Course,
 }
 
-/// Where the ladder's product keeps its record: beside the witnesses' file.
-pub fn record(journal: &Path) -> PathBuf {
-    journal.with_file_name("deaths")
+/// Where the ladder's product keeps its record: beside the witnesses' file, or on a board's disk.
+pub fn record(journal: &Path, is_whole: bool) -> PathBuf {
+    match is_whole {
+        true => PathBuf::from("/root/deaths"),
+        false => journal.with_file_name("deaths"),
+    }
 }
 
 /// The product's manifest.
@@ -79,8 +72,8 @@ pub fn of(wanted: &Wanted<'_>) -> Result<String> {
          [product]\nname = \"heal\"\nboards = [\"{board}\"]\ndefault-target = \"all\"\n"
     );
     match (wanted.split, wanted.course) {
-        (false, Course::Deaths | Course::Ladder) => {}
-        (true, Course::Deaths | Course::Ladder) => text.push_str(SPLIT),
+        (false, Course::Deaths | Course::OldCalls | Course::Ladder) => {}
+        (true, Course::Deaths | Course::OldCalls | Course::Ladder) => text.push_str(SPLIT),
         (false, Course::Sweep) => text.push_str(UPGRADABLE),
         (true, Course::Sweep) => {
             text.push_str(SPLIT_SWEPT);
@@ -88,11 +81,17 @@ pub fn of(wanted: &Wanted<'_>) -> Result<String> {
         }
     }
     if wanted.course == Course::Ladder {
-        let record = word(&record(wanted.journal))?;
+        let record = word(&record(wanted.journal, wanted.is_whole))?;
+        // Who injures goes on there.
+        let rescued = if wanted.is_whole {
+            "wants = [\"campaign\"]\n"
+        } else {
+            ""
+        };
         text.push_str(LADDER);
         write!(
             text,
-            "\n[healing]\ndeaths = {DEATHS}\nrecord = {record}\n{STEPS}\n[target.rescue]\n"
+            "\n[healing]\ndeaths = {DEATHS}\nrecord = {record}\n{STEPS}\n[target.rescue]\n{rescued}"
         )?;
     }
     let injures = if wanted.is_whole {
@@ -119,10 +118,12 @@ pub fn of(wanted: &Wanted<'_>) -> Result<String> {
     }
     if wanted.is_whole {
         let form = if wanted.split { "split" } else { "solo" };
+        let course = wanted.course.word();
         write!(
             text,
             "\n[service.campaign]\nexec = [{program}, \"injure\", \"{services}\", \"{seed}\", \
-             {journal}, \"{form}\"]\nstdin = \"console\"\nrestart = \"never\"\n{WHOLE}"
+             {journal}, \"{form}\", \"{course}\"]\nstdin = \"console\"\nrestart = \"never\"\n\
+             {WHOLE}"
         )?;
     }
     Ok(text)
@@ -146,6 +147,8 @@ mod tests {
             (true, true, Course::Deaths),
             (false, false, Course::Ladder),
             (true, false, Course::Ladder),
+            (true, true, Course::Ladder),
+            (false, true, Course::OldCalls),
         ];
         for (split, is_whole, course) in kinds {
             let text = of(&Wanted {

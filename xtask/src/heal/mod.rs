@@ -14,20 +14,19 @@ mod places;
 pub mod program;
 mod sweep;
 mod tally;
-mod turns;
 
 use crate::cli::{Heal, Witness};
 use crate::house;
 use anyhow::{Context, Result, bail, ensure};
+use heal_campaign::answer::Course;
 use heal_campaign::inject::{self, Processor};
+use heal_campaign::moments::Strides;
 use heal_campaign::table::Targets;
 use heal_campaign::witness;
-use manifest::Course;
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use sweep::Strides;
 use tally::{Patient, perform};
 
 /// All compositions together.
@@ -47,8 +46,6 @@ struct Death {
     /// The core dies, which is a process of its own.
     split: bool,
     course: Course,
-    /// The kernel seems to be an old one.
-    old_calls: bool,
 }
 
 /// The whole campaign: services, deaths, and the times to keep in ms (median, p99, longest).
@@ -70,6 +67,10 @@ const LADDER_ROUNDS: u64 = 10;
 
 /// What a sweep takes: instructions, those of the HAL and the checkpoint, stops at system calls.
 const FULL_STRIDES: (usize, usize, usize) = (7, 1, 1);
+
+/// The same on a board, and how many instructions behind each stop.
+const BOARD_STRIDES: (usize, usize, usize) = (997, 997, 1);
+const BOARD_AROUND: u64 = 8;
 
 /// What CI takes of it.
 const QUICK_STRIDES: (usize, usize, usize) = (20_000, 20_000, 7);
@@ -135,45 +136,83 @@ pub fn run(heal: &Heal) -> Result<()> {
 
 fn sweep(heal: &Heal) -> Result<()> {
     let split = is_split(heal);
-    let product = machine::Product::build(&Death {
-        services: turns::SERVICES,
+    let death = Death {
+        services: heal_campaign::sweep::SERVICES,
         deaths: 0,
         targets: Targets::default(),
         seed: heal.seed,
         heals: true,
         split,
         course: Course::Sweep,
-        old_calls: false,
-    })?;
-    let (instruction, delicate, call) = match (heal.quick, heal.stride) {
-        (true, _) => QUICK_STRIDES,
-        (false, Some(stride)) => (stride, stride, 1),
-        (false, None) => FULL_STRIDES,
+    };
+    let is_board = heal.board.is_some();
+    let (instruction, delicate, call) = match (heal.quick, heal.stride, is_board) {
+        (true, ..) => QUICK_STRIDES,
+        (false, Some(stride), _) => (stride, stride, 1),
+        (false, None, false) => FULL_STRIDES,
+        (false, None, true) => BOARD_STRIDES,
     };
     let strides = Strides {
         instruction,
         delicate,
         call,
+        around: if is_board { BOARD_AROUND } else { 0 },
         seed: heal.seed,
         is_quick: heal.quick,
     };
-    sweep::run(&product, split, heal.only.as_deref(), strides)
+    let only = heal.only.as_deref();
+    match &heal.board {
+        None => {
+            let product = machine::Product::build(&death)?;
+            sweep::run(&mut sweep::Here::new(&product)?, split, only, &strides)
+        }
+        Some(name) => {
+            let board = house::board(name)?;
+            let processor = Processor::of(&board.triple)?;
+            ensure!(
+                processor != Processor::Arm32,
+                "a 32-bit ARM processor stops nobody after one instruction"
+            );
+            let product = board::Product::build(&board, &death)?;
+            sweep::run(&mut board::Guest::boot(product)?, split, only, &strides)
+        }
+    }
 }
 
 fn climb(heal: &Heal) -> Result<()> {
     let split = is_split(heal);
-    let product = machine::Product::build(&Death {
-        services: heal.services.unwrap_or(QUICK.0),
+    let services = heal.services.unwrap_or(QUICK.0);
+    let death = Death {
+        services,
         deaths: 0,
         targets: Targets::default(),
         seed: heal.seed,
         heals: true,
         split,
         course: Course::Ladder,
-        old_calls: false,
-    })?;
-    let rounds = if heal.quick { 1 } else { LADDER_ROUNDS };
-    ladder::run(&product, split, heal.only.as_deref(), heal.seed, rounds)
+    };
+    let mut wanted = ladder::Wanted {
+        processor: Processor::own()?,
+        place: String::new(),
+        services,
+        split,
+        only: heal.only.as_deref(),
+        seed: heal.seed,
+        rounds: if heal.quick { 1 } else { LADDER_ROUNDS },
+    };
+    match &heal.board {
+        None => {
+            let product = machine::Product::build(&death)?;
+            ladder::run(&mut ladder::Here::new(&product, split), &wanted)
+        }
+        Some(name) => {
+            let board = house::board(name)?;
+            wanted.processor = Processor::of(&board.triple)?;
+            wanted.place = format!(" on {name}");
+            let product = board::Product::build(&board, &death)?;
+            ladder::run(&mut board::Guest::new(product), &wanted)
+        }
+    }
 }
 
 /// Takes a folder for this campaign alone, as long as what is returned is open.
@@ -206,8 +245,10 @@ fn deaths(heal: &Heal) -> Vec<Death> {
         seed: heal.seed,
         heals: !heal.without_healing,
         split: is_split(heal),
-        course: Course::Deaths,
-        old_calls: heal.old_calls,
+        course: match heal.old_calls {
+            true => Course::OldCalls,
+            false => Course::Deaths,
+        },
     };
     let chosen = heal.quick || heal.services.is_some() || heal.deaths.is_some();
     if chosen || heal.board.is_some() {

@@ -2,6 +2,7 @@
 
 use addr2line::Loader;
 use anyhow::{Context, Result, anyhow};
+use heal_campaign::moments::Places;
 use object::{Object, ObjectSection};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -22,14 +23,14 @@ const DECIDING: &str = "init-core/src/";
 const CALL: &[u8] = &[0x0f, 0x05];
 
 /// A program with its line tables.
-pub struct Places {
+pub struct Program {
     lines: Loader,
     code: Vec<(u64, Vec<u8>)>,
     /// What was looked up before.
     known: HashMap<u64, bool>,
 }
 
-impl Places {
+impl Program {
     /// Reads them.
     ///
     /// # Errors
@@ -50,27 +51,6 @@ impl Places {
             code,
             known: HashMap::new(),
         })
-    }
-
-    /// Whether it is of the program, rather than of the kernel's page.
-    pub fn is_own(&self, place: u64) -> bool {
-        self.bytes(place, 1).is_some()
-    }
-
-    /// Whether it calls the kernel.
-    pub fn is_call(&self, place: u64) -> bool {
-        self.bytes(place, CALL.len()) == Some(CALL)
-    }
-
-    /// Whether it is, or is inlined into, code that deals with the kernel or with the state; also
-    /// where nobody knows.
-    pub fn is_delicate(&mut self, place: u64) -> bool {
-        if let Some(known) = self.known.get(&place) {
-            return *known;
-        }
-        let is = self.looked_up(place);
-        self.known.insert(place, is);
-        is
     }
 
     fn looked_up(&self, place: u64) -> bool {
@@ -97,5 +77,25 @@ impl Places {
                 end: at.checked_add(count)?,
             })
         })
+    }
+}
+
+impl Places for Program {
+    fn is_own(&self, place: u64) -> bool {
+        self.bytes(place, 1).is_some()
+    }
+
+    fn is_call(&self, place: u64) -> bool {
+        self.bytes(place, CALL.len()) == Some(CALL)
+    }
+
+    /// Also what is inlined into such code, and where nobody knows.
+    fn is_delicate(&mut self, place: u64) -> bool {
+        if let Some(known) = self.known.get(&place) {
+            return *known;
+        }
+        let is = self.looked_up(place);
+        self.known.insert(place, is);
+        is
     }
 }

@@ -1,21 +1,15 @@
 //! This file lets no moment be left to chance: process 1 faults after its k-th instruction, and
 //! before and after each of its system calls, in each of its turns; so does the core of a split
 //! product.
-//!
-//! In code that deals with the kernel and in code that keeps the state the k-th instruction is each
-//! one, elsewhere one in some.
 
-use super::machine::Product;
-use super::places::Places;
-use super::turns::{Sweep, Traced, Turn, Who};
+use super::machine::{Outside, Product, boot};
+use super::places::Program;
 use anyhow::{Context, Result, ensure};
-use heal_campaign::table::{Table, Targets};
-use heal_campaign::{Moment, Way};
+use heal_campaign::Way;
+use heal_campaign::moments::{Places, Strides, moments};
+use heal_campaign::sweep::{Sweep, Turn, Who};
+use heal_campaign::table::{Case, Table, Targets};
 use qemu_tests::progress::Step;
-use std::collections::HashMap;
-
-/// Of a loop, so many rounds are taken as what is no loop is.
-const ROUNDS: usize = 16;
 
 /// How often a moment is tried that was not reached.
 const ATTEMPTS_MAX: usize = 3;
@@ -50,18 +44,22 @@ const SPLIT: [Row; 11] = [
     (Who::First, Turn::NextLife, "k. next life"),
 ];
 
-/// Which moments are taken.
+/// Whoever is followed, wherever that is.
+pub trait Followed {
+    /// Traces a turn and chooses its moments.
+    fn trace(&mut self, who: Who, turn: Turn, strides: &Strides) -> Result<Found>;
+    /// Lets it fault at one of them; whether it was at that one.
+    fn fault(&mut self, moment: usize) -> Result<(Case, bool)>;
+}
+
+/// What a trace came to.
 #[derive(Clone, Copy, Debug)]
-pub struct Strides {
-    /// One instruction in so many.
-    pub instruction: usize,
-    /// The same in code that deals with the kernel or the state.
+pub struct Found {
+    pub moments: usize,
+    pub instructions: usize,
+    /// Of code that deals with the kernel or the state, where that is told apart.
     pub delicate: usize,
-    /// One system call in so many, from a first that the seed chooses.
-    pub call: usize,
-    pub seed: u64,
-    /// The longest turn is not traced instruction by instruction, and misses are not judged.
-    pub is_quick: bool,
+    pub calls: usize,
 }
 
 /// What came of all turns.
@@ -78,7 +76,12 @@ struct Outcome {
 ///
 /// # Errors
 /// It cannot be run here, or something happened that must not.
-pub fn run(product: &Product, split: bool, only: Option<&str>, strides: Strides) -> Result<()> {
+pub fn run(
+    followed: &mut impl Followed,
+    split: bool,
+    only: Option<&str>,
+    strides: &Strides,
+) -> Result<()> {
     let rows: &[Row] = if split { &SPLIT } else { &SOLO };
     let rows = rows
         .iter()
@@ -89,19 +92,11 @@ pub fn run(product: &Product, split: bool, only: Option<&str>, strides: Strides)
         "there is no turn {}",
         only.unwrap_or_default()
     );
-    let mut places = Places::of(product.symbols())?;
     let mut outcome = Outcome::default();
-    for whose in [Who::Core, Who::First] {
-        let mut sweep = None;
-        for row in rows.iter().filter(|(who, ..)| *who == whose) {
-            let sweep = match &mut sweep {
-                Some(sweep) => sweep,
-                none => none.insert(Sweep::begin(product, whose)?),
-            };
-            outcome.add(sweep, *row, &mut places, strides)?;
-        }
+    for row in &rows {
+        outcome.add(followed, *row, strides)?;
     }
-    outcome.tell(&strides);
+    outcome.tell(strides);
     let names: Vec<_> = rows.iter().map(|(.., name)| *name).collect();
     outcome.table.print(&names);
     let findings = outcome.findings(strides.is_quick)?;
@@ -113,38 +108,92 @@ pub fn run(product: &Product, split: bool, only: Option<&str>, strides: Strides)
     Ok(())
 }
 
+/// A process 1 in namespaces.
+pub struct Here<'p> {
+    product: &'p Product,
+    places: Program,
+    /// Whom the machine is for. Dropped in this order.
+    running: Option<(Who, Sweep, Outside)>,
+    turn: Turn,
+    ways: Vec<Way>,
+}
+
+impl<'p> Here<'p> {
+    /// Reads the program; nothing runs yet.
+    ///
+    /// # Errors
+    /// It has no line tables.
+    pub fn new(product: &'p Product) -> Result<Self> {
+        Ok(Self {
+            product,
+            places: Program::of(product.symbols())?,
+            running: None,
+            turn: Turn::Question,
+            ways: Vec::new(),
+        })
+    }
+
+    /// The machine for whoever is to fault: each has its own.
+    fn sweep(&mut self, who: Who) -> Result<&mut Sweep> {
+        if !matches!(&self.running, Some((it, ..)) if *it == who) {
+            self.running = None;
+            let (machine, outside) = boot(self.product)?;
+            let image = self.product.program().to_str();
+            let image = image.context("its path is no text")?;
+            self.running = Some((who, Sweep::begin(machine, image, who)?, outside));
+        }
+        let running = self.running.as_mut();
+        running.map(|(_, sweep, _)| sweep).context("nothing runs")
+    }
+}
+
+impl Followed for Here<'_> {
+    fn trace(&mut self, who: Who, turn: Turn, strides: &Strides) -> Result<Found> {
+        let by_calls = strides.is_quick && turn == Turn::Upgrade;
+        let traced = self.sweep(who)?.trace(turn, !by_calls)?;
+        self.ways = moments(turn, who, &traced, &mut self.places, strides);
+        self.turn = turn;
+        let all = &traced.instructions.places;
+        let delicate = all.iter().filter(|place| self.places.is_delicate(**place));
+        Ok(Found {
+            moments: self.ways.len(),
+            delicate: delicate.count(),
+            instructions: all.len(),
+            calls: traced.calls.places.len() / 2,
+        })
+    }
+
+    fn fault(&mut self, moment: usize) -> Result<(Case, bool)> {
+        let way = *self.ways.get(moment).context("there is no such moment")?;
+        let turn = self.turn;
+        let (_, sweep, _) = self.running.as_mut().context("nothing runs")?;
+        sweep.case(turn, way).with_context(|| format!("{way:?}"))
+    }
+}
+
 impl Outcome {
     /// Faults in one turn.
     fn add(
         &mut self,
-        sweep: &mut Sweep,
+        followed: &mut impl Followed,
         (who, turn, name): Row,
-        places: &mut Places,
-        strides: Strides,
+        strides: &Strides,
     ) -> Result<()> {
-        let by_calls = strides.is_quick && turn == Turn::Upgrade;
-        let traced = sweep.trace(turn, !by_calls)?;
-        let moments = moments(turn, who, &traced, places, strides);
-        let route = &traced.instructions;
-        let delicate = route
-            .places
-            .iter()
-            .filter(|place| places.is_delicate(**place));
-        let counts = [
-            route.places.len(),
-            delicate.count(),
-            traced.calls.places.len() / 2,
-        ];
-        let [instructions, delicate, calls] = counts;
-        let step = Step::begin(format!("{name}: {} faults", moments.len()));
+        let found = followed.trace(who, turn, strides).context(name)?;
+        let Found {
+            moments,
+            instructions,
+            delicate,
+            calls,
+        } = found;
+        let step = Step::begin(format!("{name}: {moments} faults"));
         let mut missed = 0;
-        for (done, way) in moments.iter().enumerate() {
+        for moment in 0..moments {
             let mut is_there = false;
             for _ in 0..ATTEMPTS_MAX {
-                let case = sweep.case(turn, *way);
-                let (case, reached) = case.with_context(|| format!("{name}, {way:?}"))?;
+                let (case, reached) = followed.fault(moment).context(name)?;
                 if !case.is_good() {
-                    eprintln!("{name}, {way:?}: {case:?}");
+                    eprintln!("{name}, moment {moment}: {case:?}");
                 }
                 self.table.add(name, true, &case);
                 is_there = reached;
@@ -153,7 +202,7 @@ impl Outcome {
                 }
             }
             missed += usize::from(!is_there);
-            step.percent(u8::try_from((done + 1) * 100 / moments.len())?);
+            step.percent(u8::try_from((moment + 1) * 100 / moments)?);
         }
         self.missed += missed;
         self.turns.push(format!(
@@ -168,11 +217,12 @@ impl Outcome {
             instruction,
             delicate,
             call,
+            around,
             ..
         } = strides;
         println!(
             "\none instruction in {delicate} of the HAL and the checkpoint, one in {instruction} \
-             elsewhere, one stop at a system call in {call}"
+             elsewhere, one stop at a system call in {call} and {around} instructions behind it"
         );
         self.turns.iter().for_each(|line| println!("{line}"));
     }
@@ -188,58 +238,4 @@ impl Outcome {
         }
         Ok(findings)
     }
-}
-
-/// When the turn is to fault.
-fn moments(
-    turn: Turn,
-    who: Who,
-    traced: &Traced,
-    places: &mut Places,
-    strides: Strides,
-) -> Vec<Way> {
-    let route = &traced.instructions;
-    let begin = match (turn, who) {
-        (Turn::NextLife, Who::First) => Some(0),
-        _ => route.executed,
-    };
-    let open = begin.map_or(0..0, |begin| begin..begin + traced.unprotected.len());
-    let calls = traced.unprotected.iter();
-    let open_stops = 2 * calls.filter(|place| places.is_call(**place)).count();
-    let ways = route.ways(|place| places.is_own(place));
-    let (mut chosen, mut passed) = (Vec::new(), [0_usize; 2]);
-    let mut rounds: HashMap<u64, usize> = HashMap::new();
-    for (index, (way, place)) in ways.into_iter().zip(&route.places).enumerate() {
-        let round = rounds.entry(*place).or_insert(0);
-        *round += 1;
-        let is_thorough = *round <= ROUNDS && places.is_delicate(*place);
-        let [seldom, often] = &mut passed;
-        let (passed, stride) = match is_thorough {
-            true => (often, strides.delicate),
-            false => (seldom, strides.instruction),
-        };
-        if !open.contains(&index) && passed.is_multiple_of(stride) {
-            chosen.push(way);
-        }
-        *passed += 1;
-    }
-    let stops = traced.calls.places.len();
-    let executed = traced.calls.executed;
-    let first = match (turn, who) {
-        (Turn::NextLife, Who::First) => open_stops,
-        _ => 0,
-    };
-    let before = (first..executed.unwrap_or(stops)).map(|stop| (stop, false));
-    let behind = executed.map_or(0..0, |executed| open_stops..stops - executed);
-    let all = before.chain(behind.map(|stop| (stop, true)));
-    let offset = usize::try_from(strides.seed).unwrap_or(0) % strides.call;
-    let some = all.skip(offset).step_by(strides.call);
-    chosen.extend(some.filter_map(|(stop, is_behind_execution)| {
-        Some(Way {
-            is_behind_execution,
-            anchor: None,
-            rest: Moment::Call(u64::try_from(stop).ok()?),
-        })
-    }));
-    chosen
 }

@@ -145,8 +145,8 @@ fn replay(heal: &Heal, services: usize, kind: Kind, seed: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heal::manifest::Course;
     use anyhow::bail;
+    use heal_campaign::answer::Course;
     use heal_campaign::inject::Processor;
     use heal_campaign::table::Targets;
     use std::time::Duration;
@@ -216,7 +216,6 @@ mod tests {
             heals: true,
             split: false,
             course: Course::Deaths,
-            old_calls: false,
         }
     }
 

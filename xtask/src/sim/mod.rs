@@ -28,9 +28,11 @@ pub fn run(sim: &Sim) -> Result<()> {
     }
     let machine = match sim.harmony {
         true => Machine::Harmony,
+        false if sim.exchange => Machine::Exchange,
         false => Machine::Own,
     };
     let mut command = Command::new(build(&house::root(), "sim", machine)?);
+    command.args(machine.first());
     let numbers = [
         ("--seeds", sim.seeds),
         ("--from", sim.from),
@@ -52,15 +54,25 @@ pub fn run(sim: &Sim) -> Result<()> {
 enum Machine {
     /// The simulation's own kernel.
     Own,
+    /// The same with keeper and core, which are exchanged.
+    Exchange,
     /// Harmony's simulated kernel, with the HAL.
     Harmony,
 }
 
 impl Machine {
+    /// What the program's arguments begin with.
+    fn first(self) -> &'static [&'static str] {
+        match self {
+            Self::Exchange => &["--exchange"],
+            Self::Own | Self::Harmony => &[],
+        }
+    }
+
     /// What is built, and where the program is then.
     fn program(self) -> (&'static [&'static str], &'static str) {
         match self {
-            Self::Own => (&["--package", "init-core-sim"], "sim/init-core-sim"),
+            Self::Own | Self::Exchange => (&["--package", "init-core-sim"], "sim/init-core-sim"),
             Self::Harmony => (
                 &[
                     "--package",

@@ -28,6 +28,8 @@ struct Mutant {
     name: String,
     /// Part of the house's tests.
     quick: bool,
+    /// Found by histories of exchanges.
+    exchange: bool,
     file: PathBuf,
     text: String,
     with: String,
@@ -42,7 +44,8 @@ pub fn run(sim: &Sim) -> Result<()> {
     let wanted = |mutant: &Mutant| match &sim.mutant {
         Some(part) => mutant.name.contains(part),
         None if sim.harmony => mutant.machine() == Machine::Harmony,
-        None => mutant.machine() == Machine::Own && (mutant.quick || !sim.quick),
+        None if sim.exchange => mutant.machine() == Machine::Exchange,
+        None => mutant.machine() != Machine::Harmony && (mutant.quick || !sim.quick),
     };
     let all = table()?;
     let chosen: Vec<&Mutant> = all.iter().filter(|mutant| wanted(mutant)).collect();
@@ -89,11 +92,11 @@ fn plant(mutant: &Mutant, tree: &Tree, sim: &Sim) -> Result<Option<(String, Stri
 
 fn search(program: &Path, sim: &Sim, machine: Machine) -> Result<Option<(String, String)>> {
     let seeds = sim.seeds.unwrap_or(match machine {
-        Machine::Own => SEEDS,
+        Machine::Own | Machine::Exchange => SEEDS,
         Machine::Harmony => HARMONY_SEEDS,
     });
     let mut command = Command::new(program);
-    command.arg("--no-shrinking");
+    command.args(machine.first()).arg("--no-shrinking");
     command.arg("--seeds").arg(seeds.to_string());
     command.arg("--from").arg(sim.from.unwrap_or(1).to_string());
     command.arg("--limit").arg(HANG_LIMIT.as_secs().to_string());
@@ -119,6 +122,7 @@ impl Mutant {
     fn machine(&self) -> Machine {
         match self.file.starts_with("hal-harmony") {
             true => Machine::Harmony,
+            false if self.exchange => Machine::Exchange,
             false => Machine::Own,
         }
     }
@@ -195,9 +199,11 @@ fn mutant(value: &toml::Value) -> Result<Mutant> {
         let found = word.with_context(|| format!("{TABLE}: a mutant has no {key}: {value}"))?;
         anyhow::Ok(found.trim_matches('\n').to_string())
     };
+    let is = |key: &str| value.get(key).and_then(|it| it.as_bool()) == Some(true);
     Ok(Mutant {
         name: word("name")?,
-        quick: value.get("quick").and_then(|quick| quick.as_bool()) == Some(true),
+        quick: is("quick"),
+        exchange: is("exchange"),
         file: word("file")?.into(),
         text: word("text")?,
         with: word("with")?,

@@ -29,7 +29,8 @@ pub fn all() -> Result<Vec<Step>> {
         succeeds(&["fuzz"])
     }));
     steps.push(Step::quick("simulation: 20 000 histories", || {
-        succeeds(&["sim"])
+        succeeds(&["sim"])?;
+        succeeds(&["sim", "--exchange"])
     }));
     steps.push(Step::quick("simulation: three planted defects", || {
         succeeds(&["sim", "--mutants", "--quick"])

@@ -5,15 +5,14 @@
 //! place of another; in the last turn it is the life after a fault that faults. Nothing else
 //! happens meanwhile, so that a turn is the same instructions every time, or nearly.
 
-use super::machine::{Outside, Product, boot};
+use crate::client::{Answer, Client, HANG_LIMIT, Outcome, Shown, change};
+use crate::inject::{self, Kind, Stopped};
+use crate::machine::{Machine, is_gone, unit_name, units};
+use crate::random::Random;
+use crate::table::Case;
+use crate::witness::Role;
+use crate::{Moment, Route, Way};
 use anyhow::{Context, Result, bail, ensure};
-use heal_campaign::client::{Answer, Client, HANG_LIMIT, Outcome, Shown, change};
-use heal_campaign::inject::{self, Kind, Stopped};
-use heal_campaign::machine::{Machine, is_gone, unit_name, units};
-use heal_campaign::random::Random;
-use heal_campaign::table::Case;
-use heal_campaign::witness::Role;
-use heal_campaign::{Moment, Route, Way};
 use init_core::protocol::{Change, Request, Text};
 use init_core::status::UnitState;
 use nix::sys::signal::{Signal, kill};
@@ -24,16 +23,19 @@ use std::time::{Duration, Instant};
 pub const SERVICES: usize = 5;
 
 /// How often a turn, or a part of it, is traced until that is no turn.
-const PARTS_MAX: usize = 100;
+const PARTS_MAX: usize = 100 * if cfg!(target_arch = "x86_64") { 1 } else { 4 };
 
 /// A turn that has more instructions than this is not what it was meant to be.
 const INSTRUCTIONS_MAX: u64 = 500_000;
+
+/// How much longer a stop takes on such a board, which is an emulated one.
+const SLOWNESS: u64 = if cfg!(target_arch = "x86_64") { 1 } else { 4 };
 
 /// How often a part may be of another turn than the parts before it, until all are traced anew.
 const MISFITS_MAX: usize = 3;
 
 /// Above this is the kernel's page, which is elsewhere in each life.
-const PROGRAM_END: u64 = 1 << 32;
+pub const PROGRAM_END: u64 = 1 << 32;
 
 /// Between two looks at something that has not happened yet.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
@@ -64,14 +66,64 @@ pub enum Turn {
     NextLife,
 }
 
+const TURNS: [(&str, Turn); 6] = [
+    ("question", Turn::Question),
+    ("stop", Turn::Stop),
+    ("start", Turn::Start),
+    ("exit", Turn::Exit),
+    ("upgrade", Turn::Upgrade),
+    ("next-life", Turn::NextLife),
+];
+
+impl Who {
+    /// By its word.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of(word: &str) -> Result<Self> {
+        match word {
+            "first" => Ok(Self::First),
+            "core" => Ok(Self::Core),
+            _ => bail!("nobody is called {word}"),
+        }
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Core => "core",
+        }
+    }
+}
+
 impl Turn {
+    /// By its word.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of(word: &str) -> Result<Self> {
+        let found = TURNS.iter().find(|(name, _)| *name == word);
+        found
+            .map(|(_, turn)| *turn)
+            .with_context(|| format!("there is no turn {word}"))
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let found = TURNS.iter().find(|(_, turn)| *turn == self);
+        found.map_or("", |(name, _)| name)
+    }
+
     /// Instructions that are traced in one go: who is stopped at each takes up to 0.1 ms for it,
     /// which must not be too long for whoever waits.
     fn part(self) -> u64 {
         match self {
             // A stop may take a second, and an image has ten to take over.
-            Self::Stop => 4_000,
-            Self::Upgrade => 40_000,
+            Self::Stop => 4_000 / SLOWNESS,
+            Self::Upgrade => 40_000 / SLOWNESS,
             Self::Question | Self::Start | Self::Exit | Self::NextLife => INSTRUCTIONS_MAX,
         }
     }
@@ -80,7 +132,9 @@ impl Turn {
 /// The traces of a turn.
 #[derive(Debug)]
 pub struct Traced {
+    /// Instruction by instruction.
     pub instructions: Route,
+    /// Stop by stop at its system calls.
     pub calls: Route,
     /// Where a program that is executed, or a life, is without handlers: a fault there ends the
     /// machine.
@@ -94,20 +148,18 @@ pub struct Sweep {
     /// What it is upgraded to: itself.
     image: String,
     machine: Machine,
-    _outside: Outside,
     client: Client,
     unit: usize,
     name: String,
 }
 
 impl Sweep {
-    /// Boots.
+    /// Begins with a machine whose services have begun; `image` is what it is upgraded to, which is
+    /// what it runs.
     ///
     /// # Errors
-    /// It does not boot.
-    pub fn begin(product: &Product, who: Who) -> Result<Self> {
-        let (machine, outside) = boot(product)?;
-        let image = product.program().to_str().context("its path is no text")?;
+    /// It does not do what it is asked.
+    pub fn begin(machine: Machine, image: &str, who: Who) -> Result<Self> {
         let unit = units(SERVICES, Role::Asked).first().copied();
         let unit = unit.context("no service is asked")?;
         let client = Client::new(&machine.socket());
@@ -115,7 +167,6 @@ impl Sweep {
             who,
             image: image.to_string(),
             machine,
-            _outside: outside,
             client,
             unit,
             name: unit_name(unit),
@@ -125,6 +176,11 @@ impl Sweep {
             sweep.insist(change(Change::Stop, &unit_name(unit)))?;
         }
         Ok(sweep)
+    }
+
+    /// From now on this one is to fault.
+    pub fn turn_to(&mut self, who: Who) {
+        self.who = who;
     }
 
     /// Asks until there is an answer.
@@ -250,6 +306,7 @@ impl Sweep {
             is_behind_execution: turn == Turn::Upgrade,
             anchor: None,
             rest: Moment::Instruction(0),
+            steps: 0,
         };
         for _ in 0..PARTS_MAX {
             let (_, stopped) = self.begin_turn(turn)?;

@@ -1,11 +1,14 @@
 //! This file runs the campaign on a board: the program that injures, the load and the witnesses
 //! are in the virtual machine with process 1, and are told over its console what to do next.
 
+mod ladder;
+mod sweep;
+
 use super::manifest::{self, Wanted};
 use super::{Death, Patient, program};
 use crate::{build, house, setup};
-use anyhow::{Context, Result, bail, ensure};
-use heal_campaign::answer::{self, END, MARK, READY};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use heal_campaign::answer::{self, Course, END, MARK, READY};
 use heal_campaign::inject::Kind;
 use heal_campaign::table::Case;
 use heal_campaign::trial;
@@ -37,6 +40,8 @@ pub struct Guest {
     requests: u64,
     /// How many machines there were before.
     before: u32,
+    /// Where the words of this boot begin, of a machine that boots anew.
+    begin: usize,
 }
 
 /// What such a machine is booted from.
@@ -44,6 +49,7 @@ pub struct Guest {
 pub struct Product {
     board: Board,
     image: Image,
+    options: Options,
     /// Where the console goes, of the first machine; those of others are beside it.
     log: PathBuf,
     services: usize,
@@ -59,7 +65,11 @@ impl Product {
     pub fn build(board: &Board, death: &Death) -> Result<Self> {
         setup::ensure(&[setup::qemu(board)])?;
         let kind = if death.split { "-split" } else { "" };
-        let name = format!("heal-{}{kind}", death.services);
+        let course = match death.course {
+            Course::Deaths => String::new(),
+            other => format!("-{}", other.word()),
+        };
+        let name = format!("heal-{}{kind}{course}", death.services);
         let folder = house::target().join("heal").join(&board.name);
         let lock = super::lock(&folder)?;
         let out = folder.join(&name);
@@ -91,7 +101,7 @@ impl Product {
             };
             build::firmware(&request).map(|built| built.file)
         };
-        let image = run::build_image(&run::Request {
+        let request = run::Request {
             board,
             product: &product,
             recipe,
@@ -99,10 +109,12 @@ impl Product {
             out: &out.join("image"),
             build: &init,
             early: &|| build::early(board),
-        })?;
+        };
+        let (image, options) = image(&request, death.course)?;
         Ok(Self {
             board: board.clone(),
             image,
+            options,
             log: out.join("console"),
             services: death.services,
             _lock: lock,
@@ -110,32 +122,81 @@ impl Product {
     }
 }
 
+/// What is booted, and how.
+fn image(request: &run::Request<'_>, course: Course) -> Result<(Image, Options)> {
+    let mut options = Options::default();
+    if course == Course::Ladder {
+        // What it dies of has to be there in the next boot.
+        let disk = run::build_disk(request, 0)?;
+        options.append = disk.append;
+        options.arguments = disk.arguments;
+        options.reboots = true;
+        return Ok((disk.image, options));
+    }
+    if course == Course::OldCalls {
+        options.append.push(format!("rdinit={PROGRAM}"));
+    }
+    Ok((run::build_image(request)?, options))
+}
+
 impl Guest {
-    /// Boots, and waits until the load has begun.
+    /// Nothing runs yet.
+    pub fn new(product: Product) -> Self {
+        Self {
+            machine: None,
+            product,
+            requests: 0,
+            before: 0,
+            begin: 0,
+        }
+    }
+
+    /// Boots, and waits until orders are taken.
     ///
     /// # Errors
     /// It does not come so far.
     pub fn boot(product: Product) -> Result<Self> {
-        let machine = start(&product, &product.log)?;
-        Ok(Self {
-            machine: Some(machine),
-            product,
-            requests: 0,
-            before: 0,
-        })
+        let mut guest = Self::new(product);
+        guest.start()?;
+        Ok(guest)
     }
-}
 
-fn start(product: &Product, log: &Path) -> Result<Machine> {
-    let options = Options::default();
-    let mut machine = Machine::boot(&product.board, &product.image, &options, log)?;
-    let said = said(&mut machine, BOOT_WITHIN)?.unwrap_or_else(|line| line);
-    ensure!(
-        said == READY,
-        "the program in {}: {said}",
-        product.board.name
-    );
-    Ok(machine)
+    fn start(&mut self) -> Result<()> {
+        let Product {
+            board,
+            image,
+            options,
+            ..
+        } = &self.product;
+        self.machine = None;
+        let machine = Machine::boot(board, image, options, &self.console())?;
+        self.machine = Some(machine);
+        self.is_ready()
+    }
+
+    fn machine(&mut self) -> Result<&mut Machine> {
+        self.machine.as_mut().context("no machine runs")
+    }
+
+    /// Waits until orders are taken.
+    fn is_ready(&mut self) -> Result<()> {
+        let said = said(self.machine()?, BOOT_WITHIN)?.unwrap_or_else(|line| line);
+        let name = &self.product.board.name;
+        ensure!(said == READY, "the program in {name}: {said}");
+        Ok(())
+    }
+
+    /// Gives an order; the answer to it.
+    fn ask(&mut self, order: &str, within: Duration) -> Result<String> {
+        let machine = self.machine()?;
+        machine.type_text(&format!("{order}\n"))?;
+        let said = said(machine, within)?;
+        let name = &self.product.board.name;
+        let said = said.map_err(|line| anyhow!("the program in {name} is no more: {line}"))?;
+        let answer = said.strip_prefix(&format!("{order}: "));
+        let answer = answer.with_context(|| format!("asked for {order:?}, {name} says {said:?}"));
+        answer.map(str::to_string)
+    }
 }
 
 /// What the program says next; or with which line it ended instead.
@@ -154,9 +215,9 @@ fn said(machine: &mut Machine, within: Duration) -> Result<Result<String, String
 impl Patient for Guest {
     fn injure(&mut self, kind: Kind, seed: u64) -> Result<Case> {
         let order = format!("{} {seed}", kind.name);
-        let machine = self.machine.as_mut().context("no machine runs")?;
-        machine.type_text(&format!("{order}\n"))?;
-        let said = match said(machine, trial::limit(self.product.services)) {
+        let within = trial::limit(self.product.services);
+        self.machine()?.type_text(&format!("{order}\n"))?;
+        let said = match said(self.machine()?, within) {
             Ok(Ok(said)) => said,
             Ok(Err(line)) => bail!(
                 "the program in {} is no more: {line}",
@@ -179,11 +240,9 @@ impl Patient for Guest {
     }
 
     fn again(&mut self) -> Result<()> {
-        self.machine = None;
         self.requests = 0;
         self.before += 1;
-        self.machine = Some(start(&self.product, &self.console())?);
-        Ok(())
+        self.start()
     }
 
     fn requests(&self) -> u64 {

@@ -2,22 +2,23 @@
 //! after boot: each step of the manifest's ladder has to be taken, in its order, after exactly as
 //! many deaths as the manifest says, and none of those before it may be noticed.
 
-use super::machine::{self, Outside, Product};
+mod here;
+
+pub use here::Here;
+
 use super::manifest::DEATHS;
 use anyhow::{Context, Result, bail, ensure};
 use heal_campaign::inject::{self, Kind, Processor};
-use heal_campaign::random::Random;
 use heal_campaign::table::Case;
-use heal_campaign::trial::Trial;
 use qemu_tests::progress::Step;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What the manifest's services may take to stop, and process 1 to end: far more than it is.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Between two looks at something that has not happened yet.
-const POLL_INTERVAL: Duration = Duration::from_millis(1);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What is said before the step that is taken.
 const SAID: &str = "process 1 dies again and again: ";
@@ -49,12 +50,36 @@ struct Row {
     times: Vec<Duration>,
 }
 
-/// A process 1 under load, and what its console said before.
-struct Boot<'p> {
-    trial: Trial,
-    outside: Outside,
-    product: &'p Product,
-    read_to: usize,
+/// Where the ladder is climbed: a process 1 under load, boot after boot.
+pub trait Ground {
+    /// Boots, as often as it says for the first time since the machine was never started anew.
+    fn boot(&mut self, starts: u32, seed: u64) -> Result<()>;
+    /// Injures once, and looks who was disturbed.
+    fn injure(&mut self, kind: Kind, seed: u64) -> Result<Case>;
+    /// Injures once; nobody looks after the services. Without a recovery the machine ends.
+    fn strike(&mut self, kind: Kind, seed: u64) -> Result<Case>;
+    /// Whether a service is left that nobody starts and stops by requests.
+    fn is_occupied(&mut self) -> Result<bool>;
+    /// Waits until the machine has ended to start anew, which its record counts so often then.
+    fn end(&mut self, starts: u32) -> Result<()>;
+    /// Requests of clients that have ended in this boot.
+    fn requests(&self) -> u64;
+    /// What the console of this boot says.
+    fn console(&self) -> Result<String>;
+    /// The file of all consoles.
+    fn log(&self) -> PathBuf;
+}
+
+/// Who is to die, where, and how often.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    pub processor: Processor,
+    pub place: String,
+    pub services: usize,
+    pub split: bool,
+    pub only: Option<&'a str>,
+    pub seed: u64,
+    pub rounds: u64,
 }
 
 /// Climbs the ladder as often as it says, and prints the table.
@@ -62,17 +87,12 @@ struct Boot<'p> {
 /// # Errors
 /// It cannot be climbed here, or a step was taken too early, too late or out of order, or somebody
 /// was disturbed.
-pub fn run(
-    product: &Product,
-    split: bool,
-    only: Option<&str>,
-    seed: u64,
-    rounds: u64,
-) -> Result<()> {
-    let mut kinds = Processor::own()?.kinds(split);
+pub fn run(ground: &mut impl Ground, wanted: &Wanted<'_>) -> Result<()> {
+    let Wanted { split, rounds, .. } = *wanted;
+    let mut kinds = wanted.processor.kinds(split);
     // Of what is sent to it nothing counts, and who dies slowly may answer first.
     kinds.retain(|kind| kind.signal().is_none() && !kind.dies_slowly);
-    if let Some(name) = only {
+    if let Some(name) = wanted.only {
         kinds = vec![inject::among(&kinds, name)?];
     }
     let steps = BOOTS.into_iter().enumerate();
@@ -80,11 +100,12 @@ pub fn run(
     let mut rows: Vec<Row> = steps.map(|(boot, step)| Row::new(boot, step)).collect();
     let step = Step::begin(format!("the ladder, {rounds} times"));
     let mut climb = Climb {
-        product,
+        ground,
         split,
         kinds,
-        seed,
+        seed: wanted.seed,
         requests: 0,
+        read_to: 0,
     };
     let mut end = Ok(());
     for round in 0..rounds {
@@ -95,12 +116,15 @@ pub fn run(
         step.percent(u8::try_from((round + 1) * 100 / rounds)?);
     }
     drop(step);
-    let (services, form) = (product.services(), if split { "split" } else { "solo" });
+    let form = if split { "split" } else { "solo" };
+    let Wanted {
+        services, place, ..
+    } = wanted;
     let requests = climb.requests;
-    println!("\n{services} services, {form}, {requests} requests of clients beside it");
+    println!("\n{services} services, {form}{place}, {requests} requests of clients beside it");
     print(&rows);
-    let console = product.console();
-    end.with_context(|| format!("process 1's console is {}", console.display()))?;
+    let log = climb.ground.log();
+    end.with_context(|| format!("process 1's console is {}", log.display()))?;
     let bad = rows.iter().filter(|row| !row.is_good());
     let bad: Vec<_> = bad
         .map(|row| format!("boot {}, {}", row.boot, row.step))
@@ -109,49 +133,43 @@ pub fn run(
     Ok(())
 }
 
-struct Climb<'p> {
-    product: &'p Product,
+struct Climb<'g, G> {
+    ground: &'g mut G,
     split: bool,
     kinds: Vec<Kind>,
     /// Of the next death.
     seed: u64,
     requests: u64,
+    /// How far this boot's console was read.
+    read_to: usize,
 }
 
-impl Climb<'_> {
+impl<G: Ground> Climb<'_, G> {
     /// All boots, from a machine that was never started anew.
     fn round(&mut self, rows: &mut [Row]) -> Result<()> {
-        let record = self.product.record();
-        if record.exists() {
-            std::fs::remove_file(&record)?;
-        }
         let (pairs, _) = rows.as_chunks_mut::<2>();
         for ((starts, _), [rescue, last]) in BOOTS.into_iter().zip(pairs) {
-            let mut boot = Boot::begin(self.product, self.split, self.seed)?;
-            let who = if self.split { "the core" } else { "process 1" };
-            boot.tells(who, starts)?;
-            self.climb(&mut boot, rescue)?;
-            boot.is_empty()?;
-            self.climb(&mut boot, last)?;
-            self.requests += boot.trial.requests();
-            let anew = boot.outside.end(LIMIT)?;
-            ensure!(anew, "the machine ended, but not to start anew");
-            let text = std::fs::read_to_string(&record)?;
-            let kept = format!("restarts: {} ", starts + 1);
-            ensure!(text.starts_with(&kept), "the record says {text:?}");
+            self.read_to = 0;
+            self.ground.boot(starts, self.seed)?;
+            self.tells(starts)?;
+            self.climb(rescue)?;
+            self.is_empty()?;
+            self.climb(last)?;
+            self.requests += self.ground.requests();
+            self.ground.end(starts + 1)?;
         }
         Ok(())
     }
 
     /// As many deaths as are healed, and the one that is too many.
-    fn climb(&mut self, boot: &mut Boot<'_>, row: &mut Row) -> Result<()> {
+    fn climb(&mut self, row: &mut Row) -> Result<()> {
         let is_last = row.step != RESCUE;
         for _ in 0..DEATHS {
-            let (kind, mut random) = self.next()?;
+            let (kind, seed) = self.next()?;
             let case = match is_last {
-                false => boot.trial.injure(kind, &mut random)?,
+                false => self.ground.injure(kind, seed)?,
                 // Who was stopped for it is not there to be disturbed.
-                true => boot.strike(kind, &mut random)?,
+                true => self.ground.strike(kind, seed)?,
             };
             row.deaths += 1;
             ensure!(
@@ -161,12 +179,12 @@ impl Climb<'_> {
                 row.deaths
             );
             row.add(&case);
-            let said = boot.said()?;
+            let said = self.said()?;
             ensure!(said.is_none(), "too early, by {}: {said:?}", kind.name);
         }
-        let (kind, mut random) = self.next()?;
+        let (kind, seed) = self.next()?;
         let begun = Instant::now();
-        let case = boot.strike(kind, &mut random)?;
+        let case = self.ground.strike(kind, seed)?;
         row.hung(&case);
         row.times
             .push(case.recovery.unwrap_or_else(|| begun.elapsed()));
@@ -175,7 +193,7 @@ impl Climb<'_> {
             "{}: the machine goes on, or does not",
             row.step
         );
-        let said = boot.said()?;
+        let said = self.said()?;
         ensure!(
             said.as_deref() == Some(row.step),
             "{} by {}, and not {said:?}",
@@ -186,51 +204,32 @@ impl Climb<'_> {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<(Kind, Random)> {
+    fn next(&mut self) -> Result<(Kind, u64)> {
         let seed = self.seed;
         self.seed += 1;
         let index = usize::try_from(seed % self.kinds.len() as u64)?;
         let kind = self.kinds.get(index).context("there are no faults")?;
-        Ok((*kind, Random::new(seed)))
-    }
-}
-
-impl<'p> Boot<'p> {
-    fn begin(product: &'p Product, split: bool, seed: u64) -> Result<Self> {
-        let read_to = console(product.console())?.len();
-        let (machine, outside) = machine::boot(product)?;
-        Ok(Self {
-            trial: Trial::begin(machine, product.services(), seed, split).with_events(),
-            outside,
-            product,
-            read_to,
-        })
-    }
-
-    /// What of the console was not read yet.
-    fn rest(&mut self) -> Result<String> {
-        let text = console(self.product.console())?;
-        let rest = text.get(self.read_to..).unwrap_or_default().to_string();
-        self.read_to = text.len();
-        Ok(rest)
+        Ok((*kind, seed))
     }
 
     /// The step that was taken since this was last asked.
     fn said(&mut self) -> Result<Option<String>> {
-        let rest = self.rest()?;
+        let text = self.ground.console()?;
+        let rest = text.get(self.read_to..).unwrap_or_default();
         let mut steps = rest.lines().filter_map(|line| line.split_once(SAID));
-        let step = steps.next().map(|(_, step)| step.to_string());
-        ensure!(steps.next().is_none(), "two steps at once: {rest}");
+        let step = steps.next().map(|(_, step)| step.trim_end().to_string());
+        self.read_to = text.len();
         Ok(step)
     }
 
     /// Waits for what a boot says of those before it, which is nothing where there were none.
-    fn tells(&mut self, who: &str, starts: u32) -> Result<()> {
+    fn tells(&mut self, starts: u32) -> Result<()> {
         let until = Instant::now() + LIMIT;
-        let begin = self.read_to;
+        let who = if self.split { "the core" } else { "process 1" };
         loop {
-            let text = console(self.product.console())?;
-            let text = text.get(begin..).unwrap_or_default();
+            let text = self.ground.console()?;
+            // The last line may not be whole yet.
+            let text = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             let told = text.lines().find_map(|line| line.split_once(TOLD));
             let wanted = format!("{starts} in a row: {who} died of SIG");
             match told {
@@ -248,9 +247,9 @@ impl<'p> Boot<'p> {
     }
 
     /// Waits until the rescue target is all there is.
-    fn is_empty(&self) -> Result<()> {
+    fn is_empty(&mut self) -> Result<()> {
         let until = Instant::now() + LIMIT;
-        while self.trial.is_occupied()? {
+        while self.ground.is_occupied()? {
             ensure!(
                 Instant::now() < until,
                 "a service goes on in the rescue target"
@@ -258,19 +257,6 @@ impl<'p> Boot<'p> {
             std::thread::sleep(POLL_INTERVAL);
         }
         Ok(())
-    }
-
-    /// Injures once; nobody looks after the services.
-    fn strike(&mut self, kind: Kind, random: &mut Random) -> Result<Case> {
-        /// Of a core that was replaced before.
-        const ATTEMPTS_MAX: u32 = 5;
-        let mut case = Case::default();
-        for _ in 0..ATTEMPTS_MAX {
-            if self.trial.strike(kind, random, &mut case)? {
-                return Ok(case);
-            }
-        }
-        bail!("the core was replaced {ATTEMPTS_MAX} times before it could be injured")
     }
 }
 
@@ -326,10 +312,4 @@ fn print(rows: &[Row]) {
             longest.as_secs_f64() * 1_000.0
         );
     }
-}
-
-fn console(path: PathBuf) -> Result<String> {
-    let bytes = std::fs::read(&path);
-    let bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
