@@ -6,7 +6,6 @@
 //! has long been waiting for its answer: nobody can keep others out.
 
 use crate::cause::Cause;
-use crate::errno;
 use crate::events::Source;
 use crate::intake::{self, Handed};
 use crate::linux::Linux;
@@ -22,6 +21,7 @@ use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
 use init_core::packed::packed;
 use init_core::report;
 use init_core::time::{Duration, Instant};
+use linux_raw_sys::errno as lack;
 use linux_raw_sys::net;
 use rustix::fd::AsFd;
 use rustix::fs::Mode;
@@ -397,8 +397,10 @@ impl ControlPort for Linux {
 
 /// Whether a caller remains to be accepted, and cannot be for now.
 fn is_lack(error: Errno) -> bool {
-    let lacks = [Os::MFILE, Os::NFILE, Os::NOMEM, Os::NOBUFS];
-    lacks.map(errno).contains(&error)
+    matches!(
+        u32::from(error.0),
+        lack::EMFILE | lack::ENFILE | lack::ENOMEM | lack::ENOBUFS
+    )
 }
 
 fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {

@@ -9,12 +9,13 @@
 //! at any instruction loses nothing and tells nothing twice.
 
 use crate::linux::Linux;
+use crate::orphans::LOOK_MS;
 use crate::region::{SPLIT, at};
-use crate::sys::fault::{self, Sent};
-use crate::sys::fd::{self, Fd};
+use crate::sys::fault;
+use crate::sys::fd::{self, Fd, Told, Watch};
 use crate::sys::process;
 use crate::sys::signals;
-use init_core::event::Event;
+use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, EventSource, Wake};
 use init_core::ident::{ClientId, Generation, UnitId};
 use init_core::limits::CLIENT_COUNT_MAX;
@@ -22,9 +23,7 @@ use init_core::packed::packed;
 use init_core::report;
 use init_core::ring::Ring;
 use init_core::time::{Duration, Instant};
-use rustix::event::epoll;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::Errno as Os;
 use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 /// Between two lines about signals that were sent and mean nothing: they can be sent faster than a
@@ -59,48 +58,57 @@ pub(crate) enum Source {
 
 /// What stands for no source.
 const NOTHING: u64 = 0xff;
-const READY_BASE: u64 = 0x1_0000_0000;
-const CLIENT_BASE: u64 = 0x100;
 
 impl Source {
+    /// Its kind, and above it its number and generation.
     fn token(self) -> u64 {
+        let numbered = |kind: u8, number: u16, generation: u16| {
+            let [a, b] = number.to_le_bytes();
+            let [c, d] = generation.to_le_bytes();
+            u64::from_le_bytes([kind, 0, a, b, c, d, 0, 0])
+        };
         match self {
             Self::Signals => 0,
             Self::Timer => 1,
             Self::Console => 2,
             Self::Listener => 3,
             Self::Core => 4,
-            Self::Client(slot) => CLIENT_BASE | u64::from(slot),
-            Self::Ready(unit, generation) => {
-                READY_BASE | u64::from(generation.0) << 16 | u64::from(unit.0)
-            }
+            Self::Client(slot) => numbered(5, slot.into(), 0),
+            Self::Ready(unit, generation) => numbered(6, unit.0, generation.0),
         }
     }
 
     fn of(token: u64) -> Option<Self> {
-        if token & READY_BASE != 0 {
-            let unit = u16::try_from(token & 0xffff).ok()?;
-            let generation = u16::try_from(token >> 16 & 0xffff).ok()?;
-            return Some(Self::Ready(UnitId(unit), Generation(generation)));
-        }
-        if token & CLIENT_BASE != 0 {
-            return u8::try_from(token & 0xff).ok().map(Self::Client);
-        }
-        match token {
+        let [kind, _, a, b, c, d, ..] = token.to_le_bytes();
+        match kind {
             0 => Some(Self::Signals),
             1 => Some(Self::Timer),
             2 => Some(Self::Console),
             3 => Some(Self::Listener),
             4 if SPLIT => Some(Self::Core),
+            5 => Some(Self::Client(a)),
+            6 => {
+                let generation = Generation(u16::from_le_bytes([c, d]));
+                Some(Self::Ready(UnitId(u16::from_le_bytes([a, b])), generation))
+            }
             _ => None,
         }
     }
 }
 
-fn watch(epoll: &Fd, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
-    let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
-    epoll::add(epoll, fd, epoll::EventData::new_u64(source.token()), flags)
+#[inline(never)]
+fn watch(
+    epoll: &Fd,
+    fd: BorrowedFd<'_>,
+    source: Source,
+    (what, events): (Watch, u32),
+) -> Result<(), Errno> {
+    fd::watch(epoll, what, fd, (events, source.token()))
 }
+
+/// What is watched of most.
+const INPUT_OR_END: u32 = fd::INPUT | fd::HANG_UP;
+const INPUT: (Watch, u32) = (Watch::Add, INPUT_OR_END);
 
 /// What process 1 waits with.
 #[derive(Debug)]
@@ -108,10 +116,13 @@ pub(crate) struct Waiting {
     epoll: Fd,
     pub(crate) signals: Fd,
     timer: Fd,
-    armed: Option<Instant>,
-    /// What epoll told and nobody has looked at yet, last first. Level-triggered, or watched anew
-    /// by an heir: it would be told again.
-    told: [u64; DESCRIPTORS_PER_TURN_MAX],
+    /// When it wakes; [`Instant::MAX`]: never.
+    armed: Instant,
+    /// What epoll told, behind a place that is free. Level-triggered, or watched anew by an heir: it
+    /// would be told again.
+    told: [Told; 1 + DESCRIPTORS_PER_TURN_MAX],
+    /// What nobody has looked at yet: from this one on, as many.
+    told_from: usize,
     told_count: usize,
     /// Clients that are gone, of which the core has not heard.
     gone: Ring<ClientId, GONE_COUNT_MAX>,
@@ -131,14 +142,15 @@ impl Waiting {
         let signals = process::or_end(signals::take_over());
         let timer = process::or_end(fd::timer());
         let epoll = process::or_end(fd::epoll());
-        process::or_end(watch(&epoll, signals.as_fd(), Source::Signals));
-        process::or_end(watch(&epoll, timer.as_fd(), Source::Timer));
+        process::or_end(watch(&epoll, signals.as_fd(), Source::Signals, INPUT));
+        process::or_end(watch(&epoll, timer.as_fd(), Source::Timer, INPUT));
         Self {
             epoll,
             signals,
             timer,
-            armed: None,
-            told: [0; DESCRIPTORS_PER_TURN_MAX],
+            armed: Instant::MAX,
+            told: [const { Told::of(0) }; 1 + DESCRIPTORS_PER_TURN_MAX],
+            told_from: 0,
             told_count: 0,
             gone: Ring::new(),
             console_watched: false,
@@ -148,10 +160,13 @@ impl Waiting {
         }
     }
 
-    /// What this is about may have something: it is looked at next.
+    /// What this is about may have something: it is looked at next, in the place of what was looked
+    /// at last.
     pub(crate) fn look_at(&mut self, source: Source) {
-        if let Some(place) = self.told.get_mut(self.told_count) {
-            *place = source.token();
+        let from = self.told_from.wrapping_sub(1);
+        if let Some(place) = self.told.get_mut(from) {
+            *place = Told::of(source.token());
+            self.told_from = from;
             self.told_count = self.told_count.wrapping_add(1);
         }
     }
@@ -159,9 +174,9 @@ impl Waiting {
     /// What was told of this is not looked at any more: it would be taken for the next one's in the
     /// same place.
     pub(crate) fn untell(&mut self, source: Source) {
-        for token in &mut self.told {
-            if *token == source.token() {
-                *token = NOTHING;
+        for told in &mut self.told {
+            if told.token == source.token() {
+                told.token = NOTHING;
             }
         }
     }
@@ -173,17 +188,15 @@ impl Waiting {
     }
 
     /// Wakes process 1 when the descriptor can be read or is closed at the other end.
-    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Os> {
-        watch(&self.epoll, fd, source)
+    pub(crate) fn watch(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Errno> {
+        watch(&self.epoll, fd, source, INPUT)
     }
 
     /// Whether a watched descriptor's input wakes; its end always does.
     pub(crate) fn listen_for_input(&self, fd: BorrowedFd<'_>, source: Source, input: bool) {
-        let mut flags = epoll::EventFlags::RDHUP;
-        flags.set(epoll::EventFlags::IN, input);
+        let events = if input { INPUT_OR_END } else { fd::HANG_UP };
         // Fails only for a descriptor that was never watched.
-        let data = epoll::EventData::new_u64(source.token());
-        let _ = epoll::modify(&self.epoll, fd, data, flags);
+        let _ = watch(&self.epoll, fd, source, (Watch::Change, events));
     }
 
     /// Ends the watching, before the descriptor is closed: closing alone does not, as long as a
@@ -191,7 +204,7 @@ impl Waiting {
     /// tells would be taken for the next one's in the same place.
     pub(crate) fn forget(&self, fd: BorrowedFd<'_>) {
         // Fails only for a descriptor that was never watched.
-        let _ = epoll::delete(&self.epoll, fd);
+        let _ = fd::watch(&self.epoll, Watch::End, fd, (0, 0));
     }
 
     /// Whether room on the console is waited for: then it must not be exchanged.
@@ -201,11 +214,15 @@ impl Waiting {
 
     /// Arms the timer for a deadline, or disarms it.
     pub(crate) fn arm(&mut self, until: Option<Instant>) {
+        let until = until.unwrap_or(Instant::MAX);
         if self.armed == until {
             return;
         }
         // An all-zero time disarms; a deadline at the beginning of time is over anyway.
-        let at = until.map_or(0, |instant| instant.as_us().max(1));
+        let at = match until {
+            Instant::MAX => 0,
+            until => until.as_us().max(1),
+        };
         let at = Duration::from_us(at);
         let new = Itimerspec {
             it_interval: NO_TIME,
@@ -218,14 +235,14 @@ impl Waiting {
 
     #[inline(never)]
     fn timer_fired(&mut self) {
-        if self.armed == Some(Instant::ZERO) {
+        if self.armed == Instant::ZERO {
             // A turn goes on in the next one, which may go on as well: it stays as it is until
             // somebody wants another time.
             return;
         }
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.timer, &mut count);
-        self.armed = None;
+        self.armed = Instant::MAX;
     }
 }
 
@@ -285,7 +302,9 @@ impl Linux {
     pub(crate) fn next_told(&mut self) -> Option<Wake> {
         while let Some(count) = self.waiting.told_count.checked_sub(1) {
             self.waiting.told_count = count;
-            let token = self.waiting.told.get(count).copied().unwrap_or(0);
+            let from = self.waiting.told_from;
+            self.waiting.told_from = from.wrapping_add(1);
+            let token = self.waiting.told.get(from).map_or(NOTHING, |it| it.token);
             let wake = self.told_wake(Source::of(token));
             if wake.is_some() {
                 return wake;
@@ -328,14 +347,13 @@ impl Linux {
         }
         self.console.drain();
         self.watch_console();
-        let zero = epoll::Event {
-            flags: epoll::EventFlags::empty(),
-            data: epoll::EventData::new_u64(0),
-        };
-        let mut events = [zero; DESCRIPTORS_PER_TURN_MAX];
         // A fault that is sent between here and the call is told at the next wake-up.
         let at_once = at_once || fault::was_sent();
-        let mut pause_ms = None;
+        if !at_once {
+            self.intake.orphans = self.intake.orphans.gone();
+        }
+        let are_dying = self.intake.orphans.are_dying();
+        let mut pause_ms = are_dying.then_some(LOOK_MS);
         // A turn that goes on in the next one has more to do.
         if !at_once
             && until != Some(Instant::ZERO)
@@ -347,26 +365,26 @@ impl Linux {
             pause_ms = Some(pause);
         }
         let limit_ms = if at_once { Some(0) } else { pause_ms };
-        let count = fd::epoll_wait(&self.waiting.epoll, &mut events, limit_ms);
+        let waiting = &mut self.waiting;
+        let [free, places @ ..] = &mut waiting.told;
+        *free = Told::of(Source::Signals.token());
+        let count = fd::epoll_wait(&waiting.epoll, places, limit_ms);
+        waiting.told_from = usize::from(!are_dying);
+        waiting.told_count = count.wrapping_add(are_dying.into());
         if pause_ms.is_some() && count == 0 {
             self.ready.lengthen_pause();
         }
         self.now.set(None);
         self.intake.reaped_count = 0;
-        if let Some(sent) = fault::take_sent() {
-            self.tell_ignored(sent);
+        if fault::was_sent() {
+            self.tell_ignored();
         }
-        // The last is looked at first.
-        let told = events.iter().take(count).rev();
-        for (place, event) in self.waiting.told.iter_mut().zip(told) {
-            let data = event.data;
-            *place = data.u64();
-        }
-        self.waiting.told_count = count;
     }
 
     /// Somebody sent what only a fault of our own would mean: said, and nothing else.
-    fn tell_ignored(&mut self, sent: Sent) {
+    #[inline(never)]
+    fn tell_ignored(&mut self) {
+        let sent = fault::take_sent();
         let now = self.now();
         let waiting = &mut self.waiting;
         let count = waiting.untold_count.saturating_add(sent.count);
@@ -401,13 +419,9 @@ impl Linux {
         let Some(device) = self.console.device() else {
             return;
         };
-        let data = epoll::EventData::new_u64(Source::Console.token());
-        let done = if waiting {
-            epoll::add(&self.waiting.epoll, device, data, epoll::EventFlags::OUT)
-        } else {
-            epoll::delete(&self.waiting.epoll, device)
-        };
-        if done.is_ok() {
+        let what = if waiting { Watch::Add } else { Watch::End };
+        let what = (what, fd::ROOM);
+        if watch(&self.waiting.epoll, device, Source::Console, what).is_ok() {
             self.waiting.console_watched = waiting;
         }
     }

@@ -39,6 +39,7 @@ mod keeper;
 mod left;
 mod lines;
 mod linux;
+mod orphans;
 mod platform;
 mod power;
 mod probe;

@@ -17,7 +17,7 @@ use crate::sys::pool::Pool;
 use crate::sys::process::{self, Fork};
 use crate::uses::uses;
 use crate::watchdog::Watchdog;
-use crate::{errno, heal, power, probe, setup};
+use crate::{heal, power, probe, setup};
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -311,7 +311,7 @@ impl Linux {
 
     pub(crate) fn watch_readiness(&self, child: Child, end: &Fd) -> Result<(), Errno> {
         let source = Source::Ready(child.unit, child.generation);
-        self.waiting.watch(end.as_fd(), source).map_err(errno)
+        self.waiting.watch(end.as_fd(), source)
     }
 }
 

@@ -85,19 +85,19 @@ pub fn was_sent() -> bool {
 }
 
 /// The last fault signal that somebody sent since the last call.
-pub fn take_sent() -> Option<Sent> {
+pub fn take_sent() -> Sent {
     let count = SENT_COUNT.swap(0, Ordering::Relaxed);
-    let [number, pid, uid] = [0, 1, 2].map(|at| load(SENT.get(at)));
-    (count > 0).then_some(Sent {
+    let [number, pid, uid] = &SENT;
+    Sent {
         count,
-        number: u8::try_from(number).unwrap_or(0),
-        pid,
-        uid,
-    })
+        number: u8::try_from(load(number)).unwrap_or(0),
+        pid: load(pid),
+        uid: load(uid),
+    }
 }
 
-fn load(word: Option<&AtomicU32>) -> u32 {
-    word.map_or(0, |word| word.load(Ordering::Relaxed))
+fn load(word: &AtomicU32) -> u32 {
+    word.load(Ordering::Relaxed)
 }
 
 /// Whether the handler of this signal is ours.
@@ -269,7 +269,8 @@ fn die_of(signal: u32, pid: u32) {
     };
     // SAFETY: the default needs no handler.
     let _ = unsafe { set_action(signal, &action) };
-    let [pid, signal] = [pid, signal].map(|it| usize::try_from(it).unwrap_or(0));
+    let pid = usize::try_from(pid).unwrap_or(0);
+    let signal = usize::try_from(signal).unwrap_or(0);
     // SAFETY: there is no pointer.
     unsafe { syscall(abi::__NR_kill, [pid, signal]) };
 }

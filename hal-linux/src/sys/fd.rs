@@ -9,8 +9,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicU16, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
-use rustix::event::epoll::Event;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::FileType;
 
 /// The highest number that a descriptor of this program ever had.
@@ -191,9 +190,70 @@ pub fn epoll() -> Result<Fd, Errno> {
     Fd::from_answer(answer)
 }
 
+/// `struct epoll_event` of `linux/eventpoll.h`, where the kernel says of which descriptor it tells.
+#[repr(C)]
+#[cfg_attr(target_arch = "x86_64", repr(packed))]
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    events: u32,
+    /// What the descriptor is watched with.
+    pub token: u64,
+}
+
+const _: () = assert!(size_of::<Told>() == if cfg!(target_arch = "x86_64") { 12 } else { 16 });
+
+impl Told {
+    /// As if it were told of this one.
+    pub const fn of(token: u64) -> Self {
+        Self { events: 0, token }
+    }
+}
+
+/// What is to be done with a descriptor.
+#[derive(Clone, Copy, Debug)]
+pub enum Watch {
+    /// Watch it.
+    Add,
+    /// Watch it no more.
+    End,
+    /// Watch it for something else.
+    Change,
+}
+
+/// There is something to be read.
+pub const INPUT: u32 = abi::EPOLLIN;
+/// There is room for something to be written.
+pub const ROOM: u32 = abi::EPOLLOUT;
+/// The other end says nothing any more.
+pub const HANG_UP: u32 = abi::EPOLLRDHUP;
+
+/// Watches a descriptor for events, which are told with the token.
+///
+/// # Errors
+/// EEXIST, ENOENT: it is watched already, or is not. ENOMEM, ENOSPC.
+pub fn watch(
+    epoll: &Fd,
+    what: Watch,
+    fd: BorrowedFd<'_>,
+    (events, token): (u32, u64),
+) -> Result<(), Errno> {
+    let told = Told { events, token };
+    let operation = match what {
+        Watch::Add => abi::EPOLL_CTL_ADD,
+        Watch::End => abi::EPOLL_CTL_DEL,
+        Watch::Change => abi::EPOLL_CTL_MOD,
+    };
+    let number = usize::try_from(fd.as_raw_fd()).unwrap_or(usize::MAX);
+    let pointer = (&raw const told).expose_provenance();
+    let arguments = [epoll.number().into(), word(operation), number, pointer];
+    // SAFETY: the pointer leads to what is told.
+    result(unsafe { syscall(abi::__NR_epoll_ctl, arguments) })?;
+    Ok(())
+}
+
 /// Sleeps until something that is watched has something, at most so long; `None`: without end. How
 /// many places it has filled; none also when it fails.
-pub fn epoll_wait(epoll: &Fd, places: &mut [Event], limit_ms: Option<u16>) -> usize {
+pub fn epoll_wait(epoll: &Fd, places: &mut [Told], limit_ms: Option<u16>) -> usize {
     let limit = limit_ms.map_or(usize::MAX, usize::from);
     let first = places.as_mut_ptr().expose_provenance();
     let arguments = [epoll.number().into(), first, places.len(), limit, 0];

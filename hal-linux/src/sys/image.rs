@@ -286,7 +286,8 @@ pub fn execute(source: Source, bare: bool) -> Errno {
         (own, own.wrapping_add(count).wrapping_add(1))
     };
     let here = usize::MAX.wrapping_sub(99); // AT_FDCWD is -100.
-    let [empty, file] = [c"", c"/proc/self/exe"].map(|it| it.as_ptr().expose_provenance());
+    let empty = c"".as_ptr().expose_provenance();
+    let file = c"/proc/self/exe".as_ptr().expose_provenance();
     let (folder, path, flags) = match source {
         Source::Copy => (usize::from(DESCRIPTOR), empty, abi::AT_EMPTY_PATH),
         Source::File(number) => (usize::from(number), empty, abi::AT_EMPTY_PATH),
@@ -294,8 +295,8 @@ pub fn execute(source: Source, bare: bool) -> Errno {
         Source::Path => (here, name, 0),
     };
     let flags = usize::try_from(flags).unwrap_or(0);
-    let vectors = [arguments, environment].map(|it| it.expose_provenance());
-    let [arguments, environment] = vectors;
+    let arguments = arguments.expose_provenance();
+    let environment = environment.expose_provenance();
     // SAFETY: the path and the strings are the kernel's own or constants; the vectors end with a
     // null. Where they are damaged the kernel says EFAULT.
     let answer = unsafe {
@@ -309,8 +310,8 @@ pub fn execute(source: Source, bare: bool) -> Errno {
 
 fn execute_file(file: usize, arguments: *const usize, environment: *const usize) -> Errno {
     let path = c"".as_ptr().expose_provenance();
-    let vectors = [arguments, environment].map(|it| it.expose_provenance());
-    let [arguments, environment] = vectors;
+    let arguments = arguments.expose_provenance();
+    let environment = environment.expose_provenance();
     let flags = usize::try_from(abi::AT_EMPTY_PATH).unwrap_or(0);
     // SAFETY: the path is a constant; the vectors lead to constants and end with a null.
     let answer = unsafe {

@@ -251,8 +251,8 @@ impl<'a> Core<'a> {
         if known {
             let life = words.get(at::LIVES).wrapping_add(1);
             words.set(at::LIVES, life);
-            let before =
-                [at::BEGUN, at::DONE].map(|place| if RECORDS { words.get(place) } else { 0 });
+            let before = |place| if RECORDS { words.get(place) } else { 0 };
+            let before = [before(at::BEGUN), before(at::DONE)];
             if self.restore() {
                 self.record_life(life, before);
                 return Past::Restored(life);

@@ -18,7 +18,12 @@ use crate::time::{Duration, Instant};
 use crate::unit::{EdgeKind, LimitAction, Restart, Signal, UnitKind};
 
 /// Ends that a service may have without having failed (systemd's clean signals).
-const CLEAN_SIGNALS: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::TERM, Signal::PIPE];
+fn is_clean(signal: Signal) -> bool {
+    matches!(
+        signal,
+        Signal::HUP | Signal::INT | Signal::TERM | Signal::PIPE
+    )
+}
 
 impl Core<'_> {
     pub(super) fn is_success(&self, id: UnitId, status: ExitStatus) -> bool {
@@ -32,8 +37,8 @@ impl Core<'_> {
             }
             ExitStatus::Signal { number, .. } => {
                 let signal = Signal(number);
-                let clean = desc.kind == UnitKind::Service && CLEAN_SIGNALS.contains(&signal);
-                clean || success.signals.contains(&signal)
+                let clean = desc.kind == UnitKind::Service && is_clean(signal);
+                clean || success.signals.iter().any(|each| *each == signal)
             }
             ExitStatus::NotExecuted { .. } => false,
         }

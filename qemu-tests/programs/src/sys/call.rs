@@ -48,6 +48,25 @@ pub fn write(file: isize, from: *const u8, byte_count: usize) {
     };
 }
 
+/// Reads a number that was written as a whole; nothing once all is read and nobody writes any more.
+pub fn read_number(file: isize) -> Option<u32> {
+    let mut number = 0_u32;
+    let at = (&raw mut number) as usize;
+    let size = size_of::<u32>();
+    // SAFETY: the number is that long.
+    let count = unsafe { syscall(abi::__NR_read, [file as usize, at, size, 0, 0]) };
+    (count as usize == size).then_some(number)
+}
+
+/// A pipe: where it is read, and where it is written to.
+pub fn pipe() -> [isize; 2] {
+    let mut ends = [-1_i32; 2];
+    let at = (&raw mut ends) as usize;
+    // SAFETY: two descriptors have room.
+    unsafe { syscall(abi::__NR_pipe2, [at, 0, 0, 0, 0]) };
+    ends.map(|end| end as isize)
+}
+
 /// Closes a descriptor.
 pub fn close(file: isize) {
     // SAFETY: no pointer.
