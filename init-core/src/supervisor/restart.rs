@@ -38,7 +38,8 @@ impl Core<'_> {
             ExitStatus::Signal { number, .. } => {
                 let signal = Signal(number);
                 let clean = desc.kind == UnitKind::Service && is_clean(signal);
-                clean || success.signals.iter().any(|each| *each == signal)
+                let mut signals = success.signals.iter().copied();
+                clean || signals.any(|each| each == signal)
             }
             ExitStatus::NotExecuted { .. } => false,
         }
