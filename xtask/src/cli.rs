@@ -371,6 +371,9 @@ pub struct Bench {
     /// These contenders alone, into target/bench/docs
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// Write into target/bench/docs, and fail if ratios left the spread that the kept page tells
+    #[arg(long, conflicts_with_all = ["quick", "compare", "accept", "costs"])]
+    pub agree: bool,
 }
 
 /// Where the contenders run.

@@ -45,7 +45,8 @@ pub struct Extent {
     pub deaths: usize,
     /// Orphans that end at once.
     pub orphans: u32,
-    /// How often in a life.
+    /// How often in a life, and how often beside a tool: who is given a processor first among
+    /// thousands is chance.
     pub bursts: usize,
     /// How long a service lives before it ends: after a second it is no trouble maker to anybody.
     pub life: Duration,
@@ -102,7 +103,7 @@ impl Extent {
             tool_runs: 10,
             deaths: 5,
             orphans: 10_000,
-            bursts: 2,
+            bursts: 5,
             life: Duration::from_millis(1_300),
             idle: [60, 3].map(Duration::from_secs),
             down: vec![(100, 0), (100, 10)],
@@ -126,7 +127,7 @@ impl Extent {
             boots: vec![10, 100],
             memories: vec![10, 100],
             orphans: 1_000,
-            bursts: 1,
+            bursts: 3,
             calls: Some([10, 30]),
             tool_runs: 3,
             own: Own {

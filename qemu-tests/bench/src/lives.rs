@@ -134,7 +134,9 @@ pub fn steering(lives: &mut Lives<'_>, contender: &Contender, plan: &Plan) -> Re
     if commands.status.is_some() {
         let command = command(&commands.status, plan, middle);
         let busy = ("status.busy", lives.extent.tool_runs);
-        under_load(lives, &mut stage, contender, busy, &command)?;
+        for _ in 0..lives.extent.bursts {
+            under_load(lives, &mut stage, contender, busy, &command)?;
+        }
     }
     if commands.stop.is_none() || commands.start.is_none() {
         return Ok(());
@@ -164,9 +166,14 @@ pub fn under_load(
     command: &[String],
 ) -> Result<()> {
     let orphans = lives.extent.orphans.to_string();
+    stage.journal.read()?;
+    let known = stage.journal.records.len();
     let mut burst = stage.inside(&["/bench/probe", "burst", &orphans])?;
     let mut burst = burst.spawn().context("cannot enter the machine")?;
-    let is_killing = |records: &[Record]| stage::first(records, Kind::Request).is_some();
+    let is_killing = |records: &[Record]| {
+        let new = records.get(known..).unwrap_or_default();
+        stage::first(new, Kind::Request).is_some()
+    };
     let told = stage
         .wait(is_killing)
         .and_then(|()| lives.tool(stage, contender, row, command, runs));

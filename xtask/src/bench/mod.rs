@@ -5,6 +5,7 @@
 //! are written: one for this machine's kernel, and one for each board. A contender that cannot do a
 //! row is shown as such; one that fails where it should not ends the command.
 
+mod agree;
 mod compare;
 mod contender;
 mod costs;
@@ -87,7 +88,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     files(&contenders, &mut samples)?;
     growth(&contenders, &extent, &mut samples);
     // What is kept is a whole run's in which all went as it should.
-    let is_part = bench.quick || !bench.only.is_empty() || !failures.is_empty();
+    let is_part = bench.quick || bench.agree || !bench.only.is_empty() || !failures.is_empty();
     let out = if is_part {
         house::target().join("bench/docs")
     } else {
@@ -102,11 +103,14 @@ pub fn run(bench: &Bench) -> Result<()> {
         board: (!is_here).then_some(workshop.board.name.as_str()),
         folder: &out,
     };
-    write(&document)?;
+    let file = write(&document)?;
     if !failures.is_empty() {
         bail!("not all went as it should:\n  {}", failures.join("\n  "));
     }
-    Ok(())
+    match file.file_name().filter(|_| bench.agree) {
+        Some(name) => agree::compare(&house::root().join("docs").join(name), &file),
+        None => Ok(()),
+    }
 }
 
 /// Measures on this machine's kernel.
@@ -215,7 +219,8 @@ fn workshop(board: Board, folder: PathBuf) -> Result<Workshop> {
     Ok(Workshop { board, folder })
 }
 
-fn write(document: &Document<'_>) -> Result<()> {
+/// Writes it; where it lies.
+fn write(document: &Document<'_>) -> Result<PathBuf> {
     let folder = document.folder;
     let plots = folder.join("plots");
     fs::create_dir_all(&plots)?;
@@ -235,5 +240,5 @@ fn write(document: &Document<'_>) -> Result<()> {
         let quoted = document::quote(&fs::read_to_string(&readme)?, &text);
         fs::write(&readme, quoted)?;
     }
-    Ok(())
+    Ok(file)
 }
