@@ -2,13 +2,13 @@
 //! shown only for rows that a run did not win. A row without a reason says so.
 
 /// What a service takes of memory.
-const PER_SERVICE: &str = "A service takes 394 bytes of memory that is no file's: 100 are its record that outlives \
-     process 1, 104 its place in the journal by which any number of records changes at once, 40 \
-     who owns its processes, and 150 what process 1 works with. All are there from the boot on, so \
-     that none can be lacking later. Another 140 are its description, of the file (`readelf -lW` \
-     of target/bench/roots/sysmaster-10/init and sysmaster-500/init shows both but the region's \
-     244, which `UNIT_WORDS` and `RECORD_WORDS` are). busybox keeps a list entry of some 75, and a \
-     process 1 that dies takes it along.";
+const PER_SERVICE: &str = "A service takes 394 bytes of memory that is no file's: 100 are its \
+    record that outlives process 1, 104 its place in the journal by which any number of records \
+    changes at once, 40 who owns its processes, and 150 what process 1 works with. All are there \
+    from the boot on, so that none can be lacking later. Another 140 are its description, of the \
+    file (`readelf -lW` of target/bench/roots/sysmaster-10/init and sysmaster-500/init shows both \
+    but the region's 244, which `UNIT_WORDS` and `RECORD_WORDS` are). busybox keeps a list entry \
+    of some 75, and a process 1 that dies takes it along.";
 
 /// A row, or with a point at its end the beginning of several, and why it may be lost.
 const REASONS: [(&str, &str); 13] = [
