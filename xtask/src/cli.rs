@@ -303,9 +303,10 @@ pub struct Heal {
     /// no time judged
     #[arg(long, value_name = "BOARD")]
     pub board: Option<String>,
-    /// Who dies: process 1, or with `split` the core that is a child of it
-    #[arg(long, default_value = "solo", value_parser = ["solo", "split"])]
-    pub composition: String,
+    /// Who dies: process 1, or with `split` the core that is a child of it. The whole campaign has
+    /// both, one after the other, if this is not said; all else has `solo`
+    #[arg(long, value_parser = ["solo", "split"])]
+    pub composition: Option<String>,
     /// The number of the first case
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

@@ -48,6 +48,13 @@ struct Death {
     course: Course,
 }
 
+impl Death {
+    /// The composition, in a word.
+    fn form(&self) -> &'static str {
+        if self.split { "split" } else { "solo" }
+    }
+}
+
 /// The whole campaign: services, deaths, and the times to keep in ms (median, p99, longest).
 const FULL: [(usize, u64, [Option<u64>; 3]); 4] = [
     (10, 130, [None, None, None]),
@@ -96,10 +103,6 @@ pub fn run(heal: &Heal) -> Result<()> {
         Some(name) => Processor::of(&house::board(name)?.triple)?,
         None => Processor::own()?,
     };
-    let all = processor.kinds(is_split(heal));
-    let only = heal.only.as_deref();
-    let only = only.map(|name| inject::among(&all, name)).transpose()?;
-    let kinds = only.map_or(all, |kind| vec![kind]);
     let limit = if is_board {
         BOARD_TIME_LIMIT
     } else {
@@ -110,6 +113,10 @@ pub fn run(heal: &Heal) -> Result<()> {
     let until = Instant::now() + limit + asked;
     let mut findings = Vec::new();
     for death in deaths(heal) {
+        let all = processor.kinds(death.split);
+        let only = heal.only.as_deref();
+        let only = only.map(|name| inject::among(&all, name)).transpose()?;
+        let kinds = only.map_or(all, |kind| vec![kind]);
         let told = match &heal.board {
             None => {
                 let product = machine::Product::build(&death)?;
@@ -122,11 +129,9 @@ pub fn run(heal: &Heal) -> Result<()> {
                 perform(heal, &death, &kinds, until, || board::Guest::boot(product))?
             }
         };
-        let services = death.services;
-        findings.extend(
-            told.into_iter()
-                .map(|it| format!("{services} services: {it}")),
-        );
+        let (services, form) = (death.services, death.form());
+        let said = |it| format!("{services} services, {form}: {it}");
+        findings.extend(told.into_iter().map(said));
     }
     if !findings.is_empty() {
         bail!("it does not heal:\n  {}", findings.join("\n  "));
@@ -226,7 +231,7 @@ fn lock(folder: &Path) -> Result<File> {
 
 /// Whether it is the core that dies.
 fn is_split(heal: &Heal) -> bool {
-    heal.composition == "split"
+    heal.composition.as_deref() == Some("split")
 }
 
 /// Is the service of a campaign.
@@ -238,13 +243,13 @@ pub fn witness(witness: &Witness) -> Result<ExitCode> {
 }
 
 fn deaths(heal: &Heal) -> Vec<Death> {
-    let death = |services, deaths, targets| Death {
+    let death = |split, services, deaths, targets| Death {
         services,
         deaths,
         targets,
         seed: heal.seed,
         heals: !heal.without_healing,
-        split: is_split(heal),
+        split,
         course: match heal.old_calls {
             true => Course::OldCalls,
             false => Course::Deaths,
@@ -258,14 +263,20 @@ fn deaths(heal: &Heal) -> Vec<Death> {
             BOARD
         };
         return vec![death(
+            is_split(heal),
             heal.services.unwrap_or(services),
             heal.deaths.unwrap_or(number),
             Targets::default(),
         )];
     }
-    let full = FULL.map(|(services, deaths, targets)| {
-        let [median, p99, max] = targets.map(|ms| ms.map(Duration::from_millis));
-        death(services, deaths, Targets { median, p99, max })
-    });
-    full.to_vec()
+    let full = |split: bool| {
+        FULL.map(|(services, deaths, targets)| {
+            let [median, p99, max] = targets.map(|ms| ms.map(Duration::from_millis));
+            death(split, services, deaths, Targets { median, p99, max })
+        })
+    };
+    match heal.composition {
+        Some(_) => full(is_split(heal)).to_vec(),
+        None => [full(false), full(true)].concat(),
+    }
 }

@@ -63,7 +63,7 @@ pub fn perform<P: Patient>(
     }
     tally.requests += patient.requests();
     drop((patient, step));
-    let form = &heal.composition;
+    let form = death.form();
     let place = match &heal.board {
         Some(board) => format!(" on {board}"),
         None => String::new(),
@@ -107,7 +107,7 @@ impl Tally {
                 "\nfirst failure: {}, case {number}: {case:?}\nlike it:\n  {}\nprocess 1's \
                  console: {}",
                 kind.name,
-                replay(heal, death.services, kind, seed),
+                replay(heal, death, kind, seed),
                 house::shown(&patient.console())
             ));
         }
@@ -125,7 +125,7 @@ impl Tally {
 }
 
 /// The command that makes the same fault again.
-fn replay(heal: &Heal, services: usize, kind: Kind, seed: u64) -> String {
+fn replay(heal: &Heal, death: &Death, kind: Kind, seed: u64) -> String {
     let board = match &heal.board {
         Some(board) => format!(" --board {board}"),
         None => String::new(),
@@ -135,10 +135,11 @@ fn replay(heal: &Heal, services: usize, kind: Kind, seed: u64) -> String {
         false => "",
     };
     let old = if heal.old_calls { " --old-calls" } else { "" };
+    let (form, services) = (death.form(), death.services);
     format!(
-        "cargo xtask heal{board} --composition {} --services {services} --only {} --seed {seed} \
+        "cargo xtask heal{board} --composition {form} --services {services} --only {} --seed {seed} \
          --deaths 1{without}{old}",
-        heal.composition, kind.name
+        kind.name
     )
 }
 
@@ -197,7 +198,7 @@ mod tests {
             deaths: None,
             only: None,
             board: None,
-            composition: "solo".to_string(),
+            composition: None,
             seed: 0,
             without_healing: false,
             old_calls: false,
