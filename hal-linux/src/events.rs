@@ -9,7 +9,6 @@
 //! at any instruction loses nothing and tells nothing twice.
 
 use crate::linux::Linux;
-use crate::orphans::LOOK_MS;
 use crate::region::{SPLIT, at};
 use crate::sys::fault;
 use crate::sys::fd::{self, Fd, Told, Watch};
@@ -349,11 +348,7 @@ impl Linux {
         self.watch_console();
         // A fault that is sent between here and the call is told at the next wake-up.
         let at_once = at_once || fault::was_sent();
-        if !at_once {
-            self.intake.orphans = self.intake.orphans.gone();
-        }
-        let are_dying = self.intake.orphans.are_dying();
-        let mut pause_ms = are_dying.then_some(LOOK_MS);
+        let mut pause_ms = None;
         // A turn that goes on in the next one has more to do.
         if !at_once
             && until != Some(Instant::ZERO)
@@ -366,11 +361,10 @@ impl Linux {
         }
         let limit_ms = if at_once { Some(0) } else { pause_ms };
         let waiting = &mut self.waiting;
-        let [free, places @ ..] = &mut waiting.told;
-        *free = Told::of(Source::Signals.token());
+        let [_free, places @ ..] = &mut waiting.told;
         let count = fd::epoll_wait(&waiting.epoll, places, limit_ms);
-        waiting.told_from = usize::from(!are_dying);
-        waiting.told_count = count.wrapping_add(are_dying.into());
+        waiting.told_from = 1;
+        waiting.told_count = count;
         if pause_ms.is_some() && count == 0 {
             self.ready.lengthen_pause();
         }

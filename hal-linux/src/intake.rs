@@ -8,7 +8,6 @@ use crate::carried::upgrades;
 use crate::child::{Way, decode, way};
 use crate::escalation::VAIN_MAX;
 use crate::linux::Linux;
-use crate::orphans::Orphans;
 use crate::ready::Awaited;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, SPLIT, at};
 use crate::sys::pool::Pool;
@@ -124,7 +123,6 @@ pub(crate) struct Intake {
     pub(crate) reap: bool,
     /// Exits since the descriptors were looked at.
     pub(crate) reaped_count: usize,
-    pub(crate) orphans: Orphans,
     /// Tell when no child is left.
     tell_no_child: bool,
     /// Whose exit is handed out.
@@ -147,7 +145,6 @@ impl Intake {
             // What a predecessor or an initramfs left may already have ended.
             reap: true,
             reaped_count: 0,
-            orphans: Orphans::NONE,
             tell_no_child: region.get(at::ALONE) != 0,
             leaving: None,
             is_new: true,
@@ -253,9 +250,9 @@ impl Linux {
         let record = region.part(at::BYTES, signals::RECORD_BYTES / 4);
         region.set(at::BYTES, 0);
         region.set(at::SOURCE, Handed::Signal.word());
-        let count = shared::read_into(self.waiting.signals.as_fd(), record);
+        let _ = shared::read_into(self.waiting.signals.as_fd(), record);
         // Whatever it was: no flood of others keeps an exit from being seen.
-        self.signals_looked_for(count.is_ok());
+        self.intake.reap = true;
         self.bytes_wake()
     }
 
@@ -344,7 +341,6 @@ impl Linux {
                 Some(_) | None => {
                     wait::forget(self.region.part(at::EXIT, EXIT_WORDS));
                     crate::heal::made_progress();
-                    self.orphan_taken();
                     return None;
                 }
             },

@@ -39,7 +39,6 @@ mod keeper;
 mod left;
 mod lines;
 mod linux;
-mod orphans;
 mod platform;
 mod power;
 mod probe;

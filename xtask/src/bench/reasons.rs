@@ -53,16 +53,15 @@ const REASONS: [(&str, &str); 13] = [
     (
         "orphans.time",
         "What takes the time is the kernel's killing of the orphans; who reaps them is idle for \
-         most of it, and takes 40 ms when all are dead. Between inits that come late, as all do \
-         that wait, chance decides. Who comes early has the kernel walk over all that still run: \
-         with real-time priority (`chrt -f -p 1 PID`) it takes others over a \
-         second.",
+         most of it, and takes 40 ms when all are dead. Who comes early has the kernel walk over \
+         all that still run, for each that ended: with real-time priority (`chrt -f -p 1 PID`) that \
+         takes any init over a second. When each is given a processor, chance decides.",
     ),
     (
         "orphans.cpu",
         "One call takes an exit, as everywhere else, and 18 are taken in a turn, so that others \
-         get a look in between (`strace -c -p` of process 1 shows both). A look at the signals \
-         every 2 ms comes to that while they die.",
+         get a look in between (`strace -c -p` of process 1 shows both). What it takes besides is \
+         the kernel's walk over those that still run.",
     ),
     (
         "status.busy",
