@@ -69,11 +69,13 @@ impl Platform for Linux {
     }
 
     fn owner(&mut self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
-        if region::HEALS {
-            self.children.owner(unit, role)
-        } else {
-            None
+        if !region::HEALS {
+            return None;
         }
+        let (generation, pid) = self.children.owner(unit, role)?;
+        // Whose exit was on its way is no owner any more: whether the core took it in, it has
+        // forgotten with the unit.
+        (!self.has_left(pid)).then_some((generation, pid))
     }
 
     fn forsake(&mut self) {

@@ -6,7 +6,11 @@ use anyhow::{Context, Result, bail};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
+
+/// How long what a program wrote before its end may take to be read.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// How often a bounded program is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -59,11 +63,24 @@ pub fn told(command: &mut Command) -> Result<(String, ExitStatus)> {
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {name}"))?;
-    // Its ends of the pipe; what is written is read until nobody holds another.
+    // Our ends of the pipe.
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut words = Vec::new();
-    reader.read_to_end(&mut words)?;
+    let (sender, pieces) = channel();
+    std::thread::spawn(move || {
+        let mut piece = [0; 1 << 16];
+        while let Ok(count @ 1..) = reader.read(&mut piece) {
+            if sender.send(piece[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
     let status = child.wait()?;
+    // What it left behind may hold the pipe for ever, and says nothing that is waited for.
+    let until = Instant::now() + LAST_WORDS;
+    let mut words = Vec::new();
+    while let Ok(piece) = pieces.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        words.extend(piece);
+    }
     Ok((String::from_utf8_lossy(&words).into_owned(), status))
 }
 
@@ -181,6 +198,16 @@ mod tests {
             (words.as_str(), status.code()),
             ("one\ntwo\nthree\n", Some(3))
         );
+    }
+
+    #[test]
+    fn what_a_program_leaves_behind_is_not_waited_for() {
+        let script = "sleep 600 & echo $!";
+        let (words, status) = told(Command::new("sh").args(["-c", script])).expect("sh is there");
+        assert!(status.success());
+        let left = words.trim();
+        let killed = output(Command::new("kill").arg(left)).expect("kill is there");
+        assert!(killed.status.success(), "{left} still runs");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::machine::{End, Machine};
 use crate::patience::{Record, has_strace};
+use crate::skip::skip;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -27,7 +28,7 @@ impl Silence {
     /// Mounts at a machine's `/mnt`; `None`, said loudly, where there is no FUSE.
     fn at_mnt_of(machine: &Machine) -> Option<Self> {
         let Ok(device) = File::options().read(true).write(true).open("/dev/fuse") else {
-            eprintln!("SKIPPED: /dev/fuse cannot be opened; `modprobe fuse` as root brings it");
+            skip("/dev/fuse cannot be opened; `modprobe fuse` as root brings it");
             return None;
         };
         let options = "fd=0,rootmode=40000,user_id=0,group_id=0";

@@ -54,8 +54,8 @@ const REASONS: [(&str, &str); 13] = [
         "orphans.time",
         "What takes the time is the kernel's killing of the orphans; who reaps them is idle for \
          most of it, and takes 40 ms when all are dead. Who comes early has the kernel walk over \
-         all that still run, for each that ended: with real-time priority (`chrt -f -p 1 PID`) that \
-         takes any init over a second. When each is given a processor, chance decides.",
+         all that still run, for each that ended: with real-time priority (`chrt -f -p 1 PID`) \
+         that takes any init over a second. When each is given a processor, chance decides.",
     ),
     (
         "orphans.cpu",

@@ -139,15 +139,18 @@ fn finish(linked: &Path, board: &Board, built: &Firmware) -> Result<()> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    std::fs::copy(linked, &built.symbols)
-        .with_context(|| format!("cannot copy {}", linked.display()))?;
+    // Put in its place when it is whole: another command may run the one before.
+    let new = built.file.with_extension("new");
+    std::fs::copy(linked, &new).with_context(|| format!("cannot copy {}", linked.display()))?;
+    std::fs::rename(&new, &built.symbols)?;
     let bytes = std::fs::read(linked)?;
     let program = object::File::parse(&*bytes).context("the linker wrote no ELF file")?;
     elf::check_pages(&program, board.page_bytes.into())
         .with_context(|| format!("{} does not run on {}", linked.display(), board.name))?;
     let bytes = elf::strip(bytes)?;
-    std::fs::write(&built.file, &bytes)?;
-    make_executable(&built.file)?;
+    std::fs::write(&new, &bytes)?;
+    make_executable(&new)?;
+    std::fs::rename(&new, &built.file)?;
     let name = house::shown(&built.file);
     say(&format!("  {name} ({} bytes)", bytes.len()));
     say(&format!("  sha256 {}", hex(&Sha256::digest(&bytes))));

@@ -136,10 +136,10 @@ fn replay(heal: &Heal, death: &Death, kind: Kind, seed: u64) -> String {
     };
     let old = if heal.old_calls { " --old-calls" } else { "" };
     let (form, services) = (death.form(), death.services);
+    let name = kind.name;
     format!(
-        "cargo xtask heal{board} --composition {form} --services {services} --only {} --seed {seed} \
-         --deaths 1{without}{old}",
-        kind.name
+        "cargo xtask heal{board} --composition {form} --services {services} --only {name} \
+         --seed {seed} --deaths 1{without}{old}"
     )
 }
 
