@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// How long what a program wrote before its end may take to be read.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+const LAST_WORDS: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
 
 /// How often a bounded program is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
