@@ -118,6 +118,33 @@ fn a_damaged_word_of_what_outlives_process_1_starts_nobody_twice_and_ends_nobody
     all_are_harmless(solo, &known, &parts);
 }
 
+/// What is known of a unit lies behind all these: the words that a restart of it changes.
+#[test]
+fn a_damaged_record_of_a_unit_starts_nobody_twice_and_ends_nobody() {
+    let Some(machine) = solo() else {
+        return;
+    };
+    let region = region(&machine);
+    let length = region.metadata().expect("it is there").len() / 4;
+    let words = || {
+        (ALL_WORDS..length)
+            .map(|it| word(&region, it))
+            .collect::<Vec<_>>()
+    };
+    let before = words();
+    assert!(machine.sctl(&["restart", "held@1"]).status.success());
+    let pairs = before.into_iter().zip(words()).zip(ALL_WORDS..);
+    let changed: Vec<u64> = pairs
+        .filter(|((before, after), _)| before != after)
+        .map(|(_, index)| index)
+        .collect();
+    assert!(!changed.is_empty());
+    drop(machine);
+    for index in changed {
+        is_harmless(solo, index, |was, _| was ^ 8, 0);
+    }
+}
+
 /// Where the words begin that a core that is a process of its own may write.
 pub const SHARED: u64 = 65_536 / 4;
 
