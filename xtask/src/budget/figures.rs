@@ -4,7 +4,6 @@
 //! figure whose line did not come.
 
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
 
 /// One memory file that process 1 holds open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,46 +90,33 @@ fn is_range(word: &str) -> bool {
     is_address(ends.next()) && is_address(ends.next()) && ends.next().is_none()
 }
 
-/// System calls since the start of process 1.
+/// System calls since process 1 began to start its first service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Calls {
     /// Of process 1.
     pub own: u32,
-    /// Of its children, the one that executes the program included.
+    /// Of all others up to their first program's execution, which counts. A process that executes
+    /// nothing does not count.
     pub children: u32,
+    /// How many these are.
+    pub programs: u32,
 }
 
-/// Counts lines `call PID NUMBER`: all of process 1's, and those of every other process up to and
-/// including the first whose number is one of `executes`. A process that executes nothing does not
-/// count.
-pub fn calls(text: &str, executes: &[u32]) -> Result<Calls> {
-    let mut own = 0;
-    let mut others: BTreeMap<u32, (u32, bool)> = BTreeMap::new();
-    for line in text.lines() {
+/// Reads `counted OWN CHILDREN PROGRAMS calls`: a line that came whole has its last word.
+pub fn calls(text: &str) -> Result<Calls> {
+    let counted = text.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let ["call", pid, number] = words.as_slice() else {
-            continue;
+        let ["counted", own, children, programs, "calls"] = words.as_slice() else {
+            return None;
         };
-        let (Ok(pid), Ok(number)) = (pid.parse(), number.parse::<u32>()) else {
-            continue;
-        };
-        if pid == 1 {
-            own += 1;
-            continue;
-        }
-        let (count, executed) = others.entry(pid).or_default();
-        if !*executed {
-            *count += 1;
-            *executed = executes.contains(&number);
-        }
-    }
-    if own == 0 {
-        bail!("the guest's kernel recorded no system call of process 1");
-    }
-    let children = others.values().filter(|(_, executed)| *executed);
-    Ok(Calls {
-        own,
-        children: children.map(|(count, _)| count).sum(),
+        Some(Calls {
+            own: own.parse().ok().filter(|own| *own > 0)?,
+            children: children.parse().ok()?,
+            programs: programs.parse().ok()?,
+        })
+    });
+    counted.with_context(|| {
+        format!("the guest's kernel recorded no start of a service by process 1:\n{text}")
     })
 }
 
@@ -181,22 +167,20 @@ memory-file 32 /memfd:region (deleted)\r
     fn a_figure_that_did_not_come_is_not_made_up() {
         assert!(memory("").is_err());
         assert!(memory(&SMAPS.replace("VmPTE", "VmXXX")).is_err());
-        assert!(calls("call 7 221\n", &[221]).is_err());
+        assert!(calls("counted 0 3 1 calls\n").is_err());
+        assert!(calls("counted 7 3 1\n").is_err());
         assert!(switches("voluntary_ctxt_switches: 3\n").is_err());
     }
 
     #[test]
-    fn a_child_counts_up_to_its_exec_and_only_if_it_executes() {
-        let text = "call 1 220\r\nnoise\r\ncall 57 24\r\ncall 57 221\r\ncall 57 63\r\n\
-                    call 58 24\r\ncall 1 95\r\n";
-        let counted = calls(text, &[221]).expect("some");
-        assert_eq!(
-            counted,
-            Calls {
-                own: 2,
-                children: 2
-            }
-        );
+    fn calls_are_read_between_lines_of_others() {
+        let text = "noise\r\ncounted 212 60 10 calls\r\ninit: more\r\n";
+        let counted = Calls {
+            own: 212,
+            children: 60,
+            programs: 10,
+        };
+        assert_eq!(calls(text).expect("whole"), counted);
     }
 
     #[test]

@@ -250,6 +250,7 @@ mod tests {
             calls: Calls {
                 own: 45,
                 children: 40,
+                programs: 10,
             },
             wake_ups: 0,
             again: Memory::default(),
