@@ -237,6 +237,7 @@ impl Waiting {
         if self.armed == Instant::ZERO {
             // A turn goes on in the next one, which may go on as well: it stays as it is until
             // somebody wants another time.
+            crate::heal::made_progress();
             return;
         }
         let mut count = [0; 8];
@@ -263,7 +264,10 @@ impl EventSource for Linux {
         }
         loop {
             if let Some(wake) = self.next_wake() {
-                crate::heal::made_progress();
+                // A deadline that is over again and again without a sleep is none.
+                if !matches!(wake, Wake::Event(Event::Tick)) {
+                    crate::heal::made_progress();
+                }
                 return wake;
             }
             // Exits that are left in the kernel wait until the others have had a look.

@@ -45,7 +45,7 @@ const FAULTS: [(&str, Injury); 12] = [
 ];
 
 /// What its next life says when it knows what ran.
-const GOES_ON: &str = "goes on where it was";
+pub const GOES_ON: &str = "goes on where it was";
 
 /// What it was executed from.
 fn image(machine: &Machine) -> String {

@@ -9,7 +9,7 @@ use linux_raw_sys::general as abi;
 /// What a filter says to a call.
 pub const NOT_THERE: u32 = 0x0005_0000 | 38;
 const FORBIDDEN: u32 = 0x0005_0000 | 1;
-const RAISES_SIGSYS: u32 = 0x0003_0000;
+pub const RAISES_SIGSYS: u32 = 0x0003_0000;
 
 /// Installs a filter and executes what follows.
 const FILTER: &str = include_str!("filter.pl");

@@ -22,6 +22,8 @@ mod inject;
 mod kernels;
 mod machine;
 mod missing;
+#[cfg(target_arch = "x86_64")]
+mod own_calls;
 mod patience;
 mod recording;
 mod renewal;
