@@ -29,7 +29,7 @@ pub(crate) const VAIN_MAX: u32 = 8;
 const VAIN_SECONDS_MAX: u32 = 10;
 
 /// Until the machine starts anew although its file systems are not detached.
-const FINISH_TIME: Duration = Duration::from_secs(5);
+pub(crate) const FINISH_TIME: Duration = Duration::from_secs(5);
 
 /// Until the machine starts anew although its record is not written.
 const RECORD_TIME: Duration = Duration::from_secs(2);

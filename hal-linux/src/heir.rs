@@ -3,22 +3,27 @@
 
 use crate::carried::upgrades;
 use crate::child::{Way, encode, way};
-use crate::intake::{DEATHS_MAX, Handed};
+use crate::escalation::FINISH_TIME;
+use crate::intake::{DEATHS_MAX, Handed, signal_taken};
 use crate::linux::Linux;
 use crate::region::{self, EXIT_WORDS, at};
 use crate::sys::futex::EXECUTED;
-use crate::sys::wait;
+use crate::sys::{process, wait};
 use crate::uses::uses;
-use crate::{children, epitaph, heal};
+use crate::{children, epitaph, heal, probe};
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::words::{load, store};
+use init_core::effect::FinalAction;
 use init_core::event::{Errno, SpawnStep};
-use init_core::hal::Clock;
+use init_core::hal::{Clock, Power, Process};
 use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::packed::{Packed, packed};
 use init_core::renewal::Handover;
 use init_core::report;
-use init_core::unit::Readiness;
+use init_core::unit::{Readiness, Signal};
+
+/// What everybody has to end by itself where no core is left that could ask one after the other.
+const GRACE_MS: u16 = 900;
 
 /// EFAULT.
 const BAD_ADDRESS: Errno = Errno(14);
@@ -174,7 +179,26 @@ impl Linux {
             false => packed!(" is put aside: process 1 died of it twice"),
         };
         self.say(what, cause);
-        handed == Handed::Exit && self.tells_failed_start()
+        if matches!(handed, Handed::Signal) {
+            self.go_down_alone();
+        }
+        matches!(handed, Handed::Exit) && self.tells_failed_start()
+    }
+
+    /// A signal that was put aside: where it asked for the machine's end, that comes all the same,
+    /// without a core that could stop one unit after the other.
+    fn go_down_alone(&mut self) {
+        let asked = self.request_of(signal_taken(&self.region));
+        let Some(action) = FinalAction::of(asked.resolved(self.manifest.ctrl_alt_del)) else {
+            return;
+        };
+        self.say("", packed!("the machine goes down all the same"));
+        self.signal_all(Signal::TERM);
+        probe::pause(None, GRACE_MS);
+        self.signal_all(Signal::KILL);
+        self.finish(action, self.now().after(FINISH_TIME));
+        // Refused: as after any way down.
+        process::exit(0)
     }
 
     /// The end of a unit's process that was put aside is told once more, as that of a program that

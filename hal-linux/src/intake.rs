@@ -96,6 +96,11 @@ pub(crate) fn suspect(region: &Region) -> u32 {
     handed.map_or(0, |handed| handed.word() | which.unwrap_or(0) << 8)
 }
 
+/// The signal that was taken from the kernel.
+pub(crate) fn signal_taken(region: &Region) -> u8 {
+    u8::try_from(region.get(at::BYTES)).unwrap_or(0)
+}
+
 /// Whether this life, or this core, was given what is handed out. What a life before it was given
 /// is still noted when it begins.
 static IN_HANDS: AtomicBool = AtomicBool::new(false);
@@ -220,7 +225,8 @@ impl Linux {
         let is_blamed = self.region.get(at::BLAMED) == suspect;
         let is_guilty = is_blamed && self.region.get(at::BLAMES) >= DEATHS_MAX;
         let is_in_vain = || self.region.get(at::VAIN) >= VAIN_DEATHS_MAX;
-        if was_lost && (is_guilty || is_in_vain() || self.intake.is_killed_for_ever()) {
+        let is_hopeless = || is_guilty || is_in_vain() || self.intake.is_killed_for_ever();
+        if region::HEALS && was_lost && is_hopeless() {
             was_lost = self.put_aside(handed);
         }
         match handed {
@@ -261,7 +267,10 @@ impl Linux {
         let region = self.region;
         let source = Handed::of(region.get(at::SOURCE))?;
         let event = match source {
-            Handed::Signal => self.signal_event(u8::try_from(region.get(at::BYTES)).unwrap_or(0)),
+            Handed::Signal => match self.request_of(signal_taken(&region)) {
+                MachineRequest::Ignore => None,
+                request => Some(Event::Machine(request)),
+            },
             Handed::Ready(unit) if uses().newlines && has_newline(&region) => {
                 let child = self.ready.get(unit).map(|(child, _)| child);
                 child.map(Event::Ready)
@@ -276,16 +285,14 @@ impl Linux {
     }
 
     /// What a signal asks for. Child processes that ended are seen to without one.
-    fn signal_event(&self, number: u8) -> Option<Event> {
-        let request = match machine_request(Signal(number)) {
-            MachineRequest::Ignore => return None,
+    pub(crate) fn request_of(&self, number: u8) -> MachineRequest {
+        match machine_request(Signal(number)) {
             // Container managers send SIGTERM to say: end.
             MachineRequest::Reboot if self.in_container && number == Signal::TERM.0 => {
                 MachineRequest::PowerOff
             }
             request => request,
-        };
-        Some(Event::Machine(request))
+        }
     }
 
     /// Takes the exit of a child, if its turn has come.

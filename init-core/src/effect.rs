@@ -1,7 +1,7 @@
 //! This file lists everything that the core can ask for. A driver performs each exactly once and in
 //! order, and feeds back the event that the effect's documentation names.
 
-use crate::event::{Errno, ExitStatus};
+use crate::event::{Errno, ExitStatus, MachineRequest};
 use crate::ident::{Child, ClientId, UnitId};
 use crate::renewal::{Handover, Image, Obstacle};
 use crate::time::Duration;
@@ -59,6 +59,19 @@ pub enum FinalAction {
     Halt,
     /// Start the loaded kernel.
     Kexec,
+}
+
+impl FinalAction {
+    /// What a request for the machine comes to, if that is its end.
+    pub const fn of(request: MachineRequest) -> Option<Self> {
+        match request {
+            MachineRequest::PowerOff => Some(Self::PowerOff),
+            MachineRequest::Reboot => Some(Self::Reboot),
+            MachineRequest::Halt => Some(Self::Halt),
+            MachineRequest::Kexec => Some(Self::Kexec),
+            MachineRequest::Rescue | MachineRequest::CtrlAltDel | MachineRequest::Ignore => None,
+        }
+    }
 }
 
 /// The answer to a [`crate::event::ControlRequest`].

@@ -220,6 +220,22 @@ pub enum MachineRequest {
     Ignore,
 }
 
+impl MachineRequest {
+    /// The same, where Ctrl-Alt-Del asks for this.
+    #[inline]
+    pub const fn resolved(self, ctrl_alt_del: Self) -> Self {
+        match self {
+            Self::CtrlAltDel => ctrl_alt_del,
+            Self::PowerOff
+            | Self::Reboot
+            | Self::Halt
+            | Self::Kexec
+            | Self::Rescue
+            | Self::Ignore => self,
+        }
+    }
+}
+
 /// What a control client can ask the core. (Status queries are answered from the core's state by
 /// the control session and are no events.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

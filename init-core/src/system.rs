@@ -165,26 +165,13 @@ impl Core<'_> {
 
     /// A request for the machine that needs no answer.
     pub(crate) fn machine_asked(&mut self, request: MachineRequest, now: Instant) {
-        let request = match request {
-            MachineRequest::CtrlAltDel => self.manifest.ctrl_alt_del,
-            MachineRequest::PowerOff
-            | MachineRequest::Reboot
-            | MachineRequest::Halt
-            | MachineRequest::Kexec
-            | MachineRequest::Rescue
-            | MachineRequest::Ignore => request,
-        };
-        match request {
-            MachineRequest::PowerOff => self.go_down(FinalAction::PowerOff, now),
-            MachineRequest::Reboot => self.go_down(FinalAction::Reboot, now),
-            MachineRequest::Halt => self.go_down(FinalAction::Halt, now),
-            MachineRequest::Kexec => self.go_down(FinalAction::Kexec, now),
-            MachineRequest::Rescue => {
-                if let Err(refusal) = self.go_to_rescue(now) {
-                    self.tell(Notice::TargetRefused(self.system.target, refusal));
-                }
-            }
-            MachineRequest::CtrlAltDel | MachineRequest::Ignore => {}
+        let request = request.resolved(self.manifest.ctrl_alt_del);
+        if let Some(action) = FinalAction::of(request) {
+            self.go_down(action, now);
+        } else if request == MachineRequest::Rescue
+            && let Err(refusal) = self.go_to_rescue(now)
+        {
+            self.tell(Notice::TargetRefused(self.system.target, refusal));
         }
     }
 

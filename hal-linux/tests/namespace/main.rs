@@ -40,6 +40,8 @@ mod succession;
 mod unruly;
 #[cfg(target_arch = "x86_64")]
 mod upgrade;
+#[cfg(target_arch = "x86_64")]
+mod way_down;
 
 use machine::{End, Machine};
 
