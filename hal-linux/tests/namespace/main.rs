@@ -8,6 +8,8 @@ mod control;
 #[cfg(target_arch = "x86_64")]
 mod damage;
 #[cfg(target_arch = "x86_64")]
+mod damaged_exit;
+#[cfg(target_arch = "x86_64")]
 mod escalation;
 #[cfg(target_arch = "x86_64")]
 mod fatal;
