@@ -52,7 +52,7 @@ impl<K: Kernel + 'static> Harmony<K> {
         match letter {
             Letter::Ready => {
                 self.answer(asked, &Letter::GoOn);
-                let tells = is_main && matches!(desc.ready, Readiness::Letter);
+                let tells = is_main && matches!(desc.rules.ready, Readiness::Letter);
                 tells.then_some(Wake::Event(Event::Ready(child)))
             }
             Letter::Heartbeat => {
@@ -76,12 +76,12 @@ impl<K: Kernel + 'static> Harmony<K> {
                 self.say(desc, text);
                 None
             }
-            Letter::Request(piece) if desc.controls && asked.is_some() => {
+            Letter::Request(piece) if desc.rules.controls && asked.is_some() => {
                 let (answer, client) = self.sessions.request(pid, &piece);
                 self.answer(asked, &answer);
                 client.map(Wake::Frame)
             }
-            Letter::Fetch(begin) if desc.controls => {
+            Letter::Fetch(begin) if desc.rules.controls => {
                 let answer = self.sessions.fetch(pid, begin).sheet();
                 self.send(asked, &answer);
                 None

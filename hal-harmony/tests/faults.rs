@@ -31,7 +31,7 @@ fn machine(has_clock: bool) -> World {
     let text = "target main wants a b c d\n service a\n service b requires c\n task c\n service d";
     let graph = Graph::new(text).with("a", |a| rules(a).restart = rule(RESTART));
     let graph = graph.with("d", |d| {
-        d.ready = Readiness::Letter;
+        rules(d).ready = Readiness::Letter;
         rules(d).watchdog = Duration::from_ms(200);
         rules(d).restart = rule(RESTART);
     });

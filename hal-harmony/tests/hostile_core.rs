@@ -61,8 +61,8 @@ fn machine_that_shares(
 ) -> (Arc<Seen>, SplitWorld) {
     let seen = Arc::new(Seen::default());
     let graph = Graph::new("target main wants a\n service a").with("a", |unit| {
-        unit.ready = Readiness::Letter;
-        unit.controls = true;
+        rules(unit).ready = Readiness::Letter;
+        rules(unit).controls = true;
     });
     let its = Arc::clone(&seen);
     let a = runs_native("a", move |sim, channel| {

@@ -38,7 +38,7 @@ fn world(graph: Graph, programs: &[Runs], has_clock: bool) -> World {
 /// A service that waits to be told that it is ready, and is watched.
 fn watched(text: &'static str, name: &'static str) -> Graph {
     Graph::new(text).with(name, |unit| {
-        unit.ready = Readiness::Letter;
+        rules(unit).ready = Readiness::Letter;
         rules(unit).watchdog = Duration::from_ms(500);
     })
 }
@@ -310,7 +310,7 @@ const CONTROLLED: &str = "target main wants a ctl\n service a\n service ctl";
 fn a_service_that_may_controls_units_and_machine_by_the_protocol_of_the_tool() {
     on_both(|has_clock| {
         let told = Told::default();
-        let graph = watched(CONTROLLED, "a").with("ctl", |ctl| ctl.controls = true);
+        let graph = watched(CONTROLLED, "a").with("ctl", |ctl| rules(ctl).controls = true);
         let programs = [runs_native("a", good), controller(&told)];
         let mut world = world(graph, &programs, has_clock);
         world.driver.run();
@@ -358,7 +358,7 @@ fn a_service_that_may_not_control_is_refused() {
 fn a_client_that_ends_while_it_waits_is_forgotten() {
     on_both(|has_clock| {
         let graph = watched(CONTROLLED, "a").with("ctl", |ctl| {
-            ctl.controls = true;
+            rules(ctl).controls = true;
             rules(ctl).restart = rule(RESTART);
         });
         // Its restart of a takes as long as a's next heartbeat; it does not wait for that.

@@ -42,7 +42,7 @@ const UNITS: &str = "target main wants steady ends other ctl\n service steady\n 
 
 fn graph() -> Graph {
     let graph = Graph::new(UNITS).with("steady", |unit| {
-        unit.ready = Readiness::Letter;
+        rules(unit).ready = Readiness::Letter;
         rules(unit).watchdog = Duration::from_secs(20);
     });
     let again = RestartPolicy {
@@ -54,7 +54,7 @@ fn graph() -> Graph {
         ..RESTART
     };
     let graph = graph.with("ends", |unit| rules(unit).restart = rule(again));
-    graph.with("ctl", |unit| unit.controls = true)
+    graph.with("ctl", |unit| rules(unit).controls = true)
 }
 
 /// Asks until it is not refused: who takes over may not know of a request.

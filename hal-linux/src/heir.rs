@@ -113,7 +113,7 @@ impl Linux {
             return;
         }
         let desc = self.manifest.unit(child.unit);
-        let newline = desc.is_some_and(|desc| matches!(desc.ready, Readiness::Newline(_)));
+        let newline = desc.is_some_and(|desc| matches!(desc.rules.ready, Readiness::Newline(_)));
         if uses().newlines
             && newline
             && let Some(end) = region::adopt(noted)

@@ -70,7 +70,7 @@ impl Uses {
 
     const fn look_at_units(&mut self, mut units: &[UnitDesc]) {
         while let [unit, rest @ ..] = units {
-            self.newlines |= matches!(unit.ready, Readiness::Newline(_));
+            self.newlines |= matches!(unit.rules.ready, Readiness::Newline(_));
             units = rest;
         }
     }
@@ -132,8 +132,8 @@ mod tests {
     use init_core::setup;
     use init_core::time::Duration;
     use init_core::unit::{
-        Context, Credentials, Limit, LimitValue, LogLevel, Resource, SetupOp, ShutdownDesc, Stream,
-        WatchdogDesc,
+        Context, Credentials, Limit, LimitValue, LogLevel, Resource, Rules, SetupOp, ShutdownDesc,
+        Stream, WatchdogDesc,
     };
 
     const PLAIN: Context = Context {
@@ -199,7 +199,10 @@ mod tests {
 
     fn ready(ready: Readiness) -> String {
         let unit = UnitDesc {
-            ready,
+            rules: Box::leak(Box::new(Rules {
+                ready,
+                ..Rules::USUAL
+            })),
             ..UnitDesc::NOTHING
         };
         used(Manifest {

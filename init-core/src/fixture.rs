@@ -5,8 +5,8 @@ use crate::ident::UnitId;
 use crate::setup;
 use crate::time::Duration;
 use crate::unit::{
-    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, OnUpgrade, Program,
-    Readiness, Restart, RestartPolicy, Rules, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
+    Backoff, Context, Exec, LimitAction, LogLevel, Manifest, Program, Restart, RestartPolicy,
+    Rules, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
 };
 
 pub const BROKER: UnitId = UnitId(0);
@@ -53,20 +53,31 @@ const RESTART: RestartPolicy = RestartPolicy {
 const fn unit(name: &'static str, kind: UnitKind, start: Program) -> UnitDesc {
     UnitDesc {
         name,
-        kind,
-        edges: [0; EdgeKind::COUNT + 1],
+        edges: 0,
         start,
-        ready: Readiness::Exec,
-        awaited: true,
-        rules: &Rules {
-            restart: &RESTART,
-            ..Rules::USUAL
+        rules: match kind {
+            UnitKind::Service => &Rules {
+                kind: UnitKind::Service,
+                ..RULES
+            },
+            UnitKind::Mount => &Rules {
+                kind: UnitKind::Mount,
+                ..RULES
+            },
+            UnitKind::Task => &Rules {
+                kind: UnitKind::Task,
+                ..RULES
+            },
+            UnitKind::Target => &RULES,
         },
-        critical: false,
-        controls: false,
-        on_upgrade: OnUpgrade::Keep,
     }
 }
+
+const RULES: Rules = Rules {
+    awaited: true,
+    restart: &RESTART,
+    ..Rules::USUAL
+};
 
 pub const UNITS: [UnitDesc; 6] = [
     unit("broker", UnitKind::Service, Program::Exec(0)),

@@ -242,7 +242,7 @@ impl Core<'_> {
     /// Units that run by another definition than the manifest's, where that says so.
     fn restart_changed(&mut self, now: Instant) {
         for id in self.units.ids() {
-            if self.desc(id).on_upgrade == OnUpgrade::Restart && self.is_stale(id) {
+            if self.desc(id).rules.on_upgrade == OnUpgrade::Restart && self.is_stale(id) {
                 let _ = self.request(id, Job::Restart, now);
             }
         }

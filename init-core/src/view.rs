@@ -58,7 +58,7 @@ impl Core<'_> {
     pub fn sick(&self) -> Option<&'static str> {
         let mut units = self.units.ids().zip(self.manifest.units);
         let is_sick = |id, desc: &UnitDesc| {
-            desc.critical && matches!(self.units.get(id).state, State::Failed(_))
+            desc.rules.critical && matches!(self.units.get(id).state, State::Failed(_))
         };
         let found = units.find(|(id, desc)| is_sick(*id, desc));
         found.map(|(_, desc)| desc.name)

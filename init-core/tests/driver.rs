@@ -102,7 +102,7 @@ fn crowd(services: usize, is_awaited: bool) -> Graph {
     for index in 0..services {
         let name: &'static str = format!("u{index}").leak();
         let mut unit = common::graph::unit(name, UnitKind::Service);
-        unit.awaited = is_awaited;
+        common::graph::rules(&mut unit).awaited = is_awaited;
         graph.units.push(unit);
         graph.relate(0, init_core::unit::EdgeKind::Wants, index + 1);
     }

@@ -60,7 +60,7 @@ fn settings(index: usize, number: usize) -> init_core::unit::UnitDesc {
         },
     );
     if !one_shot && (index + number).is_multiple_of(4) {
-        desc.ready = Readiness::Probe(0);
+        rules(&mut desc).ready = Readiness::Probe(0);
         rules(&mut desc).start_timeout = Duration::from_secs(1);
     }
     if (index + number) % 4 == 1 {

@@ -26,7 +26,7 @@ fn largest() -> &'static Manifest {
         let name: &'static str = format!("u{index}").leak();
         let mut service = unit(name, UnitKind::Service);
         rules(&mut service).restart = &RESTART;
-        service.awaited = false;
+        rules(&mut service).awaited = false;
         graph.units.push(service);
         graph.relate(0, EdgeKind::Wants, index);
         graph.relate(index, EdgeKind::Requires, 1);

@@ -56,7 +56,7 @@ fn run(seed: u64) -> Machine {
                 println!(
                     "{} {:?} {:?}",
                     unit.name,
-                    unit.kind,
+                    unit.rules.kind,
                     machine.core.status(id)
                 );
             }

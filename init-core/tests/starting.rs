@@ -176,7 +176,7 @@ fn a_client_that_starts_a_unit_is_told_of_the_first_failure_on_the_way() {
 fn a_newline_makes_ready_and_a_lost_one_ends_in_the_start_timeout() {
     let graph = || {
         Graph::new("target main wants a\n service a").with("a", |a| {
-            a.ready = Readiness::Newline(3);
+            rules(a).ready = Readiness::Newline(3);
             rules(a).start_timeout = secs(5);
         })
     };
@@ -207,7 +207,7 @@ fn a_newline_makes_ready_and_a_lost_one_ends_in_the_start_timeout() {
 fn a_probe_that_ends_with_success_makes_ready() {
     let mut machine = Machine::new(
         Graph::new("target main wants b\n service a\n service b requires a").with("a", |a| {
-            a.ready = Readiness::Probe(0);
+            rules(a).ready = Readiness::Probe(0);
         }),
     );
     machine
@@ -222,7 +222,7 @@ fn a_probe_that_ends_with_success_makes_ready() {
 fn a_probe_is_killed_when_its_service_ends_first() {
     let mut machine = Machine::new(
         Graph::new("target main wants a\n service a").with("a", |a| {
-            a.ready = Readiness::Probe(0);
+            rules(a).ready = Readiness::Probe(0);
         }),
     )
     .script("a", &[Script::exits(ms(5), 1)]);
@@ -237,7 +237,7 @@ fn a_probe_is_killed_when_its_service_ends_first() {
 #[test]
 fn a_unit_on_which_nobody_waits_is_ready_once_it_is_created() {
     let mut machine = Machine::new(
-        Graph::new("target main wants a\n service a").with("a", |a| a.awaited = false),
+        Graph::new("target main wants a\n service a").with("a", |a| rules(a).awaited = false),
     )
     .script(
         "a",

@@ -164,7 +164,7 @@ fn an_unkillable_unit_frees_the_others_and_never_gets_a_second_instance() {
 #[test]
 fn a_unit_given_up_while_it_was_to_be_tried_again_is_tried_again_once_it_is_gone() {
     let mut machine = Machine::new(one_service().with("a", |a| {
-        a.ready = Readiness::Newline(3);
+        rules(a).ready = Readiness::Newline(3);
         rules(a).start_timeout = secs(1);
         rules(a).restart = &RESTART;
     }))
@@ -220,8 +220,8 @@ fn a_mount_whose_unmount_cannot_be_run_is_not_reported_as_unmounted() {
 
 #[test]
 fn a_unit_that_is_stopped_while_it_starts_goes_down_at_once() {
-    let mut machine = Machine::new(one_service().with("a", |a| a.ready = Readiness::Newline(3)))
-        .script(
+    let mut machine =
+        Machine::new(one_service().with("a", |a| rules(a).ready = Readiness::Newline(3))).script(
             "a",
             &[Script {
                 ready_after: None,

@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::graph::rules;
 use common::{Graph, secs};
 use init_core::Storage;
 use init_core::checkpoint::words::Words;
@@ -296,7 +297,8 @@ fn a_unit_that_runs_by_an_old_definition_is_stale_or_restarted_as_the_manifest_s
         let mut graph = Graph::new("target main wants a b\n service a\n service b");
         graph.definitions = vec![0; graph.units.len()];
         let a = graph.index("a");
-        (graph.definitions[a], graph.units[a].on_upgrade) = (definition, on_upgrade);
+        graph.definitions[a] = definition;
+        rules(&mut graph.units[a]).on_upgrade = on_upgrade;
         graph
     };
     let stale = |life: &Life, name| life.core.status(life.id(name)).unwrap().stale;

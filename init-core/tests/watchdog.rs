@@ -16,7 +16,7 @@ use init_core::unit::{Readiness, Restart, RestartPolicy};
 /// A service that says that it is ready after 20 ms and has 100 ms for each heartbeat.
 fn watched(text: &'static str, when: Restart) -> Machine {
     let graph = Graph::new(text).with("a", |a| {
-        a.ready = Readiness::Letter;
+        rules(a).ready = Readiness::Letter;
         let mut rules = rules(a);
         rules.watchdog = ms(100);
         rules.restart = rule(RestartPolicy { when, ..RESTART });

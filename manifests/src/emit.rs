@@ -13,24 +13,20 @@ use program::Programs;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// Kinds of edges in the order of `init_core::unit::EdgeKind`.
-const EDGE_KINDS: usize = EdgeKind::COUNT;
-
 /// The edges of all units, grouped by unit, then by kind.
 #[derive(Debug, Default)]
 pub struct Edges {
-    /// For each unit where its kinds begin.
-    pub starts: Vec<[usize; EDGE_KINDS + 1]>,
-    /// The units at the other ends.
-    pub ends: Vec<usize>,
+    /// For each unit where its edges begin.
+    pub starts: Vec<usize>,
+    /// The kinds, and the units at the other ends.
+    pub ends: Vec<(EdgeKind, usize)>,
 }
 
 impl Edges {
     /// The edges of these units, with their reverses.
     #[must_use]
     pub fn new(units: &[Unit]) -> Self {
-        let mut lists: Vec<[Vec<usize>; EDGE_KINDS]> = Vec::new();
-        lists.resize_with(units.len(), Default::default);
+        let mut lists = vec![Vec::new(); units.len()];
         for (from, unit) in units.iter().enumerate() {
             for relation in &unit.relations {
                 let (kind, reverse) = match relation.kind {
@@ -40,23 +36,18 @@ impl Edges {
                     RelationKind::Conflicts => (EdgeKind::Conflicts, Some(EdgeKind::Conflicts)),
                     RelationKind::After => (EdgeKind::After, Some(EdgeKind::Before)),
                 };
-                lists[from][kind as usize].push(relation.to);
+                lists[from].push((kind, relation.to));
                 if let Some(reverse) = reverse {
-                    lists[relation.to][reverse as usize].push(from);
+                    lists[relation.to].push((reverse, from));
                 }
             }
         }
         let mut edges = Self::default();
-        for mut kinds in lists {
-            let mut starts = [0; EDGE_KINDS + 1];
-            for (kind, list) in kinds.iter_mut().enumerate() {
-                list.sort_unstable();
-                list.dedup();
-                starts[kind] = edges.ends.len();
-                edges.ends.append(list);
-            }
-            starts[EDGE_KINDS] = edges.ends.len();
-            edges.starts.push(starts);
+        for mut list in lists {
+            list.sort_unstable_by_key(|(kind, to)| (*kind as usize, *to));
+            list.dedup();
+            edges.starts.push(edges.ends.len());
+            edges.ends.append(&mut list);
         }
         edges
     }
@@ -96,17 +87,17 @@ fn numbered(product: &Product, manifest: u32) -> String {
     let probes: BTreeSet<String> = product.units.iter().filter_map(ready::probe).collect();
     program::table(write, "PROBES", "Probe", probes.iter().cloned());
     let units = product.units.iter();
-    let shared: BTreeSet<String> = units.map(|unit| rules(unit, &programs)).collect();
+    let rules = |unit| rules(unit, &programs, &probes);
+    let shared: BTreeSet<String> = units.map(rules).collect();
     program::shared(write, "RULES", "Rules", &shared);
     line(
         write,
         &format!("static UNITS: [::init_core::unit::UnitDesc; {count}] = ["),
     );
     for (at, unit) in product.units.iter().enumerate() {
-        let rules = shared.range(..rules(unit, &programs)).count();
+        let rules = shared.range(..rules(unit)).count();
         let start = programs.reference(&unit.start);
-        let ready = ready::place(unit, &probes);
-        emit_unit(write, at, rules, [start, ready], product, &edges);
+        emit_unit(write, at, rules, start, product, &edges);
     }
     line(write, "];");
     line(write, "");
@@ -174,12 +165,32 @@ fn limit(us: Option<u64>) -> String {
     )
 }
 
-/// The fields of how a unit is kept.
-fn rules(unit: &Unit, programs: &Programs) -> String {
+/// The fields of what a unit is and how it is kept.
+fn rules(unit: &Unit, programs: &Programs, probes: &BTreeSet<String>) -> String {
     let mut text = String::new();
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "    {name}: {value},");
     };
+    let kind = match unit.kind {
+        UnitKind::Target => "Target",
+        UnitKind::Task => "Task",
+        UnitKind::Service => "Service",
+        UnitKind::Mount => "Mount",
+    };
+    let on_upgrade = match unit.restarts_on_upgrade {
+        true => "Restart",
+        false => "Keep",
+    };
+    let ready = ready::place(unit, probes);
+    field("kind", format!("::init_core::unit::UnitKind::{kind}"));
+    field("ready", format!("::init_core::unit::Readiness::{ready}"));
+    field("awaited", unit.awaited.to_string());
+    field("critical", unit.critical.to_string());
+    field("controls", unit.controls.to_string());
+    field(
+        "on_upgrade",
+        format!("::init_core::unit::OnUpgrade::{on_upgrade}"),
+    );
     field("start_timeout", limit(unit.start_timeout));
     field("watchdog", limit(unit.watchdog));
     field("restart", format!("&{}", restart(unit.restart.as_ref())));
@@ -218,17 +229,11 @@ fn emit_unit(
     out: &mut String,
     at: usize,
     rules: usize,
-    [start, ready]: [String; 2],
+    start: String,
     product: &Product,
     edges: &Edges,
 ) {
     let unit = &product.units[at];
-    let kind = match unit.kind {
-        UnitKind::Target => "Target",
-        UnitKind::Task => "Task",
-        UnitKind::Service => "Service",
-        UnitKind::Mount => "Mount",
-    };
     let after: Vec<_> = unit
         .others(RelationKind::After)
         .filter_map(|to| product.units.get(to))
@@ -245,22 +250,9 @@ fn emit_unit(
         let _ = writeln!(out, "        {name}: {value},");
     };
     field("name", format!("{:?}", unit.name));
-    field("kind", format!("::init_core::unit::UnitKind::{kind}"));
-    field("edges", format!("{:?}", edges.starts[at]));
+    field("edges", edges.starts[at].to_string());
     field("start", start);
-    field("ready", format!("::init_core::unit::Readiness::{ready}"));
-    field("awaited", unit.awaited.to_string());
     field("rules", format!("&RULES_{rules}"));
-    field("critical", unit.critical.to_string());
-    field("controls", unit.controls.to_string());
-    let on_upgrade = match unit.restarts_on_upgrade {
-        true => "Restart",
-        false => "Keep",
-    };
-    field(
-        "on_upgrade",
-        format!("::init_core::unit::OnUpgrade::{on_upgrade}"),
-    );
     line(out, "    },");
 }
 
@@ -335,10 +327,15 @@ fn emit_edges(out: &mut String, edges: &Edges) {
     let count = edges.ends.len();
     line(
         out,
-        &format!("static EDGES: [::init_core::ident::UnitId; {count}] = ["),
+        &format!("static EDGES: [::init_core::unit::Edge; {count}] = ["),
     );
-    for chunk in edges.ends.chunks(3) {
-        line(out, &format!("    {},", ids(chunk.iter().copied())));
+    for (kind, to) in &edges.ends {
+        let kind = format!("::init_core::unit::EdgeKind::{kind:?}");
+        let to = ids([*to]);
+        line(
+            out,
+            &format!("    ::init_core::unit::Edge::new({kind}, {to}),"),
+        );
     }
     line(out, "];");
     line(out, "");

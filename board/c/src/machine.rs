@@ -162,7 +162,7 @@ impl Machine {
         let (program, arguments) = program_of(manifest.exec(desc.start));
         let (stop_program, stop_arguments) = program_of(manifest.exec(desc.rules.stop));
         Some(UnitInfo {
-            kind: match desc.kind {
+            kind: match desc.rules.kind {
                 UnitKind::Target => 0,
                 UnitKind::Task => 1,
                 UnitKind::Service => 2,

@@ -48,7 +48,7 @@ impl Product {
         let mut graph = product::graph(&units);
         for (spec, desc) in units.iter().zip(&mut graph.units) {
             if spec.ready != Ready::Exec && spec.kind == UnitKind::Service {
-                desc.ready = Readiness::Letter;
+                rules(&mut desc).ready = Readiness::Letter;
             }
         }
         for name in CLIENTS {
@@ -86,9 +86,10 @@ fn spec(spec: &UnitSpec) -> UnitSpec {
 
 fn client(name: &'static str) -> init_core::unit::UnitDesc {
     let mut client = unit(name, UnitKind::Service);
-    client.awaited = false;
-    client.controls = true;
-    rules(&mut client).restart = rule(RestartPolicy {
+    let mut own = rules(&mut client);
+    own.awaited = false;
+    own.controls = true;
+    own.restart = rule(RestartPolicy {
         backoff: Backoff {
             from: Duration::from_ms(20),
             to: Duration::from_ms(20),
@@ -96,6 +97,7 @@ fn client(name: &'static str) -> init_core::unit::UnitDesc {
         },
         ..RESTART
     });
+    drop(own);
     client
 }
 

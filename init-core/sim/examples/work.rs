@@ -61,7 +61,7 @@ fn manifest(units: usize) -> &'static Manifest {
         let name: &'static str = format!("u{index}").leak();
         let mut service = unit(name, UnitKind::Service);
         rules(&mut service).restart = &RESTART;
-        service.awaited = false;
+        rules(&mut service).awaited = false;
         graph.units.push(service);
         graph.relate(0, EdgeKind::Wants, index);
     }

@@ -5,7 +5,7 @@ use init_core::ident::UnitId;
 use init_core::renewal::HOT_UPGRADE;
 use init_core::time::Duration;
 use init_core::unit::{
-    Backoff, Context, EdgeKind, Exec, LimitAction, LogLevel, Manifest, OnUpgrade, Probe, Program,
+    Backoff, Context, Edge, EdgeKind, Exec, LimitAction, LogLevel, Manifest, Probe, Program,
     Readiness, Restart, RestartPolicy, Rules, ShutdownDesc, StartLimit, Stream, UnitDesc, UnitKind,
 };
 use std::collections::BTreeSet;
@@ -173,17 +173,17 @@ impl Graph {
                 ends[b * EdgeKind::COUNT + reverse as usize].insert((order, id(a)));
             }
         }
-        let mut edges: Vec<UnitId> = Vec::new();
+        let mut edges: Vec<Edge> = Vec::new();
         for (from, desc) in self.units.iter_mut().enumerate() {
-            for kind in 0..=EdgeKind::COUNT {
-                desc.edges[kind] = u16::try_from(edges.len()).unwrap();
-                let mut seen = BTreeSet::new();
-                if kind < EdgeKind::COUNT {
-                    let all = ends[from * EdgeKind::COUNT + kind].iter();
-                    edges.extend(
-                        all.map(|(_, other)| *other)
-                            .filter(|other| seen.insert(*other)),
-                    );
+            desc.edges = u16::try_from(edges.len()).unwrap();
+            let mut seen = BTreeSet::new();
+            for kind in ALL {
+                let others = &ends[from * EdgeKind::COUNT + kind as usize];
+                for (_, other) in others
+                    .iter()
+                    .filter(|(_, other)| seen.insert((kind as u8, *other)))
+                {
+                    edges.push(Edge::new(kind, *other));
                 }
             }
         }
@@ -212,6 +212,18 @@ impl Graph {
     }
 }
 
+/// In the order of the table.
+const ALL: [EdgeKind; EdgeKind::COUNT] = [
+    EdgeKind::Wants,
+    EdgeKind::Requires,
+    EdgeKind::BindsTo,
+    EdgeKind::RequiredBy,
+    EdgeKind::BoundBy,
+    EdgeKind::Before,
+    EdgeKind::After,
+    EdgeKind::Conflicts,
+];
+
 fn reverse_of(kind: EdgeKind) -> Option<EdgeKind> {
     match kind {
         EdgeKind::Wants => None,
@@ -239,20 +251,20 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
     let one_shot = matches!(kind, UnitKind::Task | UnitKind::Mount);
     UnitDesc {
         name,
-        kind,
-        edges: [0; EdgeKind::COUNT + 1],
+        edges: 0,
         start: if kind == UnitKind::Target {
             Program::None
         } else {
             PROGRAM
         },
-        ready: if one_shot {
-            Readiness::Exit
-        } else {
-            Readiness::Exec
-        },
-        awaited: true,
         rules: rule(Rules {
+            kind,
+            ready: if one_shot {
+                Readiness::Exit
+            } else {
+                Readiness::Exec
+            },
+            awaited: true,
             restart: &RestartPolicy {
                 when: Restart::Never,
                 ..RESTART
@@ -264,8 +276,5 @@ pub fn unit(name: &'static str, kind: UnitKind) -> UnitDesc {
             },
             ..Rules::USUAL
         }),
-        critical: false,
-        controls: false,
-        on_upgrade: OnUpgrade::Keep,
     }
 }

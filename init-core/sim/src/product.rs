@@ -135,8 +135,8 @@ fn desc(spec: &UnitSpec) -> init_core::unit::UnitDesc {
         return desc;
     }
     if spec.kind == UnitKind::Service {
-        desc.awaited = spec.awaited;
-        desc.ready = match spec.ready {
+        rules(&mut desc).awaited = spec.awaited;
+        rules(&mut desc).ready = match spec.ready {
             Ready::Exec => Readiness::Exec,
             Ready::Newline => Readiness::Newline(3),
             Ready::Probe => Readiness::Probe(0),

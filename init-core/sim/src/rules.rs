@@ -25,10 +25,10 @@ fn nature(manifest: &'static Manifest, id: UnitId) -> Nature {
     let desc = manifest
         .unit(id)
         .unwrap_or(&init_core::unit::UnitDesc::NOTHING);
-    let edges = |kinds: EdgeKinds| manifest.edges(id, kinds).to_vec();
-    let ready_by = match (desc.kind, desc.ready) {
+    let edges = |kinds: EdgeKinds| manifest.edges(id, kinds).collect();
+    let ready_by = match (desc.rules.kind, desc.rules.ready) {
         (UnitKind::Target, _) => None,
-        (_, Readiness::Exec) if !desc.awaited => Some(ReadyBy::Start),
+        (_, Readiness::Exec) if !desc.rules.awaited => Some(ReadyBy::Start),
         (_, Readiness::Exec | Readiness::Newline(_) | Readiness::Letter) => Some(ReadyBy::Word),
         (_, Readiness::Probe(_)) => Some(ReadyBy::Probe),
         (_, Readiness::Exit) => Some(ReadyBy::End),

@@ -125,8 +125,9 @@ pub const fn name_words_for(units: usize) -> usize {
 
 /// Writes down what the units are called, from the first word on.
 pub fn name_units(words: Words<'_>, manifest: &Manifest) {
-    let names = Names::new(words, 0, manifest.units.len());
-    for (unit, desc) in manifest.units.iter().enumerate() {
+    let count = manifest.units.len();
+    let names = Names::new(words, 0, count);
+    for (unit, desc) in (0..count).zip(manifest.units) {
         names.set(unit, desc.name);
     }
 }

@@ -255,23 +255,22 @@ impl Core<'_> {
         let mut wait = false;
         let mut delayed_by = None;
         for needed in self.manifest.edges(id, EdgeKinds::NEEDS) {
-            let other = self.units.get(*needed);
+            let other = self.units.get(needed);
             if other.state == State::Up && !other.job.is_stopping() {
                 continue;
             }
             if other.is_idle() {
-                return StartCheck::Fail(Failure::Dependency(*needed));
+                return StartCheck::Fail(Failure::Dependency(needed));
             }
             if other.attempted {
-                delayed_by = Some(*needed);
+                delayed_by = Some(needed);
             }
             wait = true;
         }
         let any = |kind, blocks: fn(&crate::supervisor::unit::Unit) -> bool| {
             self.manifest
                 .edges(id, kind)
-                .iter()
-                .any(|other| blocks(self.units.get(*other)))
+                .any(|other| blocks(self.units.get(other)))
         };
         wait |= any(EdgeKind::After, |other| {
             other.job != Job::None && !other.attempted
@@ -288,10 +287,8 @@ impl Core<'_> {
     }
 
     fn may_stop(&self, id: UnitId) -> bool {
-        let later = self.manifest.edges(id, EdgeKind::Before);
-        !later
-            .iter()
-            .any(|other| self.units.get(*other).job.is_stopping())
+        let mut later = self.manifest.edges(id, EdgeKind::Before);
+        !later.any(|other| self.units.get(other).job.is_stopping())
     }
 
     fn finish(&mut self, id: UnitId) {
@@ -302,7 +299,7 @@ impl Core<'_> {
     /// Lets the jobs that may wait for this unit look again.
     pub(crate) fn wake_neighbours(&mut self, id: UnitId) {
         for other in self.manifest.edges(id, EdgeKinds::NEIGHBOURS) {
-            self.enqueue(*other);
+            self.enqueue(other);
         }
     }
 

@@ -219,8 +219,8 @@ impl Core<'_> {
         let mut at = 0;
         while let Some((id, _)) = self.plan.entry(at) {
             for other in self.manifest.edges(id, EdgeKinds::DEPENDENTS) {
-                if self.plan.mark(*other) == Mark::None {
-                    self.plan.set(*other, Mark::Stop, root);
+                if self.plan.mark(other) == Mark::None {
+                    self.plan.set(other, Mark::Stop, root);
                 }
             }
             at = at.saturating_add(1);
@@ -251,17 +251,17 @@ impl Core<'_> {
 
     fn follow_needs(&mut self, id: UnitId, mark: Mark) -> Result<(), Obstacle> {
         for needed in self.manifest.edges(id, EdgeKinds::NEEDS) {
-            self.plan.need(*needed, mark, id)?;
+            self.plan.need(needed, mark, id)?;
         }
         Ok(())
     }
 
     fn follow_wishes_and_conflicts(&mut self, id: UnitId) -> Result<(), Obstacle> {
         for wanted in self.manifest.edges(id, EdgeKind::Wants) {
-            self.plan.want(*wanted, id);
+            self.plan.want(wanted, id);
         }
         for other in self.manifest.edges(id, EdgeKind::Conflicts) {
-            self.plan.stop(*other, id)?;
+            self.plan.stop(other, id)?;
         }
         Ok(())
     }
@@ -270,8 +270,8 @@ impl Core<'_> {
     fn follow_stop(&mut self, id: UnitId) -> Result<(), Obstacle> {
         let origin = self.plan.origin(id);
         for other in self.manifest.edges(id, EdgeKinds::DEPENDENTS) {
-            if self.units.get(*other).is_wanted() || self.plan.is_to_start(*other) {
-                self.plan.stop(*other, origin)?;
+            if self.units.get(other).is_wanted() || self.plan.is_to_start(other) {
+                self.plan.stop(other, origin)?;
             }
         }
         Ok(())

@@ -253,7 +253,7 @@ fn detail(unit: UnitId, view: &View<'_>, buffer: &mut Buffer) -> usize {
     let program = exec.map_or(&[][..], |exec| exec.program.to_bytes());
     let detail = Detail {
         program: short(program),
-        critical: desc.critical,
+        critical: desc.rules.critical,
         failure: status.failure,
         about: match status.failure {
             Some(failure) => about(view.manifest, unit, failure),
@@ -274,7 +274,7 @@ fn record(
     UnitRecord {
         index: unit.0,
         name: Text::of(desc.name),
-        kind: desc.kind,
+        kind: desc.rules.kind,
         state: status.state,
         pid: status.pid,
         age_ms: now.since(status.since).as_ms(),

@@ -241,7 +241,7 @@ impl Desk {
             && match child.role {
                 Role::Main => !matches!(desc.start, Program::None),
                 Role::Stop => !matches!(desc.rules.stop, Program::None),
-                Role::Probe => matches!(desc.ready, Readiness::Probe(_)),
+                Role::Probe => matches!(desc.rules.ready, Readiness::Probe(_)),
             }
     }
 

@@ -31,7 +31,7 @@ impl Core<'_> {
         unit.alive.insert(child.role);
         unit.started = now;
         unit.took = Duration::ZERO;
-        let one_shot = matches!(desc.ready, Readiness::Exit);
+        let one_shot = matches!(desc.rules.ready, Readiness::Exit);
         let state = match child.role {
             Role::Main if one_shot => State::Starting,
             Role::Main => State::Up,

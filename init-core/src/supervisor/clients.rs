@@ -65,7 +65,7 @@ impl Core<'_> {
             return Err(Refusal::NoSuchUnit);
         }
         self.request(id, job, now)?;
-        if job == Job::Start && self.desc(id).kind == UnitKind::Target {
+        if job == Job::Start && self.desc(id).rules.kind == UnitKind::Target {
             self.system.rescued = Some(id) == self.manifest.rescue_target;
         }
         let goal = if job == Job::Stop {

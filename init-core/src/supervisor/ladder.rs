@@ -98,7 +98,7 @@ impl Core<'_> {
 
     /// Whether it is up without a process.
     pub(super) fn is_one_shot(&self, id: UnitId) -> bool {
-        matches!(self.desc(id).ready, Readiness::Exit)
+        matches!(self.desc(id).rules.ready, Readiness::Exit)
     }
 
     pub(super) fn rest_if_all_gone(&mut self, id: UnitId, then: Then, now: Instant) {

@@ -37,7 +37,7 @@ impl Core<'_> {
             }
             ExitStatus::Signal { number, .. } => {
                 let signal = Signal(number);
-                let clean = desc.kind == UnitKind::Service && is_clean(signal);
+                let clean = desc.rules.kind == UnitKind::Service && is_clean(signal);
                 let mut signals = success.signals.iter().copied();
                 clean || signals.any(|each| each == signal)
             }
@@ -76,8 +76,8 @@ impl Core<'_> {
     fn take_bound_along(&mut self, id: UnitId, comes_back: bool, now: Instant) {
         let job = if comes_back { Job::Restart } else { Job::Stop };
         for bound in self.manifest.edges(id, EdgeKind::BoundBy) {
-            if self.units.get(*bound).is_wanted() {
-                self.plan_stop(*bound);
+            if self.units.get(bound).is_wanted() {
+                self.plan_stop(bound);
                 self.install_plan(job, now);
             }
         }

@@ -65,8 +65,8 @@ impl Core<'_> {
             UnitEvent::Stop => self.climb_down(id, Then::Rest, now),
             UnitEvent::Spawned(Role::Main, pid) => {
                 self.units.get_mut(id).pid = pid;
-                match desc.ready {
-                    Readiness::Exec if !desc.awaited => self.become_up(id, now),
+                match desc.rules.ready {
+                    Readiness::Exec if !desc.rules.awaited => self.become_up(id, now),
                     Readiness::Probe(_) => self.spawn(id, Role::Probe),
                     Readiness::Exec
                     | Readiness::Exit
@@ -81,7 +81,7 @@ impl Core<'_> {
             UnitEvent::SpawnFailed(Role::Probe, error) => {
                 self.climb_down(id, Then::Retry(Failure::Spawn(error)), now);
             }
-            UnitEvent::Ready => match desc.ready {
+            UnitEvent::Ready => match desc.rules.ready {
                 Readiness::Exec | Readiness::Newline(_) | Readiness::Letter => {
                     self.become_up(id, now);
                 }
@@ -241,10 +241,10 @@ impl Core<'_> {
         let desc = self.desc(id);
         self.units.get_mut(id).last_exit = Some(status);
         let executed = !matches!(status, ExitStatus::NotExecuted { .. });
-        match desc.ready {
+        match desc.rules.ready {
             Readiness::Exit if self.is_success(id, status) => self.become_up(id, now),
             // Its end proves that it was executed; the confirmation is overtaken.
-            Readiness::Exec if executed && desc.kind == UnitKind::Service => {
+            Readiness::Exec if executed && desc.rules.kind == UnitKind::Service => {
                 self.become_up(id, now);
                 self.finish_ending(id, Then::Ended(status), now);
             }

@@ -8,6 +8,7 @@ use super::{
     Success,
 };
 use crate::ident::{Role, UnitId};
+use crate::limits::UNIT_COUNT_MAX;
 use crate::renewal::HotUpgrade;
 use crate::time::Duration;
 use core::ffi::CStr;
@@ -69,33 +70,59 @@ impl From<EdgeKind> for EdgeKinds {
     }
 }
 
+#[inline(never)]
+fn begin_of(kind: u16, own: &[Edge]) -> usize {
+    own.partition_point(|edge| edge.kind() < kind)
+}
+
+const _: () = assert!(UNIT_COUNT_MAX <= 1 << Edge::UNIT_BITS);
+
+/// One edge: its kind and the unit at its other end, in one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge(u16);
+
+impl Edge {
+    const UNIT_BITS: u32 = 13;
+    const UNITS: u16 = (1 << Self::UNIT_BITS) - 1;
+
+    /// An edge of this kind to that unit.
+    #[must_use]
+    pub const fn new(kind: EdgeKind, to: UnitId) -> Self {
+        Self(kind.index() << Self::UNIT_BITS | to.0 & Self::UNITS)
+    }
+
+    const fn kind(self) -> u16 {
+        self.0 >> Self::UNIT_BITS
+    }
+
+    /// The unit at the other end.
+    #[must_use]
+    pub const fn unit(self) -> UnitId {
+        UnitId(self.0 & Self::UNITS)
+    }
+}
+
 impl UnitDesc {
     /// No unit: what a look-up finds where there is none. It does nothing.
     pub const NOTHING: Self = Self {
         name: "",
-        kind: UnitKind::Target,
-        edges: [0; EdgeKind::COUNT + 1],
+        edges: 0,
         start: Program::None,
-        ready: Readiness::Exec,
-        awaited: false,
         rules: &Rules::USUAL,
-        critical: false,
-        controls: false,
-        on_upgrade: OnUpgrade::Keep,
     };
 
     /// Whether the HAL is to tell when the main program was executed.
     pub fn confirms_exec(&self) -> bool {
-        self.awaited && matches!(self.ready, Readiness::Exec)
+        self.rules.awaited && matches!(self.rules.ready, Readiness::Exec)
     }
 
     /// What a process in this role runs, what it is given of the unit's readiness, and whether its
     /// execution is to be told.
     pub fn errand(&self, role: Role) -> (Program, Readiness, bool) {
         let (program, ready) = match role {
-            Role::Main => (self.start, newline_only(self.ready)),
+            Role::Main => (self.start, newline_only(self.rules.ready)),
             Role::Stop => (self.rules.stop, Readiness::Exit),
-            Role::Probe => (Program::None, self.ready),
+            Role::Probe => (Program::None, self.rules.ready),
         };
         let confirm = role == Role::Main && self.confirms_exec();
         (program, ready, confirm)
@@ -124,8 +151,18 @@ impl EdgeKind {
     pub const COUNT: usize = 8;
 
     #[expect(clippy::as_conversions, reason = "a fieldless enum's own number")]
-    const fn index(self) -> usize {
-        self as usize
+    const fn index(self) -> u16 {
+        self as u16
+    }
+
+    /// Where the edges of this kind begin among a unit's own.
+    fn begin_in(self, own: &[Edge]) -> usize {
+        begin_of(self.index(), own)
+    }
+
+    /// Where they end.
+    fn end_in(self, own: &[Edge]) -> usize {
+        begin_of(self.index().saturating_add(1), own)
     }
 }
 
@@ -134,27 +171,12 @@ impl EdgeKind {
 pub struct UnitDesc {
     /// Unique in the manifest; an instance of a template is `template@instance`.
     pub name: &'static str,
-    /// What it is.
-    pub kind: UnitKind,
-    /// Where this unit's edges begin in [`Manifest::edges`]: kind `k` has the entries from
-    /// `edges[k]` to `edges[k + 1]`.
-    pub edges: [u16; EdgeKind::COUNT + 1],
+    /// Where this unit's edges begin in [`Manifest::edges`]: they end where the next unit's begin.
+    pub edges: u16,
     /// What starting it runs.
     pub start: Program,
-    /// When it counts as ready.
-    pub ready: Readiness,
-    /// Whether somebody waits for it to be ready, or its start is reported: decides for
-    /// [`Readiness::Exec`] whether the HAL confirms the exec with [`crate::event::Event::Ready`]
-    /// (true), or the core takes the spawn itself as readiness (false).
-    pub awaited: bool,
-    /// How it is kept.
+    /// What it is, and how it is kept.
     pub rules: &'static Rules,
-    /// Without it the device is not healthy: shown in reports, later fed to the hardware watchdog.
-    pub critical: bool,
-    /// Whether its program may control units and machine, where that is asked by letters.
-    pub controls: bool,
-    /// What becomes of it when process 1 is upgraded and its definition is another.
-    pub on_upgrade: OnUpgrade,
 }
 
 /// What becomes of a unit that runs by another definition than an upgraded process 1 has.
@@ -166,9 +188,24 @@ pub enum OnUpgrade {
     Restart,
 }
 
-/// How a unit is kept. Units that are kept alike refer to the same.
+/// What a unit is and how it is kept. Units that are kept alike refer to the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
+    /// What it is.
+    pub kind: UnitKind,
+    /// When it counts as ready.
+    pub ready: Readiness,
+    /// Whether somebody waits for it to be ready, or its start is reported: decides for
+    /// [`Readiness::Exec`] whether the HAL confirms the exec with [`crate::event::Event::Ready`]
+    /// (true), or the core takes the spawn itself as readiness (false).
+    pub awaited: bool,
+    /// Without it the device is not healthy: shown in reports, and no food for the hardware
+    /// watchdog.
+    pub critical: bool,
+    /// Whether its program may control units and machine, where that is asked by letters.
+    pub controls: bool,
+    /// What becomes of it when process 1 is upgraded and its definition is another.
+    pub on_upgrade: OnUpgrade,
     /// Longest time from the start to ready; [`Duration::MAX`]: no limit. Exceeding it fails the
     /// start.
     pub start_timeout: Duration,
@@ -186,8 +223,14 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// No time limit to start, never restarted, stopped by SIGTERM.
+    /// A target; no time limit to start, never restarted, stopped by SIGTERM.
     pub const USUAL: Self = Self {
+        kind: UnitKind::Target,
+        ready: Readiness::Exec,
+        awaited: false,
+        critical: false,
+        controls: false,
+        on_upgrade: OnUpgrade::Keep,
         start_timeout: Duration::MAX,
         watchdog: Duration::MAX,
         restart: &RestartPolicy::NEVER,
@@ -228,7 +271,7 @@ pub struct Manifest {
     /// The units; [`UnitId`] is the index.
     pub units: &'static [UnitDesc],
     /// All edges, grouped by unit, then by kind; see [`UnitDesc::edges`].
-    pub edges: &'static [UnitId],
+    pub edges: &'static [Edge],
     /// What [`Program::Exec`] names.
     pub programs: &'static [Exec],
     /// What [`Program::Setup`] names.
@@ -317,14 +360,23 @@ impl Manifest {
     }
 
     /// The units at the other end of a unit's edges of one kind, or of several.
-    pub fn edges(&self, id: UnitId, kinds: impl Into<EdgeKinds>) -> &'static [UnitId] {
-        let EdgeKinds(first, last) = kinds.into();
-        let edges = self.units.get(id.index()).and_then(|unit| {
-            let from = unit.edges.get(first.index())?;
-            let to = unit.edges.get(last.index().saturating_add(1))?;
-            self.edges.get(usize::from(*from)..usize::from(*to))
-        });
-        edges.unwrap_or_default()
+    pub fn edges<Kinds: Into<EdgeKinds>>(
+        &self,
+        id: UnitId,
+        kinds: Kinds,
+    ) -> impl Iterator<Item = UnitId> + use<Kinds> {
+        let edges = self.edges_between(id, kinds.into()).unwrap_or_default();
+        edges.iter().map(|edge| edge.unit())
+    }
+
+    #[inline(never)]
+    fn edges_between(&self, id: UnitId, kinds: EdgeKinds) -> Option<&'static [Edge]> {
+        let EdgeKinds(first, last) = kinds;
+        let begin = |at: usize| self.units.get(at).map(|unit| usize::from(unit.edges));
+        let from = begin(id.index())?;
+        let to = begin(id.index().saturating_add(1)).unwrap_or(self.edges.len());
+        let own = self.edges.get(from..to)?;
+        own.get(first.begin_in(own)..last.end_in(own))
     }
 
     /// The unit of that name. Any bytes may be asked for.

@@ -14,8 +14,8 @@ pub use exec::{
 };
 pub use healing::{DeathLimit, HealingDesc, HealingStep, RecorderDesc};
 pub use manifest::{
-    EdgeKind, EdgeKinds, LogLevel, Manifest, OnUpgrade, Rules, ShutdownDesc, UnitDesc, UnitKind,
-    WatchdogDesc,
+    Edge, EdgeKind, EdgeKinds, LogLevel, Manifest, OnUpgrade, Rules, ShutdownDesc, UnitDesc,
+    UnitKind, WatchdogDesc,
 };
 pub use policy::{
     Backoff, KillScope, LimitAction, Readiness, Restart, RestartPolicy, Signal, StartLimit,

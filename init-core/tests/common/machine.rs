@@ -55,7 +55,7 @@ impl Machine {
         let storage: &'static mut Storage<PLACES> = Box::leak(Box::new(Storage::new()));
         let mut fake = Fake::default();
         for (index, unit) in manifest.units.iter().enumerate() {
-            if matches!(unit.kind, UnitKind::Task | UnitKind::Mount) {
+            if matches!(unit.rules.kind, UnitKind::Task | UnitKind::Mount) {
                 let id = UnitId(u16::try_from(index).unwrap());
                 fake.script(id, Role::Main, &[Script::exits(Duration::ZERO, 0)]);
             }
@@ -308,9 +308,9 @@ impl Machine {
             let role = role_words(child.role);
             self.note(now, format!("spawn{role} {}", desc.name));
         }
-        let tells = matches!(desc.ready, Readiness::Newline(_) | Readiness::Letter);
+        let tells = matches!(desc.rules.ready, Readiness::Newline(_) | Readiness::Letter);
         let ready = if child.role == Role::Main && tells {
-            desc.ready
+            desc.rules.ready
         } else {
             Readiness::Exec
         };

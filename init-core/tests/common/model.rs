@@ -250,12 +250,12 @@ impl<'a> Model<'a> {
         let desc = self.manifest.unit(living.child.unit).unwrap();
         living.child.role == Role::Main
             && !living.ready
-            && (desc.confirms_exec() || matches!(desc.ready, Readiness::Newline(_)))
+            && (desc.confirms_exec() || matches!(desc.rules.ready, Readiness::Newline(_)))
     }
 
     fn ends_by_itself(&self, child: Child) -> bool {
         let desc = self.manifest.unit(child.unit).unwrap();
-        child.role != Role::Main || matches!(desc.ready, Readiness::Exit)
+        child.role != Role::Main || matches!(desc.rules.ready, Readiness::Exit)
     }
 
     fn ask(&mut self, request: ControlRequest) {

@@ -60,8 +60,8 @@ pub fn graph(random: &mut Random, units: usize) -> Graph {
 fn settings(random: &mut Random, name: &'static str, kind: UnitKind) -> init_core::unit::UnitDesc {
     let mut desc = unit(name, kind);
     if kind == UnitKind::Service {
-        desc.awaited = random.once_in(2);
-        desc.ready = match random.below(4) {
+        rules(&mut desc).awaited = random.once_in(2);
+        rules(&mut desc).ready = match random.below(4) {
             0 => Readiness::Newline(3),
             1 => Readiness::Probe(0),
             _ => Readiness::Exec,
@@ -126,7 +126,7 @@ pub fn write_scripts(random: &mut Random, machine: &mut Machine) {
     for (index, desc) in machine.manifest.units.iter().enumerate() {
         let id = UnitId(u16::try_from(index).unwrap());
         for role in [Role::Main, Role::Stop, Role::Probe] {
-            let one_shot = role != Role::Main || matches!(desc.ready, Readiness::Exit);
+            let one_shot = role != Role::Main || matches!(desc.rules.ready, Readiness::Exit);
             let scripts = [0; 3].map(|_| script(random, one_shot));
             machine.fake.script(id, role, &scripts);
         }

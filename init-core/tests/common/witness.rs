@@ -80,7 +80,7 @@ impl Witness {
             return;
         }
         for other in manifest.edges(child.unit, EdgeKind::After) {
-            let state = core.status(*other).unwrap().state;
+            let state = core.status(other).unwrap().state;
             assert!(
                 matches!(
                     state,
@@ -108,7 +108,7 @@ impl Witness {
         for index in 0..manifest.units.len() {
             let id = UnitId(u16::try_from(index).unwrap());
             for other in manifest.edges(id, EdgeKind::Conflicts) {
-                let both = is_active(core, id) && is_active(core, *other);
+                let both = is_active(core, id) && is_active(core, other);
                 assert!(!both, "{id:?} and {other:?} conflict and are both active");
             }
         }
@@ -127,7 +127,7 @@ impl Witness {
                 ),
                 UnitState::Active => {
                     for other in manifest.edges(id, EdgeKind::BindsTo) {
-                        let active = core.status(*other).unwrap().state == UnitState::Active;
+                        let active = core.status(other).unwrap().state == UnitState::Active;
                         assert!(active, "{id:?} outlives {other:?}, which it is bound to");
                     }
                 }

@@ -82,8 +82,8 @@ impl Program {
         let (mut all, mut next) = (BTreeSet::from([first]), vec![first]);
         while let Some(unit) = next.pop() {
             for other in self.0.edges(unit, EdgeKind::Requires) {
-                if all.insert(*other) {
-                    next.push(*other);
+                if all.insert(other) {
+                    next.push(other);
                 }
             }
         }

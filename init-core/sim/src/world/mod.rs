@@ -436,7 +436,8 @@ impl World {
     fn life_of(&self, child: Child) -> Life {
         let (unit, start) = (child.unit.index(), child.generation.0);
         let desc = self.manifest.unit(child.unit);
-        let one_shot = desc.is_some_and(|d| matches!(d.kind, UnitKind::Task | UnitKind::Mount));
+        let one_shot =
+            desc.is_some_and(|d| matches!(d.rules.kind, UnitKind::Task | UnitKind::Mount));
         let usual = Life::usual(unit, child.role, start, one_shot);
         let own = self.lives.get(&(unit, child.role as u8, start));
         own.filter(|_| !self.store.calm).copied().unwrap_or(usual)

@@ -18,9 +18,9 @@ use std::vec::Vec;
 /// A service that says newline, and a mount; both have a stop program and are restarted.
 static UNITS: [UnitDesc; 2] = [
     UnitDesc {
-        kind: UnitKind::Service,
-        ready: Readiness::Newline(3),
         rules: &Rules {
+            kind: UnitKind::Service,
+            ready: Readiness::Newline(3),
             watchdog: Duration::from_secs(1),
             stop: Program::Setup(0),
             ..*fixture::UNITS[0].rules
@@ -28,9 +28,9 @@ static UNITS: [UnitDesc; 2] = [
         ..fixture::UNITS[0]
     },
     UnitDesc {
-        kind: UnitKind::Mount,
-        ready: Readiness::Exit,
         rules: &Rules {
+            kind: UnitKind::Mount,
+            ready: Readiness::Exit,
             stop: Program::Setup(0),
             ..*fixture::UNITS[0].rules
         },
