@@ -81,6 +81,7 @@ pub fn rewritten(text: &str, known: &Known) -> Result<String> {
             "table" => table(old, known),
             "compiler" => known.compiler.clone(),
             "density" => density(old, &known.density),
+            "size" => size(old, known),
             "healing" => price(old, "", "mortal", known),
             "upgrade" => price(old, "upgradable", "", known),
             "again" => growth(old, "once it started a service again", known),
@@ -157,6 +158,13 @@ fn thousands(number: u64) -> String {
         (0, rest) => rest.to_string(),
         (above, rest) => format!("{} {rest:03}", thousands(above)),
     }
+}
+
+/// The whole file, in KiB.
+fn size(old: &str, known: &Known) -> String {
+    let of = |board: &str| Some((known.files.get(board)?.get("")? * 10 + 512) / 1_024);
+    let slack = known.slack.file_bytes * 10 / 1_024;
+    both(old, of, " KiB on 64-bit ARM", slack)
 }
 
 /// What one variant has more than another, in KiB.
@@ -315,6 +323,22 @@ by <!-- figures: compiler -->rustc 1.95.0<!-- /figures -->, healing takes
         let new = rewritten(text, &known).expect("it is known");
         assert!(
             new.contains(">36 KiB on 64-bit ARM, 40 on 32-bit<"),
+            "{new}"
+        );
+    }
+
+    #[test]
+    fn the_size_of_a_file_is_told_where_both_boards_are_known() {
+        let text = "<!-- figures: size -->little<!-- /figures -->";
+        let mut known = known(Slack::NONE);
+        known.files.clear();
+        assert_eq!(rewritten(text, &known).expect("it is known"), text);
+        for (board, bytes) in [("virt-aarch64", 77_363), ("virt-armv7", 62_880)] {
+            known.files.insert(board, [(String::new(), bytes)].into());
+        }
+        let new = rewritten(text, &known).expect("it is known");
+        assert!(
+            new.contains(">75.5 KiB on 64-bit ARM, 61.4 on 32-bit<"),
             "{new}"
         );
     }
