@@ -6,10 +6,12 @@
 //! has long been waiting for its answer: nobody can keep others out.
 
 use crate::cause::Cause;
+use crate::console;
 use crate::events::Source;
 use crate::intake::{self, Handed};
 use crate::linux::Linux;
 use crate::region::{self, ANSWERING, BUSY, at};
+use crate::setup;
 use crate::sys::fd::{self, Fd};
 use crate::sys::network;
 use core::ffi::CStr;
@@ -19,7 +21,7 @@ use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
 use init_core::packed::packed;
-use init_core::report;
+use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::time::{Duration, Instant};
 use linux_raw_sys::errno as lack;
 use linux_raw_sys::net;
@@ -50,8 +52,9 @@ pub(crate) struct Control {
     pub(crate) listener: Option<Fd>,
     /// When callers are looked at again, if not now.
     accept_from: Option<Instant>,
-    /// Which file the listener is bound to: device and number.
-    bound: Option<(u64, u64)>,
+    /// A socket that a child binds, since whatever is mounted over `/run` may never answer; or why
+    /// there is none.
+    pub(crate) spare: Result<Fd, Errno>,
     clients: &'static mut Clients,
 }
 
@@ -86,7 +89,7 @@ impl Control {
         Self {
             listener: None,
             accept_from: None,
-            bound: None,
+            spare: Err(Errno(0)),
             clients,
         }
     }
@@ -119,21 +122,44 @@ impl Control {
 }
 
 impl Linux {
-    /// Makes the socket where there is none. Called when a set-up step may have changed what
-    /// `/run` is; quick and silent when all is well.
-    pub(crate) fn ensure_listening(&mut self) -> Result<(), Cause> {
-        let found = rustix::fs::lstat(PATH).ok().map(|stat| identity(&stat));
-        if found.is_some() && found == self.control.bound {
-            return Ok(());
+    /// A child that ended may have bound the spare socket: then that is the one.
+    pub(crate) fn hear(&mut self) {
+        // Refused as long as it is not bound.
+        if let Ok(socket) = &self.control.spare
+            && rustix::net::listen(socket, BACKLOG).is_ok()
+        {
+            // Out of memory: nobody is heard until set-up is done again.
+            let _ = self.waiting.watch(socket.as_fd(), Source::Listener);
+            let noted = self.region.get(at::SPARE);
+            // In this order: a life that ends in between has a spare one, or binds another.
+            self.region.set(at::LISTENER, 0);
+            self.region.set(at::SPARE, 0);
+            self.region.set(at::LISTENER, noted);
+            let none = Err(Errno(0));
+            self.control.listener = core::mem::replace(&mut self.control.spare, none).ok();
         }
-        let (listener, bound) = listen()?;
-        self.waiting.watch(listener.as_fd(), Source::Listener)?;
-        region::note(self.region.word(at::LISTENER), Some(&listener));
-        self.region.set_long(at::BOUND, bound.0);
-        self.region.set_long(at::BOUND + 2, bound.1);
-        self.control.listener = Some(listener);
-        self.control.bound = Some(bound);
-        Ok(())
+    }
+
+    /// Makes the spare socket, if there is none.
+    pub(crate) fn offer_socket(&mut self) {
+        if self.control.spare.is_err() {
+            let socket = fd::socket(net::AF_UNIX, net::SOCK_SEQPACKET);
+            region::note(self.region.word(at::SPARE), socket.as_ref().ok());
+            self.control.spare = socket;
+        }
+    }
+
+    /// Binds the spare socket, in a child. The machine goes on without, and it is said why.
+    pub(crate) fn bind_spare(&self, console: Option<&CStr>) {
+        let spare = self.control.spare.as_ref();
+        if let Err(Cause(error)) = spare.map_err(|error| Cause(*error)).and_then(bind) {
+            let mut room = [0; LINE_BYTES_MAX];
+            let mut line = Line::new(&mut room);
+            line.say(packed!("init: no control socket: "))
+                .bytes(PATH.to_bytes());
+            line.text(": ").errno(error);
+            console::say(console, line.end());
+        }
     }
 
     /// Takes over the socket and the clients of the life before. Who was being answered, nobody
@@ -141,12 +167,12 @@ impl Linux {
     pub(crate) fn inherit_clients(&mut self) {
         let (region, now) = (self.region, self.now());
         if let Some(listener) = region::adopt(region.word(at::LISTENER)) {
-            let bound = (region.long(at::BOUND), region.long(at::BOUND + 2));
             // Out of memory: nobody new is heard.
             let _ = self.waiting.watch(listener.as_fd(), Source::Listener);
             self.control.listener = Some(listener);
-            self.control.bound = Some(bound);
         }
+        let spare = region::adopt(region.word(at::SPARE));
+        self.control.spare = spare.ok_or(Errno(0));
         for (slot, client) in (0_u8..).zip(self.control.clients.iter_mut()) {
             let [descriptor, generation, state] = region.client(slot);
             let found = load(state);
@@ -217,16 +243,6 @@ impl Linux {
         if let Some(connection) = client.and_then(|client| client.connection.as_ref()) {
             let _ = rustix::net::recv(connection, &mut [0_u8], RecvFlags::DONTWAIT);
         }
-    }
-
-    /// Says that the machine boots without its control socket, and why.
-    pub(crate) fn tell_deaf(&mut self, Cause(error): Cause) {
-        let now = self.now();
-        report::write_line(&mut self.console, now, &|line| {
-            line.say(packed!("no control socket: "))
-                .bytes(PATH.to_bytes());
-            line.text(": ").errno(error);
-        });
     }
 
     #[inline(never)]
@@ -403,27 +419,14 @@ fn is_lack(error: Errno) -> bool {
     )
 }
 
-fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
-    #[allow(
-        clippy::useless_conversion,
-        reason = "the types differ between machines"
-    )]
-    (stat.st_dev.into(), stat.st_ino.into())
-}
-
-fn listen() -> Result<(Fd, (u64, u64)), Cause> {
-    crate::setup::make_directories(DIRECTORY, Mode::from_raw_mode(0o755))?;
+fn bind(socket: &Fd) -> Result<(), Cause> {
+    setup::make_directories(DIRECTORY, Mode::from_raw_mode(0o755))?;
     match rustix::fs::unlink(PATH) {
         Ok(()) | Err(Os::NOENT) => {}
         Err(error) => return Err(error.into()),
     }
-    let socket = fd::socket(net::AF_UNIX, net::SOCK_SEQPACKET)?;
     // Created without permissions for others, so that there is no moment in which they have any.
-    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
-    let bound = rustix::net::bind(&socket, &SocketAddrUnix::new(PATH)?);
-    rustix::process::umask(before);
-    bound?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    let stat = rustix::fs::lstat(PATH)?;
-    Ok((socket, identity(&stat)))
+    rustix::process::umask(Mode::from_raw_mode(0o177));
+    rustix::net::bind(socket, &SocketAddrUnix::new(PATH)?)?;
+    Ok(rustix::net::listen(socket, BACKLOG)?)
 }

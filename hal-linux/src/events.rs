@@ -119,7 +119,7 @@ pub(crate) struct Waiting {
     armed: Instant,
     /// What epoll told, behind a place that is free. Level-triggered, or watched anew by an heir:
     /// it would be told again.
-    told: [Told; 1 + DESCRIPTORS_PER_TURN_MAX],
+    told: [Told; DESCRIPTORS_PER_TURN_MAX],
     /// What nobody has looked at yet: from this one on, as many.
     told_from: usize,
     told_count: usize,
@@ -148,7 +148,7 @@ impl Waiting {
             signals,
             timer,
             armed: Instant::MAX,
-            told: [const { Told::of(0) }; 1 + DESCRIPTORS_PER_TURN_MAX],
+            told: [const { Told::of(0) }; DESCRIPTORS_PER_TURN_MAX],
             told_from: 0,
             told_count: 0,
             gone: Ring::new(),
@@ -365,9 +365,8 @@ impl Linux {
         }
         let limit_ms = if at_once { Some(0) } else { pause_ms };
         let waiting = &mut self.waiting;
-        let [_free, places @ ..] = &mut waiting.told;
-        let count = fd::epoll_wait(&waiting.epoll, places, limit_ms);
-        waiting.told_from = 1;
+        let count = fd::epoll_wait(&waiting.epoll, &mut waiting.told, limit_ms);
+        waiting.told_from = 0;
         waiting.told_count = count;
         if pause_ms.is_some() && count == 0 {
             self.ready.lengthen_pause();

@@ -340,6 +340,7 @@ impl Linux {
         if let Some(pool) = &mut self.pool {
             pool.ended(pid);
         }
+        self.hear();
         let event = match child {
             None => match upgrades() {
                 Some(code) if self.region.get(at::TRIAL) == pid => {

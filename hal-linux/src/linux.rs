@@ -25,9 +25,9 @@ use core::sync::atomic::AtomicU32;
 use init_core::checkpoint::words::store;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Process};
-use init_core::ident::{Child, Role};
+use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::time::Instant;
-use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Signal};
+use init_core::unit::{Exec, KillScope, Manifest, Program, Readiness, Setup, Signal};
 use linux_raw_sys::errno::{EAGAIN, ENOMEM};
 use rustix::fd::AsFd;
 use rustix::fs::Mode;
@@ -35,6 +35,13 @@ use rustix::system::{RebootCommand, reboot};
 
 /// EBUSY.
 const BUSY: Errno = Errno(16);
+
+/// No unit's process: whatever is noted of it is nowhere.
+const NOBODY: Child = Child {
+    unit: UnitId(u16::MAX),
+    generation: Generation(0),
+    role: Role::Main,
+};
 
 /// Memory for as many units as the manifest has. A board keeps one in a static.
 #[derive(Debug)]
@@ -162,6 +169,9 @@ impl Linux {
                 self.escalate();
             }
             self.inherit();
+            if self.control.listener.is_none() && self.control.spare.is_err() {
+                let _ = self.start_helper(NOBODY, Program::None, Readiness::Exit);
+            }
             // Should this life end before it sleeps.
             self.console.drain();
             if let Some(code) = upgrades()
@@ -173,10 +183,6 @@ impl Linux {
             }
         } else {
             self.ensure_null();
-        }
-        if self.control.listener.is_none() {
-            // /run may not be usable yet; each set-up step is followed by another attempt.
-            let _ = self.ensure_listening();
         }
         self.note_console();
         let _ = self.ensure_watchdog();
@@ -197,20 +203,13 @@ impl Linux {
         word
     }
 
-    /// A set-up step may have made `/run` usable, or covered it.
+    /// A set-up step may have brought devices.
     pub(crate) fn after_exit(&mut self, child: Child) {
         if self.awaits_watchdog() {
             let _ = self.ensure_watchdog();
         }
         let unit = self.manifest.unit(child.unit);
-        if let Some(setup) = unit.and_then(|unit| self.manifest.setup(unit.start)) {
-            let listening = self.ensure_listening();
-            if let Err(cause) = listening
-                && !setup.mounts()
-            {
-                // All is mounted, and nothing that comes later makes it possible.
-                self.tell_deaf(cause);
-            }
+        if unit.is_some_and(|unit| self.manifest.setup(unit.start).is_some()) {
             if !self.in_container && !self.waiting.watches_console() {
                 // The device may not have been there before.
                 self.console.open_device(self.manifest.console);
@@ -283,8 +282,20 @@ impl Linux {
         }
     }
 
-    /// Starts a child that runs our own code.
-    fn start_helper(&self, child: Child, program: Program, ready: Readiness) -> Result<u32, Errno> {
+    /// Starts a child that runs our own code. [`NOBODY`]'s does nothing but to bind the control
+    /// socket.
+    fn start_helper(
+        &mut self,
+        child: Child,
+        program: Program,
+        ready: Readiness,
+    ) -> Result<u32, Errno> {
+        let setup = self.manifest.setup(program);
+        // What is mounted early is there before other set-up is done, /run among it.
+        let binds = child.role == Role::Main && !setup.is_some_and(Setup::mounts);
+        if binds {
+            self.offer_socket();
+        }
         let [number, ..] = self.region.entry(child);
         if let Fork::Parent(pid) = process::fork_noted(number)? {
             return Ok(pid);
@@ -292,14 +303,19 @@ impl Linux {
         // It takes its signals, can be reached as a group, and keeps nothing of process 1 open.
         let _ = rustix::process::setsid();
         let _ = crate::sys::signals::unblock_all();
-        process::close_from(3, None, fd::highest(), self.kernel);
+        let spare = self.control.spare.as_ref().ok().filter(|_| binds);
+        process::close_from(3, spare.map(Fd::number), fd::highest(), self.kernel);
         let console = self.console.is_device().then_some(self.manifest.console);
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
-        process::exit(match (child.role, self.manifest.setup(program)) {
+        let code = match (child.role, setup) {
             (Role::Probe, _) => probe::run(self.manifest.probe(ready)),
             (Role::Main | Role::Stop, Some(steps)) => setup::run(name, steps, console),
             (Role::Main | Role::Stop, None) => 0,
-        })
+        };
+        if binds {
+            self.bind_spare(console);
+        }
+        process::exit(code)
     }
 
     /// A pipe that a program writes to when it is ready, watched.

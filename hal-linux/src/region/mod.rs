@@ -21,7 +21,7 @@ use init_core::relay;
 use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = if SPLIT { 0x5253_8006 } else { 0x5253_0005 };
+const MAGIC: u32 = if SPLIT { 0x5253_8007 } else { 0x5253_0006 };
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");
@@ -362,7 +362,7 @@ impl Region {
 
     /// Every descriptor that an heir gets, plus 1; 0 where there is none.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = u32> {
-        let lone = self.part(at::LISTENER, 3).iter();
+        let lone = self.part(at::SPARE, 4).iter();
         let clients = self.part(at::CLIENTS, at::CLIENT_WORDS).iter().step_by(3);
         let units = self.units.iter().step_by(UNIT_WORDS);
         let image = self.part(at::IMAGE, 2).iter();

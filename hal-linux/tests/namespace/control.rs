@@ -213,16 +213,39 @@ fn clients_that_flood_the_socket_keep_neither_a_service_nor_the_way_down() {
 
 /// Asks for a start and for an answer when it is done.
 fn asks_to_start(client: &OwnedFd, name: &str) {
+    asks(client, Change::Start, name, true);
+}
+
+/// Asks for a change of a unit, and for an answer when it is done or when it has begun.
+pub fn asks(client: &OwnedFd, change: Change, name: &str, wait: bool) {
     let mut buffer: Buffer = [0; size_of::<Buffer>()];
     let mut writer = Writer::new(&mut buffer);
     let request = Request::Change {
-        change: Change::Start,
+        change,
         name: Text(name.as_bytes()),
-        wait: true,
+        wait,
     };
     assert!(writer.add(&request).is_ok(), "{name} fits");
     let length = writer.length();
     send(client, &buffer[..length], SendFlags::NOSIGNAL).expect("the socket takes it");
+}
+
+/// Asks for a unit's state, and is answered.
+pub fn asks_after(client: &OwnedFd, name: &str) {
+    send(client, &status_of(name), SendFlags::NOSIGNAL).expect("the socket takes it");
+    hears(client);
+}
+
+/// Waits for an answer.
+pub fn hears(client: &OwnedFd) {
+    let patience = Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    let mut readable = [PollFd::new(client, PollFlags::IN)];
+    let ready = poll(&mut readable, Some(&patience)).expect("it can be waited for");
+    let heard = recv(client, &mut [0; 2_048], RecvFlags::DONTWAIT).map(|(_, length)| length);
+    assert!(ready > 0 && matches!(heard, Ok(1..)), "{heard:?}");
 }
 
 /// Three things at once, in this order: what a client waits for, another client with a request that

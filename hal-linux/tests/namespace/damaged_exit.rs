@@ -20,7 +20,10 @@ fn its_process(all: &[u32]) -> u32 {
         let command = std::fs::read(format!("/proc/{pid}/cmdline"));
         command.is_ok_and(|command| command == COMMAND)
     };
-    *all.iter().find(is_it).expect("it runs")
+    let find = || all.iter().find(is_it).copied();
+    // A unit is ready when its program begins to take the place of what was there.
+    until("it has its arguments", || find().is_some());
+    find().expect("it runs")
 }
 
 /// Damages a word while process 1 is stopped and an exit waits for it, and lets it fault.

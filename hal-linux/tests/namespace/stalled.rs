@@ -1,9 +1,17 @@
 //! This file puts programs on a file system that never answers: its server takes the requests and
 //! then does nothing. More services than any pool of stacks has places lie on it.
 
+use crate::control::{asks, asks_after, connection, hears};
+#[cfg(target_arch = "x86_64")]
+use crate::damage::{region, set_word};
+#[cfg(target_arch = "x86_64")]
+use crate::inject::{Injury, injure};
 use crate::machine::{End, Machine};
 use crate::patience::{Record, has_strace};
 use crate::skip::skip;
+use crate::split::{named, send, services, until};
+use init_core::protocol::Change;
+use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -18,6 +26,10 @@ const IN_HEADER_BYTES: usize = 40;
 const OUT_HEADER_BYTES: usize = 16;
 const INIT_OUT_BYTES: usize = 64;
 
+/// The word of what outlives process 1 that names its control socket.
+#[cfg(target_arch = "x86_64")]
+const LISTENER: u64 = 16;
+
 /// The server of such a file system. When it is dropped, the kernel gives up all requests.
 struct Silence {
     over: Arc<AtomicBool>,
@@ -25,8 +37,8 @@ struct Silence {
 }
 
 impl Silence {
-    /// Mounts at a machine's `/mnt`; `None`, said loudly, where there is no FUSE.
-    fn at_mnt_of(machine: &Machine) -> Option<Self> {
+    /// Mounts in a machine, where `path` says; `None`, said loudly, where there is no FUSE.
+    fn at(path: &str, machine: &Machine) -> Option<Self> {
         let Ok(device) = File::options().read(true).write(true).open("/dev/fuse") else {
             skip("/dev/fuse cannot be opened; `modprobe fuse` as root brings it");
             return None;
@@ -34,9 +46,7 @@ impl Silence {
         let options = "fd=0,rootmode=40000,user_id=0,group_id=0";
         let mounted = Command::new("nsenter")
             .args(["--target", &machine.pid().to_string(), "--mount", "--"])
-            .args([
-                "mount", "-i", "-t", "fuse", "-o", options, "silence", "/mnt",
-            ])
+            .args(["mount", "-i", "-t", "fuse", "-o", options, "silence", path])
             .stdin(device.try_clone().expect("descriptors are left"))
             .status();
         assert!(mounted.expect("nsenter starts").success(), "cannot mount");
@@ -100,7 +110,7 @@ fn programs_on_a_file_system_that_never_answers_delay_nobody() {
         return;
     };
     machine.wait_for("boot: idle reached");
-    let Some(silence) = Silence::at_mnt_of(&machine) else {
+    let Some(silence) = Silence::at("/mnt", &machine) else {
         return;
     };
     // Asked for without waiting: 27 services begin, none gets as far as its program.
@@ -155,7 +165,7 @@ fn starts_that_hang_are_stopped_and_the_machine_goes_down() {
         return;
     };
     machine.wait_for("boot: idle reached");
-    let Some(silence) = Silence::at_mnt_of(&machine) else {
+    let Some(silence) = Silence::at("/mnt", &machine) else {
         return;
     };
     machine.inside("/proc/1/exe --no-wait start silence && /proc/1/exe --no-wait stop stalled@1");
@@ -166,5 +176,67 @@ fn starts_that_hang_are_stopped_and_the_machine_goes_down() {
     let console = machine.console();
     assert!(!console.contains("shutdown took too long"), "{console}");
     drop(silence);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// Set-up is done again, mounts and all else; process 1 dies, finds no word of its socket, and
+/// lives again. Who is connected is served, and so are services.
+#[test]
+fn set_up_that_is_done_again_while_run_never_answers_delays_nobody() {
+    let Some(mut machine) = Machine::boot("holding") else {
+        return;
+    };
+    machine.wait_for("boot: holding reached");
+    let client = connection(&machine);
+    let Some(silence) = Silence::at("/run", &machine) else {
+        return;
+    };
+    let goes_on = || {
+        asks_after(&client, "held@1");
+        let before = services(&machine);
+        send(before[0], Signal::SIGKILL);
+        until("it is started again", || {
+            let now = named(&machine, "sleep");
+            now.len() == before.len() && !now.contains(&before[0])
+        });
+    };
+    asks(&client, Change::Restart, "process-table", true);
+    hears(&client);
+    goes_on();
+    asks(&client, Change::Restart, "setup", false);
+    hears(&client);
+    goes_on();
+    #[cfg(target_arch = "x86_64")]
+    {
+        set_word(&region(&machine), LISTENER, 0);
+        injure(machine.pid(), Injury::Counter(0));
+        goes_on();
+    }
+    machine.signal(15);
+    machine.wait_for("power-off: begins");
+    machine.wait_for("setup: does not die of SIGKILL, given up");
+    machine.wait_for("power-off: all stopped");
+    drop(silence);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// Covered by another mount, or taken away, the socket is there again when set-up is done again.
+#[test]
+fn a_control_socket_that_is_lost_is_there_again_when_set_up_is_done_again() {
+    let Some(mut machine) = Machine::boot("idle") else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    for loss in ["mount -t tmpfs x /run", "rm -r /run/sysmaster"] {
+        let client = connection(&machine);
+        machine.inside(loss);
+        assert!(!machine.sctl(&["list"]).status.success(), "{loss}");
+        asks(&client, Change::Restart, "setup", true);
+        hears(&client);
+        assert!(machine.sctl(&["list"]).status.success(), "{loss}");
+        asks(&client, Change::Restart, "sleeper", true);
+        hears(&client);
+    }
+    machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }

@@ -133,8 +133,9 @@ fn an_image_that_would_forget_something_is_refused() {
     assert!(upgrade.status.success(), "{upgrade:?}");
     machine.wait_for("process 1 was upgraded and goes on where it was");
     machine.wait_for("renews: ready");
-    // From now on the field that only this image's records have says something.
-    machine.inside("pkill -KILL -f 'sleep 200[3]'");
+    // From now on the field that only this image's records have says something. It may take its
+    // program a moment to have its arguments.
+    machine.inside("until pkill -KILL -f 'sleep 200[3]'; do sleep 0.01; done");
     machine.wait_for("renews: ended: SIGKILL");
     machine.wait_for("renews: ready");
     let before = kept(&machine);
