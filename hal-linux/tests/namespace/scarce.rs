@@ -2,8 +2,15 @@
 //! It says what is missing, goes on with the rest, and recovers by itself when it is there again.
 
 use crate::boot;
+use crate::control::{asks, asks_after, connection, hears};
 use crate::machine::{End, Machine};
+use crate::patience::{Record, has_strace};
 use crate::skip::skip;
+use crate::split::{self, KILL, core, named, send, services, status, until};
+use init_core::protocol::Change;
+use nix::sys::signal::Signal;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 /// A shell that prepares the namespaces and then executes what follows.
 pub fn after(script: &str, target: &str) -> Option<Machine> {
@@ -92,5 +99,144 @@ fn a_run_directory_that_fills_up_later_changes_nothing() {
     machine.wait_for("boot: layers reached");
     machine.inside("dd if=/dev/zero of=/run/full bs=4k 2>/dev/null || true");
     assert!(machine.sctl(&["restart", "top"]).status.success());
+    goes_down(machine);
+}
+
+/// All calls of process 1 that make a file, each of which the kernel refuses while this lives: it
+/// has no file left. That is asked of no process with rights over the machine, so it is tried on
+/// this one alone.
+struct NoFile {
+    strace: Child,
+    calls: Record,
+    since: Instant,
+}
+
+impl NoFile {
+    fn left_for(machine: &Machine) -> Self {
+        const MAKE: &str = "openat,socket,accept4,pipe2,epoll_create1,timerfd_create,signalfd4,\
+                            memfd_create";
+        let pid = machine.pid();
+        let calls = Record::of(&format!("sysmaster-no-file-{pid}"));
+        let strace = Command::new("strace")
+            .args([
+                "-qq",
+                "-p",
+                &pid.to_string(),
+                "-e",
+                &format!("trace={MAKE}"),
+            ])
+            .args(["-e", &format!("inject={MAKE}:error=ENFILE"), "-o"])
+            .arg(&calls.0)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("strace starts");
+        until("each call is looked at", || status(pid, "TracerPid") != "0");
+        Self {
+            strace,
+            calls,
+            since: Instant::now(),
+        }
+    }
+
+    /// How many calls of this name were refused so far.
+    fn refused(&self, call: &str) -> usize {
+        let calls = std::fs::read_to_string(&self.calls.0).unwrap_or_default();
+        let begin = format!("{call}(");
+        let refused = |line: &&str| line.starts_with(&begin) && line.contains("ENFILE");
+        calls.lines().filter(refused).count()
+    }
+
+    /// There are files again.
+    fn ends(mut self) {
+        send(self.strace.id(), Signal::SIGTERM);
+        self.strace.wait().expect("it is our child");
+    }
+}
+
+impl Drop for NoFile {
+    fn drop(&mut self) {
+        let _ = self.strace.kill();
+        let _ = self.strace.wait();
+    }
+}
+
+fn kills_one_service(machine: &Machine, running: &[u32]) {
+    send(running[0], KILL);
+    until("it is started again", || {
+        let now = named(machine, "sleep");
+        now.len() == running.len() && !now.contains(&running[0])
+    });
+}
+
+/// Booted, with five services; `None` where process 1's calls cannot be refused.
+fn with_services(machine: Option<Machine>) -> Option<(Machine, Vec<u32>)> {
+    if !has_strace() {
+        skip("there is no strace; `apt-get install strace` as root brings it");
+        return None;
+    }
+    let mut machine = machine?;
+    machine.wait_for("boot: holding reached");
+    let running = services(&machine);
+    Some((machine, running))
+}
+
+#[test]
+fn without_a_file_left_in_the_kernel_services_go_on_and_callers_are_heard_later() {
+    let Some((mut machine, _)) = with_services(Machine::boot("holding")) else {
+        return;
+    };
+    machine.inside("/proc/1/exe --no-wait start needs-a-pipe");
+    machine.wait_for("needs-a-pipe: runs");
+    let client = connection(&machine);
+    asks_after(&client, "held@1");
+    until("all six run", || named(&machine, "sleep").len() == 6);
+    let running = named(&machine, "sleep");
+    let its = machine.inside("until pgrep -f 'sleep 3133[7]'; do sleep 0.01; done");
+
+    let no_file = NoFile::left_for(&machine);
+    let caller = connection(&machine);
+    kills_one_service(&machine, &running);
+    machine.inside(&format!("kill -KILL {its}"));
+    machine.wait_for("Too many open files in system");
+    asks(&client, Change::Restart, "held@2", true);
+    hears(&client);
+    // Looked at once a second: the rest of the time process 1 sleeps or does something.
+    until("the caller is looked at again", || {
+        no_file.refused("accept4") > 1
+    });
+    let (looks, seconds) = (
+        no_file.refused("accept4"),
+        no_file.since.elapsed().as_secs(),
+    );
+    assert!(
+        u64::try_from(looks).is_ok_and(|looks| looks <= seconds + 2),
+        "{looks}, {seconds} s"
+    );
+    no_file.ends();
+
+    asks_after(&caller, "held@1");
+    machine.wait_for("needs-a-pipe: runs");
+    assert!(machine.sctl(&["list"]).status.success());
+    // Nor is a file needed on the way down.
+    let _no_file = NoFile::left_for(&machine);
+    goes_down(machine);
+}
+
+#[test]
+fn without_a_file_left_in_the_kernel_a_core_that_is_lost_comes_back_later() {
+    let Some((machine, running)) = with_services(split::start("holding")) else {
+        return;
+    };
+    let lost = core(&machine);
+    let no_file = NoFile::left_for(&machine);
+    send(lost, KILL);
+    until("another core is tried in vain", || {
+        no_file.refused("pipe2") > 0
+    });
+    assert_eq!(named(&machine, "sleep"), running);
+    no_file.ends();
+    until("there is another", || ![lost, 0].contains(&core(&machine)));
+    assert!(machine.sctl(&["list"]).status.success());
+    kills_one_service(&machine, &running);
     goes_down(machine);
 }
