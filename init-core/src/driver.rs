@@ -271,6 +271,10 @@ impl<'a, P: Platform> Driver<'a, P> {
     }
 
     fn spawn(&mut self, child: Child, now: Instant) {
+        if !self.core.knows(child) {
+            // What is known of its unit was damaged before this was done: nobody would miss it.
+            return;
+        }
         let desc = self.core.desc(child.unit);
         let (program, ready, confirm) = desc.errand(child.role);
         let event = match self.platform.spawn(child, program, ready, confirm) {

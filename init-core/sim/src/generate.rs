@@ -19,6 +19,9 @@ const STEP_COUNT: usize = 24;
 /// Starts of a unit for which processes may be of their own kind.
 const START_COUNT: u16 = 5;
 
+/// What a watchdog waits: half of it is more than any step holds process 1.
+const WATCHDOG_US: u64 = 2_000_000;
+
 /// The history of a seed.
 pub fn script(seed: u64) -> Script {
     let units = product(&mut Random::new((seed / SEEDS_PER_PRODUCT) ^ 0x5eed));
@@ -43,6 +46,10 @@ pub fn script(seed: u64) -> Script {
         script
             .steps
             .push(Step::Shuffle(1 + random.number() % 1_000));
+    }
+    // Of its own, so that all else is as without it.
+    if Random::new(!seed).once_in(4) {
+        script.steps.push(Step::Watchdog(WATCHDOG_US));
     }
     for _ in 0..STEP_COUNT {
         let step = step(&mut random, mood, &script.units);

@@ -163,7 +163,6 @@ impl Stage {
             numbers: &numbers,
             step: 0,
             phase: Phase::Script,
-            weak: script.damages(),
             heard: 0,
             seen: Vec::new(),
             tally: Tally {
@@ -222,8 +221,6 @@ struct History<'s> {
     numbers: &'s [usize],
     step: usize,
     phase: Phase,
-    /// The region is damaged: what is promised then is that process 1 goes on, not as what.
-    weak: bool,
     /// Bytes of the console that were looked at.
     heard: usize,
     seen: Vec<Seen>,
@@ -269,9 +266,12 @@ impl History<'_> {
 
     /// A request that was refused changes nothing.
     fn unchanged(&self, driver: &mut Machine<'_, '_>) -> Result<(), String> {
+        if driver.platform().0.damaged {
+            return Ok(());
+        }
         for (id, before) in ids(driver.core().manifest()).zip(&self.seen) {
             let now = driver.core().status(id).map(|status| seen(&status));
-            if now.is_some_and(|now| now.state != before.state) && !self.weak {
+            if now.is_some_and(|now| now.state != before.state) {
                 return Err(format!("a refused request makes {id:?} {now:?}"));
             }
         }
@@ -314,9 +314,9 @@ impl History<'_> {
         }
         let fault = new.contains("internal fault");
         self.heard = world.console.0.len();
-        match world.model.broken.take() {
-            _ if self.weak => Ok(()),
+        match world.broken() {
             Some(rule) => Err(rule),
+            None if world.damaged => Ok(()),
             None if fault => Err("process 1 reports a fault of its own".into()),
             None => Ok(()),
         }
@@ -367,7 +367,7 @@ impl History<'_> {
 
     fn settled(&self, world: &mut World) -> Result<(), String> {
         let unanswered = world.unanswered();
-        if self.weak || world.model.going_down {
+        if world.damaged || world.model.going_down {
             return Ok(());
         }
         if unanswered > 0 {
@@ -380,12 +380,12 @@ impl History<'_> {
     /// The default target is up with all that it needs, or it cannot be.
     fn reached(&self, world: &World, target: UnitId, refusals: u64) -> Result<(), String> {
         let refused = world.model.refusals > refusals;
-        if refused != contradicts_itself(&world.model.natures, target) && !self.weak {
+        if refused != contradicts_itself(&world.model.natures, target) && !world.damaged {
             return Err(format!("the default target is refused: {refused}"));
         }
         for unit in closure(&world.model.natures, target) {
             let state = self.seen.get(unit.index()).map(|seen| seen.state);
-            if !refused && state != Some(Standing::Up) && !self.weak {
+            if !refused && state != Some(Standing::Up) && !world.damaged {
                 return Err(format!("{unit:?} is {state:?}, and everybody behaves"));
             }
         }
@@ -393,10 +393,7 @@ impl History<'_> {
     }
 
     fn end(&self, world: &mut World) -> Result<(), String> {
-        match world.model.broken.take() {
-            Some(rule) if !self.weak => Err(rule),
-            _ => Ok(()),
-        }
+        world.broken().map_or(Ok(()), Err)
     }
 
     /// Lets a step happen; whether time is to pass now.
@@ -433,6 +430,7 @@ impl History<'_> {
             Step::Wake(count) => world.store.wakes = *count,
             Step::Deaf(us) => world.store.deaf_until = until(*us),
             Step::Hold(us) => world.store.hold = *us,
+            Step::Watchdog(us) => world.watched(*us),
             Step::Shuffle(seed) => world.shuffle(*seed),
             Step::Die(deaths) => world.die(deaths),
             Step::Reexec => world.request(&Request::Reexec),

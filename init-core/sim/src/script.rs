@@ -50,6 +50,8 @@ pub enum Step {
     Deaf(u64),
     /// The next time that process 1 sleeps, it is not let run before so long after it should.
     Hold(u64),
+    /// From now on, the machine has a watchdog that waits so many microseconds.
+    Watchdog(u64),
     /// From now on, things that happened in the meantime are told in another order; 0: in theirs.
     Shuffle(u64),
     /// Process 1 dies, and the lives after it.
@@ -112,6 +114,7 @@ impl Display for Step {
             Self::Wake(count) => write!(f, "wake {count}"),
             Self::Deaf(us) => write!(f, "deaf {us}"),
             Self::Hold(us) => write!(f, "hold {us}"),
+            Self::Watchdog(us) => write!(f, "watchdog {us}"),
             Self::Shuffle(seed) => write!(f, "shuffle {seed}"),
             Self::Die(deaths) => {
                 write!(f, "die")?;
@@ -167,6 +170,7 @@ impl Step {
             "wake" => Self::Wake(number(words)?),
             "deaf" => Self::Deaf(number(words)?),
             "hold" => Self::Hold(number(words)?),
+            "watchdog" => Self::Watchdog(number(words)?),
             "shuffle" => Self::Shuffle(number(words)?),
             "die" => Self::Die(words.map(death).collect::<Result<_, _>>()?),
             "damage" => Self::Damage(number(words)?, number(words)?),

@@ -217,12 +217,11 @@ impl<'a> Core<'a> {
         if child.unit.index() >= self.units.len() {
             return self.fault(Fault::BadIndex);
         }
-        let unit = self.units.get_mut(child.unit);
-        let expected = unit.generation == child.generation && unit.alive.has(child.role);
-        if !expected {
+        if !self.knows(child) {
             self.stale_count = self.stale_count.saturating_add(1);
             return;
         }
+        let unit = self.units.get_mut(child.unit);
         if matches!(event, UnitEvent::Exited(..) | UnitEvent::SpawnFailed(..)) {
             unit.alive.remove(child.role);
             if child.role == Role::Main {

@@ -232,6 +232,15 @@ impl World {
         }
     }
 
+    /// A core begins without a state: nobody knows any more what those are owed who wait.
+    pub(super) fn forsake(&mut self) {
+        self.is_forsaken = true;
+        let waits = |one: &mut Client| one.progress != Progress::Idle;
+        for place in &mut self.clients {
+            place.take_if(waits);
+        }
+    }
+
     pub(super) fn hang_up(&mut self, id: ClientId) {
         if self.client(id).is_some() {
             self.drop_client(id.slot);

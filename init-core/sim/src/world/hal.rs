@@ -7,7 +7,7 @@ use init_core::effect::FinalAction;
 use init_core::event::{Errno, Event};
 use init_core::hal::fake::Console;
 use init_core::hal::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
-use init_core::ident::{Child, ClientId, Role};
+use init_core::ident::{Child, ClientId, Generation, Role, UnitId};
 use init_core::renewal::{Handover, Image};
 use init_core::time::Instant;
 use init_core::unit::{KillScope, Program, Readiness, Signal};
@@ -145,6 +145,38 @@ impl Platform for Port<'_> {
         self.0.handover
     }
 
+    fn owner(&mut self, unit: UnitId, role: Role) -> Option<(Generation, u32)> {
+        let world = &mut *self.0;
+        world.cross();
+        let serves = |child: Child| child.unit == unit && child.role == role;
+        let mut processes = world.processes.iter();
+        let found = processes.find(|one| one.child.is_some_and(serves));
+        found.and_then(|one| Some((one.child?.generation, one.pid)))
+    }
+
+    fn forsake(&mut self) {
+        let world = &mut *self.0;
+        world.cross();
+        world.forsake();
+        world.cross();
+    }
+
+    fn take_over(&mut self) {
+        self.0.cross();
+    }
+
+    fn feed(&mut self, _sick: &dyn Fn() -> Option<&'static str>) -> Option<Instant> {
+        let world = &mut *self.0;
+        world.cross();
+        let next = world.feed();
+        world.cross();
+        next
+    }
+
+    fn settle(&mut self) {
+        self.0.cross();
+    }
+
     fn renew(&mut self, _image: Image) -> Errno {
         let world = &mut *self.0;
         world.cross();
@@ -155,6 +187,7 @@ impl Platform for Port<'_> {
     }
 
     fn memory_kib(&mut self) -> Option<u32> {
+        self.0.cross();
         None
     }
 }
@@ -162,7 +195,10 @@ impl Platform for Port<'_> {
 impl World {
     /// What was handed out is the core's, or is handed out again.
     fn settle(&mut self, taken_in: u32) {
-        let was_lost = self.is_new && self.stamp == taken_in;
+        // Whose process it was may not be known any more: its end is not told again.
+        let of_a_process = matches!(self.handed, Some(Handed::Exit(_) | Handed::Ready(_)));
+        let is_forsaken = std::mem::take(&mut self.is_forsaken) && !of_a_process;
+        let was_lost = self.is_new && (self.stamp == taken_in || is_forsaken);
         self.is_new = false;
         self.taken_in = taken_in;
         if self.handed.is_some() {

@@ -8,6 +8,7 @@
 
 mod clients;
 mod hal;
+mod watchdog;
 
 pub use hal::Port;
 
@@ -96,6 +97,10 @@ pub struct World {
     pub finished: Option<FinalAction>,
     /// What people read.
     pub console: Console,
+    /// The hardware's, if there is one.
+    watchdog: Option<watchdog::Watchdog>,
+    /// A bit of the region was turned: what is promised then is that process 1 goes on, not as what.
+    pub damaged: bool,
     /// Any word of the region may be damaged.
     scribbled: bool,
     /// Units whose records were damaged, of which nobody was told.
@@ -127,6 +132,8 @@ pub struct World {
     handover: Handover,
     alone_told: bool,
     is_new: bool,
+    /// The core began without a state.
+    is_forsaken: bool,
     taken_in: u32,
     gone: VecDeque<ClientId>,
     /// What a script has in store.
@@ -184,6 +191,8 @@ impl World {
             spurious: false,
             finished: None,
             console: Console::default(),
+            watchdog: None,
+            damaged: false,
             scribbled: false,
             untold: Vec::new(),
             acts: Vec::new(),
@@ -205,6 +214,7 @@ impl World {
             handover: Handover::Fault,
             alone_told: false,
             is_new: true,
+            is_forsaken: false,
             taken_in: 0,
             gone: VecDeque::new(),
             store: Store {
@@ -278,7 +288,7 @@ impl World {
             false => Handover::Fault,
         };
         self.alone_told = false;
-        self.is_new = true;
+        (self.is_new, self.is_forsaken) = (true, false);
         self.taken_in = 0;
         (self.idle, self.spurious) = (false, false);
         self.gone.clear();
@@ -289,7 +299,7 @@ impl World {
                 Some(unit) => self.damage(unit, word, bit),
                 None => {
                     let word = word % self.region.words.len();
-                    self.scribbled = true;
+                    (self.scribbled, self.damaged) = (true, true);
                     self.untold.clear();
                     self.region.words[word].fetch_xor(1 << (bit % 32), Ordering::Relaxed);
                 }
@@ -305,10 +315,17 @@ impl World {
         let words = Words::new(self.region.words);
         let units = self.manifest.units.len();
         let is_there = checkpoint::damage(words, units, unit, word, bit);
+        self.damaged = true;
         // A second bit might undo the first.
         if is_there && !self.scribbled && !self.untold.contains(&name) {
             self.untold.push(name);
         }
+    }
+
+    /// The first rule that was broken. Of damage, that there are never two of one.
+    pub fn broken(&mut self) -> Option<String> {
+        let rule = self.model.broken.take();
+        rule.filter(|rule| !self.damaged || rule.contains("a second"))
     }
 
     /// A crossing between process 1 and the kernel: here it may die.
