@@ -48,7 +48,7 @@ impl Product {
         let mut graph = product::graph(&units);
         for (spec, desc) in units.iter().zip(&mut graph.units) {
             if spec.ready != Ready::Exec && spec.kind == UnitKind::Service {
-                rules(&mut desc).ready = Readiness::Letter;
+                rules(desc).ready = Readiness::Letter;
             }
         }
         for name in CLIENTS {
@@ -70,7 +70,7 @@ impl Product {
     /// Units that have a program.
     pub fn programs(&self) -> impl Iterator<Item = &'static str> {
         let units = self.graph.units.iter();
-        let run = units.filter(|unit| unit.kind != UnitKind::Target);
+        let run = units.filter(|unit| unit.rules.kind != UnitKind::Target);
         run.map(|unit| unit.name)
     }
 }

@@ -180,7 +180,7 @@ impl Stage {
             return Some(Part::Client);
         }
         let desc = self.manifest.unit(child.unit)?;
-        let says_ready = child.role == Role::Main && matches!(desc.ready, Readiness::Letter);
+        let says_ready = child.role == Role::Main && matches!(desc.rules.ready, Readiness::Letter);
         let start = u64::from(child.generation.0);
         let noise = self.seed ^ (u64::from(child.unit.0) << 32) ^ start.wrapping_mul(0x9e37_79b9);
         let is_hostile = !is_calm && (noise >> 3).is_multiple_of(9);
@@ -194,7 +194,7 @@ impl Stage {
     fn life_of(&self, child: Child) -> Life {
         let (unit, start) = (child.unit.index(), child.generation.0);
         let desc = self.manifest.unit(child.unit);
-        let one_shot = desc.is_some_and(|desc| desc.kind == UnitKind::Task);
+        let one_shot = desc.is_some_and(|desc| desc.rules.kind == UnitKind::Task);
         let usual = Life::usual(unit, child.role, start, one_shot);
         let own = self.lives.get(&(unit, child.role as u8, start));
         let is_calm = self.director.is_calm();

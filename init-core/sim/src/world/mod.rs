@@ -8,6 +8,7 @@
 
 mod clients;
 mod hal;
+mod store;
 mod watchdog;
 
 pub use hal::Port;
@@ -32,6 +33,8 @@ use init_core::time::Instant;
 use init_core::unit::{Manifest, UnitKind};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
+use store::FOR_EVER;
+pub use store::Store;
 
 /// How a life of process 1 ends, thrown through it.
 pub struct Died;
@@ -99,7 +102,8 @@ pub struct World {
     pub console: Console,
     /// The hardware's, if there is one.
     watchdog: Option<watchdog::Watchdog>,
-    /// A bit of the region was turned: what is promised then is that process 1 goes on, not as what.
+    /// A bit of the region was turned: what is promised then is that process 1 goes on, not as
+    /// what.
     pub damaged: bool,
     /// Any word of the region may be damaged.
     scribbled: bool,
@@ -139,34 +143,6 @@ pub struct World {
     /// What a script has in store.
     pub(crate) store: Store,
 }
-
-/// Faults that wait for their time.
-#[derive(Debug)]
-pub struct Store {
-    /// Processes that cannot be made.
-    pub exhaust: u32,
-    /// Wake-ups for nothing.
-    pub wakes: u32,
-    /// Until when process 1 is told nothing.
-    pub deaf_until: Instant,
-    /// How much longer than it wants process 1 sleeps once.
-    pub hold: u64,
-    /// The order of what happened in the meantime; `None`: its own.
-    pub shuffle: Option<Random>,
-    /// The ends of the lives to come.
-    pub deaths: VecDeque<Death>,
-    /// The end of this life is near.
-    pub lit: bool,
-    /// Calls that this life has left.
-    pub calls: u32,
-    /// What is damaged while process 1 is dead.
-    pub damage: Vec<(Option<UnitId>, u32, u32)>,
-    /// Everybody behaves.
-    pub calm: bool,
-}
-
-/// No end in sight.
-const FOR_EVER: u32 = u32::MAX - 1;
 
 impl World {
     /// A machine that is switched on.
@@ -217,18 +193,7 @@ impl World {
             is_forsaken: false,
             taken_in: 0,
             gone: VecDeque::new(),
-            store: Store {
-                exhaust: 0,
-                wakes: 0,
-                deaf_until: Instant::ZERO,
-                hold: 0,
-                shuffle: None,
-                deaths: VecDeque::new(),
-                lit: false,
-                calls: FOR_EVER,
-                damage: Vec::new(),
-                calm: false,
-            },
+            store: Store::new(),
         }
     }
 
