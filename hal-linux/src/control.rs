@@ -8,7 +8,7 @@
 use crate::cause::Cause;
 use crate::console;
 use crate::events::Source;
-use crate::intake::{self, Handed};
+use crate::handed::{self, Handed};
 use crate::linux::Linux;
 use crate::region::{self, ANSWERING, BUSY, at};
 use crate::setup;
@@ -392,7 +392,7 @@ impl ControlPort for Linux {
             .listen_for_input(connection.as_fd(), source, true);
         if self.intake.handed() == Some(Handed::Frame(client.slot)) {
             self.consume_frame(client.slot);
-            self.intake.settled(intake::suspect(&self.region));
+            self.intake.settled(handed::suspect(&self.region));
         }
         store(state, 0);
     }

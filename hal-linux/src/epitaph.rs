@@ -2,7 +2,7 @@
 //! what it had taken from the kernel, or which unit it was starting.
 
 use crate::children;
-use crate::intake::Handed;
+use crate::handed::Handed;
 use crate::region::{EXIT_WORDS, RECORDS, Region, SPLIT, at};
 use crate::sys::wait;
 use init_core::checkpoint::words::load;

@@ -117,8 +117,7 @@ pub(crate) struct Waiting {
     timer: Fd,
     /// When it wakes; [`Instant::MAX`]: never.
     armed: Instant,
-    /// What epoll told, behind a place that is free. Level-triggered, or watched anew by an heir:
-    /// it would be told again.
+    /// What epoll told. Level-triggered, or watched anew by an heir: it would be told again.
     told: [Told; DESCRIPTORS_PER_TURN_MAX],
     /// What nobody has looked at yet: from this one on, as many.
     told_from: usize,

@@ -5,7 +5,7 @@
 //! system calls and nothing else. What goes wrong here leads back here, to the next means.
 
 use crate::carried::upgrades;
-use crate::intake;
+use crate::handed;
 #[cfg(feature = "freestanding")]
 use crate::probe;
 use crate::region::{self, Region, at};
@@ -268,7 +268,7 @@ fn record(region: &Region, death: &Death) {
         return region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));
     }
     region.set(at::VAIN, region.get(at::VAIN).saturating_add(1));
-    intake::blame(region);
+    handed::blame(region);
     region.set(at::HANDOVER, HANDOVER_FAULT);
 }
 

@@ -4,7 +4,7 @@
 use crate::carried::upgrades;
 use crate::child::{Way, encode, way};
 use crate::escalation::FINISH_TIME;
-use crate::intake::{DEATHS_MAX, Handed, signal_taken};
+use crate::handed::{DEATHS_MAX, Handed, signal_taken};
 use crate::linux::Linux;
 use crate::region::{self, EXIT_WORDS, at};
 use crate::sys::futex::EXECUTED;

@@ -31,6 +31,7 @@ mod early;
 mod epitaph;
 mod escalation;
 mod events;
+mod handed;
 mod heal;
 mod heir;
 mod intake;

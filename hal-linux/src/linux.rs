@@ -7,7 +7,7 @@ use crate::children::{self, Children};
 use crate::console::Console;
 use crate::control::{self, Control};
 use crate::events::{Source, Waiting};
-use crate::intake::Intake;
+use crate::handed::Intake;
 use crate::left::{self, Left};
 use crate::ready::{ReadySlot, ReadyTable};
 use crate::region::{self, Region, SPLIT, at};

@@ -6,8 +6,8 @@
 //! over a copy, and says which units it knows.
 
 use crate::carried::Upgrades;
+use crate::handed::Handed;
 use crate::heal;
-use crate::intake::Handed;
 use crate::linux::Linux;
 use crate::region::{self, Region, SPLIT, at};
 use crate::sys::fd::Fd;

@@ -5,8 +5,8 @@ use super::{Keeper, RETRY, line, strays};
 use crate::carried::upgrades;
 use crate::epitaph;
 use crate::escalation::VAIN_MAX;
+use crate::handed::{self, KILLED_MAX};
 use crate::heal;
-use crate::intake::{self, KILLED_MAX};
 use crate::linux::Linux;
 use crate::region::{RECORDS, Region, at};
 use crate::sys::process;
@@ -126,7 +126,7 @@ impl Keeper {
         if !was_killed {
             let vain = self.linux.region.get(at::VAIN).saturating_add(1);
             self.linux.region.set(at::VAIN, vain);
-            intake::blame(&self.linux.region);
+            handed::blame(&self.linux.region);
             let signal = match (trouble, how) {
                 (Trouble::Gone, Some(ExitStatus::Signal { number, .. })) => number,
                 _ => 0,

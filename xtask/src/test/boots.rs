@@ -1,6 +1,7 @@
 //! This file lists the checks that boot virtual machines with Linux.
 
-use super::steps::{example, ourselves, succeeds};
+use super::commands::{ourselves, succeeds};
+use super::steps::example;
 use super::{Outcome, Step, guide};
 use crate::{build, house, process, setup};
 use anyhow::Result;

@@ -4,7 +4,7 @@
 //! Each is a process of its own, so that what it says can be printed in one go when it has ended,
 //! and not between the lines of the other.
 
-use super::{Line, Outcome, Step, steps};
+use super::{Line, Outcome, Step, commands};
 use crate::process;
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::VecDeque;
@@ -76,7 +76,7 @@ fn lane(work: &Mutex<Work>, total: usize) {
 
 /// Performs a step in a process of its own: what it said, and how it ended.
 fn elsewhere(name: &str) -> (String, Result<Outcome>) {
-    let told = steps::ourselves(&["test", "--step", name]).and_then(|mut command| {
+    let told = commands::ourselves(&["test", "--step", name]).and_then(|mut command| {
         // Cargo keeps one processor busy, and leaves the other to the other lane.
         process::told(command.env("CARGO_BUILD_JOBS", "1"))
     });

@@ -1,7 +1,7 @@
 //! This file holds the checks that read the code and run none of it.
 
 use super::Outcome;
-use super::steps::{CARGO_LIMIT, cargo, cargo_command};
+use super::commands::{CARGO_LIMIT, cargo, cargo_command};
 use crate::setup::{self, Core};
 use crate::{house, process, tidy};
 use anyhow::Result;

@@ -5,6 +5,7 @@
 //! CI services read.
 
 mod boots;
+mod commands;
 mod guide;
 mod lanes;
 mod lint;

@@ -2,7 +2,7 @@
 //! output of tests that pass.
 
 use super::Outcome;
-use super::steps::CARGO_LIMIT;
+use super::commands::CARGO_LIMIT;
 use crate::{house, process};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;

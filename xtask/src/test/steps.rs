@@ -1,18 +1,14 @@
 //! This file lists the checks of the house, in the order in which they are performed.
 
+use super::commands::{CARGO_LIMIT, cargo, cargo_command, fails, ourselves, succeeds};
 use super::{Outcome, Step, boots, lint, skips};
 use crate::setup::{self, Core};
 use crate::{build, house, process, replay};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use manifests::board::Board;
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
-/// Cargo's own steps compile everything once; two slow cores need some minutes for that.
-pub const CARGO_LIMIT: Duration = Duration::from_secs(15 * 60);
-/// One command of ours: builds one product and boots it at most once.
-const TASK_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Builds a product for every board, whose kernels may have to be fetched, and boots each twice.
 const BUDGET_LIMIT: Duration = Duration::from_secs(30 * 60);
 
@@ -263,47 +259,4 @@ fn planted_panic(board: &Board, product: &str) -> Result<Outcome> {
         &[&args[..], &["--board", &board.name]].concat(),
         "a panic can be reached",
     )
-}
-
-/// The cargo that runs us, in the workspace.
-pub fn cargo(args: &[&str]) -> Result<Outcome> {
-    process::run_shown(&mut cargo_command(args), CARGO_LIMIT)?;
-    Ok(Outcome::Passed(String::new()))
-}
-
-pub fn cargo_command(args: &[&str]) -> Command {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut cargo = Command::new(program);
-    cargo.args(args).current_dir(house::root());
-    cargo
-}
-
-pub fn ourselves(args: &[&str]) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(args).current_dir(house::root());
-    Ok(command)
-}
-
-/// A command of ours that must succeed.
-pub fn succeeds(args: &[&str]) -> Result<Outcome> {
-    process::run_shown(&mut ourselves(args)?, TASK_LIMIT)?;
-    Ok(Outcome::Passed(String::new()))
-}
-
-/// A command of ours that must fail, for the reason that contains `cause`.
-fn fails(args: &[&str], cause: &str) -> Result<Outcome> {
-    let typed = format!("cargo xtask {}", args.join(" "));
-    let output = process::output(&mut ourselves(args)?)?;
-    let words = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() {
-        bail!("`{typed}` must fail and did not");
-    }
-    let Some(line) = words.lines().find(|line| line.contains(cause)) else {
-        bail!("`{typed}` failed for another reason than {cause:?}:\n{words}");
-    };
-    println!(
-        "{typed}\n  fails, as it must ({}):\n  {line}",
-        output.status
-    );
-    Ok(Outcome::Passed(String::new()))
 }
