@@ -34,13 +34,20 @@ const ATTEMPTS_MAX: u32 = 5;
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How long an injury and the looks after it may take where each wait lasts its limit once: before
-/// it, until somebody stands still, for its answer, for the load, and for each service that ends.
+/// it, until somebody stands still, for its answer, for the load, and for each of [`looked_at`].
 #[must_use]
 pub fn limit(services: usize) -> Duration {
     let before = 2 * HANG_LIMIT + LAG_LIMIT + BOOT_LIMIT;
     let after = 3 * HANG_LIMIT + 2 * LOAD_LIMIT;
+    let looked_at = looked_at(services);
+    before + after + looked_at.map(|_| LAG_LIMIT + HANG_LIMIT).sum::<Duration>()
+}
+
+/// Services of which process 1 must know every end: those that end, and those that never do, whose
+/// end or restart it must not make up. Nobody knows when one was asked to start.
+fn looked_at(services: usize) -> impl Iterator<Item = usize> {
     let ending = units(services, Role::Ending).into_iter();
-    before + after + ending.map(|_| LAG_LIMIT + HANG_LIMIT).sum::<Duration>()
+    ending.chain(units(services, Role::Steady))
 }
 
 /// A machine with everything that looks at it. Fields are dropped in this order.
@@ -54,7 +61,7 @@ pub struct Trial {
     services: usize,
     /// A core never dies without an event in its hands.
     is_given: bool,
-    /// Of each service that ends: ends that its witnesses told and process 1 does not count.
+    /// Of each service: ends that its witnesses told and process 1 does not count.
     uncounted: BTreeMap<usize, u64>,
 }
 
@@ -248,7 +255,7 @@ impl Trial {
     /// Ends of services that process 1 does not know of, or knows otherwise than their witnesses.
     fn exits_lost(&mut self) -> Result<u64> {
         let mut lost = 0;
-        for unit in units(self.services, Role::Ending) {
+        for unit in looked_at(self.services) {
             lost += self.exits_lost_of(unit)?;
         }
         Ok(lost)
