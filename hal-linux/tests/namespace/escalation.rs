@@ -1,13 +1,15 @@
 //! This file kills process 1 more often than its manifest allows, over several boots, and expects
 //! the manifest's steps in their order.
 
-use crate::inject::{Injury, injure};
+use crate::faults::address_in;
+use crate::inject::{FAULTS, Injury, injure, patch};
 use crate::machine::{End, Machine};
 use crate::skip::skip;
 use std::path::Path;
 
 /// Names process 1 of `escalating.toml`, built by `cargo xtask test`.
 const PROGRAM: &str = "SYSMASTER_ESCALATING_INIT";
+const SYMBOLS: &str = "SYSMASTER_ESCALATING_SYMBOLS";
 
 /// Deaths that `escalating.toml` allows.
 const DEATHS: u32 = 3;
@@ -25,13 +27,23 @@ fn boot(kept: &Path) -> Option<Machine> {
 
 /// Takes all steps of a boot: the rescue target, then the one that is wanted, which ends it.
 fn die_out(machine: &mut Machine, wanted: &str) {
+    die_out_by(machine, wanted, |machine| {
+        injure(machine.pid(), Injury::Counter(0));
+    });
+}
+
+/// The same, the last time of something else.
+fn die_out_by(machine: &mut Machine, wanted: &str, last: fn(&Machine)) {
     for step in ["to the rescue target", wanted] {
         for _ in 0..DEATHS {
             injure(machine.pid(), Injury::Counter(0));
             machine.wait_for("goes on where it was");
         }
-        injure(machine.pid(), Injury::Counter(0));
-        machine.wait_for("process 1 died of SIGSEGV at 0x0");
+        match step == wanted {
+            true => last(machine),
+            false => injure(machine.pid(), Injury::Counter(0)),
+        }
+        machine.wait_for("process 1 died of SIG");
         let said = machine.wait_for("process 1 dies again and again: ");
         assert!(said.ends_with(step), "{}", machine.console());
         if step != wanted {
@@ -72,6 +84,30 @@ fn who_dies_too_often_goes_to_rescue_then_starts_anew_then_from_the_other_slot()
         "{}",
         machine.console()
     );
+}
+
+/// A client's request, with an instruction that is none where it is looked at.
+fn of_a_request(machine: &Machine) {
+    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
+    let frame = address_in(symbols, &["6driver", "5frame"]).expect("the driver decodes frames");
+    // By then it has given back what only a start needs, and our fault would go with it.
+    assert!(machine.sctl(&["list"]).status.success());
+    patch(machine.pid(), frame, FAULTS);
+    // It goes with the machine.
+    let _ = machine.sctl(&["list"]);
+}
+
+#[test]
+fn the_next_boot_tells_what_process_1_was_about_when_it_died_too_often() {
+    let kept = tempfile::tempdir().expect("a folder can be made");
+    let Some(mut machine) = boot(kept.path()) else {
+        return skip(&format!("{PROGRAM} names no process 1"));
+    };
+    die_out_by(&mut machine, "the machine starts anew", of_a_request);
+    let mut machine = boot(kept.path()).expect("it is there");
+    let told = machine.wait_for("started anew, 1 in a row: process 1 died of SIGILL at ");
+    let about = ", as it took in a client's request";
+    assert!(told.ends_with(about), "{told}");
 }
 
 #[test]

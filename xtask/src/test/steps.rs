@@ -198,6 +198,7 @@ fn namespaces() -> Result<Outcome> {
         .env("SYSMASTER_SPLIT_INIT", &split.file)
         .env("SYSMASTER_SPLIT_SYMBOLS", &split.symbols)
         .env("SYSMASTER_ESCALATING_INIT", &escalating.file)
+        .env("SYSMASTER_ESCALATING_SYMBOLS", &escalating.symbols)
         .env("SYSMASTER_RECORDING_INIT", &recording.file)
         .env("SYSMASTER_RECORDING_SYMBOLS", &recording.symbols)
         .env("SYSMASTER_RECORDING_REPLAY", replay)
