@@ -21,9 +21,6 @@ const NO_WILDCARD: &str = "clippy::wildcard_enum_match_arm";
 /// What the tables of a product may name.
 const GENERATED_MAY_NAME: [&str; 2] = ["init_core", "core"];
 
-/// The table of hostile cases, each with the test that shows it.
-const ROBUSTNESS: &str = "docs/robustness.md";
-
 /// All findings.
 pub fn check(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -41,9 +38,6 @@ pub fn check(sources: &[Source]) -> Vec<Finding> {
         }
         if in_room("manifests/src/emit", ".rs") {
             findings.extend(foreign_names(source));
-        }
-        if path == ROBUSTNESS {
-            findings.extend(unknown_tests(source, sources));
         }
     }
     findings
@@ -103,27 +97,6 @@ fn foreign_names(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// Names of tests (in backticks, four words or more) that no source has as a function or, with
-/// spaces, as a scenario.
-fn unknown_tests(document: &Source, sources: &[Source]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (at, line) in document.text.lines().enumerate() {
-        for name in line.split('`').skip(1).step_by(2) {
-            let is_function = name.matches('_').count() >= 3
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "_:".contains(c));
-            let last = name.rsplit("::").next().unwrap_or(name);
-            let declared = format!("fn {last}(");
-            let exists = |source: &Source| source.is_rust() && source.text.contains(&declared);
-            if is_function && !sources.iter().any(exists) {
-                findings.push(document.finding(at + 1, format!("there is no test {last}")));
-            }
-        }
-    }
-    findings
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,20 +149,5 @@ mod tests {
         let wanted =
             ["manifests/src/emit.rs:2: generated code names ::init_core only, not ::hal_linux"];
         assert_eq!(findings("manifests/src/emit.rs", text), wanted);
-    }
-
-    #[test]
-    fn a_test_that_a_document_names_must_exist() {
-        let document = source(
-            ROBUSTNESS,
-            "| a | `it_is_not_hurt` |\n| b | `it_is_not_there` |\n",
-        );
-        let tests = source("x/tests/a.rs", "fn it_is_not_hurt() {}\n");
-        let found = check(&[document, tests]);
-        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            found,
-            ["docs/robustness.md:2: there is no test it_is_not_there"]
-        );
     }
 }

@@ -1,21 +1,59 @@
-//! This file holds `docs/robustness.md` to its word: every case names tests, and each of them
-//! exists.
+//! This file holds the documents to their word: every case of `docs/robustness.md` names tests, and
+//! each test that is named there, or on a page that explains, exists.
 
 use super::{Finding, Source};
 
 /// The table's file.
 const TABLE: &str = "docs/robustness.md";
 
-/// Findings in the table: a row without a test, a test that is nowhere.
+/// Pages that explain, and name tests where they do.
+const PAGES: [&str; 6] = [
+    TABLE,
+    "docs/campaign.md",
+    "docs/healing.md",
+    "docs/simulation.md",
+    "docs/sweeps.md",
+    "docs/upgrade.md",
+];
+
+/// Findings: a row of the table without a test, a test that is nowhere.
 pub fn check(sources: &[Source]) -> Vec<Finding> {
-    let Some(table) = sources.iter().find(|source| source.path.ends_with(TABLE)) else {
-        return Vec::new();
-    };
-    let tests: Vec<&str> = sources
+    let code = sources.iter().filter(|source| source.is_rust());
+    let tests: Vec<&str> = code.flat_map(|source| tests(&source.text)).collect();
+    let page = |name: &&str| sources.iter().find(|source| source.path.ends_with(name));
+    let mut findings: Vec<Finding> = PAGES
         .iter()
-        .filter(|source| source.is_rust())
-        .flat_map(|source| tests(&source.text))
+        .filter_map(page)
+        .flat_map(|page| unknown(page, &tests))
         .collect();
+    if let Some(table) = page(&TABLE) {
+        findings.extend(unshown(table, &tests));
+    }
+    findings
+}
+
+/// What is called like a test on a page, in four words or more, and is none.
+fn unknown(page: &Source, tests: &[&str]) -> Vec<Finding> {
+    let is_name = |name: &&str| {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "_:".contains(c);
+        name.matches('_').count() >= 3 && name.chars().all(is_part)
+    };
+    let mut findings = Vec::new();
+    for (at, line) in page.text.lines().enumerate() {
+        // Of the table's cases more is asked.
+        let is_case = page.path.ends_with(TABLE) && line.starts_with("| ");
+        for name in line.split('`').skip(1).step_by(2).filter(is_name) {
+            let last = name.rsplit("::").next().unwrap_or(name);
+            if !is_case && !tests.contains(&last) {
+                findings.push(page.finding(at + 1, format!("there is no test `{last}`")));
+            }
+        }
+    }
+    findings
+}
+
+/// Cases of the table that no test shows.
+fn unshown(table: &Source, tests: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, line) in table.text.lines().enumerate() {
         let Some(row) = line
@@ -51,7 +89,8 @@ fn tests(text: &str) -> Vec<&str> {
             .strip_prefix("name: \"")
             .and_then(|rest| rest.strip_suffix("\","));
         names.extend(function.filter(|_| is_test).or(scenario));
-        is_test = line == "#[test]";
+        // Other attributes may stand between.
+        is_test = line == "#[test]" || is_test && line.starts_with("#[");
     }
     names
 }
@@ -61,12 +100,17 @@ mod tests {
     use super::*;
 
     fn findings(table: &str) -> Vec<String> {
+        findings_in(TABLE, table)
+    }
+
+    fn findings_in(page: &str, text: &str) -> Vec<String> {
         let source = |path: &str, text: &str| Source {
             path: path.into(),
             text: text.to_string(),
         };
-        let code = "#[test]\nfn it_holds() {}\nfn helper() {}\n    name: \"a boot, seen\",\n";
-        let sources = [source(TABLE, table), source("a/tests/a.rs", code)];
+        let code = "#[test]\nfn it_holds() {}\nfn helper() {}\n    name: \"a boot, seen\",\n\
+                    #[test]\n#[ignore]\nfn it_lives_again_then() {}\nfn it_only_looks_so() {}\n";
+        let sources = [source(page, text), source("a/tests/a.rs", code)];
         check(&sources).iter().map(ToString::to_string).collect()
     }
 
@@ -91,5 +135,16 @@ mod tests {
             "docs/robustness.md:1: there is no test `helper`",
         ];
         assert_eq!(found, wanted);
+    }
+    #[test]
+    fn a_page_may_name_what_is_a_test_and_what_is_not_called_like_one() {
+        let page = "It (`faults::it_lives_again_then`) goes `on_and_on`.\n";
+        for name in PAGES {
+            assert_eq!(findings_in(name, page), Vec::<String>::new());
+            let found = findings_in(name, "so\nit is (`it_only_looks_so`, `it_is_not_there`)\n");
+            let wanted = ["it_only_looks_so", "it_is_not_there"]
+                .map(|test| format!("{name}:2: there is no test `{test}`"));
+            assert_eq!(found, wanted);
+        }
     }
 }
