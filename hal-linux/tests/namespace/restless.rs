@@ -78,6 +78,13 @@ fn clients_that_wait_for_ever_keep_nobody_out() {
     let words = String::from_utf8_lossy(&list.stderr).into_owned();
     assert!(list.status.success(), "{words}");
     does_not_spin(&machine, "clients that wait");
+    // Those that had to go asked for something that goes on.
+    assert_eq!(
+        machine.inside("pgrep -xc sleep"),
+        "1",
+        "{}",
+        machine.console()
+    );
     machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
     for tool in &mut waiting {
@@ -94,4 +101,7 @@ fn a_client_that_closes_in_the_middle_of_its_request_is_forgotten() {
     }
     does_not_spin(&machine, "connections that ended");
     assert!(machine.sctl(&["list"]).status.success());
+    // What the first of them asked for goes on.
+    machine.wait_for("never-ready: runs");
+    assert!(machine.inside("pgrep -x sleep").lines().count() > 0);
 }

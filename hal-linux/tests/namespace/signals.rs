@@ -103,7 +103,7 @@ fn floods_of_signals_are_counted_and_keep_nobody_from_being_served() {
 fn a_flood_that_goes_on_delays_neither_exits_nor_power_off() {
     let mut machine = boot!("signal-flood");
     machine.wait_for("boot: signal-flood reached");
-    // Six processes keep every standard signal pending; exits and requests are seen all the same.
+    // Four processes keep every standard signal pending; exits and requests are seen all the same.
     for _ in 0..5 {
         assert!(machine.sctl(&["restart", "sleeper"]).status.success());
     }
