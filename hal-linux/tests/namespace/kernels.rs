@@ -2,8 +2,8 @@
 //! answers for them. Some kernels answer an unknown call by SIGSYS, which must not end process 1.
 
 use crate::machine::{End, Machine};
-use crate::patience::{Record, has_strace};
 use crate::skip::skip;
+use crate::strace::{Record, has_strace};
 use linux_raw_sys::general as abi;
 
 /// What a filter says to a call.

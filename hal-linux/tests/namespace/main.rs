@@ -37,6 +37,7 @@ mod split;
 #[cfg(target_arch = "x86_64")]
 mod split_upgrade;
 mod stalled;
+mod strace;
 #[cfg(target_arch = "x86_64")]
 mod succession;
 mod unruly;

@@ -5,7 +5,7 @@
 
 use crate::machine::{End, Machine};
 use crate::skip::skip;
-use std::path::PathBuf;
+use crate::strace::{Record, has_strace};
 
 /// Calls that sleep for a span, and calls that wait for descriptors for at most a span.
 const SLEEPS: &str = "nanosleep,clock_nanosleep,pause,rt_sigtimedwait";
@@ -13,29 +13,6 @@ const WAITS: &str = "epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll,select,psele
 
 /// Calls that make a child.
 const STARTS: &str = "clone,clone3";
-
-/// Where the calls are written.
-pub struct Record(pub PathBuf);
-
-impl Record {
-    /// In a file of this name and this process.
-    pub fn of(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("{name}-{}", std::process::id())))
-    }
-
-    /// What a program is started by, so that its own calls are written here: not its children's,
-    /// and without a parent between it and its own.
-    pub fn words(&self, traced: &str) -> [String; 6] {
-        let file = self.0.to_string_lossy();
-        ["strace", "-D", "-o", &file, "-e", traced].map(String::from)
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 #[test]
 fn process_1_never_sleeps_for_a_span_of_time() {
@@ -100,11 +77,6 @@ fn a_wait_with_a_limit_has_a_child_as_its_reason() {
     assert_eq!(told(&[look, short, forever]), 2);
     assert_eq!(told(&[start, forever, short, look]), 2);
     assert_eq!(told(&[start, long, nap]), 2);
-}
-
-pub fn has_strace() -> bool {
-    let output = std::process::Command::new("strace").arg("-V").output();
-    output.is_ok_and(|output| output.status.success())
 }
 
 /// Whether a line of the record is a call that waits for time: any sleep, and any wait with a limit

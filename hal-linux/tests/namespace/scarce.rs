@@ -4,13 +4,10 @@
 use crate::boot;
 use crate::control::{asks, asks_after, connection, hears};
 use crate::machine::{End, Machine};
-use crate::patience::{Record, has_strace};
 use crate::skip::skip;
-use crate::split::{self, KILL, core, named, send, services, status, until};
+use crate::split::{self, KILL, core, named, send, services, until};
+use crate::strace::{NoFile, has_strace};
 use init_core::protocol::Change;
-use nix::sys::signal::Signal;
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
 /// A shell that prepares the namespaces and then executes what follows.
 pub fn after(script: &str, target: &str) -> Option<Machine> {
@@ -100,64 +97,6 @@ fn a_run_directory_that_fills_up_later_changes_nothing() {
     machine.inside("dd if=/dev/zero of=/run/full bs=4k 2>/dev/null || true");
     assert!(machine.sctl(&["restart", "top"]).status.success());
     goes_down(machine);
-}
-
-/// All calls of process 1 that make a file, each of which the kernel refuses while this lives: it
-/// has no file left. That is asked of no process with rights over the machine, so it is tried on
-/// this one alone.
-struct NoFile {
-    strace: Child,
-    calls: Record,
-    since: Instant,
-}
-
-impl NoFile {
-    fn left_for(machine: &Machine) -> Self {
-        const MAKE: &str = "openat,socket,accept4,pipe2,epoll_create1,timerfd_create,signalfd4,\
-                            memfd_create";
-        let pid = machine.pid();
-        let calls = Record::of(&format!("sysmaster-no-file-{pid}"));
-        let strace = Command::new("strace")
-            .args([
-                "-qq",
-                "-p",
-                &pid.to_string(),
-                "-e",
-                &format!("trace={MAKE}"),
-            ])
-            .args(["-e", &format!("inject={MAKE}:error=ENFILE"), "-o"])
-            .arg(&calls.0)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("strace starts");
-        until("each call is looked at", || status(pid, "TracerPid") != "0");
-        Self {
-            strace,
-            calls,
-            since: Instant::now(),
-        }
-    }
-
-    /// How many calls of this name were refused so far.
-    fn refused(&self, call: &str) -> usize {
-        let calls = std::fs::read_to_string(&self.calls.0).unwrap_or_default();
-        let begin = format!("{call}(");
-        let refused = |line: &&str| line.starts_with(&begin) && line.contains("ENFILE");
-        calls.lines().filter(refused).count()
-    }
-
-    /// There are files again.
-    fn ends(mut self) {
-        send(self.strace.id(), Signal::SIGTERM);
-        self.strace.wait().expect("it is our child");
-    }
-}
-
-impl Drop for NoFile {
-    fn drop(&mut self) {
-        let _ = self.strace.kill();
-        let _ = self.strace.wait();
-    }
 }
 
 fn kills_one_service(machine: &Machine, running: &[u32]) {

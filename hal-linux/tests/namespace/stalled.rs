@@ -7,9 +7,9 @@ use crate::damage::{region, set_word};
 #[cfg(target_arch = "x86_64")]
 use crate::inject::{Injury, injure};
 use crate::machine::{End, Machine};
-use crate::patience::{Record, has_strace};
 use crate::skip::skip;
 use crate::split::{named, send, services, until};
+use crate::strace::{Record, has_strace};
 use init_core::protocol::Change;
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

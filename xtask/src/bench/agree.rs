@@ -41,8 +41,15 @@ pub fn compare(kept: &Path, new: &Path) -> Result<()> {
     let read = |path: &Path| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let (lines, count) = verdicts(&read(kept)?, &read(new)?);
-    ensure!(count > 0, "the two documents have no ratio in common");
+    let (lines, missing) = verdicts(&read(kept)?, &read(new)?);
+    ensure!(
+        !lines.is_empty(),
+        "the two documents have no ratio in common"
+    );
+    for row in missing {
+        println!("{row}: not compared, not both documents tell its ratio");
+    }
+    let count = lines.len();
     let of = |verdict| lines.iter().filter(move |(it, _)| *it == verdict);
     for (_, line) in of(Verdict::Left) {
         println!("{line}");
@@ -59,21 +66,20 @@ pub fn compare(kept: &Path, new: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Of each ratio that both tell: the verdict and a line for people; and how many there are.
-fn verdicts(kept: &str, new: &str) -> (Vec<(Verdict, String)>, usize) {
+/// Of each ratio that both tell: the verdict and a line for people. And the rows for which the kept
+/// one names a best peer, and of which there is no ratio in both.
+fn verdicts(kept: &str, new: &str) -> (Vec<(Verdict, String)>, Vec<String>) {
     let (before, now) = (cells(kept), cells(new));
-    let mut lines = Vec::new();
-    for ((section, column), cells) in &before {
-        let Some(others) = now.get(&(section.clone(), column.clone())) else {
-            continue;
-        };
+    let (mut lines, mut missing) = (Vec::new(), Vec::new());
+    for (key @ (section, column), cells) in &before {
         let Some(peer) = best_peer(kept, section, column) else {
             continue;
         };
         let both = |cells: &BTreeMap<String, Cell>| {
             Some((*cells.get(OURS)?, *cells.get(peer)?)).filter(|(_, peer)| peer.low > 0.0)
         };
-        let Some((before, now)) = both(cells).zip(both(others)) else {
+        let Some((before, now)) = both(cells).zip(now.get(key).and_then(both)) else {
+            missing.push(format!("{section}: {column}, by {peer}"));
             continue;
         };
         let verdict = verdict(before, now);
@@ -89,8 +95,7 @@ fn verdicts(kept: &str, new: &str) -> (Vec<(Verdict, String)>, usize) {
             ),
         ));
     }
-    let count = lines.len();
-    (lines, count)
+    (lines, missing)
 }
 
 /// What the ratio may be.
@@ -180,9 +185,29 @@ mod tests {
     }
 
     fn verdict_of(kept: (&str, &str), new: (&str, &str)) -> Verdict {
-        let (lines, count) = verdicts(&document(kept.0, kept.1), &document(new.0, new.1));
-        assert_eq!(count, 1, "{lines:?}");
+        let (lines, missing) = verdicts(&document(kept.0, kept.1), &document(new.0, new.1));
+        assert_eq!((lines.len(), missing.len()), (1, 0), "{lines:?}");
         lines[0].0
+    }
+
+    #[test]
+    fn a_row_of_which_one_run_tells_no_ratio_is_named() {
+        let whole = document("1", "2");
+        let lines = |new: &str| {
+            let (lines, missing) = verdicts(&whole, new);
+            assert!(lines.is_empty(), "{lines:?}");
+            missing
+        };
+        let row = "Boot: 10 services, by one init";
+        for new in [
+            document("-", "2"),
+            document("1", "ended too early"),
+            document("1", "0"),
+            whole.replace("## Boot", "## Start"),
+            whole.replace("| 10 services", "| 11 services"),
+        ] {
+            assert_eq!(lines(&new), [row], "{new}");
+        }
     }
 
     #[test]
@@ -221,8 +246,11 @@ mod tests {
     fn every_ratio_of_the_page_that_is_kept_agrees_with_itself() {
         let page = crate::house::root().join("docs/benchmarks.md");
         let text = std::fs::read_to_string(page).expect("it is of the house");
-        let (lines, count) = verdicts(&text, &text);
-        assert!(count > 30, "{count}");
+        let (lines, missing) = verdicts(&text, &text);
+        assert!(lines.len() > 30, "{missing:?}");
+        // Nobody wakes up: there is nothing to divide by.
+        let idle = |row: &String| row.starts_with("Idle: ");
+        assert!(missing.iter().all(idle), "{missing:?}");
         assert!(lines.iter().all(|(it, _)| *it == Verdict::Agrees));
     }
 }
