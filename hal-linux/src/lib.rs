@@ -31,6 +31,8 @@ mod early;
 mod epitaph;
 mod escalation;
 mod events;
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+mod exchange;
 mod handed;
 mod heal;
 mod heir;
@@ -63,6 +65,8 @@ mod watchdog;
 
 #[cfg(feature = "freestanding")]
 pub use early::early;
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+pub use exchange::{Mark, be_core};
 #[cfg(feature = "freestanding")]
 pub use keeper::keep;
 pub use left::Left;
@@ -109,7 +113,30 @@ macro_rules! init {
         }
 
         $crate::entry!(run);
+        $crate::core_alone!($product);
     };
+}
+
+/// Names the first function of a core that is exchanged alone, where that can be.
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! core_alone {
+    ($product:ident) => {
+        #[unsafe(export_name = "sysmaster_core")]
+        static CORE: $crate::Mark = $crate::Mark::new($product::TABLES, begin_core);
+
+        extern "C" fn begin_core(birth: &'static $crate::sys::load::Birth) -> ! {
+            $crate::be_core(&$product::MANIFEST, &MEMORY, birth)
+        }
+    };
+}
+
+#[cfg(all(feature = "freestanding", not(feature = "exchange")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! core_alone {
+    ($product:ident) => {};
 }
 
 /// rustix's error as the core's.

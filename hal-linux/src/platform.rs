@@ -8,7 +8,7 @@ use crate::heal;
 use crate::lines::Lines;
 use crate::linux::Linux;
 use crate::region::{self, SPLIT};
-use init_core::checkpoint::words::{Words, load};
+use init_core::checkpoint::words::Words;
 use init_core::event::Errno;
 use init_core::hal::Platform;
 use init_core::ident::{ClientId, Generation, Role, UnitId};
@@ -56,7 +56,12 @@ impl Platform for Linux {
     }
 
     fn has_passed_trial(&self) -> bool {
-        SPLIT && upgrades().is_some() && load(self.region.trial_passed()) != 0
+        SPLIT && upgrades().is_some() && self.region.has_passed_trial()
+    }
+
+    #[cfg(feature = "exchange")]
+    fn exchanges_core(&mut self) -> bool {
+        self.begin_exchange()
     }
 
     fn renew(&mut self, image: Image) -> Errno {

@@ -39,6 +39,12 @@ pub struct Memory<const UNITS: usize> {
 
 #[cfg(feature = "freestanding")]
 impl<const UNITS: usize> Memory<UNITS> {
+    /// A core of these tables.
+    #[cfg(feature = "exchange")]
+    pub(crate) fn core(&'static mut self, manifest: &'static Manifest) -> init_core::Core<'static> {
+        self.core.core(manifest)
+    }
+
     /// Memory in which nothing has happened.
     #[expect(clippy::new_without_default, reason = "made once, in a static")]
     pub const fn new() -> Self {
@@ -152,7 +158,10 @@ pub fn begin_split(
 
 /// Is a core that is a process of its own: goes on where another died, or boots.
 #[cfg(feature = "freestanding")]
-fn decide(driver: &mut Driver<'_, init_core::relay::Remote<split::CoreEnd>>, options: BootOptions) {
+pub(crate) fn decide(
+    driver: &mut Driver<'_, init_core::relay::Remote<split::CoreEnd>>,
+    options: BootOptions,
+) {
     if !driver.resume() {
         driver.boot(options);
     }

@@ -6,21 +6,27 @@
 //! wait for a flash as long as it takes; the core sees to the time.
 
 use crate::bytes::Bytes;
+#[cfg(feature = "exchange")]
+use crate::exchange::become_core;
 use crate::linux::Linux;
-use crate::region::{self, EXIT_WORDS, Region, SPLIT, at};
+use crate::region::{self, EXCHANGES, EXIT_WORDS, Region, SPLIT, at, stage};
 use crate::sys::fd::{self, Fd};
 use crate::sys::image::{self, Identity};
+#[cfg(feature = "exchange")]
+use crate::sys::load::{Birth, Runner};
 use crate::sys::process::{self, Fork, duplicate_to};
 use crate::sys::text::c_text;
 use crate::sys::{shared, signals, wait};
 use crate::upgrade::{ANSWERED, OTHER_LAYOUT, UNFED};
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
-use init_core::checkpoint::words::store;
+use init_core::checkpoint::words::{load, store};
 use init_core::event::{Errno, ExitStatus};
 use init_core::hal::ControlPort;
 use init_core::ident::{ClientId, UnitId};
 use init_core::protocol::image_asked;
+#[cfg(feature = "exchange")]
+use init_core::relay::START_BYTES;
 use init_core::renewal::Obstacle;
 
 /// Bytes of a path, with its end.
@@ -64,7 +70,11 @@ impl Linux {
         }
         path.push(0).ok_or(TOO_LONG)?;
         let path = c_text(&path).ok_or(INVALID)?;
+        let is_of_core = is_of_core(self.frame(client));
         self.forget_image();
+        if is_of_core {
+            store(region.trial_passed(), stage::CORE_TRIAL);
+        }
         let (image, answer) = (image::file()?, copy_of(&region)?);
         region.set(at::TRIAL_FAILURE, 0);
         region::note(region.word(at::IMAGE), Some(&image));
@@ -75,7 +85,7 @@ impl Linux {
             region::note(region.word(at::ANSWER), None);
         })?;
         if let Fork::Child = fork {
-            let failure = try_image(path, &image, &answer, self);
+            let failure = try_image(path, (&image, &answer), is_of_core, self);
             region.set(at::TRIAL_FAILURE, encode(failure));
             process::exit(1);
         }
@@ -105,8 +115,12 @@ impl Linux {
     pub(crate) fn trial_result(&self, status: ExitStatus) -> Option<Obstacle> {
         let obstacle = self.trial_obstacle(status);
         if SPLIT {
-            let has_passed = obstacle.is_none();
-            store(self.region.trial_passed(), has_passed.into());
+            let passed = match self.is_trial_of_core() {
+                true => stage::CORE_PASSED,
+                false => stage::PASSED,
+            };
+            let stage = if obstacle.is_none() { passed } else { 0 };
+            store(self.region.trial_passed(), stage);
         }
         obstacle
     }
@@ -118,6 +132,7 @@ impl Linux {
         match status {
             ExitStatus::Code(OTHER_LAYOUT) => Some(Obstacle::OtherLayout),
             ExitStatus::Code(UNFED) => Some(Obstacle::Unfed),
+            ExitStatus::Code(0) if self.is_trial_of_core() => None,
             ExitStatus::Code(0) if self.answer(0) == Some(ANSWERED) => None,
             _ => Some(Obstacle::Ended(status)),
         }
@@ -125,8 +140,18 @@ impl Linux {
 
     /// Whether the image on trial knows a unit.
     pub(crate) fn is_known_to_image(&self, unit: UnitId) -> bool {
+        if self.is_trial_of_core() {
+            // Its tables are ours.
+            return true;
+        }
         let place = unit.index().saturating_add(1);
         self.answer(place).is_some_and(|word| word != 0)
+    }
+
+    /// Whether the image is, or was, on trial for its core alone.
+    fn is_trial_of_core(&self) -> bool {
+        let stage = || load(self.region.trial_passed());
+        EXCHANGES && matches!(stage(), stage::CORE_TRIAL | stage::CORE_PASSED)
     }
 
     /// A word of what the trial answered.
@@ -165,9 +190,54 @@ fn copy_of(region: &Region) -> Result<Fd, Errno> {
     Ok(file)
 }
 
+/// Whether a client asks for an image's core alone.
+fn is_of_core(frame: &[u8]) -> bool {
+    #[cfg(feature = "exchange")]
+    return init_core::protocol::is_core_asked(frame);
+    #[cfg(not(feature = "exchange"))]
+    {
+        let _ = frame;
+        false
+    }
+}
+
+/// The child that tries an image's core: why that was not entered.
+#[cfg(feature = "exchange")]
+#[inline(never)]
+fn try_core(path: &CStr, image: &Fd, answer: &Fd, linux: &Linux) -> Obstacle {
+    let cannot = Obstacle::NotExecuted;
+    let region = linux.region;
+    // What it is mapped from is closed next.
+    let runner = match Runner::map() {
+        Ok(runner) => runner,
+        Err(error) => return cannot(error),
+    };
+    let (words, ring) = match region.shared_words_of(answer) {
+        Ok(words) => words,
+        Err(error) => return cannot(error),
+    };
+    process::close_from(3, Some(image.number()), fd::highest(), linux.kernel);
+    if let Err(obstacle) = read_image(path, image) {
+        return obstacle;
+    }
+    let birth = Birth::new(words, ring, true, [0; START_BYTES]);
+    let left = region.mappings();
+    become_core(image, None, (&runner, &birth), &left, linux.kernel)
+}
+
 /// The child: why the image was not executed.
-fn try_image(path: &CStr, image: &Fd, answer: &Fd, linux: &Linux) -> Obstacle {
+fn try_image(
+    path: &CStr,
+    (image, answer): (&Fd, &Fd),
+    is_of_core: bool,
+    linux: &Linux,
+) -> Obstacle {
     let _ = rustix::process::setsid();
+    #[cfg(feature = "exchange")]
+    if is_of_core {
+        return try_core(path, image, answer, linux);
+    }
+    let _ = is_of_core;
     let _ = signals::unblock_all();
     let moved = duplicate_to(answer.number(), shared::WORDS_FD);
     let first = shared::WORDS_FD.saturating_add(1);
@@ -244,6 +314,14 @@ fn encode(obstacle: Obstacle) -> u32 {
         Obstacle::NotRead(Errno(error)) => (1, error),
         Obstacle::NotExecuted(Errno(error)) => (2, error),
         Obstacle::OtherMachine => (3, 0),
+        #[cfg(feature = "exchange")]
+        Obstacle::NoCore => (5, 0),
+        #[cfg(feature = "exchange")]
+        Obstacle::OtherTables => (6, 0),
+        #[cfg(feature = "exchange")]
+        Obstacle::OtherKeeper => (7, 0),
+        #[cfg(feature = "exchange")]
+        Obstacle::OtherLayout => (8, 0),
         _ => (4, 0),
     };
     kind << 16 | u32::from(error)
@@ -257,6 +335,14 @@ fn decode(word: u32) -> Option<Obstacle> {
         2 => Some(Obstacle::NotExecuted(error)),
         3 => Some(Obstacle::OtherMachine),
         4 => Some(Obstacle::NotOurs),
+        #[cfg(feature = "exchange")]
+        5 => Some(Obstacle::NoCore),
+        #[cfg(feature = "exchange")]
+        6 => Some(Obstacle::OtherTables),
+        #[cfg(feature = "exchange")]
+        7 => Some(Obstacle::OtherKeeper),
+        #[cfg(feature = "exchange")]
+        8 => Some(Obstacle::OtherLayout),
         _ => None,
     }
 }

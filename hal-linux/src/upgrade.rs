@@ -132,6 +132,8 @@ impl Linux {
             close_noted(region.word(word));
         }
         if let Some(left) = left {
+            #[cfg(feature = "exchange")]
+            close_noted(left.choice());
             left.give_up();
         }
         if uses().watchdog {

@@ -34,6 +34,9 @@ pub(crate) enum Renewal {
     Upgrading,
 }
 
+/// Whether a core that is a process of its own can be exchanged alone.
+pub const EXCHANGES: bool = cfg!(feature = "exchange");
+
 /// Which program is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Image {
@@ -55,6 +58,9 @@ pub enum Handover {
     /// An image was executed and ended by this signal before it had taken over; this is the program
     /// that had been there before.
     RolledBack(u8),
+    /// The core alone is this image's.
+    #[cfg(feature = "exchange")]
+    Exchanged,
 }
 
 impl Core<'_> {

@@ -98,6 +98,15 @@ pub enum Obstacle {
     Died,
     /// It feeds no hardware watchdog, and one is open that resets the machine.
     Unfed,
+    /// It has no core that can be exchanged alone.
+    #[cfg(feature = "exchange")]
+    NoCore,
+    /// Its core was made for other tables than its keeper would have.
+    #[cfg(feature = "exchange")]
+    OtherTables,
+    /// Its core would not understand its keeper.
+    #[cfg(feature = "exchange")]
+    OtherKeeper,
 }
 
 impl Obstacle {
@@ -210,6 +219,9 @@ impl Core<'_> {
                 self.start_returning(now);
             }
             Handover::RolledBack(signal) => self.give_up(Obstacle::RolledBack(signal), now),
+            // The same units, by the same rules.
+            #[cfg(feature = "exchange")]
+            Handover::Exchanged => self.end_renewal(Reply::Done),
             Handover::Fault | Handover::Again => self.give_up(Obstacle::Died, now),
         }
     }

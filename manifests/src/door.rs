@@ -115,6 +115,9 @@ fn try_build(board: Option<Board>) -> Result<(), Failure> {
         println!("cargo:warning={text}");
     }
     check_feature("split", "composition = \"split\"", product.split.is_some())?;
+    let exchanges = product.split.is_some() && product.hot_upgrade;
+    let key = "composition = \"split\" and hot-upgrade = true";
+    check_feature("exchange", key, exchanges)?;
     let healing = product.healing.as_ref();
     let records = healing.is_some_and(|healing| healing.recorder.is_some());
     check_feature("recorder", "[healing] recorder", records)?;

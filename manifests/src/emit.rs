@@ -104,6 +104,15 @@ fn numbered(product: &Product, manifest: u32) -> String {
     emit_edges(write, &edges);
     emit_definitions(write, product);
     emit_manifest(write, product, manifest);
+    if product.split.is_some() && product.hot_upgrade {
+        line(write, "");
+        line(
+            write,
+            "/// A number of all that is above: another one, other tables.",
+        );
+        let tables = fnv1a(write);
+        line(write, &format!("pub const TABLES: u32 = {tables:#010x};"));
+    }
     if let Some(images) = &product.images {
         emit_images(write, images, product.ram_disk);
     }

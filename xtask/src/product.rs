@@ -90,6 +90,7 @@ pub fn features(product: &Path, board: &Board) -> Result<Vec<String>> {
     let records = made.healing.is_some_and(|it| it.recorder.is_some());
     let all = [
         ("split", made.split.is_some()),
+        ("exchange", made.split.is_some() && made.hot_upgrade),
         ("recorder", records),
         ("ram-disk", made.ram_disk.is_some()),
     ];

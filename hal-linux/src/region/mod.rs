@@ -8,6 +8,20 @@
 use crate::carried::upgrades;
 pub(crate) mod at;
 
+/// How far an image is whose trial began, as a word that only a keeper writes. 0: no further.
+#[cfg(feature = "freestanding")]
+pub(crate) mod stage {
+    /// It stood its trial.
+    pub(crate) const PASSED: u32 = 1;
+    /// It is its core alone that is on trial.
+    pub(crate) const CORE_TRIAL: u32 = 2;
+    /// That stood its trial.
+    pub(crate) const CORE_PASSED: u32 = 3;
+    /// That takes the place of the core, and has not yet.
+    #[cfg(feature = "exchange")]
+    pub(crate) const CORE_BEGINS: u32 = 4;
+}
+
 use crate::heal;
 use crate::sys::fd::Fd;
 use crate::sys::kernel::Kernel;
@@ -28,6 +42,9 @@ pub(crate) const HEALS: bool = cfg!(feature = "heal");
 
 /// Whether the core is a process of its own.
 pub(crate) const SPLIT: bool = cfg!(feature = "split");
+
+/// Whether the core can be exchanged alone.
+pub(crate) const EXCHANGES: bool = cfg!(feature = "exchange");
 
 /// Whether process 1 records what reaches its core.
 pub(crate) const RECORDS: bool = cfg!(feature = "recorder");
@@ -77,6 +94,8 @@ pub(crate) struct Region {
 /// own: the core's process, its place in the ring, how long that is, and whether the image stood
 /// its trial.
 const KEEPER_WORDS: usize = 4;
+/// Behind those, where a program without it has nothing: which image's core was chosen.
+const CHOICE_WORDS: usize = if EXCHANGES { 1 } else { 0 };
 const RING_WORDS: usize = if SPLIT { relay::WORDS } else { 0 };
 
 impl Region {
@@ -183,6 +202,23 @@ impl Region {
         }
     }
 
+    /// What a core may write of a copy, as [`Self::shared_words`].
+    ///
+    /// # Errors
+    /// What the kernel answers, for lack of memory.
+    #[cfg(all(feature = "freestanding", feature = "exchange"))]
+    pub(crate) fn shared_words_of(&self, copy: &Fd) -> Result<(SharedWords, usize), Errno> {
+        let count = self.ring.len().saturating_add(self.core.len());
+        let words = shared::second_part(copy, self.own.len(), count)?;
+        Ok((words, self.ring.len()))
+    }
+
+    /// All that is mapped of it.
+    #[cfg(all(feature = "freestanding", feature = "exchange"))]
+    pub(crate) fn mappings(&self) -> [SharedWords; 2] {
+        [self.own, self.shared_words().0]
+    }
+
     /// All of it, and where each part begins.
     #[cfg(feature = "freestanding")]
     pub(crate) fn parts(&self) -> [(usize, SharedWords); 3] {
@@ -262,7 +298,7 @@ impl Region {
         word
     }
 
-    /// For a keeper: whether the image stood its trial.
+    /// For a keeper: whether the image stood its trial, and what for.
     pub(crate) fn trial_passed(&self) -> &'static AtomicU32 {
         let [.., word] = self.keeper();
         word
@@ -270,7 +306,26 @@ impl Region {
 
     fn keeper(&self) -> &'static [AtomicU32; KEEPER_WORDS] {
         static NOBODY: [AtomicU32; KEEPER_WORDS] = [const { AtomicU32::new(0) }; KEEPER_WORDS];
-        self.own.last_chunk().unwrap_or(&NOBODY)
+        let end = self.own.len().saturating_sub(CHOICE_WORDS);
+        let words = self.own.get(..end).and_then(<[AtomicU32]>::last_chunk);
+        words.unwrap_or(&NOBODY)
+    }
+
+    /// For a keeper: whether an image, or its core, stood its trial.
+    pub(crate) fn has_passed_trial(&self) -> bool {
+        let stage = load(self.trial_passed());
+        #[cfg(feature = "exchange")]
+        if stage == stage::CORE_TRIAL || stage == stage::CORE_BEGINS {
+            return false;
+        }
+        stage != 0
+    }
+
+    /// For a keeper: the image whose core was chosen, by its descriptor plus 1; 0: its own core.
+    #[cfg(feature = "exchange")]
+    pub(crate) fn choice(&self) -> &'static AtomicU32 {
+        let [nowhere, ..] = &NOWHERE;
+        self.own.last().unwrap_or(nowhere)
     }
 
     /// For a keeper: what the units are called, where no core can change it.
@@ -283,6 +338,12 @@ impl Region {
     /// heirs find even where process 1 itself has none.
     pub(crate) fn core_words(&self) -> (Words<'static>, Words<'static>) {
         (Words::new(self.ring), Words::new(self.core))
+    }
+
+    /// As [`Self::core_words`], in one; and how many are the ring's.
+    #[cfg(feature = "exchange")]
+    pub(crate) fn shared_words(&self) -> (SharedWords, usize) {
+        shared::joined(self.ring, self.core)
     }
 
     /// Gives up all that such a core must not write. For that process, which uses none of it.
@@ -366,6 +427,8 @@ impl Region {
         let clients = self.part(at::CLIENTS, at::CLIENT_WORDS).iter().step_by(3);
         let units = self.units.iter().step_by(UNIT_WORDS);
         let image = self.part(at::IMAGE, 2).iter();
+        #[cfg(feature = "exchange")]
+        let image = image.chain(core::iter::once(self.choice()));
         let words = lone.chain(image).chain(clients).chain(units);
         words.map(|word| word.load(Ordering::Relaxed))
     }
@@ -401,7 +464,7 @@ fn own_words(unit_count: usize) -> usize {
     let units = unit_count.saturating_mul(UNIT_WORDS);
     let own = at::UNITS.saturating_add(units);
     let keeper = match SPLIT {
-        true => name_words_for(unit_count).saturating_add(KEEPER_WORDS),
+        true => name_words_for(unit_count).saturating_add(KEEPER_WORDS + CHOICE_WORDS),
         false => 0,
     };
     own.saturating_add(keeper)

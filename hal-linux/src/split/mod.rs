@@ -9,6 +9,8 @@
 //! One event is with the core at a time. What comes meanwhile stays in the kernel, and what the
 //! core was told and had not taken in is told to the next.
 
+#[cfg(feature = "exchange")]
+mod exchange;
 mod line;
 mod strays;
 mod trouble;
@@ -94,6 +96,11 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         keeper.desk.put_on_probation();
     }
     keeper.end_former();
+    #[cfg(feature = "exchange")]
+    {
+        keeper.find_choice();
+        keeper.why_exchanged();
+    }
     loop {
         let end = match keeper.begin(options, decide) {
             Some(line) => {
@@ -112,6 +119,8 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         match end {
             End::Over => return,
             End::Trouble(trouble) if keeper.is_on_probation() => keeper.go_back(trouble),
+            #[cfg(feature = "exchange")]
+            End::Trouble(trouble) if keeper.exchanges() => keeper.go_without(trouble),
             End::Trouble(trouble) => {
                 let pause = keeper.replace(trouble);
                 keeper.linux.console.drain();
@@ -140,6 +149,10 @@ impl Keeper {
                 Some(mine)
             }
             Fork::Child => {
+                #[cfg(feature = "exchange")]
+                if let Some(code) = self.become_chosen(&its, options) {
+                    process::exit(code)
+                }
                 let kernel = self.linux.kernel;
                 let manifest = self.linux.manifest;
                 let (ring, state) = region.core_words();
@@ -186,6 +199,8 @@ impl Keeper {
                         self.linux.settle(taken_in);
                         // What became of an image as well.
                         self.linux.region.set(at::OUTCOME, 0);
+                        #[cfg(feature = "exchange")]
+                        self.confirm();
                         self.is_idle = true;
                         match self.next(line, next, sick) {
                             Ok(wake) => {
@@ -208,7 +223,11 @@ impl Keeper {
 
     /// Until when the core has to be heard of.
     fn deadline(&self) -> Instant {
-        self.linux.now().after(self.patience)
+        #[cfg(feature = "exchange")]
+        let patience = self.time_to_exchange();
+        #[cfg(not(feature = "exchange"))]
+        let patience = self.patience;
+        self.linux.now().after(patience)
     }
 
     /// Waits for the core, which has something to do, and for nothing else.

@@ -93,18 +93,27 @@ impl Keeper {
     pub(super) fn go_back(&mut self, trouble: Trouble) -> ! {
         let (how, _) = self.end();
         self.linux.console.drain();
-        heal::go_back_after(match (trouble, how) {
-            (Trouble::Silent, _) => SIGALRM,
-            (Trouble::Gone, Some(ExitStatus::Signal { number, .. })) => number,
-            // It ended by itself, or would have been ended.
-            (Trouble::Gone | Trouble::Breach(_), _) => SIGABRT,
-        })
+        heal::go_back_after(signal_of(trouble, how))
+    }
+
+    /// The first core of an image that was to be exchanged alone did not get so far: the one before
+    /// has its place again.
+    #[cfg(feature = "exchange")]
+    #[inline(never)]
+    pub(super) fn go_without(&mut self, trouble: Trouble) {
+        let (how, is_stopped) = self.end();
+        self.settle();
+        self.tell(trouble, (how, is_stopped), Duration::ZERO);
+        self.give_image_up(trouble, how);
+        self.linux.expect_new_core();
     }
 
     /// Another core takes the place of one that asked for it.
     pub(super) fn renew(&mut self) {
         self.end_former();
         self.why = Some(Handover::Again);
+        #[cfg(feature = "exchange")]
+        self.why_exchanged();
         self.linux.expect_new_core();
     }
 
@@ -134,6 +143,8 @@ impl Keeper {
             epitaph::leave_of_core(self.linux.region, signal);
             self.linux.escalate();
         }
+        #[cfg(feature = "exchange")]
+        self.drop_choice();
         self.linux.expect_new_core();
         pace
     }
@@ -200,6 +211,16 @@ impl Keeper {
                     .say(packed!(" ms"));
             }
         });
+    }
+}
+
+/// The signal that an image's end is told as.
+pub(super) fn signal_of(trouble: Trouble, how: Option<ExitStatus>) -> u8 {
+    match (trouble, how) {
+        (Trouble::Silent, _) => SIGALRM,
+        (Trouble::Gone, Some(ExitStatus::Signal { number, .. })) => number,
+        // It ended by itself, or would have been ended.
+        (Trouble::Gone | Trouble::Breach(_), _) => SIGABRT,
     }
 }
 

@@ -40,8 +40,9 @@ const STRICT: usize = 1;
 const FILTER: usize = 2;
 
 /// `struct sock_filter` of `linux/filter.h`.
+#[derive(Clone, Copy)]
 #[repr(C)]
-struct Instruction {
+pub(super) struct Instruction {
     code: u16,
     if_true: u8,
     if_false: u8,
@@ -50,9 +51,33 @@ struct Instruction {
 
 /// `struct sock_fprog` of the same file.
 #[repr(C)]
-struct Instructions {
+pub(super) struct Instructions {
     count: u16,
     first: *const Instruction,
+}
+
+/// How many of them there are.
+const CALL_COUNT: usize = 8;
+
+/// A filter as it is given to the kernel.
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+pub(super) type Filter = [Instruction; CALL_COUNT];
+
+/// What a core may call, to be kept where the caller wants it.
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+pub(super) fn filter() -> Filter {
+    CALLS
+}
+
+/// The call that puts a process under such a filter for ever; it is answered by 0.
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+pub(super) fn filter_call(filter: &Filter) -> (Instructions, [usize; 2]) {
+    let program = Instructions {
+        count: u16::try_from(CALL_COUNT).unwrap_or(0),
+        first: filter.as_ptr(),
+    };
+    let option = usize::try_from(prctl::PR_SET_SECCOMP).unwrap_or(0);
+    (program, [option, FILTER])
 }
 
 const _: () = assert!(size_of::<Instruction>() == 8);
@@ -81,7 +106,7 @@ const ALLOW: u32 = 0x7fff_0000;
 const END: u32 = 0x8000_0000;
 
 /// As narrow as [`STRICT`], which ends a process by a `SIGKILL` like any other.
-static CALLS: [Instruction; 8] = [
+static CALLS: [Instruction; CALL_COUNT] = [
     load(NUMBERS_AT),
     skip_unless(OWN_CALLS, 4),
     load(NUMBER_AT),
@@ -142,9 +167,38 @@ pub fn keep_only(read: u16, write: u16, kernel: Kernel) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Where [`keep_image`] leaves the image.
+#[cfg(feature = "exchange")]
+const IMAGE: u16 = 2;
+
+/// As [`keep_only`], and leaves it an image, whose number there is returned; without ends, nothing
+/// else.
+///
+/// # Errors
+/// One of them is none.
+#[cfg(feature = "exchange")]
+pub fn keep_image(image: u16, ends: Option<(u16, u16)>, kernel: Kernel) -> Result<u16, Errno> {
+    duplicate_to(image, IMAGE)?;
+    let from = ends.unwrap_or((IMAGE, IMAGE));
+    duplicate_to(from.0, READ)?;
+    duplicate_to(from.1, WRITE)?;
+    let highest = fd::highest().max(INHERITED_MAX);
+    process::close_from(3, None, highest, kernel);
+    Ok(IMAGE)
+}
+
 /// Gives up all that a process that decides does not need; what could not be given up. No signal
 /// reaches it any more but those that nobody can block, and its own faults, which end it.
 pub fn enter(name: &'static core::ffi::CStr) -> u32 {
+    let mut kept = give_up_rights(name);
+    if filter_calls().is_err() {
+        kept |= kept::CALLS;
+    }
+    kept
+}
+
+/// As [`enter`], but that any call may still be made.
+pub fn give_up_rights(name: &'static core::ffi::CStr) -> u32 {
     let _before = signals::block_all();
     let name = name.as_ptr().expose_provenance();
     // SAFETY: the name is a nul-terminated string.
@@ -156,9 +210,6 @@ pub fn enter(name: &'static core::ffi::CStr) -> u32 {
     }
     if drop_capabilities().is_err() {
         kept |= kept::CAPABILITIES;
-    }
-    if filter_calls().is_err() {
-        kept |= kept::CALLS;
     }
     kept
 }

@@ -65,6 +65,9 @@ const LOAD: u32 = 1;
 unsafe extern "C" {
     /// The front of the program's file in memory; the linker names it.
     static __ehdr_start: Header;
+    /// Its end in memory.
+    #[cfg(feature = "exchange")]
+    static _end: u8;
 }
 
 /// Where the kernel put the arguments of this program; they are handed on with each execution.
@@ -204,6 +207,34 @@ unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
     unsafe { syscall(abi::__NR_lseek, [file, at, 0]) };
     // SAFETY: the caller vouches for the bytes.
     unsafe { syscall(abi::__NR_write, [file, from, bytes]) }
+}
+
+/// Where the program begins and ends in memory.
+#[cfg(feature = "exchange")]
+pub(super) fn bounds() -> (usize, usize) {
+    let (begin, end) = (&raw const __ehdr_start, &raw const _end);
+    (begin.addr(), end.addr())
+}
+
+/// Where in the program's file an address of its code is; `None`: nowhere.
+#[cfg(feature = "exchange")]
+pub(super) fn offset_of(address: usize) -> Option<usize> {
+    let header = &raw const __ehdr_start;
+    // SAFETY: the first segment begins with the header, and nobody ever writes to it.
+    let Header {
+        segments_at: at,
+        segment_count: count,
+        ..
+    } = unsafe { header.read() };
+    let first = header.cast::<u8>().wrapping_add(at);
+    (0..usize::from(count)).find_map(|index| {
+        let place = first.wrapping_add(index.wrapping_mul(SEGMENT_BYTES));
+        // SAFETY: the table of segments follows the header, aligned, in the same segment.
+        let segment = unsafe { place.cast::<Segment>().read() };
+        let within = address.checked_sub(segment.address)?;
+        (segment.kind == LOAD && within < segment.file_bytes)
+            .then(|| segment.offset.wrapping_add(within))
+    })
 }
 
 /// From here on nobody can change it.

@@ -13,6 +13,8 @@ pub mod group;
 pub mod image;
 pub mod kernel;
 pub mod limits;
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+pub mod load;
 #[cfg(any(feature = "freestanding", test))]
 mod memory;
 #[cfg(feature = "freestanding")]

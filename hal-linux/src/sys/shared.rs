@@ -143,6 +143,29 @@ fn bytes_of_parts(first: usize, second: usize) -> usize {
     offset.saturating_add(bytes_of(second))
 }
 
+/// Two runs of words as one, and how many are the first's; where the second does not follow the
+/// first, that one alone.
+#[cfg(feature = "exchange")]
+pub fn joined(first: SharedWords, second: SharedWords) -> (SharedWords, usize) {
+    let count = first.len();
+    if !core::ptr::eq(first.as_ptr_range().end, second.as_ptr()) {
+        return (first, count);
+    }
+    let all = count.saturating_add(second.len());
+    // SAFETY: both are of one mapping, which is never unmapped while they are used.
+    let all = unsafe { core::slice::from_raw_parts(first.as_ptr(), all) };
+    (all, count)
+}
+
+/// The second part of a copy of words in two parts.
+///
+/// # Errors
+/// What the kernel answers, for lack of memory.
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+pub fn second_part(copy: &Fd, first: usize, second: usize) -> Result<SharedWords, Errno> {
+    map(copy.as_fd(), second, offset_behind(first))
+}
+
 /// Gives words up. For a child, which must never use them again.
 pub fn unmap(words: SharedWords) {
     let pointer = words.as_ptr().cast_mut().cast();

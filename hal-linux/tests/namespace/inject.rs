@@ -119,6 +119,28 @@ pub fn bears(pid: Pid) -> Pid {
     child
 }
 
+/// Lets who is traced come to its filter of system calls, and then, step by step, to an address.
+pub fn comes_to(pid: u32, address: u64) {
+    const PR_SET_SECCOMP: u64 = 22;
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a pid is small"));
+    let prctl = u64::try_from(libc::SYS_prctl).expect("a number");
+    loop {
+        ptrace::syscall(pid, None).expect("it is stopped");
+        waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        let registers = ptrace::getregs(pid).expect("it is stopped");
+        if [registers.orig_rax, registers.rdi, registers.rax] == [prctl, PR_SET_SECCOMP, 0] {
+            break;
+        }
+    }
+    for _ in 0..100 {
+        step(pid);
+        if ptrace::getregs(pid).expect("it is stopped").rip == address {
+            return;
+        }
+    }
+    panic!("it does not get there");
+}
+
 /// Lets who is traced come to its filter of system calls, which is refused as by a kernel that has
 /// none.
 pub fn refuse_filter(pid: u32) {
@@ -332,14 +354,15 @@ pub fn comes_to_program(pid: Pid, is_over: impl Fn() -> bool) {
 
 /// Stops a process, gives it something to do, and lets it come to its `count`th stop at a system
 /// call, before it or after it, or to its sleep if that is earlier. Then everybody else has the
-/// time that `settles` waits for, and it faults.
-pub fn at_call(pid: u32, count: u32, cause: impl FnOnce(), settles: impl FnOnce()) {
+/// time that `settles` waits for, and it faults. Whether it came so far.
+pub fn at_call(pid: u32, count: u32, cause: impl FnOnce(), settles: impl FnOnce()) -> bool {
     let pid = stop(pid, ptrace::Options::empty());
     cause();
-    let _ = (0..count).all(|_| comes_to_call(pid));
+    let comes = (0..count).all(|_| comes_to_call(pid));
     settles();
     hurt(pid, Injury::Counter(0));
     ptrace::detach(pid, None).expect("it is stopped");
+    comes
 }
 
 /// Lets a process go on to its next stop at a system call; `false`: it was stopped in its sleep.

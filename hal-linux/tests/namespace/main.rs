@@ -12,6 +12,8 @@ mod damaged_exit;
 #[cfg(target_arch = "x86_64")]
 mod escalation;
 #[cfg(target_arch = "x86_64")]
+mod exchange;
+#[cfg(target_arch = "x86_64")]
 mod fatal;
 #[cfg(target_arch = "x86_64")]
 mod faults;

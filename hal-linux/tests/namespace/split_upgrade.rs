@@ -36,7 +36,7 @@ pub fn booted() -> Option<Machine> {
 }
 
 /// Upgrades, and waits until that is said.
-fn upgrade(machine: &mut Machine, image: &str) {
+pub fn upgrade(machine: &mut Machine, image: &str) {
     let upgrade = machine.sctl(&["upgrade", image]);
     assert!(
         upgrade.status.success(),
@@ -47,7 +47,7 @@ fn upgrade(machine: &mut Machine, image: &str) {
 }
 
 /// Two ends of pipes, and one mapping that others see, of two that its keeper has.
-fn is_locked_in(machine: &Machine) {
+pub fn is_locked_in(machine: &Machine) {
     let core = core(machine);
     until("it is locked in", || status(core, "Seccomp") == "2");
     assert_eq!(split::leads(core).len(), 2);

@@ -5,7 +5,7 @@ use crate::feeding::Dog;
 use crate::inject::{FAULTS, Fate, in_next_program, kills_during};
 use crate::machine::{Machine, copy_program, program};
 use crate::skip::skip;
-use object::{Object, ObjectSymbol};
+use object::{Object, ObjectSegment, ObjectSymbol};
 use std::path::{Path, PathBuf};
 
 /// Names the image that `upgraded.toml` makes, built by `cargo xtask test`.
@@ -268,6 +268,21 @@ pub fn address_of(image: &str, parts: &[&str]) -> u64 {
     let mut symbols = elf.symbols();
     let found = symbols.find(|symbol| symbol.name().is_ok_and(is_it));
     found.expect("the program has such a function").address()
+}
+
+/// Where in its file a function of an image begins.
+pub fn file_offset_of(image: &str, parts: &[&str]) -> usize {
+    let address = address_of(image, parts);
+    let file = std::env::var_os(image).expect("it is named beside the image");
+    let data = std::fs::read(file).expect("it was built");
+    let elf = object::File::parse(&*data).expect("it is an ELF file");
+    let mut segments = elf.segments();
+    let holds = |it: &object::Segment<'_, '_>| {
+        (it.address()..it.address() + it.file_range().1).contains(&address)
+    };
+    let found = segments.find(holds).expect("it is in memory");
+    let offset = found.file_range().0 + address - found.address();
+    usize::try_from(offset).expect("a file is small")
 }
 
 /// Upgrades to an image with this fate: the cause is said, and all is as before.

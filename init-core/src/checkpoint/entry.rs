@@ -60,6 +60,8 @@ variants!(Handover, Self::Fault => {
     1 => Again,
     2 => Upgraded,
     3 => RolledBack(signal),
+    #[cfg(feature = "exchange")]
+    4 => Exchanged,
 });
 variants!(Event, Self::Tick => {
     0 => Tick,

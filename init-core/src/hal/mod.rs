@@ -87,6 +87,13 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
         false
     }
 
+    /// Whether it is the core alone for which that image stood its trial. If so, it takes the place
+    /// of the one that asks for it.
+    #[cfg(feature = "exchange")]
+    fn exchanges_core(&mut self) -> bool {
+        false
+    }
+
     /// Executes a program in this one's place; the next life finds the region, all processes and
     /// all connections. Returns only if it cannot be executed.
     fn renew(&mut self, image: Image) -> Errno {

@@ -53,6 +53,8 @@ variants!(Request<'f>, Self::Machine => {
     6 => Upgrade { image },
     #[cfg(feature = "recorder")]
     7 => Recording { from },
+    #[cfg(feature = "exchange")]
+    8 => Exchange { image },
 });
 variants!(Response<'f>, Self::Done => {
     0 => Machine(machine),

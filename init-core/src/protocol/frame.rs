@@ -26,7 +26,7 @@ const _: () = assert!(HEADER_BYTES * 4 < FRAME_BYTES_MAX);
 /// Where a frame is built.
 pub type Buffer = [u8; FRAME_BYTES_MAX];
 
-const fn fnv1a(bytes: &[u8]) -> u32 {
+pub(crate) const fn fnv1a(bytes: &[u8]) -> u32 {
     let (mut hash, mut rest) = (0x811c_9dc5_u32, bytes);
     while let [byte, tail @ ..] = rest {
         // Lossless; `u32::from` is not const yet.

@@ -52,6 +52,13 @@ pub enum Request<'a> {
         /// The first word wanted.
         from: u32,
     },
+    /// Let the core of another image take the place of the core, which is a process of its own.
+    /// That one answers, or the one before says why not.
+    #[cfg(feature = "exchange")]
+    Exchange {
+        /// As in [`Self::Upgrade`].
+        image: Text<'a>,
+    },
 }
 
 impl Request<'_> {
@@ -61,6 +68,8 @@ impl Request<'_> {
             Self::Machine | Self::Units { .. } | Self::Unit { .. } => true,
             #[cfg(feature = "recorder")]
             Self::Recording { .. } => true,
+            #[cfg(feature = "exchange")]
+            Self::Exchange { .. } => false,
             Self::Change { .. } | Self::Act(_) | Self::Reexec | Self::Upgrade { .. } => false,
         }
     }

@@ -15,7 +15,11 @@ mod stream;
 mod tests;
 
 pub use crate::wire::{Problem, Text, Value, Wire};
+#[cfg(feature = "exchange")]
+pub(crate) use frame::fnv1a;
 pub use frame::{Buffer, Full, HEADER_BYTES, Reader, SCHEMA, Sender, VERSION, Writer, decode};
 pub use message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
+#[cfg(feature = "exchange")]
+pub use session::is_core_asked;
 pub use session::{Intake, View, answer, image_asked, receive};
 pub use stream::{Assembler, BadLength, PREFIX_BYTES, prefix};

@@ -20,6 +20,13 @@ use crate::wire::Text;
 /// Bytes of a path in an answer; a longer one is cut. Two paths and a name fit one frame.
 const PATH_BYTES_MAX: usize = 256;
 
+/// The version of process 1.
+const PROGRAM_VERSION: &str = if cfg!(feature = "corrected") {
+    concat!(env!("CARGO_PKG_VERSION"), "+corrected")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 const _: () = assert!(
     PATH_BYTES_MAX * 2 + crate::limits::NAME_BYTES_MAX * 4 < crate::limits::FRAME_BYTES_MAX
 );
@@ -91,6 +98,12 @@ pub fn receive(frame: &[u8], view: &View<'_>, buffer: &mut Buffer) -> Intake {
             request: ControlRequest::Renew(Image::New),
             wait: true,
         },
+        // How much of it becomes another is between client and keeper.
+        #[cfg(feature = "exchange")]
+        Request::Exchange { .. } => Intake::Control {
+            request: ControlRequest::Renew(Image::New),
+            wait: true,
+        },
     }
 }
 
@@ -130,10 +143,18 @@ pub fn answer(reply: Reply, manifest: &'static Manifest, buffer: &mut Buffer) ->
     put(&response, buffer)
 }
 
+/// Whether a client asks for an image's core alone.
+#[cfg(feature = "exchange")]
+pub fn is_core_asked(frame: &[u8]) -> bool {
+    matches!(decode::<Request<'_>>(frame), Ok(Request::Exchange { .. }))
+}
+
 /// The image that a client asks for; `None`: it asks for none.
 pub fn image_asked(frame: &[u8]) -> Option<&[u8]> {
     match decode::<Request<'_>>(frame) {
         Ok(Request::Upgrade { image }) => Some(image.0),
+        #[cfg(feature = "exchange")]
+        Ok(Request::Exchange { image }) => Some(image.0),
         #[cfg(feature = "recorder")]
         Ok(Request::Recording { .. }) => None,
         Ok(
@@ -187,7 +208,7 @@ fn machine(view: &View<'_>, buffer: &mut Buffer) -> usize {
         boot_took,
     } = view.machine;
     let record = MachineRecord {
-        version: Text::of(env!("CARGO_PKG_VERSION")),
+        version: Text::of(PROGRAM_VERSION),
         product: short(product.as_bytes()),
         board: short(board.as_bytes()),
         phase,

@@ -120,6 +120,18 @@ impl Desk {
         self.is_on_probation = true;
     }
 
+    /// Whether the core has not taken over yet.
+    #[cfg(feature = "exchange")]
+    pub fn is_on_probation(&self) -> bool {
+        self.is_on_probation
+    }
+
+    /// The next core is one that did what it had to do before.
+    #[cfg(feature = "exchange")]
+    pub fn end_probation(&mut self) {
+        self.is_on_probation = false;
+    }
+
     /// Makes the ring empty, whatever a core before has left in it, for one that begins.
     pub fn open(&mut self) {
         let read = self.read.load(Ordering::Acquire);

@@ -18,6 +18,10 @@ impl Desk {
             let answer = begun.map_or_else(Answer::Refused, |()| Answer::Done);
             return self.answer(platform, answer);
         }
+        #[cfg(feature = "exchange")]
+        if request == Request::Renew(Image::New) && platform.exchanges_core() {
+            return Step::Renew;
+        }
         if let Request::Renew(image) = request {
             // Returns where process 1 cannot be executed again, or not as another.
             let error = platform.renew(image);

@@ -17,9 +17,13 @@ mod known;
 mod message;
 mod remote;
 mod ring;
+#[cfg(feature = "exchange")]
+mod start;
 
 pub use desk::{Breach, Desk, Step};
 pub use remote::{Bell, Remote};
+#[cfg(feature = "exchange")]
+pub use start::{SCHEMA, START_BYTES, Start};
 
 use crate::limits::FRAME_BYTES_MAX;
 

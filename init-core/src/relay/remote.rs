@@ -272,6 +272,10 @@ impl<B: Bell> Platform for Remote<B> {
 
     /// After what is answered next, nobody needs the program before this one.
     fn take_over(&mut self) {
+        #[cfg(feature = "exchange")]
+        if self.why == Some(Handover::Exchanged) {
+            return self.out.send(Request::TakeOver);
+        }
         if self.why == Some(Handover::Upgraded) {
             self.out.send(Request::TakeOver);
         }

@@ -166,6 +166,11 @@ impl Report {
                 "process 1 is another and goes on where it was: incarnation {=u32}",
                 life
             ),
+            #[cfg(feature = "exchange")]
+            Notice::Resumed(life, Handover::Exchanged) => println!(
+                "the core is another and goes on where it was: incarnation {=u32}",
+                life
+            ),
             Notice::NotUpgraded(_) => println!("not upgraded"),
             Notice::Lost => println!("a line may be missing: process 1 died while it wrote"),
             Notice::Fault(fault) => self.fault_frame(fault),

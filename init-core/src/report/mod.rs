@@ -244,6 +244,8 @@ impl Report {
             Handover::Again => packed!("process 1 was executed again"),
             Handover::Upgraded => packed!("process 1 was upgraded"),
             Handover::RolledBack(_) => packed!("process 1 was rolled back"),
+            #[cfg(feature = "exchange")]
+            Handover::Exchanged => packed!("the core was exchanged"),
         }
     }
 
@@ -344,6 +346,8 @@ fn level(notice: &Notice) -> LogLevel {
         | Notice::LeftoversKilled
         | Notice::Resumed(_, Handover::Again | Handover::Upgraded)
         | Notice::ShutdownFinal(..) => LogLevel::Normal,
+        #[cfg(feature = "exchange")]
+        Notice::Resumed(_, Handover::Exchanged) => LogLevel::Normal,
         Notice::Starting(_) | Notice::Stopping(_) => LogLevel::Debug,
     }
 }

@@ -125,6 +125,19 @@ impl Line<'_> {
             Obstacle::Unfed => self.say(packed!(
                 "the image has no [watchdog] to feed the open one: give it one, or reboot into it",
             )),
+            #[cfg(feature = "exchange")]
+            Obstacle::NoCore => self.say(packed!(
+                "the image has no core to be exchanged alone: no composition = \"split\" with \
+                 hot-upgrade = true",
+            )),
+            #[cfg(feature = "exchange")]
+            Obstacle::OtherTables => self.say(packed!(
+                "the image was made from another manifest: upgrade the whole, without --core"
+            )),
+            #[cfg(feature = "exchange")]
+            Obstacle::OtherKeeper => self.say(packed!(
+                "the image's core needs another keeper: upgrade the whole, without --core"
+            )),
         }
     }
 

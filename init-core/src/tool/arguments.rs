@@ -3,6 +3,7 @@
 use crate::checkpoint::RECORDS;
 use crate::event::MachineRequest;
 use crate::protocol::Change;
+use crate::renewal::EXCHANGES;
 use crate::text::index;
 
 /// What is to be done. Units are the words after the command: see [`units`].
@@ -20,6 +21,9 @@ pub enum Command {
     Reexec,
     /// Execute another image in process 1: the word after the command, or its own file.
     Upgrade,
+    /// Let the core of another image take the place of the core: the word as above.
+    #[cfg(feature = "exchange")]
+    Exchange,
     /// Write out what the flight recorder holds.
     #[cfg(feature = "recorder")]
     Record,
@@ -121,13 +125,26 @@ fn find(word: &[u8]) -> Option<Command> {
     MEANINGS.get(index(COMMANDS, word)?).copied()
 }
 
+const OPTIONS: &str = if EXCHANGES {
+    "--no-wait -h --help -V --version --core "
+} else {
+    "--no-wait -h --help -V --version "
+};
+
 fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
-    let mut wait = true;
+    let (mut wait, mut is_core) = (true, false);
     for option in after_program(words, true) {
-        let command = match index("--no-wait -h --help -V --version ", option) {
+        let command = match index(OPTIONS, option) {
             Some(0) => {
                 wait = false;
                 continue;
+            }
+            Some(5) if EXCHANGES => {
+                is_core = after_program(words, false).next() == Some(b"upgrade");
+                match is_core {
+                    true => continue,
+                    false => return Err(Usage::UnknownOption(option)),
+                }
             }
             Some(1 | 2) => Command::Help,
             Some(_) => Command::Version,
@@ -148,8 +165,13 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
         (Command::Upgrade, Some(path)) if !is_path(path) => Err(Usage::NeedsPath(path)),
         (Command::Upgrade, _) => match rest.next() {
             Some(extra) => Err(Usage::TooMany(extra)),
-            None => Ok(Parsed { command, wait }),
+            None => Ok(Parsed {
+                command: of_core(command, is_core),
+                wait,
+            }),
         },
+        #[cfg(feature = "exchange")]
+        (Command::Exchange, _) => Ok(Parsed { command, wait }),
         (Command::Change(_), None) => Err(Usage::NeedsUnit(word)),
         #[cfg(feature = "recorder")]
         (Command::Record, Some(extra)) => Err(Usage::TooMany(extra)),
@@ -163,6 +185,16 @@ fn parse_long<'a>(words: Words<'a>) -> Result<Parsed, Usage<'a>> {
             Ok(Parsed { command, wait })
         }
     }
+}
+
+/// The command, or what it is of the core alone.
+fn of_core(command: Command, is_core: bool) -> Command {
+    #[cfg(feature = "exchange")]
+    if is_core {
+        return Command::Exchange;
+    }
+    let _ = is_core;
+    command
 }
 
 /// `poweroff`, `reboot` and the like called by their own names, with the options of old.

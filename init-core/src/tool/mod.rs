@@ -21,6 +21,7 @@ use crate::checkpoint::RECORDS;
 use crate::limits::{FRAME_BYTES_MAX, NAME_BYTES_MAX};
 use crate::packed::packed;
 use crate::protocol::{Buffer, Change, Request, Response, Sender, Text};
+use crate::renewal::EXCHANGES;
 use crate::status::{MachinePhase, UnitState};
 use arguments::{Command, Parsed, base_name, parse, units};
 use conversation::{LINE_BYTES_MAX, Outcome, Tool};
@@ -73,6 +74,11 @@ impl<C: Client> Tool<'_, '_, C> {
                 let image = Text(units(words).next().unwrap_or_default());
                 self.act(&Request::Upgrade { image }, buffer)
             }
+            #[cfg(feature = "exchange")]
+            Command::Exchange => {
+                let image = Text(units(words).next().unwrap_or_default());
+                self.act(&Request::Exchange { image }, buffer)
+            }
         };
         result.unwrap_or_else(|code| code)
     }
@@ -122,6 +128,9 @@ impl<C: Client> Tool<'_, '_, C> {
 
     fn help(&mut self) -> Outcome<u8> {
         self.say_all(packed!(include_str!("help.txt")));
+        if EXCHANGES {
+            self.say_all(packed!(include_str!("help-exchange.txt")));
+        }
         if RECORDS {
             self.say_all(packed!(include_str!("help-record.txt")));
         }

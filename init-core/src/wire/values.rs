@@ -62,6 +62,12 @@ variants!(Obstacle, Self::NotOurs => {
     8 => RolledBack(signal),
     9 => Died,
     10 => Unfed,
+    #[cfg(feature = "exchange")]
+    11 => NoCore,
+    #[cfg(feature = "exchange")]
+    12 => OtherTables,
+    #[cfg(feature = "exchange")]
+    13 => OtherKeeper,
 });
 variants!(Refusal, Self::NoSuchUnit => {
     0 => Conflict(first, second),

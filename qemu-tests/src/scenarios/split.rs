@@ -50,15 +50,24 @@ fn replaced(guest: &mut Guest) -> Result<()> {
             shell.success("sctl list > /dev/null")?;
         }
     }
-    // Keeper and core together; the image is their own file, as it is on the device.
+    // The core alone, then keeper and core together; the image is their own file, as it is on the
+    // device.
+    shell.success("sctl upgrade --core /init")?;
+    shell.success(&format!("{CORE} && {LOCKED_IN} && kill -9 $core"))?;
+    shell.success("sctl list > /dev/null")?;
+    shell.success(&format!("{CORE} && {LOCKED_IN}"))?;
     shell.success("sctl reexec")?;
     shell.success("sctl upgrade /init")?;
     shell.success(&format!("{CORE} && {LOCKED_IN}"))?;
     ends_as_before(shell)?;
     guest.powered_off()?;
     let lines = guest.machine.console().lines();
-    for why in ["executed again", "upgraded"] {
-        let told = format!("process 1 was {why} and goes on where it was");
+    for what in [
+        "the core was exchanged",
+        "process 1 was executed again",
+        "process 1 was upgraded",
+    ] {
+        let told = format!("{what} and goes on where it was");
         ensure!(
             lines.iter().any(|(_, line)| line.contains(&told)),
             "{told:?} was not said"

@@ -53,7 +53,7 @@ pub fn firmware() -> Result<Outcome> {
         lint("board-linux", Some(triple))?;
     }
     // Code that only a product has which asks for it.
-    for (product, feature) in [("split", "split"), ("recording", "recorder")] {
+    for (product, feature) in [("split", "split,exchange"), ("recording", "recorder")] {
         let product = format!("hal-linux/tests/namespace/{product}.toml");
         let mut clippy = cargo_command(&["clippy", "--quiet", "--package", "board-linux"]);
         clippy.args(["--profile", "firmware", "--features", feature]);

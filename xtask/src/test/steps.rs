@@ -189,6 +189,8 @@ fn namespaces() -> Result<Outcome> {
     let added = ["added-field".to_string()];
     let upgraded = build_with("upgraded.toml", &added)?;
     let split_upgraded = build_with("split-upgraded.toml", &added)?;
+    let corrected = ["corrected".to_string()];
+    let split_corrected = build_with("split-corrected.toml", &corrected)?;
     let keeper = build::keeper(board)?;
     let mut cargo = cargo_command(&["test", "--package", "hal-linux"]);
     cargo
@@ -206,6 +208,11 @@ fn namespaces() -> Result<Outcome> {
         .env("SYSMASTER_NAMESPACE_UPGRADED_SYMBOLS", &upgraded.symbols)
         .env("SYSMASTER_SPLIT_UPGRADED", &split_upgraded.file)
         .env("SYSMASTER_SPLIT_UPGRADED_SYMBOLS", &split_upgraded.symbols)
+        .env("SYSMASTER_SPLIT_CORRECTED", &split_corrected.file)
+        .env(
+            "SYSMASTER_SPLIT_CORRECTED_SYMBOLS",
+            &split_corrected.symbols,
+        )
         .env("SYSMASTER_KEEPER", &keeper.file);
     skips::told(&mut cargo)
 }

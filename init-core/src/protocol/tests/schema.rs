@@ -103,7 +103,7 @@ const FAILURES: [Failure; 8] = [
     Failure::Watchdog,
 ];
 
-const OBSTACLES: [Obstacle; 11] = [
+const OBSTACLES: [Obstacle; 14] = [
     Obstacle::NotRead(Errno(2)),
     Obstacle::NotOurs,
     Obstacle::OtherMachine,
@@ -115,6 +115,9 @@ const OBSTACLES: [Obstacle; 11] = [
     Obstacle::RolledBack(11),
     Obstacle::Died,
     Obstacle::Unfed,
+    Obstacle::NoCore,
+    Obstacle::OtherTables,
+    Obstacle::OtherKeeper,
 ];
 
 const ABOUT: Operands<'_> = Operands {
@@ -174,6 +177,9 @@ pub fn requests() -> Vec<Request<'static>> {
         image: Text::of("/x"),
     });
     all.push(Request::Recording { from: 300 });
+    all.push(Request::Exchange {
+        image: Text::of("/x"),
+    });
     all
 }
 
@@ -236,7 +242,8 @@ fn is_listed(request: &Request<'_>, response: &Response<'_>) {
         | Request::Act(_)
         | Request::Reexec
         | Request::Upgrade { .. }
-        | Request::Recording { .. } => {}
+        | Request::Recording { .. }
+        | Request::Exchange { .. } => {}
     }
     match response {
         Response::Machine(_)

@@ -6,6 +6,7 @@ use crate::effect::{Failure, Refusal, Reply};
 use crate::event::{ControlRequest, Errno, ExitStatus, MachineRequest, SpawnStep};
 use crate::fixture::{BROKER, DATA, KEYS, MANIFEST};
 use crate::ident::UnitId;
+use crate::renewal::Obstacle;
 use crate::report::Operands;
 use crate::status::{MachinePhase, MachineStatus, UnitState, UnitStatus};
 use crate::time::{Duration, Instant};
@@ -169,10 +170,10 @@ fn a_frame_that_is_no_request_is_answered_with_its_fault_and_rejected() {
         (other, Problem::OtherVersion, 0),
         (frame(&Request::Machine)[..8].to_vec(), Problem::TooShort, 8),
         (
-            frame(&Response::Error(Malformed {
-                problem: Problem::TooLong,
-                offset: 0,
-            })),
+            frame(&Response::NotUpgraded {
+                obstacle: Obstacle::NotOurs,
+                unit: Text(&[]),
+            }),
             Problem::BadValue,
             9,
         ),

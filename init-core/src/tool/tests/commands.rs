@@ -229,7 +229,7 @@ fn help_is_short_complete_and_needs_no_process_1() {
         let mut desk = Desk::new();
         desk.connection = Err(Errno(2));
         assert_eq!(desk.run(line), DONE, "{line}");
-        assert!(desk.output.lines().count() < 30);
+        assert!(desk.output.lines().count() < 34);
         assert!(desk.output.lines().all(|line| line.len() <= 80));
         for word in super::super::arguments::COMMANDS.split_whitespace() {
             assert!(desk.output.contains(word), "{word}");
@@ -266,5 +266,36 @@ fn a_question_needs_no_greeting_and_a_change_does() {
         let mut desk = Desk::new();
         desk.run(line);
         assert_eq!(desk.requests, requests, "{line}");
+    }
+}
+
+#[test]
+fn an_upgrade_is_of_the_whole_or_of_the_core_alone() {
+    use crate::event::ControlRequest;
+    use crate::renewal::Image;
+    for (line, request) in [
+        ("sctl upgrade /x", "Upgrade"),
+        ("sctl upgrade", "Upgrade"),
+        ("sctl upgrade --core /x", "Exchange"),
+        ("sctl --core upgrade", "Exchange"),
+        ("sctl upgrade /x --core --no-wait", "Exchange"),
+    ] {
+        let mut desk = Desk::new();
+        assert_eq!(desk.run(line), DONE, "{line}: {}", desk.errors);
+        assert_eq!(desk.requests.last().map(String::as_str), Some(request));
+        // The core goes the same way in both cases.
+        assert_eq!(desk.asked, [(ControlRequest::Renew(Image::New), true)]);
+    }
+    for line in [
+        "sctl --core",
+        "sctl --core list",
+        "sctl reexec --core",
+        "sctl stop upgrade --core",
+        "sctl upgrade --core relative",
+        "sctl upgrade --core /x /y",
+    ] {
+        let mut desk = Desk::new();
+        assert_eq!(desk.run(line), USAGE, "{line}");
+        assert!(desk.requests.is_empty(), "{line}");
     }
 }
