@@ -21,6 +21,8 @@ mod recorder;
 #[cfg(feature = "fake")]
 pub mod recording;
 mod records;
+#[cfg(test)]
+mod schema;
 pub mod words;
 
 use crate::effect::{Effect, Fault, Notice};
@@ -85,19 +87,14 @@ pub const fn words_for(units: usize) -> usize {
     records_at(units).wrapping_add(Records::words_for(record_count(units)))
 }
 
-/// Another number where a core would not find what one of another program wrote, though both are of
-/// the same tables.
+/// Another number where a core would not find what one of another program wrote, or not understand
+/// it, though both are of the same tables.
 #[cfg(feature = "exchange")]
 pub const LAYOUT: u32 = {
     let recorded = if RECORDS { entry::ENTRY_WORDS } else { 0 };
     let counts = [NAMES, EFFECT_WORDS, records::RECORD_WORDS, recorded];
-    let (mut sum, mut rest) = (MAGIC, counts.as_slice());
-    while let [count, others @ ..] = rest {
-        let [a, b, c, d, ..] = count.to_le_bytes();
-        sum = crate::protocol::fnv1a(&[a, b, c, d]) ^ sum.wrapping_mul(0x0100_0193);
-        rest = others;
-    }
-    sum
+    let records = crate::protocol::fnv1a(include_bytes!("schema.txt"));
+    crate::protocol::with_counts(MAGIC ^ records, &counts)
 };
 
 /// What a record is about. The machine has two: what changes seldom need not be kept anew each

@@ -36,6 +36,18 @@ pub(crate) const fn fnv1a(bytes: &[u8]) -> u32 {
     hash
 }
 
+/// A hash of another one and of counts, one after the other.
+#[cfg(feature = "exchange")]
+pub(crate) const fn with_counts(hash: u32, counts: &[usize]) -> u32 {
+    let (mut hash, mut rest) = (hash, counts);
+    while let [count, others @ ..] = rest {
+        let [a, b, c, d, ..] = count.to_le_bytes();
+        hash = fnv1a(&[a, b, c, d]) ^ hash.wrapping_mul(0x0100_0193);
+        rest = others;
+    }
+    hash
+}
+
 /// Version and schema of a frame's sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {

@@ -56,5 +56,20 @@ mod at {
     pub const RING: usize = ANSWER + super::LETTER_WORDS;
 }
 
+/// Where all of that is, and how much there is of it.
+#[cfg(feature = "exchange")]
+const PLACES: [usize; 10] = [
+    at::WRITTEN,
+    at::READ,
+    at::ANSWERED,
+    at::LENGTH,
+    at::SUM,
+    at::KEEPS,
+    at::ANSWER,
+    at::RING,
+    LETTER_BYTES_MAX,
+    RING_WORDS,
+];
+
 /// Words that both see, apart from the core's checkpoint.
 pub const WORDS: usize = at::RING + RING_WORDS;

@@ -1,16 +1,17 @@
 //! This file is what a keeper tells a core that it has not made from its own memory: why it begins,
 //! when, and what the boot chose. And it says which cores and keepers understand each other.
 
+use super::PLACES;
 use crate::event::BootOptions;
-use crate::protocol::fnv1a;
+use crate::protocol::{fnv1a, with_counts};
 use crate::renewal::Handover;
 use crate::time::Instant;
 use crate::wire::describe::fields;
 use crate::wire::{Value, Wire};
 
-/// Changes whenever a request, an answer or a start changes its shape. A request that changes its
-/// meaning without that gets another number.
-pub const SCHEMA: u32 = fnv1a(include_bytes!("schema.txt"));
+/// Changes whenever a request, an answer or a start changes its shape, or the place where it is
+/// told. A request that changes its meaning without that gets another number.
+pub const SCHEMA: u32 = with_counts(fnv1a(include_bytes!("schema.txt")), &PLACES);
 
 /// Bytes of a start: what it is made of needs 20 at most.
 pub const START_BYTES: usize = 32;

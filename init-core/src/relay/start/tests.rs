@@ -1,14 +1,18 @@
 //! This file holds the bytes between keeper and core fixed, in `schema.txt`, whose sum keepers and
 //! cores of different programs compare. What a failure prints goes into that file.
 
+use super::super::WORDS;
 use super::super::message::{Answer, Request};
+use super::super::ring::{Writer, checksum};
 use super::*;
+use crate::checkpoint::words::{Words, load};
 use crate::effect::FinalAction;
 use crate::event::{Errno, ExitStatus, MachineRequest};
 use crate::ident::{Child, ClientId, Generation, Role, UnitId};
 use crate::renewal::{Image, Obstacle};
 use crate::unit::{LogLevel, Signal};
 use crate::wire::Text;
+use core::sync::atomic::AtomicU32;
 use std::fmt::Write as _;
 use std::string::String;
 use std::vec::Vec;
@@ -173,6 +177,17 @@ fn line<'m>(text: &mut String, message: &(impl Value<'m> + core::fmt::Debug)) {
     writeln!(text, " {message:?}").unwrap();
 }
 
+/// How requests lie in the ring.
+fn ring(text: &mut String) {
+    let words: Vec<AtomicU32> = (0..WORDS).map(|_| AtomicU32::new(0)).collect();
+    let mut writer = Writer::new(Words::new(&words));
+    assert!(writer.push(&[1, 2, 3, 4, 5], 0) && writer.push(&[6], 0));
+    for (place, word) in words.iter().enumerate().filter(|(_, it)| load(it) != 0) {
+        writeln!(text, "{place}: {:08x}", load(word)).unwrap();
+    }
+    writeln!(text, "answer: {:08x}", checksum(7, &[1, 2, 3])).unwrap();
+}
+
 #[test]
 fn what_keeper_and_core_say_is_what_the_schema_says() {
     let mut text = String::new();
@@ -182,6 +197,7 @@ fn what_keeper_and_core_say_is_what_the_schema_says() {
     requests().iter().for_each(|it| line(&mut text, it));
     answers().iter().for_each(|it| line(&mut text, it));
     starts().iter().for_each(|it| line(&mut text, it));
+    ring(&mut text);
     let kept = include_str!("../schema.txt");
     assert!(text == kept, "relay/schema.txt is to be:\n{text}");
 }
