@@ -108,6 +108,9 @@ struct Program {
     entry: usize,
 }
 
+/// Bytes that a program has in memory, at most; ours have far less than a tenth of that.
+const MEMORY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+
 /// A part that is in memory; what may be executed; what may be written to. Of `linux/elf.h`.
 const LOAD: u32 = 1;
 const EXECUTED: u32 = 1;
@@ -172,13 +175,16 @@ impl Program {
 
     /// Takes in the parts; `None`: it is no program of the kind that ours are.
     fn read(&mut self, view: &[u8]) -> Option<()> {
+        let mut left = MEMORY_BYTES_MAX;
         let [begin, bytes, count] = FRONT;
         let (begin, bytes) = (long(view, begin)?, short(view, bytes)?);
         for index in 0..short(view, count)? {
             let at = begin.checked_add(index.checked_mul(bytes)?)?;
             let part = view.get(at..)?.get(..bytes)?;
             if word(part, 0)? == LOAD {
-                *self.parts.get_mut(self.count)? = read_part(part)?;
+                let part = read_part(part)?;
+                left = left.checked_sub(part.bytes)?;
+                *self.parts.get_mut(self.count)? = part;
                 self.count = self.count.checked_add(1)?;
             }
         }

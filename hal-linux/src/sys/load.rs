@@ -6,6 +6,8 @@
 //! The kernel could not do it as well: it executes a program for whoever may still make calls, and
 //! makes of a child that nobody waits for one like all others.
 
+mod runner;
+
 use super::cage::{self, Filter};
 use super::image::{self, DESCRIPTOR};
 use super::shared::SharedWords;
@@ -14,14 +16,12 @@ use core::sync::atomic::AtomicU32;
 use init_core::event::Errno;
 use init_core::relay::START_BYTES;
 use linux_raw_sys::general as abi;
+use runner::{Step, Way};
 use rustix::fd::BorrowedFd;
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
 /// ENOEXEC.
 const NO_PROGRAM: Errno = Errno(8);
-
-/// What ends a process whose program cannot be put in its place after all.
-const FAILED: u8 = 71;
 
 /// Parts that a program has in memory, at most: ours have four.
 pub const PART_COUNT_MAX: usize = 8;
@@ -133,29 +133,12 @@ pub fn view(number: u16) -> Result<&'static [u8], Errno> {
     Ok(unsafe { core::slice::from_raw_parts(first, bytes) })
 }
 
-/// A call that must be answered so.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Step {
-    number: usize,
-    arguments: [usize; 6],
-    answer: usize,
-}
-
-/// What [`runner`] does.
-#[repr(C)]
-struct Way {
-    first: *const Step,
-    count: usize,
-    stack: usize,
-    birth: *const Birth,
-    entry: usize,
-}
-
 /// The code that is left when all else of this program is gone, in a mapping of its own.
 #[derive(Debug)]
 pub struct Runner {
     address: usize,
+    /// Where the mapping begins.
+    mapped: usize,
 }
 
 impl Runner {
@@ -164,13 +147,15 @@ impl Runner {
     /// # Errors
     /// There is no such copy, or no memory.
     pub fn map() -> Result<Self, Errno> {
-        let place = (runner as *const ()).expose_provenance();
+        let address = (runner::runner as *const ()).expose_provenance();
         // The lowest bit of an address says in which of its two languages an ARM is to go on.
-        let language = if cfg!(target_arch = "arm") { 1 } else { 0 };
-        let offset = image::offset_of(place & !language).ok_or(NO_PROGRAM)?;
+        let mask = if cfg!(target_arch = "arm") { 1 } else { 0 };
+        let (place, language) = (address & !mask, address & mask);
+        let offset = image::offset_of(place).ok_or(NO_PROGRAM)?;
         let begin = offset & !PAGE_BYTES_MAX.wrapping_sub(1);
         // SAFETY: where there is no copy the call says EBADF.
         let copy = unsafe { BorrowedFd::borrow_raw(i32::from(DESCRIPTOR)) };
+        runner::is_in(copy, offset, place)?;
         let prot = ProtFlags::READ.union(ProtFlags::EXEC);
         let bytes = PAGE_BYTES_MAX.wrapping_mul(2);
         let from = u64::try_from(begin).unwrap_or(u64::MAX);
@@ -182,7 +167,8 @@ impl Runner {
         let mapped = mapped.map_err(crate::errno)?.expose_provenance();
         let address = mapped.wrapping_add(offset.wrapping_sub(begin));
         Ok(Self {
-            address: address | place & language,
+            address: address | language,
+            mapped,
         })
     }
 
@@ -190,7 +176,8 @@ impl Runner {
     /// only if nothing has happened yet.
     ///
     /// `file` is the descriptor of what has the parts, and `view` is of it; `left` is what this
-    /// program needs until then, two mappings at most.
+    /// program needs until then, two mappings at most. No part reaches to where any of that is: our
+    /// own program and others lie below all that the kernel chose a place for.
     pub fn execute(
         &self,
         (file, view): (u16, &'static [u8]),
@@ -201,16 +188,20 @@ impl Runner {
         let filter: Filter = cage::filter();
         let (program, [option, mode]) = cage::filter_call(&filter);
         let program = (&raw const program).expose_provenance();
+        let mut steps = Steps::new();
         let taken = [
-            self.address,
+            self.mapped,
             view.as_ptr().expose_provenance(),
             birth.words.expose_provenance(),
+            // What is on the stack.
             core::ptr::from_ref(birth).expose_provenance(),
+            (&raw const filter).expose_provenance(),
+            (&raw const steps).expose_provenance(),
         ];
-        let Some(limit) = taken.into_iter().min() else {
+        let left_at = left.iter().map(|words| words.as_ptr().expose_provenance());
+        let Some(limit) = taken.into_iter().chain(left_at).min() else {
             return NO_PROGRAM;
         };
-        let mut steps = Steps::new();
         let (begin, end) = image::bounds();
         let begin = begin & !PAGE_BYTES_MAX.wrapping_sub(1);
         let own = end.wrapping_sub(begin);
@@ -313,145 +304,3 @@ const MMAP: u32 = abi::__NR_mmap;
 
 /// What that call counts offsets in.
 const OFFSET_UNIT: usize = if cfg!(target_arch = "arm") { 4_096 } else { 1 };
-
-/// Makes the calls, then enters the program; ends where one is answered otherwise. It touches no
-/// memory but what it is given, and may lie anywhere.
-#[cfg(target_arch = "x86_64")]
-#[unsafe(naked)]
-extern "C" fn runner(way: *const Way) -> ! {
-    core::arch::naked_asm!(
-        "mov r12, rdi",
-        "mov r13, [r12]",
-        "mov r14, [r12 + 8]",
-        "2: test r14, r14",
-        "jz 3f",
-        "mov rax, [r13]",
-        "mov rdi, [r13 + 8]",
-        "mov rsi, [r13 + 16]",
-        "mov rdx, [r13 + 24]",
-        "mov r10, [r13 + 32]",
-        "mov r8, [r13 + 40]",
-        "mov r9, [r13 + 48]",
-        "syscall",
-        "cmp rax, [r13 + 56]",
-        "jne 4f",
-        "add r13, 64",
-        "dec r14",
-        "jmp 2b",
-        "3: mov rsp, [r12 + 16]",
-        "mov rdi, [r12 + 24]",
-        "xor ebp, ebp",
-        "call [r12 + 32]",
-        "4: mov edi, {failed}",
-        "mov eax, {end}",
-        "syscall",
-        "jmp 4b",
-        failed = const FAILED,
-        end = const abi::__NR_exit_group,
-    )
-}
-
-/// As above.
-#[cfg(target_arch = "aarch64")]
-#[unsafe(naked)]
-extern "C" fn runner(way: *const Way) -> ! {
-    core::arch::naked_asm!(
-        "mov x19, x0",
-        "ldp x20, x21, [x19]",
-        "2: cbz x21, 3f",
-        "ldp x8, x0, [x20]",
-        "ldp x1, x2, [x20, #16]",
-        "ldp x3, x4, [x20, #32]",
-        "ldp x5, x22, [x20, #48]",
-        "svc 0",
-        "cmp x0, x22",
-        "b.ne 4f",
-        "add x20, x20, #64",
-        "sub x21, x21, #1",
-        "b 2b",
-        "3: ldp x1, x0, [x19, #16]",
-        "ldr x2, [x19, #32]",
-        "mov sp, x1",
-        "mov x29, xzr",
-        "blr x2",
-        "4: mov x0, #{failed}",
-        "mov x8, #{end}",
-        "svc 0",
-        "b 4b",
-        failed = const FAILED,
-        end = const abi::__NR_exit_group,
-    )
-}
-
-/// As above.
-#[cfg(target_arch = "arm")]
-#[unsafe(naked)]
-extern "C" fn runner(way: *const Way) -> ! {
-    core::arch::naked_asm!(
-        "mov r8, r0",
-        "ldr r9, [r8]",
-        "ldr r10, [r8, #4]",
-        "2: cmp r10, #0",
-        "beq 3f",
-        "ldr r7, [r9]",
-        "ldr r0, [r9, #4]",
-        "ldr r1, [r9, #8]",
-        "ldr r2, [r9, #12]",
-        "ldr r3, [r9, #16]",
-        "ldr r4, [r9, #20]",
-        "ldr r5, [r9, #24]",
-        "svc 0",
-        "ldr r6, [r9, #28]",
-        "cmp r0, r6",
-        "bne 4f",
-        "add r9, r9, #32",
-        "sub r10, r10, #1",
-        "b 2b",
-        "3: ldr r1, [r8, #8]",
-        "ldr r0, [r8, #12]",
-        "ldr r2, [r8, #16]",
-        "mov sp, r1",
-        "blx r2",
-        "4: mov r0, #{failed}",
-        "mov r7, #{end}",
-        "svc 0",
-        "b 4b",
-        failed = const FAILED,
-        end = const abi::__NR_exit_group,
-    )
-}
-
-/// As above.
-#[cfg(target_arch = "riscv64")]
-#[unsafe(naked)]
-extern "C" fn runner(way: *const Way) -> ! {
-    core::arch::naked_asm!(
-        "mv s0, a0",
-        "ld s1, 0(s0)",
-        "ld s2, 8(s0)",
-        "2: beqz s2, 3f",
-        "ld a7, 0(s1)",
-        "ld a0, 8(s1)",
-        "ld a1, 16(s1)",
-        "ld a2, 24(s1)",
-        "ld a3, 32(s1)",
-        "ld a4, 40(s1)",
-        "ld a5, 48(s1)",
-        "ecall",
-        "ld t0, 56(s1)",
-        "bne a0, t0, 4f",
-        "addi s1, s1, 64",
-        "addi s2, s2, -1",
-        "j 2b",
-        "3: ld sp, 16(s0)",
-        "ld a0, 24(s0)",
-        "ld t0, 32(s0)",
-        "jalr t0",
-        "4: li a0, {failed}",
-        "li a7, {end}",
-        "ecall",
-        "j 4b",
-        failed = const FAILED,
-        end = const abi::__NR_exit_group,
-    )
-}
