@@ -41,8 +41,8 @@ fn service(milliseconds: u64) -> Runs {
 
 fn world(milliseconds: u64, has_clock: bool) -> World {
     let graph = Graph::new("target main wants a\n service a").with("a", |a| {
-        a.ready = Readiness::Letter;
         let mut rules = rules(a);
+        rules.ready = Readiness::Letter;
         rules.watchdog = Duration::from_ms(200);
         rules.restart = rule(RESTART);
     });
@@ -99,7 +99,7 @@ fn frame(request: &Request<'_>) -> Vec<u8> {
 /// A service that asks for all units and, if it may, switches the machine off.
 fn controller(controls: bool) -> World {
     let graph = Graph::new("target main wants ctl\n service ctl");
-    let graph = graph.with("ctl", |ctl| ctl.controls = controls);
+    let graph = graph.with("ctl", |ctl| rules(ctl).controls = controls);
     let ctl = runs_native("ctl", move |sim, number| {
         let line = Line::new(sim.clone(), number);
         let mut channel = Channel::new(sim, number);
