@@ -151,7 +151,9 @@ fn a_client_that_never_reads_delays_nobody() {
     let taken = ask_in_vain(&deaf, &status_of("sleeper"));
     // It was answered before: not its first request is what it was hung up on for.
     assert!(taken > 1, "{taken}");
-    let heard = recv(&deaf, &mut [0; 64], RecvFlags::DONTWAIT).map(|(_, length)| length);
+    let hear = || recv(&deaf, &mut [0; 64], RecvFlags::DONTWAIT).map(|(_, length)| length);
+    // That it was hung up on over what it had asked since is told before all, once.
+    let heard = hear().or_else(|_| hear());
     assert!(matches!(heard, Ok(1..)), "{heard:?}");
     assert!(machine.sctl(&["list"]).status.success());
     machine.signal(15);
