@@ -61,6 +61,9 @@ impl Linux {
 
     /// A life begins after a death. Where there were too many, the next step is taken.
     pub(crate) fn escalate(&mut self) {
+        // What costs nothing comes first. A step may not return, and counts deaths otherwise.
+        #[cfg(feature = "exchange")]
+        self.drop_choice();
         let (now, region) = (self.now(), self.region);
         let own = self.own_steps();
         let (second, _) = now.parts();

@@ -35,6 +35,8 @@ impl Platform for Linux {
     }
 
     fn take_over(&mut self) {
+        #[cfg(feature = "exchange")]
+        self.note_take_over();
         if let Some(code) = upgrades() {
             (code.take_over)(self);
         }

@@ -119,6 +119,11 @@ impl Linux {
         }
         region.set(at::OUTCOME, heal::OUTCOME_UPGRADED);
         heal::begin_to_take_over();
+        #[cfg(feature = "exchange")]
+        if let Some(left) = left {
+            // Only that region names it, which the next life may not find any more.
+            close_noted(left.choice());
+        }
         if let Some(image) = region::adopt(region.word(at::IMAGE)) {
             let _ = duplicate_to(image.number(), heal::COPY);
             // Whoever takes over once more, after a fault, needs it.
@@ -132,8 +137,6 @@ impl Linux {
             close_noted(region.word(word));
         }
         if let Some(left) = left {
-            #[cfg(feature = "exchange")]
-            close_noted(left.choice());
             left.give_up();
         }
         if uses().watchdog {

@@ -7,20 +7,8 @@
 
 use crate::carried::upgrades;
 pub(crate) mod at;
-
-/// How far an image is whose trial began, as a word that only a keeper writes. 0: no further.
 #[cfg(feature = "freestanding")]
-pub(crate) mod stage {
-    /// It stood its trial.
-    pub(crate) const PASSED: u32 = 1;
-    /// It is its core alone that is on trial.
-    pub(crate) const CORE_TRIAL: u32 = 2;
-    /// That stood its trial.
-    pub(crate) const CORE_PASSED: u32 = 3;
-    /// That takes the place of the core, and has not yet.
-    #[cfg(feature = "exchange")]
-    pub(crate) const CORE_BEGINS: u32 = 4;
-}
+pub(crate) mod stage;
 
 use crate::heal;
 use crate::sys::fd::Fd;
@@ -315,10 +303,11 @@ impl Region {
     pub(crate) fn has_passed_trial(&self) -> bool {
         let stage = load(self.trial_passed());
         #[cfg(feature = "exchange")]
-        if stage == stage::CORE_TRIAL || stage == stage::CORE_BEGINS {
-            return false;
+        return matches!(stage, stage::PASSED | stage::CORE_PASSED);
+        #[cfg(not(feature = "exchange"))]
+        {
+            stage != 0
         }
-        stage != 0
     }
 
     /// For a keeper: the image whose core was chosen, by its descriptor plus 1; 0: its own core.

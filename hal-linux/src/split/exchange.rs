@@ -4,7 +4,8 @@
 //! The choice is a word that no core can write, so the keeper's next life goes on with it. The core
 //! made from its own memory is always at hand: it takes the place of one that dies twice in a row
 //! without having got anything done. Until an image's core has dealt with what it found, the one
-//! before it is the choice.
+//! before it is the choice; and until it takes over, the state is what that one left, of which the
+//! keeper has a copy.
 
 use super::line::Ends;
 use super::trouble::{Trouble, signal_of};
@@ -16,6 +17,7 @@ use crate::linux::Linux;
 use crate::region::{self, at, stage};
 use crate::sys::fd::Fd;
 use crate::sys::load::{Birth, Runner};
+use crate::sys::shared::{self, SharedWords};
 use crate::trial::close_noted;
 use init_core::checkpoint::words::{load, store};
 use init_core::event::{BootOptions, ExitStatus};
@@ -23,8 +25,7 @@ use init_core::hal::Clock;
 use init_core::packed::packed;
 use init_core::relay::Start;
 use init_core::renewal::Handover;
-use init_core::report;
-use init_core::time::Duration;
+use init_core::time::{Duration, Instant};
 
 /// Deaths in a row of an image's core that got nothing done: with one more, the keeper's own has
 /// its place. What both died over has ended two lives by then, so they are fewer than what is put
@@ -32,37 +33,116 @@ use init_core::time::Duration;
 const DEATHS_MAX: u32 = 2;
 
 impl Linux {
-    /// The image stood its trial for its core: from now on that is the next.
+    /// The image stood its trial for its core: from now on that is the next. What it finds is
+    /// written down first, where no core can change it.
     pub(crate) fn begin_exchange(&mut self) -> bool {
         let word = self.region.trial_passed();
         let begins = load(word) == stage::CORE_PASSED;
         if begins {
-            store(word, stage::CORE_BEGINS);
+            let kept =
+                self.with_copy(|copy, begin, state| shared::write_words(copy, begin, state).ok());
+            // Without it there is no way back: the core that asked goes on, and says that.
+            store(word, kept.map_or(0, |()| stage::CORE_BEGINS));
         }
         begins
+    }
+
+    /// Undoes what a core did to the state that was not to do anything.
+    fn restore_state(&self) {
+        self.with_copy(|copy, begin, state| {
+            shared::read_words(copy, begin, state);
+            Some(())
+        });
+    }
+
+    /// Uses what the trial was over: it has a place for the core's part, which begins there.
+    fn with_copy(&self, does: impl FnOnce(&Fd, usize, SharedWords) -> Option<()>) -> Option<()> {
+        let copy = region::adopt(self.region.word(at::ANSWER))?;
+        let [.., (begin, state)] = self.region.parts();
+        let done = does(&copy, begin, state);
+        copy.leak();
+        done
+    }
+
+    /// A core has found what there is: from now on what it asks for is done.
+    pub(crate) fn note_take_over(&self) {
+        let word = self.region.trial_passed();
+        if load(word) == stage::CORE_BEGINS {
+            store(word, stage::CORE_TAKES_OVER);
+        }
+    }
+
+    /// Whether an image's core is in the place of the one before, and is not the choice yet.
+    fn exchanges(&self) -> bool {
+        let stage = load(self.region.trial_passed());
+        matches!(stage, stage::CORE_BEGINS | stage::CORE_TAKES_OVER)
+    }
+
+    /// A core or a keeper died: whether the image's core has lost its place, which is said.
+    pub(crate) fn drop_choice(&mut self) {
+        let region = self.region;
+        let is_vain = region.get(at::VAIN) >= DEATHS_MAX || self.intake.killed.get() >= VAIN_MAX;
+        // One that is tried instead is to blame first.
+        if load(region.choice()) == 0 || !is_vain || self.exchanges() {
+            return;
+        }
+        close_noted(region.choice());
+        // The own one has its chances, and so has what it is given.
+        region.set(at::VAIN, 0);
+        region.set(at::BLAMED, 0);
+        self.intake.killed.set(0);
+        self.say(
+            "",
+            packed!("the image's core got nothing done; process 1's own takes its place for good"),
+        );
     }
 }
 
 impl Keeper {
-    /// Whether an image's core takes the place of the one before, and has not yet.
+    /// Whether an image's core is in the place of the one before, and is not the choice yet.
     pub(super) fn exchanges(&self) -> bool {
-        load(self.linux.region.trial_passed()) == stage::CORE_BEGINS
+        self.linux.exchanges()
     }
 
-    /// Finds what the life before chose.
+    /// Finds what the life before chose, and whose requests those are that wait.
     pub(super) fn find_choice(&mut self) {
         let region = self.linux.region;
-        let (image, choice) = (region.word(at::IMAGE), load(region.choice()));
+        let (image, choice) = (region.word(at::IMAGE), region.choice());
+        for word in [image, region.word(at::ANSWER), choice] {
+            // They were handed over: no program that is started from now on is to have them.
+            if let Some(descriptor) = region::adopt(word) {
+                descriptor.leak();
+            }
+        }
         if !self.exchanges() {
             return;
         }
-        if load(image) == 0 || load(image) == choice {
+        if load(image) == 0 || load(image) == load(choice) {
             // It was being noted as the choice.
             self.note_choice();
-        } else if region.get(at::VAIN) >= DEATHS_MAX {
-            // Not even the keeper has survived it.
-            self.give_image_up(Trouble::Gone, None);
+        } else if self.has_only_begun() {
+            self.desk.put_on_probation();
         }
+    }
+
+    /// The core of the life before is gone: what it was to become is tried once more, or given up
+    /// if not even the keeper has survived it.
+    pub(super) fn go_on_exchanging(&mut self) {
+        if !self.exchanges() {
+            return;
+        }
+        if self.linux.region.get(at::VAIN) >= DEATHS_MAX {
+            return self.give_image_up(Trouble::Gone, None);
+        }
+        if self.has_only_begun() {
+            self.linux.restore_state();
+        }
+        self.why_exchanged();
+    }
+
+    /// Whether nothing was done yet for an image's core.
+    fn has_only_begun(&self) -> bool {
+        load(self.linux.region.trial_passed()) == stage::CORE_BEGINS
     }
 
     /// Why the next core begins, where an image's is about to.
@@ -73,18 +153,16 @@ impl Keeper {
         }
     }
 
-    /// How long the core may be silent: one that is to take over has no more to do than to find
-    /// what there is, and the machine may wait for it.
-    pub(super) fn time_to_exchange(&self) -> Duration {
-        match self.exchanges() {
-            true => [PATIENCE, self.linux.time_to_take_over()]
-                .into_iter()
-                .fold(self.patience, Duration::min),
-            false => self.patience,
-        }
+    /// Until when an image's core must have become the choice, whatever it says: it has no more to
+    /// do than to find what there is, and the machine may wait for it.
+    pub(super) fn exchanged_until(&self) -> Option<Instant> {
+        let time = [PATIENCE, self.linux.time_to_take_over()];
+        let time = time.into_iter().fold(self.patience, Duration::min);
+        self.exchanges().then(|| self.begun.after(time))
     }
 
     /// The core has nothing to do: if it is an image's that has taken over, it is the choice.
+    #[inline(never)]
     pub(super) fn confirm(&mut self) {
         if self.exchanges() && !self.desk.is_on_probation() {
             let region = self.linux.region;
@@ -96,6 +174,7 @@ impl Keeper {
     }
 
     /// What was tried is the choice, which is noted: nothing else is known of it any more.
+    #[inline(never)]
     fn note_choice(&mut self) {
         let region = self.linux.region;
         region.set(at::IMAGE, 0);
@@ -103,36 +182,28 @@ impl Keeper {
         close_noted(region.word(at::ANSWER));
     }
 
-    /// An image's core that has not taken over ended, or did what no core does: the one before has
-    /// its place again, and tells whoever asked for it.
+    /// An image's core that was to become the choice ended, or did what no core does: the one
+    /// before has its place again, and tells whoever asked for it.
+    #[inline(never)]
     pub(super) fn give_image_up(&mut self, trouble: Trouble, how: Option<ExitStatus>) {
         let region = self.linux.region;
+        if self.has_only_begun() {
+            self.linux.restore_state();
+        }
         store(region.trial_passed(), 0);
         let signal = signal_of(trouble, how);
         region.set(at::SIGNAL, signal.into());
         region.set(at::OUTCOME, heal::OUTCOME_BACK);
+        region.set(at::VAIN, 0);
+        for word in [at::IMAGE, at::ANSWER] {
+            close_noted(region.word(word));
+        }
         self.why = Some(Handover::RolledBack(signal));
         self.desk.end_probation();
-    }
-
-    /// Another one died: whether the image's core has lost its place, which is said.
-    pub(super) fn drop_choice(&mut self) {
-        let region = self.linux.region;
-        let vain = region.get(at::VAIN);
-        let killed = self.linux.intake.killed.get();
-        if load(region.choice()) == 0 || vain < DEATHS_MAX && killed < VAIN_MAX {
-            return;
-        }
-        close_noted(region.choice());
-        // The own one has its chances, and so has what it is given.
-        region.set(at::VAIN, 0);
-        region.set(at::BLAMED, 0);
-        let now = self.linux.now();
-        report::write_line(&mut self.linux.console, now, &|line| {
-            line.say(packed!(
-                "the image's core got nothing done; process 1's own takes its place for good"
-            ));
-        });
+        self.linux.say(
+            "",
+            packed!("the image's core did not take over; the one before has its place again"),
+        );
     }
 
     /// The image whose core is the next; none: its own.

@@ -61,6 +61,9 @@ struct Keeper {
     is_idle: bool,
     /// There was nothing to do for this core, for longer than a moment.
     has_rested: bool,
+    /// When this core began.
+    #[cfg(feature = "exchange")]
+    begun: Instant,
 }
 
 /// How a core's life ended.
@@ -91,16 +94,17 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
         has_told_kept: false,
         is_idle: false,
         has_rested: false,
+        #[cfg(feature = "exchange")]
+        begun: Instant::ZERO,
     };
     if keeper.is_on_probation() {
         keeper.desk.put_on_probation();
     }
+    #[cfg(feature = "exchange")]
+    keeper.find_choice();
     keeper.end_former();
     #[cfg(feature = "exchange")]
-    {
-        keeper.find_choice();
-        keeper.why_exchanged();
-    }
+    keeper.go_on_exchanging();
     loop {
         let end = match keeper.begin(options, decide) {
             Some(line) => {
@@ -143,6 +147,10 @@ impl Keeper {
         self.linux.now.set(None);
         let (now, why) = (self.linux.now(), self.why);
         let region = self.linux.region;
+        #[cfg(feature = "exchange")]
+        {
+            self.begun = now;
+        }
         match process::fork_apart(self.core_process()).ok()? {
             Fork::Parent(_) => {
                 drop(its);
@@ -224,10 +232,10 @@ impl Keeper {
     /// Until when the core has to be heard of.
     fn deadline(&self) -> Instant {
         #[cfg(feature = "exchange")]
-        let patience = self.time_to_exchange();
-        #[cfg(not(feature = "exchange"))]
-        let patience = self.patience;
-        self.linux.now().after(patience)
+        if let Some(until) = self.exchanged_until() {
+            return until;
+        }
+        self.linux.now().after(self.patience)
     }
 
     /// Waits for the core, which has something to do, and for nothing else.

@@ -144,7 +144,9 @@ impl Keeper {
             self.linux.escalate();
         }
         #[cfg(feature = "exchange")]
-        self.drop_choice();
+        if was_killed {
+            self.linux.drop_choice();
+        }
         self.linux.expect_new_core();
         pace
     }
@@ -169,9 +171,15 @@ impl Keeper {
     /// Performs what the core had asked for. Where that cannot be read, whoever waits for an answer
     /// is hung up on: it may have been among it.
     fn settle(&mut self) {
-        if self.desk.settle(&mut self.linux).is_err() {
-            self.linux.hang_up_on_waiting();
+        if self.desk.settle(&mut self.linux).is_ok() {
+            return;
         }
+        #[cfg(feature = "exchange")]
+        if self.desk.is_on_probation() {
+            // It had no answer to give, and the one before it still has to.
+            return;
+        }
+        self.linux.hang_up_on_waiting();
     }
 
     fn tell(

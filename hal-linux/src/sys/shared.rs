@@ -264,6 +264,16 @@ pub fn write_words(file: &Fd, begin: usize, words: SharedWords) -> Result<(), Er
     Ok(())
 }
 
+/// Reads words that were written to a file so, from its word of that number on. What cannot be read
+/// stays as it is.
+#[cfg(all(feature = "freestanding", feature = "exchange"))]
+pub fn read_words(file: &Fd, begin: usize, words: SharedWords) {
+    let begin = u64::try_from(bytes_before(begin)).unwrap_or(0);
+    if rustix::fs::seek(file, SeekFrom::Start(begin)).is_ok() {
+        let _ = read_into(file.as_fd(), words);
+    }
+}
+
 fn make_file(bytes: usize) -> Result<(), Errno> {
     let file = file_of(bytes)?;
     if file.number() == WORDS_FD {

@@ -3,6 +3,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod bereft;
+#[cfg(target_arch = "x86_64")]
+mod choice;
 mod console;
 mod control;
 #[cfg(target_arch = "x86_64")]
@@ -29,6 +31,8 @@ mod missing;
 #[cfg(target_arch = "x86_64")]
 mod own_calls;
 mod patience;
+#[cfg(target_arch = "x86_64")]
+mod probation;
 mod recording;
 mod renewal;
 mod restless;
