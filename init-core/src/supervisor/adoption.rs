@@ -13,13 +13,6 @@ impl Core<'_> {
         self.checkpoint.is_damaged
     }
 
-    /// Whether a process is one of its unit's, or is to become that.
-    #[inline(never)]
-    pub(crate) fn knows(&self, child: Child) -> bool {
-        let unit = self.units.get(child.unit);
-        unit.generation == child.generation && unit.alive.has(child.role)
-    }
-
     /// This process exists. Unless its unit is known, the unit is taken for up; for starting where
     /// its program is still to end, or its probe to find it ready; for stopping where its stop
     /// program runs. Of one unit, the main process comes first. The next step notes

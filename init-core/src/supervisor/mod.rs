@@ -231,6 +231,13 @@ impl<'a> Core<'a> {
         self.transition(child.unit, event, now);
     }
 
+    /// Whether a process is one of its unit's, or is to become that.
+    #[inline(never)]
+    pub(crate) fn knows(&self, child: Child) -> bool {
+        let unit = self.units.get(child.unit);
+        unit.generation == child.generation && unit.alive.has(child.role)
+    }
+
     #[inline(never)]
     pub(crate) fn desc(&self, id: UnitId) -> &'static UnitDesc {
         let desc = self.manifest.units.get(id.index());
