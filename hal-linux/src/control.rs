@@ -35,6 +35,12 @@ pub const DIRECTORY: &CStr = c"/run/sysmaster";
 /// The socket's path.
 pub const PATH: &CStr = c"/run/sysmaster/control";
 
+/// Under which name set-up binds the socket, which then takes the place of what is at [`PATH`].
+pub(crate) const BY_SET_UP: &CStr = c"/run/sysmaster/control.new";
+/// The same for the child of nobody's. Both may be at it, with the same socket: who comes second
+/// is refused, and must not have touched what the first one bound.
+pub(crate) const BY_NOBODY: &CStr = c"/run/sysmaster/control.heir";
+
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 8;
 
@@ -131,6 +137,9 @@ impl Linux {
             // Out of memory: nobody is heard until set-up is done again.
             let _ = self.waiting.watch(socket.as_fd(), Source::Listener);
             let noted = self.region.get(at::SPARE);
+            if let Some(listener) = &self.control.listener {
+                self.waiting.forget(listener.as_fd());
+            }
             // In this order: a life that ends in between has a spare one, or binds another.
             self.region.set(at::LISTENER, 0);
             self.region.set(at::SPARE, 0);
@@ -149,10 +158,14 @@ impl Linux {
         }
     }
 
-    /// Binds the spare socket, in a child. The machine goes on without, and it is said why.
-    pub(crate) fn bind_spare(&self, console: Option<&CStr>) {
+    /// Binds the spare socket under this name, in a child, and gives it its place. The machine goes
+    /// on without, and it is said why.
+    pub(crate) fn bind_spare(&self, name: &CStr, console: Option<&CStr>) {
         let spare = self.control.spare.as_ref();
-        if let Err(Cause(error)) = spare.map_err(|error| Cause(*error)).and_then(bind) {
+        let bound = spare
+            .map_err(|error| Cause(*error))
+            .and_then(|socket| bind(socket, name));
+        if let Err(Cause(error)) = bound {
             let mut room = [0; LINE_BYTES_MAX];
             let mut line = Line::new(&mut room);
             line.say(packed!("init: no control socket: "))
@@ -419,14 +432,16 @@ fn is_lack(error: Errno) -> bool {
     )
 }
 
-fn bind(socket: &Fd) -> Result<(), Cause> {
+fn bind(socket: &Fd, name: &CStr) -> Result<(), Cause> {
     setup::make_directories(DIRECTORY, Mode::from_raw_mode(0o755))?;
-    match rustix::fs::unlink(PATH) {
-        Ok(()) | Err(Os::NOENT) => {}
-        Err(error) => return Err(error.into()),
-    }
+    // Of a child that was killed; where it cannot be removed, that is told below.
+    let _ = rustix::fs::unlink(name);
     // Created without permissions for others, so that there is no moment in which they have any.
     rustix::process::umask(Mode::from_raw_mode(0o177));
-    rustix::net::bind(socket, &SocketAddrUnix::new(PATH)?)?;
-    Ok(rustix::net::listen(socket, BACKLOG)?)
+    match rustix::net::bind(socket, &SocketAddrUnix::new(name)?) {
+        Ok(()) => Ok(rustix::fs::rename(name, PATH)?),
+        // Another child has bound it, and puts it in its place.
+        Err(Os::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -169,7 +169,7 @@ impl Linux {
                 self.escalate();
             }
             self.inherit();
-            if self.control.listener.is_none() && self.control.spare.is_err() {
+            if self.control.listener.is_none() {
                 let _ = self.start_helper(NOBODY, Program::None, Readiness::Exit);
             }
             // Should this life end before it sleeps.
@@ -313,7 +313,11 @@ impl Linux {
             (Role::Main | Role::Stop, None) => 0,
         };
         if binds {
-            self.bind_spare(console);
+            let name = match setup {
+                Some(_) => control::BY_SET_UP,
+                None => control::BY_NOBODY,
+            };
+            self.bind_spare(name, console);
         }
         process::exit(code)
     }

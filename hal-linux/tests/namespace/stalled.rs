@@ -3,7 +3,7 @@
 
 use crate::control::{asks, asks_after, connection, hears};
 #[cfg(target_arch = "x86_64")]
-use crate::damage::{region, set_word};
+use crate::damage::{region, set_word, word};
 #[cfg(target_arch = "x86_64")]
 use crate::inject::{Injury, injure};
 use crate::machine::{End, Machine};
@@ -29,6 +29,9 @@ const INIT_OUT_BYTES: usize = 64;
 /// The word of what outlives process 1 that names its control socket.
 #[cfg(target_arch = "x86_64")]
 const LISTENER: u64 = 16;
+/// The one that names a socket which a child is to bind.
+#[cfg(target_arch = "x86_64")]
+const SPARE: u64 = 15;
 
 /// The server of such a file system. When it is dropped, the kernel gives up all requests.
 struct Silence {
@@ -203,20 +206,65 @@ fn set_up_that_is_done_again_while_run_never_answers_delays_nobody() {
     asks(&client, Change::Restart, "process-table", true);
     hears(&client);
     goes_on();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let region = region(&machine);
+        set_word(&region, LISTENER, 0);
+        injure(machine.pid(), Injury::Counter(0));
+        goes_on();
+        // A child of nobody's has a socket, and cannot bind it.
+        assert_ne!(word(&region, SPARE), 0, "{}", machine.console());
+        assert_eq!(word(&region, LISTENER), 0, "{}", machine.console());
+    }
     asks(&client, Change::Restart, "setup", false);
     hears(&client);
     goes_on();
-    #[cfg(target_arch = "x86_64")]
-    {
-        set_word(&region(&machine), LISTENER, 0);
-        injure(machine.pid(), Injury::Counter(0));
-        goes_on();
-    }
     machine.signal(15);
     machine.wait_for("power-off: begins");
     machine.wait_for("setup: does not die of SIGKILL, given up");
     machine.wait_for("power-off: all stopped");
     drop(silence);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// Process 1 finds no word of its socket, and set-up is done again at the same time: whoever binds
+/// it first, it has its place.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_control_socket_that_two_children_bind_at_a_time_is_there() {
+    let Some(mut machine) = Machine::boot("idle") else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    let stat = format!("/proc/{}/stat", machine.pid());
+    for round in 0..20 {
+        let client = connection(&machine);
+        asks(&client, Change::Restart, "sleeper", true);
+        hears(&client);
+        // An heir hangs up on whom the life before may have been answering.
+        until("process 1 sleeps", || {
+            std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "))
+        });
+        set_word(&region(&machine), LISTENER, 0);
+        injure(machine.pid(), Injury::Counter(0));
+        asks(&client, Change::Restart, "setup", true);
+        hears(&client);
+        until("the socket is heard", || {
+            word(&region(&machine), SPARE) == 0 && word(&region(&machine), LISTENER) != 0
+        });
+        let list = machine.sctl(&["list"]);
+        assert!(
+            list.status.success(),
+            "round {round}: {}",
+            machine.console()
+        );
+    }
+    assert!(
+        !machine.console().contains("no control socket"),
+        "{}",
+        machine.console()
+    );
+    machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }
 
