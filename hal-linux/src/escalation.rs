@@ -61,9 +61,11 @@ impl Linux {
 
     /// A life begins after a death. Where there were too many, the next step is taken.
     pub(crate) fn escalate(&mut self) {
-        // What costs nothing comes first. A step may not return, and counts deaths otherwise.
+        // What costs nothing comes first, and instead of a step.
         #[cfg(feature = "exchange")]
-        self.drop_choice();
+        if self.drop_choice() {
+            return;
+        }
         let (now, region) = (self.now(), self.region);
         let own = self.own_steps();
         let (second, _) = now.parts();

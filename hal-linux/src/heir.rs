@@ -195,6 +195,7 @@ impl Linux {
         self.say("", packed!("the machine goes down all the same"));
         self.signal_all(Signal::TERM);
         probe::pause(None, GRACE_MS);
+        self.now.set(None);
         self.signal_all(Signal::KILL);
         self.finish(action, self.now().after(FINISH_TIME));
         // Refused: as after any way down.

@@ -379,3 +379,27 @@ fn nothing_is_done_for_a_core_before_it_takes_over() {
         [Act::TakeOver, Act::Signal(child(1, 1), Signal::KILL)]
     );
 }
+
+/// One that is in the place of another, for as long as it does something, would be made again and
+/// again, and the other would never have its place again.
+#[test]
+fn a_core_that_is_being_exchanged_asks_for_no_other_program() {
+    const CLIENT: ClientId = ClientId {
+        slot: 1,
+        generation: 1,
+    };
+    let requests: [fn(&mut Asking); 3] = [
+        |it| ask(it, |core| _ = core.renew(Image::Same)),
+        |it| ask(it, |core| _ = core.try_image(CLIENT)),
+        |it| it.remote.end_trial(),
+    ];
+    for request in requests {
+        for (may, refused) in [(false, true), (true, false)] {
+            let mut it = asking();
+            it.desk.let_renew(may);
+            request(&mut it);
+            let served = it.desk.serve(&mut it.fake);
+            assert_eq!(served == Err(Breach::Forbidden), refused, "{served:?}");
+        }
+    }
+}

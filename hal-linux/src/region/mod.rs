@@ -23,7 +23,7 @@ use init_core::relay;
 use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = if SPLIT { 0x5253_8007 } else { 0x5253_0006 };
+const MAGIC: u32 = if SPLIT { 0x5253_8008 } else { 0x5253_0006 };
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");

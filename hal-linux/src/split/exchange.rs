@@ -41,7 +41,8 @@ impl Linux {
         if begins {
             let kept =
                 self.with_copy(|copy, begin, state| shared::write_words(copy, begin, state).ok());
-            // Without it there is no way back: the core that asked goes on, and says that.
+            // Without it there is no way back: another core takes the place of the one that asked,
+            // and says that.
             store(word, kept.map_or(0, |()| stage::CORE_BEGINS));
         }
         begins
@@ -79,12 +80,12 @@ impl Linux {
     }
 
     /// A core or a keeper died: whether the image's core has lost its place, which is said.
-    pub(crate) fn drop_choice(&mut self) {
+    pub(crate) fn drop_choice(&mut self) -> bool {
         let region = self.region;
         let is_vain = region.get(at::VAIN) >= DEATHS_MAX || self.intake.killed.get() >= VAIN_MAX;
         // One that is tried instead is to blame first.
         if load(region.choice()) == 0 || !is_vain || self.exchanges() {
-            return;
+            return false;
         }
         close_noted(region.choice());
         // The own one has its chances, and so has what it is given.
@@ -95,6 +96,7 @@ impl Linux {
             "",
             packed!("the image's core got nothing done; process 1's own takes its place for good"),
         );
+        true
     }
 }
 
@@ -150,6 +152,7 @@ impl Keeper {
         if self.exchanges() {
             self.why = Some(Handover::Exchanged);
             self.desk.put_on_probation();
+            self.desk.let_renew(false);
         }
     }
 
@@ -161,10 +164,12 @@ impl Keeper {
         self.exchanges().then(|| self.begun.after(time))
     }
 
-    /// The core has nothing to do: if it is an image's that has taken over, it is the choice.
+    /// The core waits, until then: if that is an image's that has taken over and has nothing left
+    /// to do, it is the choice.
     #[inline(never)]
-    pub(super) fn confirm(&mut self) {
-        if self.exchanges() && !self.desk.is_on_probation() {
+    pub(super) fn confirm(&mut self, until: Option<Instant>) {
+        let has_nothing_to_do = until != Some(Instant::ZERO);
+        if has_nothing_to_do && self.exchanges() && !self.desk.is_on_probation() {
             let region = self.linux.region;
             let before = region::adopt(region.choice());
             store(region.choice(), region.get(at::IMAGE));
@@ -178,8 +183,10 @@ impl Keeper {
     fn note_choice(&mut self) {
         let region = self.linux.region;
         region.set(at::IMAGE, 0);
-        store(region.trial_passed(), 0);
+        // Before the stage, by which a keeper that dies in between comes here again.
         close_noted(region.word(at::ANSWER));
+        store(region.trial_passed(), 0);
+        self.desk.let_renew(true);
     }
 
     /// An image's core that was to become the choice ended, or did what no core does: the one
@@ -190,16 +197,18 @@ impl Keeper {
         if self.has_only_begun() {
             self.linux.restore_state();
         }
+        // First: what it died of is nobody's fault who was there before.
+        region.set(at::VAIN, 0);
         store(region.trial_passed(), 0);
         let signal = signal_of(trouble, how);
         region.set(at::SIGNAL, signal.into());
         region.set(at::OUTCOME, heal::OUTCOME_BACK);
-        region.set(at::VAIN, 0);
         for word in [at::IMAGE, at::ANSWER] {
             close_noted(region.word(word));
         }
         self.why = Some(Handover::RolledBack(signal));
         self.desk.end_probation();
+        self.desk.let_renew(true);
         self.linux.say(
             "",
             packed!("the image's core did not take over; the one before has its place again"),

@@ -208,7 +208,7 @@ impl Keeper {
                         // What became of an image as well.
                         self.linux.region.set(at::OUTCOME, 0);
                         #[cfg(feature = "exchange")]
-                        self.confirm();
+                        self.confirm(next);
                         self.is_idle = true;
                         match self.next(line, next, sick) {
                             Ok(wake) => {

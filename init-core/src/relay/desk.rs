@@ -93,6 +93,8 @@ pub struct Desk {
     has_killed: bool,
     /// This program has not taken over yet from the one before.
     pub(super) is_on_probation: bool,
+    /// Whether the core may ask for another program.
+    may_renew: bool,
 }
 
 impl Desk {
@@ -111,6 +113,7 @@ impl Desk {
             is_patient: false,
             has_killed: false,
             is_on_probation: false,
+            may_renew: true,
         }
     }
 
@@ -130,6 +133,13 @@ impl Desk {
     #[cfg(feature = "exchange")]
     pub fn end_probation(&mut self) {
         self.is_on_probation = false;
+    }
+
+    /// Whether the core may ask for another program, or for its own once more: not one that has
+    /// another's place only as long as it does something.
+    #[cfg(feature = "exchange")]
+    pub fn let_renew(&mut self, may_renew: bool) {
+        self.may_renew = may_renew;
     }
 
     /// Makes the ring empty, whatever a core before has left in it, for one that begins.
@@ -197,6 +207,7 @@ impl Desk {
     /// Whether the manifest allows it.
     fn judge(&mut self, request: &Request<'_>, platform: &mut impl Platform) -> Result<(), Breach> {
         let is_allowed = match *request {
+            Request::Renew(_) | Request::Try(_) | Request::EndTrial if !self.may_renew => false,
             Request::Spawn(child) => self.may_be_started(child),
             Request::Signal { child, signal } => {
                 let desc = self.manifest.unit(child.unit);

@@ -165,8 +165,7 @@ fn switches(shell: &mut Session<'_>) -> Result<u32> {
     figures::switches(&shell.success("grep ctxt /proc/1/status")?)
 }
 
-/// What ten services add. Who shares process 1's turns with whom differs between the boots, so that
-/// its own calls may even be fewer.
+/// What ten services add.
 fn difference(ten: Calls, bare: Calls) -> Result<Calls> {
     let programs = ten.programs.saturating_sub(bare.programs);
     ensure!(
@@ -175,9 +174,15 @@ fn difference(ten: Calls, bare: Calls) -> Result<Calls> {
         ten.programs,
         bare.programs
     );
+    let more = |ten: u32, bare: u32| {
+        // One makes the child, and one executes.
+        ten.checked_sub(bare)
+            .filter(|more| *more >= SERVICES)
+            .with_context(|| format!("{ten} system calls with {SERVICES} services, {bare} without"))
+    };
     Ok(Calls {
-        own: ten.own.saturating_sub(bare.own),
-        children: ten.children.saturating_sub(bare.children),
+        own: more(ten.own, bare.own)?,
+        children: more(ten.children, bare.children)?,
         programs,
     })
 }

@@ -2,7 +2,7 @@
 //! with a virtual machine.
 //!
 //! Each is a process of its own, so that what it says can be printed in one go when it has ended,
-//! and not between the lines of the other.
+//! and not between the lines of others.
 
 use super::{Line, Outcome, Step, commands};
 use crate::process;
@@ -77,7 +77,7 @@ fn lane(work: &Mutex<Work>, total: usize) {
 /// Performs a step in a process of its own: what it said, and how it ended.
 fn elsewhere(name: &str) -> (String, Result<Outcome>) {
     let told = commands::ourselves(&["test", "--step", name]).and_then(|mut command| {
-        // Cargo keeps one processor busy, and leaves the other to the other lane.
+        // Cargo keeps one processor busy, and leaves the other to the other lanes.
         process::told(command.env("CARGO_BUILD_JOBS", "1"))
     });
     let (words, status) = match told {
