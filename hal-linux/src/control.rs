@@ -36,10 +36,10 @@ pub const DIRECTORY: &CStr = c"/run/sysmaster";
 pub const PATH: &CStr = c"/run/sysmaster/control";
 
 /// Under which name set-up binds the socket, which then takes the place of what is at [`PATH`].
-pub(crate) const BY_SET_UP: &CStr = c"/run/sysmaster/control.new";
+pub(crate) const BY_SET_UP: &CStr = c"/run/sysmaster/new";
 /// The same for the child of nobody's. Both may be at it, with the same socket: who comes second
 /// is refused, and must not have touched what the first one bound.
-pub(crate) const BY_NOBODY: &CStr = c"/run/sysmaster/control.heir";
+pub(crate) const BY_NOBODY: &CStr = c"/run/sysmaster/own";
 
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 8;
