@@ -189,7 +189,9 @@ fn goes_hungry(name: &str, program: &str, dies: fn(&Machine), said: &str) {
     // Whom the kernel chose is its own affair: mostly the hog. Each death was told, and once.
     // (A line may be written twice by a death; each has its time and its count of restarts.)
     let told = |console: &str| {
-        let lines = console.lines().filter(|line| line.contains("ended: SIGKILL"));
+        let lines = console
+            .lines()
+            .filter(|line| line.contains("ended: SIGKILL"));
         lines.collect::<BTreeSet<_>>().len()
     };
     let kills = group.kills();
