@@ -21,7 +21,7 @@ use init_core::unit::Readiness;
 use sim::{Fate, Sim, Strike, Twist};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use world::graph::Graph;
+use world::graph::{Graph, rules};
 use world::speech::{ask, control, tell, work};
 use world::split::{Life, PATIENCE, SplitWorld};
 use world::{Ground, runs_native};
