@@ -68,7 +68,7 @@ fn who_dies_too_often_goes_to_rescue_then_starts_anew_then_from_the_other_slot()
             return skip(&format!("{PROGRAM} names no process 1"));
         };
         if let Some(starts) = starts {
-            let told = machine.wait_for(&format!("started anew, {starts} in a row: "));
+            let told = machine.told(&format!("started anew, {starts} in a row: "));
             assert!(told.contains("process 1 died of SIGSEGV at 0x0"), "{told}");
         }
         die_out(&mut machine, wanted);
@@ -105,7 +105,7 @@ fn the_next_boot_tells_what_process_1_was_about_when_it_died_too_often() {
     };
     die_out_by(&mut machine, "the machine starts anew", of_a_request);
     let mut machine = boot(kept.path()).expect("it is there");
-    let told = machine.wait_for("started anew, 1 in a row: process 1 died of SIGILL at ");
+    let told = machine.told("started anew, 1 in a row: process 1 died of SIGILL at ");
     let about = ", as it took in a client's request";
     assert!(told.ends_with(about), "{told}");
 }
