@@ -12,14 +12,18 @@ pub struct Samples {
     words: BTreeMap<(String, String), Vec<(String, usize)>>,
 }
 
+/// From so many samples on, a quarter of them can lie apart without saying much: the middle half is
+/// their spread. Fewer have none but from the least to the largest.
+pub const QUARTERS_FROM: usize = 8;
+
 /// Samples in short.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     /// Half of the samples are below.
     pub median: f64,
-    /// A quarter is below.
+    /// A quarter is below; of fewer samples than [`QUARTERS_FROM`] the least.
     pub low: f64,
-    /// A quarter is above.
+    /// A quarter is above; of as few the largest.
     pub high: f64,
     /// The largest.
     pub max: f64,
@@ -86,10 +90,14 @@ impl Samples {
 fn summarise(values: &[f64]) -> Option<Summary> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
+    let apart = match sorted.len() < QUARTERS_FROM {
+        true => 0.0,
+        false => 0.25,
+    };
     Some(Summary {
         median: quantile(&sorted, 0.5)?,
-        low: quantile(&sorted, 0.25)?,
-        high: quantile(&sorted, 0.75)?,
+        low: quantile(&sorted, apart)?,
+        high: quantile(&sorted, 1.0 - apart)?,
         max: quantile(&sorted, 1.0)?,
         count: sorted.len(),
     })
@@ -109,19 +117,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_are_told_by_their_median_and_the_middle_half() {
+    fn samples_are_told_by_their_median_and_their_spread() {
         let mut samples = Samples::default();
+        let told = |median, low, high, max, count| {
+            Some(Summary {
+                median,
+                low,
+                high,
+                max,
+                count,
+            })
+        };
         for value in [9.0, 1.0, 3.0, 5.0, 7.0] {
             samples.add("row", "one", value);
         }
-        let wanted = Summary {
-            median: 5.0,
-            low: 3.0,
-            high: 7.0,
-            max: 9.0,
-            count: 5,
-        };
-        assert_eq!(samples.summary("row", "one"), Some(wanted));
+        let few = told(5.0, 1.0, 9.0, 9.0, 5);
+        assert_eq!(samples.summary("row", "one"), few);
+        for value in [11.0, 13.0, 15.0, 17.0] {
+            samples.add("row", "one", value);
+        }
+        let many = told(9.0, 5.0, 13.0, 17.0, 9);
+        assert_eq!(samples.summary("row", "one"), many);
         assert_eq!(samples.summary("row", "other"), None);
     }
 

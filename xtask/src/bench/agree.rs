@@ -1,9 +1,11 @@
 //! This file is `cargo xtask bench --agree`: which ratios of a new run lie outside of what the
-//! document that is kept tells of its own run, by its quartiles.
+//! document that is kept tells of its own run, by its spreads.
 //!
 //! A ratio is sysMaster's median by that of the peer that the kept document names as best. It lies
-//! within the spread if what it may be by the quartiles of one run and by those of the other have
-//! something in common. Of a row that was measured once there is no spread, and no verdict.
+//! within the spread if what it may be by the spreads of one run and by those of the other have
+//! something in common, or if the ratios differ by less than a twentieth. Memory is counted in
+//! pages: what it is may be one more or one less. Of another row that was measured once there is no
+//! spread, and no verdict if the ratios differ by more.
 
 use anyhow::{Context, Result, bail, ensure};
 use qemu_tests::progress::say;
@@ -13,7 +15,14 @@ use std::path::Path;
 /// sysMaster's lines in the tables.
 const OURS: &str = "sysMaster";
 
-/// A cell: the median, and a quarter of the samples is below, a quarter above.
+/// Ratios that differ by less say the same.
+const NEAR: f64 = 0.05;
+
+/// By how much a program's memory can differ from itself, in KiB.
+const PAGE_KIB: f64 = 4.0;
+
+/// A cell: the median, and from where to where the samples lie
+/// ([`bench_lives::samples::QUARTERS_FROM`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Cell {
     median: f64,
@@ -105,7 +114,8 @@ fn span((ours, peer): (Cell, Cell)) -> (f64, f64) {
 
 fn verdict(before: (Cell, Cell), now: (Cell, Cell)) -> Verdict {
     let [(least, most), (lower, upper)] = [span(before), span(now)];
-    if lower <= most && least <= upper {
+    let [was, is] = [before, now].map(|(ours, peer)| ours.median / peer.median);
+    if lower <= most && least <= upper || (is / was - 1.0).abs() < NEAR {
         Verdict::Agrees
     } else if least < most && lower < upper {
         Verdict::Left
@@ -125,7 +135,7 @@ fn best_peer<'a>(text: &'a str, section: &str, column: &str) -> Option<&'a str> 
 /// Every cell of every table that is a number.
 fn cells(text: &str) -> Cells {
     let mut cells = Cells::new();
-    let (mut section, mut columns) = ("", Vec::new());
+    let (mut section, mut unit, mut columns) = ("", "", Vec::new());
     for line in text.lines() {
         if let Some(title) = line.strip_prefix("## ") {
             (section, columns) = (title, Vec::new());
@@ -138,11 +148,15 @@ fn cells(text: &str) -> Cells {
             continue;
         };
         if columns.is_empty() {
-            columns = values.to_vec();
+            (unit, columns) = (*name, values.to_vec());
             continue;
         }
         for (column, value) in columns.iter().zip(values) {
-            if let Some(cell) = cell(value) {
+            if let Some(mut cell) = cell(value) {
+                if unit == "KiB" && column.ends_with(" services") {
+                    cell.low -= PAGE_KIB;
+                    cell.high += PAGE_KIB;
+                }
                 let row = cells.entry((section.to_string(), (*column).to_string()));
                 row.or_default().insert((*name).to_string(), cell);
             }
@@ -219,6 +233,24 @@ mod tests {
         let far = ("2 (1.8 to 2.2)", "2 (1.9 to 2.1)");
         assert_eq!(verdict_of(kept, far), Verdict::Left);
         assert_eq!(verdict_of(far, kept), Verdict::Left);
+        let precise = |ours| (ours, "1000 (999 to 1001)");
+        let before = precise("1000 (999 to 1001)");
+        assert_eq!(
+            verdict_of(before, precise("980 (979 to 981)")),
+            Verdict::Agrees
+        );
+        assert_eq!(
+            verdict_of(before, precise("940 (939 to 941)")),
+            Verdict::Left
+        );
+    }
+
+    #[test]
+    fn memory_may_be_a_page_more_or_less() {
+        let in_kib = |ours: &str| document(ours, "64").replace("| ms |", "| KiB |");
+        let verdict = |ours: &str| verdicts(&in_kib("36"), &in_kib(ours)).0[0].0;
+        assert_eq!(verdict("40"), Verdict::Agrees);
+        assert_eq!(verdict("60"), Verdict::Left);
     }
 
     #[test]

@@ -8,6 +8,10 @@ use bench_lives::extent::Extent;
 /// The boards that may have a document of their own.
 const BOARDS: [&str; 2] = ["virt-aarch64", "virt-armv7"];
 
+/// How to read a cell ([`bench_lives::samples::QUARTERS_FROM`]).
+const CELL: &str = "A cell is the median of the samples, in brackets their middle half, or where \
+                    there are fewer than eight, the least and the largest.";
+
 impl Document<'_> {
     /// What was measured, on what, and how to read it.
     pub fn head(&self) -> String {
@@ -30,8 +34,8 @@ impl Document<'_> {
                  {day}: change nothing here by hand.\n\n\
                  The rows are those of a desk, {desk}: within QEMU's virtual board, Debian's \
                  {kernel} and the same inits as packages of its architecture; each is process 1 in \
-                 namespaces, in turn (rounds: {rounds}), all in one boot of the board. A cell is \
-                 the median, with the quartiles in brackets. {less}\n\n\
+                 namespaces, in turn (rounds: {rounds}), all in one boot of the board. {CELL} \
+                 {less}\n\n\
                  The board's processor, a {processor}, is emulated, and so is its clock, which \
                  counts: an instruction takes a nanosecond, whatever it does (`-icount \
                  shift=0,sleep=off`). **A millisecond below is a million instructions of kernel \
@@ -55,8 +59,8 @@ impl Document<'_> {
              Every contender is process 1 in namespaces of its own on one kernel, with a root file \
              system of its own files, and runs the same services: a static program without libc \
              that notes its first instruction and waits. The contenders take turns, {rounds} \
-             rounds, and each round another one begins. A cell is the median, with the quartiles \
-             in brackets; times come from the programs that run, on CLOCK_MONOTONIC.\n\n\
+             rounds, and each round another one begins. {CELL} Times come from the programs that \
+             run, on CLOCK_MONOTONIC.\n\n\
              For all of them: file systems are mounted already, streams lead to a null device, a \
              service that ended is started again at once and without limit where that can be \
              chosen, one that does not end gets SIGKILL a second after SIGTERM, readiness is the \
