@@ -338,8 +338,4 @@ impl<K: Kernel + 'static> Platform for Harmony<K> {
             self.is_forsaken = true;
         }
     }
-
-    fn memory_kib(&mut self) -> Option<u32> {
-        None
-    }
 }

@@ -12,6 +12,7 @@ use hal_harmony::abi::{Calls, Line, Stack};
 use init_core::checkpoint::words::Words;
 use init_core::event::MachineRequest;
 use init_core::hal::{EventSource, Platform, Power};
+use init_core::ident::{Role, UnitId};
 use init_core::protocol::Request;
 use init_core::protocol::letter::Letter;
 use init_core::relay::{self, Bell, Remote};
@@ -390,7 +391,7 @@ fn a_core_that_asks_without_an_end_keeps_nobody_waiting_for_long() {
             }
             let mut remote = remote(life);
             loop {
-                let _ = remote.memory_kib();
+                let _ = remote.owner(UnitId(0), Role::Main);
             }
         });
         end_first(&world, 100);

@@ -1,11 +1,9 @@
-//! This file is the rest of what the driver needs of Linux: the console, memory, the watchdog, and
+//! This file is the rest of what the driver needs of Linux: the console, the watchdog, and
 //! what lies between one life of the program and the next.
 
-use crate::bytes::{Fields, number};
 use crate::carried::upgrades;
 use crate::console::Console;
 use crate::heal;
-use crate::lines::Lines;
 use crate::linux::Linux;
 use crate::region::{self, SPLIT};
 use init_core::checkpoint::words::Words;
@@ -13,7 +11,6 @@ use init_core::event::Errno;
 use init_core::hal::Platform;
 use init_core::ident::{ClientId, Generation, Role, UnitId};
 use init_core::renewal::{Handover, Image};
-use init_core::text::index;
 use init_core::time::Instant;
 
 /// ENOSYS.
@@ -107,41 +104,5 @@ impl Platform for Linux {
         } else {
             None
         }
-    }
-
-    fn memory_kib(&mut self) -> Option<u32> {
-        if let Some(pool) = &mut self.pool {
-            pool.rest();
-        }
-        // The sums in /proc/self/status lag behind by up to 64 pages on many kernels; these do not.
-        let mut lines = Lines::of(c"/proc/self/smaps_rollup");
-        let mut sum = None;
-        while let Some(line) = lines.next() {
-            if let Some(kib) = resident(line) {
-                sum = Some(sum.unwrap_or(0_u32).saturating_add(kib));
-            }
-        }
-        sum
-    }
-}
-
-/// The number of a line like `Anonymous: 40 kB`: memory that only this program has.
-fn resident(line: &[u8]) -> Option<u32> {
-    let mut fields = Fields::aligned(line);
-    index("Anonymous: ", fields.behind(0))?;
-    number(fields.behind(0), 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_memory_of_our_own_counts() {
-        assert_eq!(resident(b"Anonymous:            40 kB"), Some(40));
-        assert_eq!(resident(b"LazyFree:              4 kB"), None);
-        assert_eq!(resident(b"Rss:                  76 kB"), None);
-        assert_eq!(resident(b"Anonymous:            kB"), None);
-        assert_eq!(resident(b""), None);
     }
 }

@@ -262,9 +262,6 @@ impl<'a, P: Platform> Driver<'a, P> {
         self.report
             .notice(self.platform.console(), now, &notice, &status);
         if matches!(notice, Notice::BootDone { .. }) {
-            if let Some(kib) = self.platform.memory_kib() {
-                self.report.memory(self.platform.console(), now, kib);
-            }
             // Last: the code that says such things may be given back here.
             self.platform.settle();
         }

@@ -180,6 +180,10 @@ fn an_exit_says_how_it_came() {
     assert!(text.contains("SIGSEGV, core dumped"), "{text}");
 }
 
+/// By then an exchange is over, also where a core died over the third one's SIGTERM, which is sent
+/// once at most: after its stop-timeout comes SIGKILL.
+const EXCHANGED: Duration = Duration::from_secs(20);
+
 /// Three services, and an image that does not know the third. It stands its trial, and then cannot
 /// be executed.
 fn exchanged() -> (&'static Manifest, Fake) {
@@ -199,7 +203,7 @@ fn exchanged() -> (&'static Manifest, Fake) {
     fake.known = Some(vec![UnitId(0), UnitId(1), UnitId(2)]);
     fake.arrange(secs(2), Wake::Event(Event::TrialEnded(None)));
     let off = Wake::Event(Event::Machine(MachineRequest::PowerOff));
-    fake.arrange(secs(6), off);
+    fake.arrange(EXCHANGED, off);
     (graph.manifest(), fake)
 }
 
@@ -249,7 +253,7 @@ fn a_core_that_dies_over_an_upgrade_at_any_write_leaves_nobody_stopped() {
         let mut keeper = Keeper::new(manifest, fake);
         keeper.keep(|| u32::try_from(300 + random.below(2_000)).unwrap());
         let count = |is_it: &dyn Fn(&Act) -> bool| {
-            let early = |at: &Instant| *at < Instant::ZERO.after(secs(6));
+            let early = |at: &Instant| *at < Instant::ZERO.after(EXCHANGED);
             let acts = keeper.fake.acts.iter().filter(|(at, _)| early(at));
             acts.filter(|(_, act)| is_it(act)).count()
         };

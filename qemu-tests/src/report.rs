@@ -1,7 +1,7 @@
 //! This file reads process 1's lines on the console and makes the boot report of them.
 //!
 //! It is what the user sees of a boot: each unit with its time to ready, what failed and why, the
-//! total, and what process 1 costs. Whether services work is judged elsewhere (`expect`).
+//! total. Whether services work is judged elsewhere (`expect`).
 
 use std::fmt;
 
@@ -21,8 +21,6 @@ pub struct BootReport {
     pub begun: Option<String>,
     /// How the boot ended.
     pub end: Option<BootEnd>,
-    /// Resident memory of process 1 in KiB.
-    pub memory_kib: Option<u32>,
 }
 
 /// A unit that failed and did not become ready since.
@@ -122,10 +120,6 @@ impl BootReport {
     }
 
     fn take_boot(&mut self, text: &str) {
-        if let Some(kib) = text.strip_prefix("process 1 has ") {
-            self.memory_kib = kib.split(' ').next().and_then(|number| number.parse().ok());
-            return;
-        }
         for (mark, reached) in [(" NOT reached after ", false), (" reached after ", true)] {
             if let Some((target, rest)) = text.split_once(mark) {
                 let (target, rest) = (target.to_string(), rest.to_string());
@@ -203,9 +197,6 @@ impl fmt::Display for BootReport {
         if let Some(begun) = &self.begun {
             write!(f, "; the kernel had taken {begun} s")?;
         }
-        if let Some(kib) = self.memory_kib {
-            write!(f, "; process 1 has {kib} KiB of its own")?;
-        }
         Ok(())
     }
 }
@@ -223,7 +214,6 @@ init: [    1.601] flaky: ready after 3 ms
 init: [    1.610] flaky: ended: SIGSEGV; restart 1 in 200 ms
 init: [    1.810] flaky: ended: SIGSEGV; restart 2 in 400 ms
 gateway login: init: [    1.900] boot: online reached after 420 ms: 12 units ready, 0 failed
-init: [    1.901] boot: process 1 has 64 KiB of its own
 ";
 
     #[test]
@@ -234,8 +224,7 @@ init: [    1.901] boot: process 1 has 64 KiB of its own
   setup   ready after 12 ms
   broker  ready after 45 ms
   flaky   ready after 3 ms, restarted 2 times (last: SIGSEGV)
-online reached after 420 ms: 12 units ready, 0 failed; the kernel had taken 1.480 s; \
-process 1 has 64 KiB of its own";
+online reached after 420 ms: 12 units ready, 0 failed; the kernel had taken 1.480 s";
         assert_eq!(report.to_string(), text);
     }
 

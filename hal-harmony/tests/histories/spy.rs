@@ -255,8 +255,4 @@ impl Platform for Spy {
     fn settle(&mut self) {
         self.inner.settle();
     }
-
-    fn memory_kib(&mut self) -> Option<u32> {
-        self.inner.memory_kib()
-    }
 }

@@ -34,7 +34,7 @@ fn asking(machine: &Machine, words: &[&str]) -> Child {
 #[test]
 fn an_idle_machine_does_not_wake_up() {
     let mut machine = boot!("idle");
-    machine.wait_for("KiB of its own");
+    machine.wait_for("boot: idle reached");
     let before = machine.wake_ups_when_asleep();
     std::thread::sleep(Duration::from_secs(5));
     // Asleep before and after, and not once awake in between.

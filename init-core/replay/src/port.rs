@@ -257,10 +257,6 @@ impl Platform for Port<'_, '_> {
         });
         answer.unwrap_or(NO_ANSWER)
     }
-
-    fn memory_kib(&mut self) -> Option<u32> {
-        None
-    }
 }
 
 impl Port<'_, '_> {

@@ -397,8 +397,4 @@ impl Platform for Fake {
         self.act(Act::Renew(image));
         NO_SUCH_CALL
     }
-
-    fn memory_kib(&mut self) -> Option<u32> {
-        None
-    }
 }

@@ -110,8 +110,4 @@ pub trait Platform: Clock + EventSource + Process + ControlPort + Power {
 
     /// The boot is over: what only a start needs may be given back.
     fn settle(&mut self) {}
-
-    /// What this program costs now, in KiB: memory of its own, behind no file. `None` where the
-    /// system does not tell. Never blocks.
-    fn memory_kib(&mut self) -> Option<u32>;
 }

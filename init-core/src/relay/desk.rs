@@ -228,7 +228,6 @@ impl Desk {
             Request::Wait { .. }
             | Request::Close(_)
             | Request::Settle
-            | Request::Memory
             | Request::Flush
             | Request::Renew(Image::Same)
             | Request::EndTrial
@@ -277,7 +276,6 @@ impl Desk {
         match request {
             Request::Wait { .. }
             | Request::Spawn(_)
-            | Request::Memory
             | Request::Flush
             | Request::Owner { .. }
             | Request::Renew(_)
@@ -303,10 +301,6 @@ impl Desk {
                 let pid = self.spawn(child, platform);
                 let answer = pid.map_or_else(Answer::Refused, Answer::Spawned);
                 return self.answer(platform, answer);
-            }
-            Request::Memory => {
-                let kib = platform.memory_kib();
-                return self.answer(platform, Answer::Memory(kib));
             }
             Request::Flush => return self.answer(platform, Answer::Done),
             Request::Owner { unit, role } => {

@@ -35,8 +35,6 @@ pub enum Request<'f> {
     Say(Text<'f>),
     /// The boot is over.
     Settle,
-    /// How much memory process 1 costs. Answered.
-    Memory,
     /// Room in the ring. Answered.
     Flush,
     /// Who serves a unit in a role. Answered.
@@ -69,14 +67,13 @@ variants!(Request<'f>, Self::Flush => {
     6 => Close(client),
     7 => Say(line),
     8 => Settle,
-    9 => Memory,
+    9 => TakeOver,
     10 => Finish { action, deadline },
     11 => Renew(image),
     12 => Owner { unit, role },
     13 => Forsake,
     14 => Try(client),
     15 => EndTrial,
-    16 => TakeOver,
 });
 
 /// Whose words are nobody's.
@@ -99,8 +96,6 @@ pub enum Answer<'f> {
         generation: Generation,
         pid: u32,
     },
-    /// So much memory, in KiB, if anybody knows.
-    Memory(Option<u32>),
     /// A client's frame.
     Frame {
         client: ClientId,
@@ -129,7 +124,7 @@ variants!(Answer<'f>, Self::Tick => {
     0 => Done,
     1 => Spawned(pid),
     2 => Refused(error),
-    3 => Memory(kib),
+    3 => TrialEnded { obstacle, known },
     4 => Frame { client, frame },
     5 => Tick,
     6 => Ready(child),
@@ -140,7 +135,6 @@ variants!(Answer<'f>, Self::Tick => {
     11 => ClientGone(client),
     12 => Heartbeat(child),
     13 => Owner { generation, pid },
-    14 => TrialEnded { obstacle, known },
 });
 
 impl Answer<'_> {
@@ -204,7 +198,6 @@ impl Answer<'_> {
             | Self::Done
             | Self::Spawned(_)
             | Self::Refused(_)
-            | Self::Memory(_)
             | Self::Owner { .. }
             | Self::Frame { .. } => Event::Tick,
         }

@@ -307,13 +307,6 @@ impl<B: Bell> Platform for Remote<B> {
     fn settle(&mut self) {
         self.out.send(Request::Settle);
     }
-
-    fn memory_kib(&mut self) -> Option<u32> {
-        let Answer::Memory(kib) = self.ask(Request::Memory) else {
-            return None;
-        };
-        kib
-    }
 }
 
 impl<B: Bell> embedded_io::ErrorType for Outbox<B> {

@@ -104,17 +104,6 @@ impl Report {
         });
     }
 
-    /// What process 1 costs, said after the boot: memory that only it has.
-    pub fn memory(&self, out: &mut impl Write, now: Instant, resident_kib: u32) {
-        if self.level >= LogLevel::Normal {
-            write_line(out, now, &|line| {
-                line.say(packed!("boot: process 1 has "))
-                    .number(resident_kib);
-                line.say(packed!(" KiB of its own"));
-            });
-        }
-    }
-
     /// A notice of the core, if the log level wants it. `status` is used for the boot's summary.
     pub fn notice(&self, out: &mut impl Write, now: Instant, notice: &Notice, status: Lookup<'_>) {
         if self.level < level(notice) {

@@ -231,8 +231,4 @@ impl Platform for Kernel {
         self.is_on_probation = true;
         std::panic::resume_unwind(Box::new(super::End::Executed))
     }
-
-    fn memory_kib(&mut self) -> Option<u32> {
-        None
-    }
 }

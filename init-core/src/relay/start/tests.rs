@@ -50,7 +50,7 @@ fn requests() -> Vec<Request<'static>> {
         Request::Close(CLIENT),
         Request::Say(Text(b"a")),
         Request::Settle,
-        Request::Memory,
+        Request::TakeOver,
         Request::Finish {
             action: FinalAction::Kexec,
             deadline: LATER,
@@ -64,7 +64,6 @@ fn requests() -> Vec<Request<'static>> {
         Request::Forsake,
         Request::Try(CLIENT),
         Request::EndTrial,
-        Request::TakeOver,
     ])
 }
 
@@ -77,7 +76,10 @@ fn answers() -> Vec<Answer<'static>> {
         Answer::Done,
         Answer::Spawned(70_000),
         Answer::Refused(Errno(2)),
-        Answer::Memory(Some(72)),
+        Answer::TrialEnded {
+            obstacle: Some(Obstacle::Unfed),
+            known: Text(&[255]),
+        },
         Answer::Frame {
             client: CLIENT,
             frame: Text(&[1, 2]),
@@ -96,10 +98,6 @@ fn answers() -> Vec<Answer<'static>> {
         Answer::Owner {
             generation: Generation(300),
             pid: 70_000,
-        },
-        Answer::TrialEnded {
-            obstacle: Some(Obstacle::Unfed),
-            known: Text(&[255]),
         },
     ])
 }
@@ -137,7 +135,6 @@ fn is_listed(request: &Request<'_>, answer: &Answer<'_>) {
         | Request::Close(_)
         | Request::Say(_)
         | Request::Settle
-        | Request::Memory
         | Request::Finish { .. }
         | Request::Renew(_)
         | Request::Owner { .. }
@@ -150,7 +147,6 @@ fn is_listed(request: &Request<'_>, answer: &Answer<'_>) {
         Answer::Done
         | Answer::Spawned(_)
         | Answer::Refused(_)
-        | Answer::Memory(_)
         | Answer::Frame { .. }
         | Answer::Tick
         | Answer::Ready(_)
