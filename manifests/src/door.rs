@@ -16,8 +16,10 @@ const VARIABLES: [&str; 3] = ["SYSMASTER_PRODUCT", "SYSMASTER_BOARD", "SYSMASTER
 
 /// What the linker is told beside the board's page size and the script. Segments may share a page
 /// of the file (`noseparate-code`); nothing in process 1 unwinds.
-const LINK_ARGS: [&str; 5] = [
+const LINK_ARGS: [&str; 6] = [
     "--gc-sections",
+    // Functions of the same instructions are one; nobody asks whether two are.
+    "--icf=all",
     "--build-id=none",
     "--no-eh-frame-hdr",
     "-znoseparate-code",
