@@ -35,6 +35,8 @@ pub struct Driver<'a, P> {
     answer: Buffer,
     /// The last turn ended before all was done that follows from its event.
     unfinished: bool,
+    /// The platform has returned from the machine's last act.
+    is_over: bool,
 }
 
 impl<'a, P: Platform> Driver<'a, P> {
@@ -47,6 +49,7 @@ impl<'a, P: Platform> Driver<'a, P> {
             report,
             answer: [0; FRAME_BYTES_MAX],
             unfinished: false,
+            is_over: false,
         }
     }
 
@@ -120,8 +123,11 @@ impl<'a, P: Platform> Driver<'a, P> {
 
     /// Waits for one thing to happen and does what follows from it, a bounded amount; the rest
     /// follows in the next turns, which do not sleep. `false` after the machine's last act, should
-    /// the platform have returned from it.
+    /// the platform have returned from it; that may have been in [`Self::resume`].
     pub fn turn(&mut self) -> bool {
+        if self.is_over {
+            return false;
+        }
         let until = if self.unfinished {
             Some(Instant::ZERO)
         } else {
@@ -154,6 +160,7 @@ impl<'a, P: Platform> Driver<'a, P> {
         }
         while let Some(effect) = self.core.next_effect(now) {
             if !self.perform(effect, now) {
+                self.is_over = true;
                 return false;
             }
             left = left.saturating_sub(1);

@@ -125,6 +125,10 @@ impl Core<'_> {
             (Renewal::Upgrading, why) => {
                 self.upgrade(Step::Resumed(why), now);
             }
+            // Who has to stop for the image may be among what is not known any more.
+            (Renewal::Clearing, why) if self.is_damaged() => {
+                self.upgrade(Step::Resumed(why), now);
+            }
             (
                 Renewal::None | Renewal::Again | Renewal::Trial | Renewal::Late | Renewal::Clearing,
                 _,

@@ -146,7 +146,7 @@ impl Core<'_> {
             (Renewal::Upgrading, Step::NotExecuted(error)) => {
                 self.give_up(Obstacle::NotExecuted(error), now);
             }
-            (Renewal::Upgrading, Step::Resumed(why)) => self.arrive(why, now),
+            (Renewal::Upgrading | Renewal::Clearing, Step::Resumed(why)) => self.arrive(why, now),
             // Nobody wants to know any more.
             (
                 Renewal::None
@@ -195,6 +195,7 @@ impl Core<'_> {
         });
         let Some(id) = rest.next() else {
             self.system.renewal = Renewal::Upgrading;
+            self.describe_again();
             self.emit(Effect::Renew(Image::New));
             return true;
         };

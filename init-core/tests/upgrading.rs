@@ -371,3 +371,31 @@ fn a_unit_that_cannot_be_stopped_keeps_the_program() {
     assert!(!life.is_upgrading());
     assert_eq!(life.state("b"), UnitState::Active);
 }
+
+/// The words of a name in a region.
+fn damage_name(words: Words<'_>, name: &str) {
+    let number = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let low = u32::try_from(number & u64::from(u32::MAX)).expect("half of it");
+    let place = (0..words.len()).find(|at| words.get(*at) == low);
+    let place = place.expect("the name is there");
+    words.set(place, low ^ 1);
+}
+
+/// An image would start it beside itself.
+#[test]
+fn a_unit_whose_name_was_damaged_is_found_all_the_same() {
+    let graph = || Graph::new("target main wants a b\n service a\n service b");
+    let mut life = Life::boot(graph());
+    let before = life.pid("b");
+    damage_name(life.words, "b");
+    life.ask();
+    life.pass(&["main", "a", "b"]);
+    assert!(life.is_upgrading());
+    let mut next = life.upgrade(graph());
+    next.step(Event::Resumed(Handover::Upgraded));
+    assert_eq!(next.pid("b"), before);
+    let spawned = |effect: &Effect| matches!(effect, Effect::Spawn(_));
+    assert!(!next.effects.iter().any(spawned), "{:?}", next.effects);
+}

@@ -297,6 +297,12 @@ impl<'a> Core<'a> {
         words.set(at::MAGIC, MAGIC);
     }
 
+    /// Says once more what another image has to know: it finds units by what was written at boot,
+    /// and one whose name was damaged since it would start beside itself.
+    pub(crate) fn describe_again(&self) {
+        describe(self.checkpoint.words, self.manifest);
+    }
+
     fn record_life(&mut self, life: u32, [begun, done]: [u32; 2]) {
         let life = Happening::Life { life, begun, done };
         let checkpoint = &mut self.checkpoint;
