@@ -41,7 +41,10 @@ impl Stage {
         self.core_waits = false;
         self.deaths.ended();
         let units = self.manifest.units.len();
+        // What was done before the damage is not excused by it.
+        self.judge();
         for (unit, word, bit) in std::mem::take(&mut self.damage) {
+            self.weak = true;
             let word = usize::try_from(word).unwrap_or(0);
             let Some(unit) = unit else {
                 let word = word % checkpoint::words_for(units);

@@ -392,6 +392,7 @@ impl Stage {
             | Step::Orphans(..)
             | Step::Wake(_)
             | Step::Deaf(_)
+            | Step::Slow(..)
             | Step::Watchdog(_)
             | Step::Shuffle(_) => {}
         }

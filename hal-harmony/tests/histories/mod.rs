@@ -67,9 +67,9 @@ pub fn perform(script: &Script) -> Result<Tally, Broken> {
             }
         }
     }
-    match stage.broken() {
+    match stage.broken().cloned() {
         Some(rule) => Err(Broken {
-            rule: rule.clone(),
+            rule,
             at: stage.now_us,
             console,
         }),

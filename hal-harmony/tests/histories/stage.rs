@@ -76,7 +76,7 @@ pub struct Stage {
     pub core_pid: Option<i32>,
     /// The core waits to be told something.
     pub core_waits: bool,
-    /// The region is damaged: what is promised then is that the machine goes on, not as what.
+    /// The region was damaged: what is promised then is that the machine goes on, not as what.
     pub weak: bool,
     /// What is promised all the same does not hold.
     hopeless: Option<String>,
@@ -123,7 +123,7 @@ impl Stage {
             stalled: Vec::new(),
             core_pid: None,
             core_waits: false,
-            weak: script.damages(),
+            weak: false,
             hopeless: None,
             damage: Vec::new(),
             scribbled: false,
@@ -151,10 +151,18 @@ impl Stage {
         self.hopeless.get_or_insert(what.into());
     }
 
-    /// The first rule that was broken.
-    pub fn broken(&self) -> Option<&String> {
-        let rules = self.model.broken.as_ref().filter(|_| !self.weak);
-        self.hopeless.as_ref().or(rules)
+    /// The first broken rule that counts. Of damage, that there are never two of one.
+    pub fn broken(&mut self) -> Option<&String> {
+        self.judge();
+        self.hopeless.as_ref()
+    }
+
+    /// Judges what was broken since this was last done, before what is promised changes.
+    pub fn judge(&mut self) {
+        let broken = std::mem::take(&mut self.model.broken);
+        if let Some(rule) = rules::first_that_counts(&broken, self.weak) {
+            self.fail(rule.clone());
+        }
     }
 
     /// A rule of our own, which does not hold where the region is damaged.

@@ -58,7 +58,26 @@ pub fn script(seed: u64) -> Script {
             script.steps.push(Step::Wait(span(&mut random)));
         }
     }
+    if !mood.plain {
+        slow_down(&mut script, seed);
+    }
     script
+}
+
+/// Calls take their time here and there, in one history of four; all else is as without it. All of
+/// them together are far shorter than what a watchdog can spare.
+fn slow_down(script: &mut Script, seed: u64) {
+    let mut random = Random::new(!seed ^ 0x510e);
+    for _ in 0..if random.once_in(4) {
+        1 + random.below(4)
+    } else {
+        0
+    } {
+        let count = u32::try_from(1 + random.below(16)).unwrap_or(1);
+        let slow = Step::Slow(count, random.span(Duration::from_ms(5)).as_us());
+        let at = random.below(script.steps.len());
+        script.steps.insert(at, slow);
+    }
 }
 
 /// What kind of a history it is.

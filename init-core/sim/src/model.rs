@@ -1,7 +1,7 @@
 //! This file knows what an init must do, and nothing of how this one does it: it sees processes
 //! come and go, what process 1 is told and does, what clients are answered, what is said of units.
 //!
-//! It imports names of things only. The first rule that is broken is kept.
+//! It imports names of things only. Every rule that is broken is kept: each is judged by itself.
 
 use crate::facts::{Living, Nature, ReadyBy, Seen, Standing, Unit, contradicts_itself};
 use init_core::ident::{Child, Generation, Role, UnitId};
@@ -26,8 +26,8 @@ pub struct Model {
     unsure: Option<UnitId>,
     /// The machine comes to its end.
     pub going_down: bool,
-    /// The first rule that was broken.
-    pub broken: Option<String>,
+    /// The rules that were broken, in their order, until somebody judges them.
+    pub broken: Vec<String>,
 }
 
 impl Model {
@@ -46,7 +46,7 @@ impl Model {
 
     /// A rule is broken.
     pub fn fail(&mut self, what: impl Into<String>) {
-        self.broken.get_or_insert(what.into());
+        self.broken.push(what.into());
     }
 
     fn unit(&mut self, unit: UnitId) -> &mut Unit {

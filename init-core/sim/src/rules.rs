@@ -84,6 +84,13 @@ pub enum Asked {
     Other,
 }
 
+/// The first of these breaches that counts. Of damage it is promised that there are never two of
+/// one; nothing else that comes before that in the same turn may hide it.
+pub fn first_that_counts(broken: &[String], is_damaged: bool) -> Option<&String> {
+    let counts = |rule: &&String| !is_damaged || rule.contains("a second");
+    broken.iter().find(counts)
+}
+
 /// A client's frame is told: what it asks for may begin anew.
 pub fn heard(model: &mut Model, asked: Asked) {
     let forgives = [Change::Start, Change::Restart, Change::ResetFailed];
@@ -111,5 +118,40 @@ pub fn judge(model: &mut Model, asked: Asked, waits: bool, bytes: &[u8]) {
         Response::Begun if waits => model.fail("somebody who waits is told: begun"),
         Response::Error(_) => model.fail("a request of ours is not understood"),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use init_core::ident::{Child, Generation, Role};
+
+    /// A unit whose process runs, of which something else is said, and which then gets a second.
+    #[test]
+    fn of_damage_a_second_instance_counts_whatever_else_was_broken_before_it() {
+        let mut model = Model::new(vec![Nature::default()]);
+        let child = |generation| Child {
+            unit: UnitId(0),
+            generation: Generation(generation),
+            role: Role::Main,
+        };
+        model.spawned(child(1), 7, 0);
+        let nobody = Child {
+            role: Role::Stop,
+            ..child(1)
+        };
+        model.signalled(nobody, false, 0);
+        model.spawned(child(2), 8, 0);
+        let counts = |is_damaged| first_that_counts(&model.broken, is_damaged).cloned();
+        let begins = |rule: Option<String>, with| rule.is_some_and(|it| it.starts_with(with));
+        assert!(begins(counts(false), "unit 0: a signal for nobody"));
+        assert!(begins(counts(true), "unit 0: a second instance"));
+    }
+
+    #[test]
+    fn of_damage_nothing_else_counts() {
+        let broken = ["a client is answered twice".to_string()];
+        assert_eq!(first_that_counts(&broken, true), None);
+        assert_eq!(first_that_counts(&broken, false), broken.first());
     }
 }

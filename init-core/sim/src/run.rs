@@ -374,7 +374,7 @@ impl History<'_> {
             return Err(format!("{unanswered} clients wait for ever"));
         }
         world.model.check_settled();
-        world.model.broken.take().map_or(Ok(()), Err)
+        world.broken().map_or(Ok(()), Err)
     }
 
     /// The default target is up with all that it needs, or it cannot be.
@@ -430,6 +430,7 @@ impl History<'_> {
             Step::Wake(count) => world.store.wakes = *count,
             Step::Deaf(us) => world.store.deaf_until = until(*us),
             Step::Hold(us) => world.store.hold = *us,
+            Step::Slow(count, us) => world.store.slow = (*count, *us),
             Step::Watchdog(us) => world.watched(*us),
             Step::Shuffle(seed) => world.shuffle(*seed),
             Step::Die(deaths) => world.die(deaths),

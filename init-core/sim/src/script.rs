@@ -50,6 +50,9 @@ pub enum Step {
     Deaf(u64),
     /// The next time that process 1 sleeps, it is not let run before so long after it should.
     Hold(u64),
+    /// Each of the next so many crossings between the driver and the kernel takes so many
+    /// microseconds.
+    Slow(u32, u64),
     /// From now on, the machine has a watchdog that waits so many microseconds.
     Watchdog(u64),
     /// From now on, things that happened in the meantime are told in another order; 0: in theirs.
@@ -114,6 +117,7 @@ impl Display for Step {
             Self::Wake(count) => write!(f, "wake {count}"),
             Self::Deaf(us) => write!(f, "deaf {us}"),
             Self::Hold(us) => write!(f, "hold {us}"),
+            Self::Slow(count, us) => write!(f, "slow {count} {us}"),
             Self::Watchdog(us) => write!(f, "watchdog {us}"),
             Self::Shuffle(seed) => write!(f, "shuffle {seed}"),
             Self::Die(deaths) => {
@@ -170,6 +174,7 @@ impl Step {
             "wake" => Self::Wake(number(words)?),
             "deaf" => Self::Deaf(number(words)?),
             "hold" => Self::Hold(number(words)?),
+            "slow" => Self::Slow(number(words)?, number(words)?),
             "watchdog" => Self::Watchdog(number(words)?),
             "shuffle" => Self::Shuffle(number(words)?),
             "die" => Self::Die(words.map(death).collect::<Result<_, _>>()?),
@@ -247,7 +252,8 @@ impl Script {
             Step::Die(deaths) => deaths.iter().all(|death| matches!(death, Death::Write(_))),
             Step::Damage(..) | Step::DamageRecord(..) | Step::Shuffle(_) => false,
             Step::Deaf(_) | Step::Exhaust(_) => false,
-            Step::Wake(_) | Step::Hold(_) | Step::Leave(_) | Step::Stall(_) => false,
+            Step::Wake(_) | Step::Hold(_) | Step::Slow(..) => false,
+            Step::Leave(_) | Step::Stall(_) => false,
             _ => true,
         })
     }

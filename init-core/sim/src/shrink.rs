@@ -89,6 +89,7 @@ fn simpler(step: &Step) -> Vec<Step> {
         Step::Wait(us) => [0, us / 2].map(Step::Wait).to_vec(),
         Step::Deaf(us) => vec![Step::Deaf(us / 2)],
         Step::Hold(us) => vec![Step::Hold(us / 2)],
+        Step::Slow(count, us) => vec![Step::Slow(count / 2, *us), Step::Slow(*count, us / 2)],
         Step::Orphans(count, after) => {
             vec![Step::Orphans(1, *after), Step::Orphans(count / 2, *after)]
         }

@@ -1,14 +1,14 @@
 //! This file is the HAL between a keeper and the simulated kernel: at every call it may die.
 
 use super::kernel::{Happening, Kernel, Running, Trial};
+use super::{End, SCRIPT_TIME};
 use init_core::checkpoint::words::Words;
 use init_core::effect::FinalAction;
 use init_core::event::{Errno, ExitStatus};
 use init_core::hal::fake::Console;
 use init_core::hal::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
 use init_core::ident::{Child, ClientId, Generation, Role, UnitId};
-use init_core::protocol::{Reader, Response};
-use init_core::renewal::{Image, Obstacle};
+use init_core::renewal::{Handover, Image, Obstacle};
 use init_core::time::{Duration, Instant};
 use init_core::unit::{KillScope, Program as Executable, Readiness, Signal};
 
@@ -46,18 +46,12 @@ impl Process for Kernel {
         if there.any(|it| it.ended.is_none()) {
             self.fail(format!("{name} is started beside itself"));
         }
-        self.serial += 1;
-        let serial = self.serial;
+        let fails = self.mischief.is_hostile && self.random.once_in(12);
+        if fails && self.now < Instant::ZERO.after(SCRIPT_TIME) && self.may_have_mishap(name) {
+            return Err(TRY_AGAIN);
+        }
+        let serial = self.make(name, child);
         let pid = u32::try_from(serial).unwrap_or(u32::MAX);
-        self.processes.push(Running {
-            serial,
-            name,
-            role,
-            generation,
-            pid,
-            speaks: false,
-            ended: None,
-        });
         if confirm || matches!(ready, Readiness::Newline(_)) {
             let after = self.random.span(Duration::from_ms(40));
             self.arrange(after, Happening::Ready(serial));
@@ -69,14 +63,16 @@ impl Process for Kernel {
     fn signal(&mut self, child: Child, signal: Signal, _: KillScope) {
         self.cross();
         let name = self.name(child.unit);
-        let is_it = |it: &&Running| {
+        let is_it = |it: &Running| {
             (it.name, it.role, it.generation) == (name, child.role, child.generation)
         };
-        let Some(it) = self.processes.iter().find(is_it) else {
+        let Some(it) = self.processes.iter_mut().find(|it| is_it(it)) else {
             return;
         };
         let serial = it.serial;
-        if !self.alone && !self.goes_down() && !self.leaving.contains(&name) {
+        let heeds = it.obeys || signal == Signal::KILL;
+        let was_asked = std::mem::replace(&mut it.asked, true);
+        if !was_asked && !self.alone && !self.goes_down && !self.leaves(name) {
             self.fail(format!("{name} is signalled, and both programs know it"));
         }
         let after = self.random.span(Duration::from_ms(40));
@@ -84,14 +80,18 @@ impl Process for Kernel {
             number: signal.0,
             core_dumped: false,
         };
-        self.arrange(after, Happening::End(serial, status));
+        if heeds {
+            self.arrange(after, Happening::End(serial, status));
+        }
         self.cross();
     }
 
     fn signal_all(&mut self, signal: Signal) {
         self.cross();
         self.alone = true;
-        let living: Vec<u64> = self.processes.iter().map(|it| it.serial).collect();
+        let heed = |it: &&Running| it.obeys || signal == Signal::KILL;
+        let living = self.processes.iter().filter(heed);
+        let living: Vec<u64> = living.map(|it| it.serial).collect();
         let status = ExitStatus::Signal {
             number: signal.0,
             core_dumped: false,
@@ -105,33 +105,17 @@ impl Process for Kernel {
 
 impl ControlPort for Kernel {
     fn frame(&self, client: ClientId) -> &[u8] {
-        let found = self.client.as_ref().filter(|it| it.id == client);
+        let found = self.clients.iter().find(|it| it.id == client);
         found.map_or(&[], |it| it.frame.as_slice())
     }
 
     fn reply(&mut self, client: ClientId, frame: &[u8]) {
-        self.cross();
-        let Some(it) = self.client.as_mut().filter(|it| it.id == client) else {
-            return;
-        };
-        it.is_answering = true;
-        let was = it.program;
-        self.cross();
-        let answer = Reader::new(frame).and_then(|mut reader| reader.take());
-        let done = matches!(answer, Ok(Response::Done));
-        if done != (self.program != was) {
-            let what = if done { "done" } else { "not done" };
-            self.fail(format!("a client is told {what}, and it is otherwise"));
-        }
-        self.client = None;
-        self.cross();
+        self.answer(client, frame);
     }
 
     fn close(&mut self, client: ClientId) {
         self.cross();
-        if self.client.as_ref().is_some_and(|it| it.id == client) {
-            self.client = None;
-        }
+        self.clients.retain(|it| it.id != client);
     }
 }
 
@@ -163,18 +147,26 @@ impl Platform for Kernel {
         Some((found.generation, found.pid))
     }
 
+    /// Nobody knows any more what those are owed who were heard.
+    fn forsake(&mut self) {
+        self.is_forsaken = true;
+        self.hang_up_on(|it| it.is_heard);
+    }
+
     fn take_over(&mut self) {
         self.cross();
+        if self.exchange.take_over() {
+            return;
+        }
         if !std::mem::take(&mut self.is_on_probation) {
             return;
         }
         self.takeovers += 1;
         self.trial = Trial::None;
-        self.has_outcome = true;
         self.cross();
     }
 
-    fn try_image(&mut self, _: ClientId) -> Result<(), Errno> {
+    fn try_image(&mut self, client: ClientId) -> Result<(), Errno> {
         self.cross();
         if self.trial != Trial::None {
             return Ok(());
@@ -183,8 +175,11 @@ impl Platform for Kernel {
             return Err(TRY_AGAIN);
         }
         self.trial = Trial::Goes;
+        self.tries_core = self.wants_core(client);
         let after = self.random.span(Duration::from_ms(200));
         let obstacle = (self.clumsy && self.random.once_in(5)).then_some(Obstacle::OtherLayout);
+        let has_none = self.mischief.is_solo && self.tries_core;
+        let obstacle = obstacle.or(has_none.then_some(Obstacle::NoCore));
         self.arrange(after, Happening::Tried(obstacle));
         self.cross();
         Ok(())
@@ -197,6 +192,9 @@ impl Platform for Kernel {
 
     fn is_known(&self, unit: UnitId) -> bool {
         let name = self.name(unit);
+        if self.tries_core {
+            return true;
+        }
         self.manifests[1 - self.program]
             .find(name.as_bytes())
             .is_some()
@@ -206,29 +204,39 @@ impl Platform for Kernel {
         matches!(self.trial, Trial::Passed | Trial::Ended(None))
     }
 
+    fn exchanges_core(&mut self) -> bool {
+        self.cross();
+        self.begin_exchange()
+    }
+
     fn renew(&mut self, image: Image) -> Errno {
         self.cross();
-        if image != Image::New {
-            self.fail("the same program is to be executed, and nobody asked for that");
-            return NO_MEMORY;
+        if image == Image::Same {
+            if !self.mischief.is_hostile {
+                self.fail("the same program is to be executed, and nobody asked for that");
+            }
+            if !self.mischief.is_solo && self.random.once_in(3) {
+                return NO_MEMORY;
+            }
+            self.outcome = Some(Handover::Again);
+            std::panic::resume_unwind(Box::new(End::Again))
         }
         if !self.has_passed_trial() {
             self.fail("an image is executed that stood no trial");
         }
+        if self.tries_core {
+            self.fail("an image is executed that was asked for its core");
+        }
         if self.clumsy && self.random.once_in(5) {
             return NO_MEMORY;
         }
-        let known = |it: &Running| {
-            let is_told = self.is_told(it);
-            let other = self.manifests[1 - self.program];
-            is_told || other.find(it.name.as_bytes()).is_some()
-        };
-        if !self.processes.iter().all(known) {
+        if self.has_strangers(self.manifests[1 - self.program]) {
             self.fail("an image is executed that does not know who runs");
         }
         self.executions += 1;
         self.program = 1 - self.program;
         self.is_on_probation = true;
-        std::panic::resume_unwind(Box::new(super::End::Executed))
+        self.outcome = Some(Handover::Upgraded);
+        std::panic::resume_unwind(Box::new(End::Executed))
     }
 }

@@ -1,21 +1,31 @@
 //! This file is the kernel under a keeper: processes that belong to names rather than to places in
-//! a manifest, one client, and an image's trial.
+//! a manifest, clients, and an image's trial.
 
-use super::{Ends, Plan, Program};
+use super::alone::Exchange;
+use super::clients::{Client, Wants};
+use super::{Ends, Mischief, Plan};
 use crate::random::Random;
 use init_core::effect::FinalAction;
 use init_core::event::{Event, ExitStatus, MachineRequest};
 use init_core::hal::Wake;
 use init_core::hal::fake::Console;
 use init_core::ident::{Child, ClientId, Generation, Role, UnitId};
-use init_core::protocol::{Request, Text};
-use init_core::renewal::Obstacle;
+use init_core::renewal::{Handover, Obstacle};
 use init_core::time::{Duration, Instant};
-use init_core::unit::{Manifest, Program as Executable};
+use init_core::unit::Manifest;
 use std::collections::BTreeMap;
 
 /// No end in sight.
 const FOR_EVER: u32 = u32::MAX;
+
+/// What processes of no unit are called.
+pub(super) const ORPHAN: &str = "(nobody's)";
+
+/// One wake-up in so many is for nothing.
+const VAIN_WAKE_ONE_IN: usize = 25;
+
+/// What is promised of damage as well; of all else, nothing is.
+const PROMISED: [&str; 4] = ["beside itself", "panics", "never gets on", "last act"];
 
 /// A process that was not let go.
 #[derive(Clone, Debug)]
@@ -27,6 +37,10 @@ pub(super) struct Running {
     pub(super) pid: u32,
     /// It has said that it is ready, and nobody has heard it.
     pub(super) speaks: bool,
+    /// It ends when it is told to, and not only when it is killed.
+    pub(super) obeys: bool,
+    /// It was asked to end: whether it had to be is judged by then.
+    pub(super) asked: bool,
     pub(super) ended: Option<ExitStatus>,
 }
 
@@ -37,8 +51,14 @@ pub(super) enum Happening {
     End(u64, ExitStatus),
     /// The main process of this unit ends by itself.
     Crash(&'static str),
-    /// A client asks for the other program.
-    Ask,
+    /// A client asks for this.
+    Ask(Wants),
+    /// One of the clients leaves.
+    Leave(usize),
+    /// So many processes of no unit appear, and end after a while or when they are told to.
+    Orphans(u32),
+    /// The next time that somebody dies, this bit of what outlives cores is turned.
+    Damage(u32, u32),
     /// The trial ends, in this way or well.
     Tried(Option<Obstacle>),
     /// The machine is to go down.
@@ -50,7 +70,8 @@ pub(super) enum Happening {
 pub(super) enum Handed {
     Exit(u64),
     Ready(u64),
-    Frame,
+    Frame(ClientId),
+    Gone(ClientId),
     Trial(Option<Obstacle>),
     Off,
 }
@@ -65,17 +86,6 @@ pub(super) enum Trial {
     Passed,
 }
 
-/// Whoever asks, until it is answered or hung up on.
-#[derive(Debug)]
-pub(super) struct Client {
-    pub(super) id: ClientId,
-    pub(super) frame: Vec<u8>,
-    pub(super) is_heard: bool,
-    pub(super) is_answering: bool,
-    /// What ran when it asked.
-    pub(super) program: usize,
-}
-
 /// The kernel, and what of process 1's memory no core reaches.
 #[derive(Debug)]
 pub(super) struct Kernel {
@@ -85,6 +95,8 @@ pub(super) struct Kernel {
     pub(super) program: usize,
     pub(super) is_on_probation: bool,
     pub(super) is_new: bool,
+    /// The core began without a state.
+    pub(super) is_forsaken: bool,
     pub(super) finished: Option<FinalAction>,
     pub(super) broken: Option<String>,
     pub(super) console: Console,
@@ -94,12 +106,22 @@ pub(super) struct Kernel {
     /// An image may not be executed for want of memory, or not be tried.
     pub(super) random: Random,
     pub(super) clumsy: bool,
-    /// What became of an image, until a core was told.
-    pub(super) has_outcome: bool,
+    /// What became of an image, or why else the next life begins, until a core was told.
+    pub(super) outcome: Option<Handover>,
     pub(super) executions: u64,
     pub(super) takeovers: u64,
     pub(super) asked: u64,
     pub(super) deaths: u64,
+    /// Lives of cores.
+    pub(super) lives: u64,
+    pub(super) mischief: Mischief,
+    /// Bits that are to be turned, and whether some were.
+    pub(super) damage: Vec<(u32, u32)>,
+    pub(super) is_damaged: bool,
+    /// How often each unit had an accident.
+    pub(super) mishaps: BTreeMap<&'static str, u32>,
+    /// How far a core is that takes another's place alone.
+    pub(super) exchange: Exchange,
     pub(super) agenda: BTreeMap<(Instant, u64), Happening>,
     pub(super) serial: u64,
     pub(super) processes: Vec<Running>,
@@ -107,13 +129,19 @@ pub(super) struct Kernel {
     pub(super) stamp: u32,
     pub(super) taken_in: u32,
     pub(super) trial: Trial,
-    pub(super) client: Option<Client>,
+    /// It is about the core alone.
+    pub(super) tries_core: bool,
+    pub(super) clients: Vec<Client>,
+    /// Of whose end nobody has heard.
+    pub(super) gone: Vec<ClientId>,
     pub(super) generation: u16,
     pub(super) off: bool,
+    /// The machine was told to go down.
+    pub(super) goes_down: bool,
     pub(super) alone: bool,
-    /// Whom the last image that was tried has stopped. Who requires one that ends by itself
-    /// meanwhile may be stopped by the image, and comes back.
-    pub(super) leaving: Vec<&'static str>,
+    /// Whom an image that was tried has stopped, and until when: who requires one that ends by
+    /// itself meanwhile may be stopped by the image, or the one after it, and comes back.
+    pub(super) leaving: Vec<(&'static str, Instant)>,
 }
 
 impl Kernel {
@@ -124,6 +152,7 @@ impl Kernel {
             program: 0,
             is_on_probation: false,
             is_new: true,
+            is_forsaken: false,
             finished: None,
             broken: None,
             console: Console::default(),
@@ -131,11 +160,17 @@ impl Kernel {
             ends: Ends::default(),
             random: Random::new(plan.seed),
             clumsy: plan.clumsy,
-            has_outcome: false,
+            outcome: None,
             executions: 0,
             takeovers: 0,
             asked: 0,
             deaths: 0,
+            lives: 0,
+            mischief: plan.mischief,
+            damage: Vec::new(),
+            is_damaged: false,
+            mishaps: BTreeMap::new(),
+            exchange: Exchange::default(),
             agenda: BTreeMap::new(),
             serial: 0,
             processes: Vec::new(),
@@ -143,9 +178,12 @@ impl Kernel {
             stamp: 0,
             taken_in: 0,
             trial: Trial::None,
-            client: None,
+            tries_core: false,
+            clients: Vec::new(),
+            gone: Vec::new(),
             generation: 0,
             off: false,
+            goes_down: false,
             alone: false,
             leaving: Vec::new(),
         };
@@ -171,7 +209,13 @@ impl Kernel {
 
     pub(super) fn fail(&mut self, rule: impl Into<String>) {
         let rule = rule.into();
-        self.broken.get_or_insert(rule);
+        let counts = !self.is_damaged || PROMISED.iter().any(|words| rule.contains(words));
+        self.broken = self.broken.take().or(counts.then_some(rule));
+    }
+
+    /// The machine's last act was performed, or a rule is broken.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished.is_some() || self.broken.is_some()
     }
 
     /// A crossing between the keeper and the kernel: here it may die.
@@ -187,28 +231,29 @@ impl Kernel {
     /// A new life of the keeper begins. What was being answered may have been, and nobody can tell.
     pub(super) fn begin_life(&mut self) {
         self.calls = self.ends.keeper().unwrap_or(FOR_EVER);
-        if self.client.as_ref().is_some_and(|it| it.is_answering) {
-            self.client = None;
-        }
+        self.hang_up_on(|it| it.is_answering);
         self.is_new = true;
     }
 
     /// The image did not take over: what it was to be is forgotten when the core says so.
-    pub(super) fn roll_back(&mut self) {
+    pub(super) fn roll_back(&mut self, why: Handover) {
         self.program = 1 - self.program;
         self.is_on_probation = false;
-        self.has_outcome = true;
+        self.outcome = Some(why);
     }
 
     /// What was handed out is the core's, or is handed out again.
     pub(super) fn settle_events(&mut self, taken_in: u32) {
-        let was_lost = self.is_new && self.stamp == taken_in;
+        // Whose process it was may not be known any more: its end is not told again.
+        let of_a_process = matches!(self.handed, Some(Handed::Exit(_) | Handed::Ready(_)));
+        let is_forsaken = std::mem::take(&mut self.is_forsaken) && !of_a_process;
+        let was_lost = self.is_new && (self.stamp == taken_in || is_forsaken);
         self.is_new = false;
         self.taken_in = taken_in;
-        self.has_outcome = false;
+        self.outcome = None;
         match self.handed.take() {
-            Some(Handed::Frame) if was_lost => {
-                let client = self.client.as_mut();
+            Some(Handed::Frame(id)) if was_lost => {
+                let client = self.client(id);
                 client.map(|it| it.is_heard = false).unwrap_or_default();
             }
             _ if was_lost => {}
@@ -218,17 +263,21 @@ impl Kernel {
                 found.map(|it| it.speaks = false).unwrap_or_default();
             }
             Some(Handed::Off) => self.off = false,
+            Some(Handed::Gone(id)) => self.gone.retain(|it| *it != id),
             Some(Handed::Trial(told)) if self.trial == Trial::Ended(told) => {
                 self.trial = told.map_or(Trial::Passed, |_| Trial::None);
             }
             // It was forgotten meanwhile.
-            Some(Handed::Trial(_) | Handed::Frame) | None => {}
+            Some(Handed::Trial(_) | Handed::Frame(_)) | None => {}
         }
     }
 
     /// The next thing to tell.
     pub(super) fn next(&mut self, until: Option<Instant>) -> Wake {
         self.cross();
+        if self.mischief.is_hostile && self.random.once_in(VAIN_WAKE_ONE_IN) {
+            return Wake::Event(Event::Tick);
+        }
         loop {
             if let Some(wake) = self.tell() {
                 return wake;
@@ -264,9 +313,9 @@ impl Kernel {
         if let Trial::Ended(obstacle) = self.trial {
             things.push(Handed::Trial(obstacle));
         }
-        if self.client.as_ref().is_some_and(|it| !it.is_heard) {
-            things.push(Handed::Frame);
-        }
+        let unheard = self.clients.iter().filter(|it| !it.is_heard);
+        things.extend(unheard.map(|it| Handed::Frame(it.id)));
+        things.extend(self.gone.iter().map(|id| Handed::Gone(*id)));
         if self.off {
             things.push(Handed::Off);
         }
@@ -295,14 +344,13 @@ impl Kernel {
                 }
             }
             Handed::Trial(obstacle) => {
-                self.leaving = self.leaving();
+                self.note_leaving();
                 Event::TrialEnded(obstacle)
             }
             Handed::Off => Event::Machine(MachineRequest::PowerOff),
-            Handed::Frame => {
-                let client = self.client.as_mut()?;
-                client.is_heard = true;
-                let id = client.id;
+            Handed::Gone(id) => Event::ClientGone(id),
+            Handed::Frame(id) => {
+                self.hear(id);
                 self.hand_out(thing);
                 return Some(Wake::Frame(id));
             }
@@ -332,93 +380,56 @@ impl Kernel {
                 let is_it = |it: &&Running| it.name == name && it.ended.is_none();
                 let serial = self.processes.iter().find(is_it).map(|it| it.serial);
                 let status = ExitStatus::Code(7);
-                serial
-                    .map(|it| self.happen(Happening::End(it, status)))
-                    .unwrap_or_default();
+                if let Some(serial) = serial.filter(|_| self.may_have_mishap(name)) {
+                    self.happen(Happening::End(serial, status));
+                }
             }
-            // One at a time asks.
-            Happening::Ask if self.client.is_some() => {}
-            Happening::Ask => {
-                self.generation += 1;
-                self.asked += 1;
-                let image = Text::of("/image");
-                let generation = self.generation;
-                self.client = Some(Client {
-                    id: ClientId {
-                        slot: 1,
-                        generation,
-                    },
-                    frame: crate::frame(&Request::Upgrade { image }),
-                    is_heard: false,
-                    is_answering: false,
-                    program: self.program,
-                });
+            Happening::Ask(wants) => self.connect(wants),
+            Happening::Leave(nth) => self.leave(nth),
+            Happening::Orphans(count) => {
+                for _ in 0..count {
+                    let child = Child {
+                        unit: UnitId::SYSTEM,
+                        generation: Generation(0),
+                        role: Role::Main,
+                    };
+                    let serial = self.make(ORPHAN, child);
+                    let after = self.random.span(Duration::from_ms(500));
+                    self.arrange(after, Happening::End(serial, ExitStatus::Code(0)));
+                }
             }
+            Happening::Damage(word, bit) => self.damage.push((word, bit)),
             Happening::Tried(obstacle) if self.trial == Trial::Goes => {
                 self.trial = Trial::Ended(obstacle);
             }
             Happening::Tried(_) => {}
-            Happening::Off => self.off = true,
+            Happening::Off => (self.off, self.goes_down) = (true, true),
         }
     }
 
-    /// Nothing is to happen any more but the machine's end.
-    pub(super) fn ends_soon(&self) -> bool {
-        let mut left = self.agenda.values();
-        let is_last = matches!((left.next(), left.next()), (Some(Happening::Off), None));
-        is_last && !self.off && self.has_nothing_to_tell()
+    /// A process of this name.
+    pub(super) fn make(&mut self, name: &'static str, child: Child) -> u64 {
+        self.serial += 1;
+        let serial = self.serial;
+        let obeys = !self.mischief.is_hostile || !self.random.once_in(5);
+        self.processes.push(Running {
+            serial,
+            name,
+            role: child.role,
+            generation: child.generation,
+            pid: u32::try_from(serial).unwrap_or(u32::MAX),
+            speaks: false,
+            obeys,
+            asked: false,
+            ended: None,
+        });
+        serial
     }
 
-    fn has_nothing_to_tell(&self) -> bool {
-        let silent = |it: &Running| !it.speaks && it.ended.is_none();
-        self.processes.iter().all(silent)
-            && self.client.as_ref().is_none_or(|it| it.is_heard)
-            && !matches!(self.trial, Trial::Ended(_))
-    }
-
-    /// Everything has come to its end: what runs is what the program wants, and nobody waits.
-    pub(super) fn check_settled(&mut self) {
-        if self.client.is_some() {
-            self.fail("a client waits for ever");
-        }
-        if self.trial != Trial::None {
-            self.fail(format!("an image is never forgotten: {:?}", self.trial));
-        }
-        let manifest = self.manifest();
-        for it in &self.processes.clone() {
-            if manifest.find(it.name.as_bytes()).is_none() {
-                self.fail(format!("{} runs, and nobody knows it", it.name));
-            }
-        }
-        for unit in manifest.units {
-            let has_program = !matches!(unit.start, Executable::None);
-            let lives = |it: &&Running| it.name == unit.name && it.ended.is_none();
-            let count = self.processes.iter().filter(lives).count();
-            if has_program && count != 1 {
-                self.fail(format!("{} has {count} processes", unit.name));
-            }
-        }
-    }
-
-    /// Which units have to stop for the image: those that it does not know, and who requires one.
-    fn leaving(&self) -> Vec<&'static str> {
-        let program = |index: usize| Program::of(self.manifests[index]);
-        let (own, other) = (program(self.program), program(1 - self.program));
-        let names = self.manifest().units.iter().map(|unit| unit.name);
-        let leaves = |name: &&str| own.needs(name).iter().any(|it| !other.has(it));
-        names.filter(leaves).collect()
-    }
-}
-
-impl Kernel {
-    /// Whether the core was told that it ended.
-    pub(super) fn is_told(&self, it: &Running) -> bool {
-        self.handed == Some(Handed::Exit(it.serial))
-    }
-
-    /// The machine was told to go down.
-    pub(super) fn goes_down(&self) -> bool {
-        let comes = |it: &Happening| matches!(it, Happening::Off);
-        !self.agenda.values().any(comes)
+    /// Whether a unit may have another accident: with more of them it would not be started again.
+    pub(super) fn may_have_mishap(&mut self, name: &'static str) -> bool {
+        let count = self.mishaps.entry(name).or_default();
+        *count += 1;
+        *count <= u32::from(crate::product::LIMIT_COUNT)
     }
 }

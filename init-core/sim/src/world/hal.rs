@@ -9,7 +9,7 @@ use init_core::hal::fake::Console;
 use init_core::hal::{Clock, ControlPort, EventSource, Platform, Power, Process, Wake};
 use init_core::ident::{Child, ClientId, Generation, Role, UnitId};
 use init_core::renewal::{Handover, Image};
-use init_core::time::Instant;
+use init_core::time::{Duration, Instant};
 use init_core::unit::{KillScope, Program, Readiness, Signal};
 
 /// EAGAIN: no process can be made.
@@ -20,6 +20,7 @@ pub struct Port<'w>(pub &'w mut World);
 
 impl Clock for Port<'_> {
     fn now(&self) -> Instant {
+        self.0.asked_for.set(self.0.now);
         self.0.now
     }
 }
@@ -57,7 +58,8 @@ impl Process for Port<'_> {
         world.is_due();
         let kills = signal == Signal::KILL;
         if child.unit.index() < world.manifest.units.len() {
-            world.model.signalled(child, kills, world.now.as_us());
+            let now = world.asked_for.get().as_us();
+            world.model.signalled(child, kills, now);
         }
         let target = |one: &&super::Process| one.child == Some(child);
         if let Some(serial) = world.processes.iter().find(target).map(|one| one.serial) {
@@ -228,6 +230,16 @@ impl World {
         self.handed = None;
     }
 
+    /// A call takes its time: whatever happens meanwhile is told when process 1 sleeps.
+    pub(super) fn dawdle(&mut self) {
+        let (count, us) = self.store.slow;
+        if let Some(left) = count.checked_sub(1) {
+            self.store.slow = (left, us);
+            self.spurious = false;
+            self.go_to(self.now.after(Duration::from_us(us)));
+        }
+    }
+
     /// Something is done: not after a wake-up for nothing.
     fn is_due(&mut self) {
         if self.spurious {
@@ -272,11 +284,11 @@ impl World {
                 && at.0 <= stop
             {
                 self.agenda.remove(&at);
-                self.now = self.now.max(at.0);
+                self.go_to(at.0);
                 self.happen(happening);
                 continue;
             }
-            self.now = self.now.max(stop);
+            self.go_to(stop);
             if deaf && stop < limit && stop < self.horizon {
                 continue;
             }
@@ -286,16 +298,22 @@ impl World {
         }
     }
 
+    /// Nothing happens until then but that the watchdog may bite.
+    fn go_to(&mut self, then: Instant) {
+        self.now = self.now.max(then);
+        self.bite_if_hungry();
+    }
+
     /// Time passes, and whatever belongs to it happens.
     fn pass(&mut self, until: Instant) {
         while let Some((&at, &happening)) = self.agenda.first_key_value()
             && at.0 <= until
         {
             self.agenda.remove(&at);
-            self.now = self.now.max(at.0);
+            self.go_to(at.0);
             self.happen(happening);
         }
-        self.now = self.now.max(until);
+        self.go_to(until);
     }
 
     /// The next thing to tell, in the order of the day.
@@ -387,7 +405,7 @@ impl World {
         }
         let says_ready = confirm || matches!(ready, Readiness::Newline(_) | Readiness::Letter);
         let pid = self.make(Some(child), life, says_ready);
-        self.model.spawned(child, pid, self.now.as_us());
+        self.model.spawned(child, pid, self.asked_for.get().as_us());
         self.note(&|| format!("start {child:?}"));
         Ok(pid)
     }

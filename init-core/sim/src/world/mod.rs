@@ -9,6 +9,7 @@
 mod clients;
 mod hal;
 mod store;
+mod verdict;
 mod watchdog;
 
 pub use hal::Port;
@@ -31,6 +32,7 @@ use init_core::protocol::Writer;
 use init_core::renewal::Handover;
 use init_core::time::Instant;
 use init_core::unit::{Manifest, UnitKind};
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::FOR_EVER;
@@ -90,6 +92,8 @@ pub struct World {
     pub model: Model,
     /// The time.
     pub now: Instant,
+    /// The time that process 1 has: when it last asked for it.
+    asked_for: Cell<Instant>,
     /// Time does not pass beyond this before the next step.
     pub horizon: Instant,
     /// Process 1 was woken for the horizon's sake: it is the next step's turn.
@@ -102,6 +106,8 @@ pub struct World {
     pub console: Console,
     /// The hardware's, if there is one.
     watchdog: Option<watchdog::Watchdog>,
+    /// The first broken rule that counts, until somebody asks.
+    verdict: Option<String>,
     /// A bit of the region was turned: what is promised then is that process 1 goes on, not as
     /// what.
     pub damaged: bool,
@@ -162,12 +168,14 @@ impl World {
             manifest,
             model: Model::new(crate::rules::natures(manifest)),
             now: Instant::ZERO,
+            asked_for: Cell::new(Instant::ZERO),
             horizon: Instant::ZERO,
             idle: false,
             spurious: false,
             finished: None,
             console: Console::default(),
             watchdog: None,
+            verdict: None,
             damaged: false,
             scribbled: false,
             untold: Vec::new(),
@@ -257,6 +265,8 @@ impl World {
         self.taken_in = 0;
         (self.idle, self.spurious) = (false, false);
         self.gone.clear();
+        // What was done before the damage is not excused by it.
+        self.judge();
         self.model.process_1_died();
         for (unit, word, bit) in std::mem::take(&mut self.store.damage) {
             let word = usize::try_from(word).unwrap_or(0);
@@ -287,14 +297,10 @@ impl World {
         }
     }
 
-    /// The first rule that was broken. Of damage, that there are never two of one.
-    pub fn broken(&mut self) -> Option<String> {
-        let rule = self.model.broken.take();
-        rule.filter(|rule| !self.damaged || rule.contains("a second"))
-    }
-
-    /// A crossing between process 1 and the kernel: here it may die.
+    /// A crossing between process 1 and the kernel: it may take its time, and process 1 may die
+    /// here.
     fn cross(&mut self) {
+        self.dawdle();
         if self.store.calls != FOR_EVER {
             self.store.calls = self.store.calls.saturating_sub(1);
         }
@@ -359,6 +365,7 @@ impl World {
         self.store.wakes = 0;
         self.store.deaf_until = Instant::ZERO;
         self.store.hold = 0;
+        self.store.slow.0 = 0;
         let stuck = |one: &&Process| one.life.kill.is_none() && one.ended.is_none();
         let stuck: Vec<u64> = self
             .processes

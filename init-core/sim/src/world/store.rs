@@ -20,6 +20,8 @@ pub struct Store {
     pub deaf_until: Instant,
     /// How much longer than it wants process 1 sleeps once.
     pub hold: u64,
+    /// Crossings that take long, and how long, in microseconds.
+    pub slow: (u32, u64),
     /// The order of what happened in the meantime; `None`: its own.
     pub shuffle: Option<Random>,
     /// The ends of the lives to come.
@@ -42,6 +44,7 @@ impl Store {
             wakes: 0,
             deaf_until: Instant::ZERO,
             hold: 0,
+            slow: (0, 0),
             shuffle: None,
             deaths: VecDeque::new(),
             lit: false,

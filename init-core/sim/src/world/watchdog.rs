@@ -1,4 +1,4 @@
-//! This file is a hardware watchdog, which bites when process 1 has not fed it in time.
+//! This file is a hardware watchdog, which bites as soon as process 1 has not fed it in time.
 
 use super::World;
 use init_core::time::{Duration, Instant};
@@ -26,11 +26,17 @@ impl World {
         if self.now < next(dog.fed) {
             return Some(next(dog.fed));
         }
-        if self.now > dog.fed.after(Duration::from_us(dog.patience)) {
-            self.model.fail("the watchdog is not fed in time");
-        }
         let fed = self.now;
         self.watchdog = Some(Watchdog { fed, ..dog });
         Some(next(fed))
+    }
+
+    /// Bites, once, when its time is over: whoever never comes to feed it again is bitten as well.
+    pub(super) fn bite_if_hungry(&mut self) {
+        let now = self.now;
+        let is_over = |dog: &mut Watchdog| now > dog.fed.after(Duration::from_us(dog.patience));
+        if self.watchdog.take_if(is_over).is_some() {
+            self.model.fail("the watchdog is not fed in time");
+        }
     }
 }
