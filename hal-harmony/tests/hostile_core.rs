@@ -3,6 +3,7 @@
 //! be ended. Services are answered all the while, each core is replaced, and what does not get
 //! better is told and has the machine start again.
 
+mod asked;
 mod sim;
 mod world;
 

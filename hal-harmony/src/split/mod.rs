@@ -15,6 +15,7 @@ mod hearing;
 mod told;
 mod trouble;
 mod vain;
+mod way_down;
 
 pub use core_end::{CoreEnd, decide};
 
@@ -116,6 +117,14 @@ enum End {
     Trouble(Trouble),
     /// It asked for another in its place.
     Renewed,
+}
+
+/// What came of what a core was told last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    GoesOn,
+    /// The machine's last act returned: it was the request for that, and two cores ended of it.
+    Over,
 }
 
 /// Why a core is replaced.
@@ -227,7 +236,9 @@ impl<K: Kernel + 'static> Keeper<K> {
                 Step::Waits {
                     until, taken_in, ..
                 } => {
-                    self.settle(taken_in);
+                    if self.settle(taken_in) == Settled::Over {
+                        return Ok(Some(End::Over));
+                    }
                     let wake = self.next(until)?;
                     self.desk.deliver(wake, &mut self.harmony);
                     self.left = self.patience;

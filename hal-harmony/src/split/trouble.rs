@@ -1,7 +1,7 @@
 //! This file replaces a core that is gone or does what no core does: it ends the process, performs
 //! what that had asked for, and gives the next what this one was told.
 
-use super::{Keeper, Trouble};
+use super::{Keeper, Settled, Trouble};
 use crate::abi::{Asked, Kernel};
 use crate::children::CORE;
 use crate::lasting::Death;
@@ -90,7 +90,7 @@ impl<K: Kernel + 'static> Keeper<K> {
     /// words. Where the kernel does not report that in time, there can be no other core: that is
     /// told, and the machine starts again. Where the board cannot do that, services are answered
     /// and the core is killed, again and again, and that is told ever less often.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         let (mut limit, mut until) = (END_LIMIT, self.harmony.now().after(END_LIMIT));
         while self.harmony.children.pid_of(CORE).is_some() {
             if let Some(group) = self.harmony.children.group_to_kill(CORE) {
@@ -114,7 +114,7 @@ impl<K: Kernel + 'static> Keeper<K> {
 
     /// The core has dealt with what it was told: it need not be kept any longer. If a new core has
     /// not, because that was lost with the one before, it is told again.
-    pub(super) fn settle(&mut self, taken_in: u32) {
+    pub(super) fn settle(&mut self, taken_in: u32) -> Settled {
         let is_new = core::mem::take(&mut self.is_new);
         let is_forsaken = core::mem::take(&mut self.harmony.is_forsaken);
         self.taken_in = taken_in;
@@ -123,7 +123,7 @@ impl<K: Kernel + 'static> Keeper<K> {
             self.vain.end();
         }
         let Some(handed) = self.handed.take() else {
-            return;
+            return Settled::GoesOn;
         };
         let wake = handed.wake;
         // Generations begin anew with a core without a state: what is said of a process that is
@@ -135,7 +135,7 @@ impl<K: Kernel + 'static> Keeper<K> {
         let is_lost = handed.stamp == taken_in || is_forsaken && !is_of_a_process;
         if !is_new || !is_lost {
             self.vain.end();
-            return;
+            return Settled::GoesOn;
         }
         if handed.faults >= FAULTS_MAX || handed.ends >= ENDS_MAX {
             return self.put_aside(wake);
@@ -145,12 +145,16 @@ impl<K: Kernel + 'static> Keeper<K> {
             Wake::Frame(client) if self.harmony.frame(client).is_empty() => None,
             _ => Some(handed),
         };
+        Settled::GoesOn
     }
 
-    fn put_aside(&mut self, wake: Wake) {
-        if let Wake::Frame(client) = wake {
-            self.harmony.close(client);
-        }
+    fn put_aside(&mut self, wake: Wake) -> Settled {
         self.tell_put_aside(wake);
+        match wake {
+            Wake::Frame(client) => self.harmony.close(client),
+            Wake::Event(Event::Machine(request)) => return self.go_down_alone(request),
+            Wake::Event(_) => {}
+        }
+        Settled::GoesOn
     }
 }

@@ -87,7 +87,7 @@ impl<K: Kernel + 'static> Keeper<K> {
     }
 
     /// Answers services for so long, without a core.
-    fn pause(&mut self, span: Duration) {
+    pub(super) fn pause(&mut self, span: Duration) {
         let until = self.harmony.now().after(span);
         loop {
             let _none = self.take_end();

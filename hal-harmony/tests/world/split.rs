@@ -5,6 +5,7 @@ use super::graph::rule;
 use super::{Ground, PLACES, native_file};
 use crate::sim::Sim;
 use hal_harmony::{Harmony, Image, Keeper, Storage, decide, shared_words};
+use init_core::event::MachineRequest;
 use init_core::time::Duration;
 use init_core::unit::Manifest;
 use std::sync::Arc;
@@ -63,6 +64,15 @@ pub struct SplitWorld {
 impl SplitWorld {
     /// A machine that has not begun, and whose cores are this.
     pub fn new(ground: Ground, core: impl Fn(&Life) + Send + Sync + 'static) -> Self {
+        Self::asked(None, ground, core)
+    }
+
+    /// The same, of which the board asks this.
+    pub fn asked(
+        request: Option<MachineRequest>,
+        ground: Ground,
+        core: impl Fn(&Life) + Send + Sync + 'static,
+    ) -> Self {
         let Ground { sim, config, graph } = ground;
         let manifest = rule(Manifest {
             split: Some(PATIENCE),
@@ -86,7 +96,8 @@ impl SplitWorld {
         };
         let places = Box::leak(Box::new(Storage::<Sim, PLACES>::new()));
         let harmony = Harmony::new(sim.clone(), manifest, config, places);
-        let harmony = harmony.expect("a kernel that is taken over");
+        let mut harmony = harmony.expect("a kernel that is taken over");
+        request.into_iter().for_each(|it| harmony.ask(it));
         let read = Box::leak(Box::new(AtomicU32::new(0)));
         let at = u64::try_from(words.as_ptr().addr()).expect("64 bits");
         let keeper = Keeper::new(harmony, manifest, &program, (read, at));

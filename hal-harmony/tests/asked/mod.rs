@@ -1,0 +1,89 @@
+//! This file is about what a board asks of its machine, and cores that end of being told so.
+
+use crate::world::graph::Graph;
+use crate::world::speech::{beat, work};
+use crate::world::split::SplitWorld;
+use crate::world::{Ground, runs_native};
+use crate::{get, remote};
+use hal_harmony::abi::Line;
+use init_core::effect::FinalAction;
+use init_core::event::MachineRequest;
+use init_core::hal::{Clock, EventSource, Power, Process};
+use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::time::Instant;
+use init_core::unit::{Program, Readiness};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A machine of which its board asks this: of two services one listens. Cores start both, if this
+/// is a machine's first, and end of what they are told until this number. How many services began,
+/// and how many were told to stop.
+fn asked_machine(request: MachineRequest, good_from: u32) -> (Arc<[AtomicU32; 2]>, SplitWorld) {
+    let counts = Arc::new([const { AtomicU32::new(0) }; 2]);
+    let graph = Graph::new("target main wants a b\n service a\n service b");
+    let (its, others) = (Arc::clone(&counts), Arc::clone(&counts));
+    let a = runs_native("a", move |sim, channel| {
+        its[0].fetch_add(1, Ordering::Relaxed);
+        let line = Line::new(sim.clone(), channel);
+        beat(&sim, &line);
+        its[1].fetch_add(1, Ordering::Relaxed);
+    });
+    let b = runs_native("b", move |sim, channel| {
+        others[0].fetch_add(1, Ordering::Relaxed);
+        let line = Line::new(sim.clone(), channel);
+        loop {
+            work(&sim, &line, 100);
+        }
+    });
+    let ground = Ground::new(graph, &[a, b], |_| {});
+    let world = SplitWorld::asked(Some(request), ground, move |life| {
+        let mut remote = remote(life);
+        if life.number >= good_from {
+            // Nothing is asked any more: it ends the machine when this time is over.
+            let end = Instant::from_us(3_000_000);
+            let mut taken_in = 0;
+            while remote.now() < end {
+                let _ = remote.wait(Some(end), taken_in);
+                taken_in += 1;
+            }
+            return remote.finish(FinalAction::PowerOff, Instant::MAX);
+        }
+        for unit in (1..3).map(UnitId).filter(|_| life.number == 1) {
+            let child = Child {
+                unit,
+                generation: Generation(1),
+                role: Role::Main,
+            };
+            let started = remote.spawn(child, Program::None, Readiness::Exec, false);
+            assert!(started.is_ok(), "{started:?}");
+        }
+        let _ = remote.wait(None, 0);
+        Line::new(life.sim.clone(), life.channel).exit(3);
+    });
+    (counts, world)
+}
+
+#[test]
+fn a_boards_request_that_two_cores_end_of_still_leads_down() {
+    let (counts, mut world) = asked_machine(MachineRequest::PowerOff, 3);
+    world.keep();
+    let console = world.sim.console();
+    let aside = "keeper: cores end of it, so it is put aside: an event of the machine";
+    assert_eq!(world.lines(aside), 1, "{console}");
+    let down = "keeper: the machine goes down all the same";
+    assert_eq!(world.lines(down), 1, "{console}");
+    // Two that ended, and one that waited.
+    assert_eq!(get(&world.lives), 3, "{console}");
+    assert_eq!(counts.each_ref().map(get), [2, 1], "{console}");
+}
+
+#[test]
+fn a_boards_request_for_anything_else_is_put_aside_and_the_machine_goes_on() {
+    let (counts, mut world) = asked_machine(MachineRequest::Rescue, 3);
+    world.keep();
+    let console = world.sim.console();
+    let down = "keeper: the machine goes down all the same";
+    assert_eq!(world.lines(down), 0, "{console}");
+    assert!(world.sim.state().now_ns > 2_900_000_000, "{console}");
+    assert_eq!(get(&counts[0]), 2, "{console}");
+}
