@@ -89,8 +89,9 @@ fn tests(text: &str) -> Vec<&str> {
             .strip_prefix("name: \"")
             .and_then(|rest| rest.strip_suffix("\","));
         names.extend(function.filter(|_| is_test).or(scenario));
-        // Other attributes may stand between.
-        is_test = line == "#[test]" || is_test && line.starts_with("#[");
+        // Other attributes may stand between; one that nobody performs shows nothing.
+        let is_ignored = line.starts_with("#[ignore");
+        is_test = line == "#[test]" || is_test && line.starts_with("#[") && !is_ignored;
     }
     names
 }
@@ -109,7 +110,10 @@ mod tests {
             text: text.to_string(),
         };
         let code = "#[test]\nfn it_holds() {}\nfn helper() {}\n    name: \"a boot, seen\",\n\
-                    #[test]\n#[ignore]\nfn it_lives_again_then() {}\nfn it_only_looks_so() {}\n";
+                    #[test]\n#[rustfmt::skip]\nfn it_lives_again_then() {}\n\
+                    fn it_only_looks_so() {}\n\
+                    #[test]\n#[ignore]\nfn it_is_asleep_today() {}\n\
+                    #[test]\n#[ignore = \"slow\"]\nfn it_sleeps_for_a_cause() {}\n";
         let sources = [source(page, text), source("a/tests/a.rs", code)];
         check(&sources).iter().map(ToString::to_string).collect()
     }
@@ -136,6 +140,22 @@ mod tests {
         ];
         assert_eq!(found, wanted);
     }
+
+    #[test]
+    fn a_test_that_is_ignored_shows_nothing() {
+        let found = findings("| a | b | `it_is_asleep_today`, `it_sleeps_for_a_cause` |\n");
+        let wanted = [
+            "docs/robustness.md:1: there is no test `it_is_asleep_today`",
+            "docs/robustness.md:1: there is no test `it_sleeps_for_a_cause`",
+        ];
+        assert_eq!(found, wanted);
+        let found = findings_in("docs/healing.md", "So it is (`it_is_asleep_today`).\n");
+        assert_eq!(
+            found,
+            ["docs/healing.md:1: there is no test `it_is_asleep_today`"]
+        );
+    }
+
     #[test]
     fn a_page_may_name_what_is_a_test_and_what_is_not_called_like_one() {
         let page = "It (`faults::it_lives_again_then`) goes `on_and_on`.\n";
