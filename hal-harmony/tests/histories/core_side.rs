@@ -56,9 +56,8 @@ impl Stage {
             };
             let name = self.manifest.unit(unit).map_or("", |desc| desc.name);
             let is_there = checkpoint::damage(self.state, units, unit, word, bit);
-            // A second bit might undo the first.
-            if is_there && !self.scribbled && !self.untold.contains(&name) {
-                self.untold.push(name);
+            if is_there && !self.scribbled {
+                rules::owe_word(&mut self.untold, name);
             }
         }
     }

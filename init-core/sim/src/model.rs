@@ -251,6 +251,9 @@ impl Model {
         let before = unit.seen.replace(seen);
         let is_right = seen.pid == unit.living[0].map(|main| main.pid);
         let is_last = seen.last_exit == unit.last_exit;
+        let spared = |main: &Living| !main.told && main.killed_at.is_none();
+        let is_left = unit.is(&[Standing::Rest, Standing::Failed]);
+        let is_left = is_left && unit.living.iter().flatten().any(spared);
         let ((opened, count), (most, within)) = (unit.window, unit.nature.limit);
         let again = before.is_none_or(|old| (old.state, old.since) != (seen.state, seen.since));
         if seen.state == Standing::Restarting && again {
@@ -261,6 +264,7 @@ impl Model {
         let is_rare = most == 0 || unit.window.1 <= most;
         self.demand(busy || is_right, id, "has another process than is said");
         self.demand(busy || is_last, id, "ended otherwise than is said");
+        self.demand(busy || !is_left, id, "is given up and was not killed");
         self.demand(is_rare, id, "is restarted more often than it may be");
     }
 

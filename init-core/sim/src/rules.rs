@@ -91,6 +91,14 @@ pub fn first_that_counts(broken: &[String], is_damaged: bool) -> Option<&String>
     broken.iter().find(counts)
 }
 
+/// A bit of this unit's record was turned: somebody must be told. A second one may undo the first.
+pub fn owe_word(untold: &mut Vec<&'static str>, name: &'static str) {
+    match untold.iter().position(|it| *it == name) {
+        Some(place) => drop(untold.swap_remove(place)),
+        None => untold.push(name),
+    }
+}
+
 /// A client's frame is told: what it asks for may begin anew.
 pub fn heard(model: &mut Model, asked: Asked) {
     let forgives = [Change::Start, Change::Restart, Change::ResetFailed];

@@ -158,6 +158,8 @@ impl Stage {
         };
         let mut world = World::new(manifest, &numbers, &script.lives, region);
         world.keeps_acts = keeps_acts;
+        // What was begun and not performed may differ from what is without deaths.
+        world.store.may_be_early = !script.is_plain();
         let mut history = History {
             script,
             numbers: &numbers,

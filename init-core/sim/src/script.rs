@@ -11,7 +11,8 @@ pub type Words<'a> = std::str::SplitWhitespace<'a>;
 /// Where a life of process 1 ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
-    /// After so many more writes to the region.
+    /// After so many more writes to the region: where the next is tried, or, if that is not held
+    /// against the same without deaths and their number is odd, at the next crossing.
     Write(u32),
     /// At so many more crossings between the driver and the kernel, on the way in or out.
     Call(u32),

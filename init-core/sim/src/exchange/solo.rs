@@ -21,6 +21,7 @@ struct Solo<'k> {
     kernel: &'k mut Kernel,
     words: Words<'static>,
     fuse: &'static AtomicU32,
+    is_early: bool,
     why: Handover,
 }
 
@@ -34,6 +35,7 @@ pub(super) fn live(kernel: &mut Kernel, own: &Region) {
         words: Words::new(own.checkpoint).with_fuse(fuse),
         kernel,
         fuse,
+        is_early: !writes.is_multiple_of(2),
     };
     let mut storage = Box::new(Storage::<PLACES>::new());
     let mut driver = Driver::new(storage.core(own.manifest), port);
@@ -44,9 +46,11 @@ pub(super) fn live(kernel: &mut Kernel, own: &Region) {
 }
 
 impl Solo<'_> {
-    /// Nothing that process 1 does after its end has any effect.
+    /// Nothing that process 1 does after its end has any effect. It may come right after a write,
+    /// between an effect's mark and the effect.
     fn kernel(&mut self) -> &mut Kernel {
-        if self.fuse.load(Ordering::Relaxed) == BURNT {
+        let left = self.fuse.load(Ordering::Relaxed);
+        if left == BURNT || left == 0 && self.is_early {
             resume_unwind(Box::new(End::KeeperDied));
         }
         self.kernel

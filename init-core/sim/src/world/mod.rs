@@ -17,7 +17,7 @@ pub use hal::Port;
 use crate::model::Model;
 use crate::product::Life;
 use crate::random::Random;
-use crate::rules::Asked;
+use crate::rules::{self, Asked};
 use crate::script::Death;
 use clients::Client;
 pub use clients::frame;
@@ -239,6 +239,7 @@ impl World {
             Some(Death::Write(count)) => writes = count,
             Some(Death::Call(count)) => calls = count,
         }
+        self.store.is_early = self.store.may_be_early && !writes.is_multiple_of(2);
         self.region.fuse.store(writes, Ordering::Relaxed);
         self.store.calls = calls;
     }
@@ -291,9 +292,8 @@ impl World {
         let units = self.manifest.units.len();
         let is_there = checkpoint::damage(words, units, unit, word, bit);
         self.damaged = true;
-        // A second bit might undo the first.
-        if is_there && !self.scribbled && !self.untold.contains(&name) {
-            self.untold.push(name);
+        if is_there && !self.scribbled {
+            rules::owe_word(&mut self.untold, name);
         }
     }
 
@@ -304,7 +304,8 @@ impl World {
         if self.store.calls != FOR_EVER {
             self.store.calls = self.store.calls.saturating_sub(1);
         }
-        if self.is_dead() || self.store.calls == 0 {
+        let is_spent = self.store.is_early && self.region.fuse.load(Ordering::Relaxed) == 0;
+        if self.is_dead() || is_spent || self.store.calls == 0 {
             self.region.fuse.store(BURNT, Ordering::Relaxed);
             std::panic::resume_unwind(Box::new(Died));
         }

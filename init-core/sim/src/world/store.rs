@@ -28,6 +28,11 @@ pub struct Store {
     pub deaths: VecDeque<Death>,
     /// The end of this life is near.
     pub lit: bool,
+    /// Deaths at writes may come right after one, and not only where the next is tried: between an
+    /// effect's mark and the effect.
+    pub may_be_early: bool,
+    /// This one does.
+    pub is_early: bool,
     /// Calls that this life has left.
     pub calls: u32,
     /// What is damaged while process 1 is dead.
@@ -48,6 +53,8 @@ impl Store {
             shuffle: None,
             deaths: VecDeque::new(),
             lit: false,
+            may_be_early: false,
+            is_early: false,
             calls: FOR_EVER,
             damage: Vec::new(),
             calm: false,
