@@ -10,6 +10,8 @@ use crate::bytes::Bytes;
 use crate::exchange::become_core;
 use crate::linux::Linux;
 use crate::region::{self, EXCHANGES, EXIT_WORDS, Region, SPLIT, at, stage};
+#[cfg(feature = "exchange")]
+use crate::sys::cage;
 use crate::sys::fd::{self, Fd};
 use crate::sys::image::{self, Identity};
 #[cfg(feature = "exchange")]
@@ -207,13 +209,16 @@ fn is_of_core(frame: &[u8]) -> bool {
 fn try_core(path: &CStr, image: &Fd, answer: &Fd, linux: &Linux) -> Obstacle {
     let cannot = Obstacle::NotExecuted;
     let region = linux.region;
+    let (words, ring) = match region.shared_words_of(answer) {
+        Ok(words) => words,
+        Err(error) => return cannot(error),
+    };
+    let left = region.mappings();
+    let [own, shared] = left;
+    cage::keep_memory(&[own, shared, words]);
     // What it is mapped from is closed next.
     let runner = match Runner::map() {
         Ok(runner) => runner,
-        Err(error) => return cannot(error),
-    };
-    let (words, ring) = match region.shared_words_of(answer) {
-        Ok(words) => words,
         Err(error) => return cannot(error),
     };
     process::close_from(3, Some(image.number()), fd::highest(), linux.kernel);
@@ -221,7 +226,6 @@ fn try_core(path: &CStr, image: &Fd, answer: &Fd, linux: &Linux) -> Obstacle {
         return obstacle;
     }
     let birth = Birth::new(words, ring, true, [0; START_BYTES]);
-    let left = region.mappings();
     become_core(image, None, (&runner, &birth), &left, linux.kernel)
 }
 

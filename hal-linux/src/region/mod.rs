@@ -172,17 +172,20 @@ impl Region {
     }
 
     /// Gives up one that was found: nobody uses it any more.
+    #[cfg(feature = "freestanding")]
     pub(crate) fn give_up(&self) {
         shared::unmap_all(self.own, self.size());
     }
 
     /// Words from its begin to its end.
+    #[cfg(feature = "freestanding")]
     pub(crate) fn size(&self) -> usize {
         let others = self.ring.len().saturating_add(self.core.len());
         self.others_at().saturating_add(others)
     }
 
     /// Where those begin that the core may write.
+    #[cfg(feature = "freestanding")]
     fn others_at(&self) -> usize {
         match SPLIT {
             true => shared::begin_of_second(self.own.len()),
@@ -330,14 +333,9 @@ impl Region {
     }
 
     /// As [`Self::core_words`], in one; and how many are the ring's.
-    #[cfg(feature = "exchange")]
+    #[cfg(feature = "freestanding")]
     pub(crate) fn shared_words(&self) -> (SharedWords, usize) {
         shared::joined(self.ring, self.core)
-    }
-
-    /// Gives up all that such a core must not write. For that process, which uses none of it.
-    pub(crate) fn give_up_own(&self) {
-        shared::unmap(self.own);
     }
 
     /// Whether heirs will find it.

@@ -231,9 +231,6 @@ impl Keeper {
         /// What the exit code of such a core says.
         const NOT_BEGUN: u8 = 72;
         let image = self.image()?;
-        let Ok(runner) = Runner::map() else {
-            return Some(NOT_BEGUN);
-        };
         let start = Start {
             why: self.why,
             now: self.linux.now(),
@@ -241,7 +238,10 @@ impl Keeper {
         };
         let (words, ring) = self.linux.region.shared_words();
         let birth = Birth::new(words, ring, false, start.write());
-        self.give_up_regions();
+        self.give_up_memory();
+        let Ok(runner) = Runner::map() else {
+            return Some(NOT_BEGUN);
+        };
         let ends = (ends.read.number(), ends.write.number());
         let _cause = become_core(
             &image,

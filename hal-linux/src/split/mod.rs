@@ -165,7 +165,7 @@ impl Keeper {
                 let manifest = self.linux.manifest;
                 let (ring, state) = region.core_words();
                 if cage::keep_only(its.read.number(), its.write.number(), kernel).is_ok() {
-                    self.give_up_regions();
+                    self.give_up_memory();
                     let kept = cage::enter(c"init-core");
                     let remote = Remote::new(ring, state, manifest, CoreEnd, (why, now));
                     remote.tell_kept(kept);

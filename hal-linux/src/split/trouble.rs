@@ -64,6 +64,12 @@ impl Keeper {
         self.settle();
     }
 
+    /// For a core: it has the words that both see, and nobody but the keeper what else that mapped.
+    pub(super) fn give_up_memory(&self) {
+        #[cfg(feature = "freestanding")]
+        crate::sys::cage::keep_memory(&[self.linux.region.shared_words().0]);
+    }
+
     /// Whether this program has not taken over yet from the one before.
     pub(super) fn is_on_probation(&self) -> bool {
         self.before().is_some()
@@ -78,14 +84,6 @@ impl Keeper {
     /// The number of the core's process, where whoever heals finds it.
     pub(super) fn core_process(&self) -> &'static AtomicU32 {
         self.before().unwrap_or(&self.linux.region).core_process()
-    }
-
-    /// For a core: nobody but the keeper has these.
-    pub(super) fn give_up_regions(&self) {
-        self.linux.region.give_up_own();
-        if let Some(before) = self.before() {
-            before.give_up();
-        }
     }
 
     /// The first core did not even find what there is: the program before goes on.

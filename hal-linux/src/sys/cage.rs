@@ -1,7 +1,11 @@
 //! This file takes everything from a process that only decides: rights, signals, and all system
 //! calls but reading, writing and ending.
 
+#[cfg(feature = "freestanding")]
+use super::image;
 use super::process::{self, duplicate_to};
+#[cfg(feature = "freestanding")]
+use super::shared::SharedWords;
 use super::syscall::{result, syscall};
 use super::{fd, signals};
 use crate::sys::kernel::Kernel;
@@ -185,6 +189,49 @@ pub fn keep_image(image: u16, ends: Option<(u16, u16)>, kernel: Kernel) -> Resul
     let highest = fd::highest().max(INHERITED_MAX);
     process::close_from(3, None, highest, kernel);
     Ok(IMAGE)
+}
+
+/// Sizes of a page of the machines that we know, the smallest first.
+#[cfg(feature = "freestanding")]
+const PAGES: [usize; 3] = [4_096, 16_384, 65_536];
+
+/// More than is in use of the stack below [`keep_memory`].
+#[cfg(feature = "freestanding")]
+const FRAMES_BYTES: usize = 65_536;
+
+/// Leaves this process its program, its stack and these words, and no other memory: nothing that
+/// its parent ever mapped, be it in a life that was followed by one in place. For a child, which
+/// must not use anything else again.
+#[cfg(feature = "freestanding")]
+pub fn keep_memory(kept: &[SharedWords]) {
+    // What a handler returns by may be a mapping of the kernel's among others.
+    let _before = signals::block_all();
+    let stack = (&raw const kept).addr().wrapping_sub(FRAMES_BYTES);
+    let begin = |words: &SharedWords| words.as_ptr().addr();
+    let (_, mut from) = image::bounds();
+    loop {
+        let above = kept.iter().filter(|words| begin(words) > from);
+        let next = above.min_by_key(|words| begin(words));
+        unmap_between(from, next.map_or(stack, begin));
+        let Some(next) = next else { return };
+        from = next.as_ptr_range().end.addr();
+    }
+}
+
+/// Unmaps the pages between these addresses, whatever is there. What is no multiple of a page's
+/// size the kernel refuses.
+#[cfg(feature = "freestanding")]
+fn unmap_between(begin: usize, end: usize) {
+    for page in PAGES {
+        let mask = page.wrapping_sub(1);
+        let begin = begin.wrapping_add(mask) & !mask;
+        let bytes = (end & !mask).saturating_sub(begin);
+        let first = core::ptr::with_exposed_provenance_mut(begin);
+        // SAFETY: the caller of `keep_memory` vouches that nobody uses what is there.
+        if bytes == 0 || unsafe { rustix::mm::munmap(first, bytes) }.is_ok() {
+            return;
+        }
+    }
 }
 
 /// Gives up all that a process that decides does not need; what could not be given up. No signal

@@ -66,7 +66,6 @@ unsafe extern "C" {
     /// The front of the program's file in memory; the linker names it.
     static __ehdr_start: Header;
     /// Its end in memory.
-    #[cfg(feature = "exchange")]
     static _end: u8;
 }
 
@@ -210,7 +209,6 @@ unsafe fn write_at(file: usize, from: usize, bytes: usize, at: usize) -> isize {
 }
 
 /// Where the program begins and ends in memory.
-#[cfg(feature = "exchange")]
 pub(super) fn bounds() -> (usize, usize) {
     let (begin, end) = (&raw const __ehdr_start, &raw const _end);
     (begin.addr(), end.addr())

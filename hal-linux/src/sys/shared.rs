@@ -145,7 +145,7 @@ fn bytes_of_parts(first: usize, second: usize) -> usize {
 
 /// Two runs of words as one, and how many are the first's; where the second does not follow the
 /// first, that one alone.
-#[cfg(feature = "exchange")]
+#[cfg(feature = "freestanding")]
 pub fn joined(first: SharedWords, second: SharedWords) -> (SharedWords, usize) {
     let count = first.len();
     if !core::ptr::eq(first.as_ptr_range().end, second.as_ptr()) {

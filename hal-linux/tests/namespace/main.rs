@@ -24,6 +24,8 @@ mod feeding;
 #[cfg(target_arch = "x86_64")]
 mod hungry;
 #[cfg(target_arch = "x86_64")]
+mod in_place;
+#[cfg(target_arch = "x86_64")]
 mod inject;
 mod kernels;
 mod machine;

@@ -25,7 +25,12 @@ pub fn named(name: &str) -> PathBuf {
 
 /// Boots to what will be upgraded: one unit is starting, and waits to be told.
 pub fn booted() -> Option<Machine> {
-    let mut machine = split::start("upgrade")?;
+    booted_by(&[])
+}
+
+/// As [`booted`], by way of `first`.
+pub fn booted_by(first: &[&str]) -> Option<Machine> {
+    let mut machine = split::start_by(first, "upgrade")?;
     for name in ["stays", "changes", "renews", "leaves", "leans"] {
         let ready = format!("{name}: ready");
         if !machine.console().contains(&ready) {
