@@ -75,6 +75,9 @@ pub(crate) fn arm(region: &'static Region, is_heir: bool) {
         for number in [shared::WORDS_FD, COPY] {
             let _ = fd::close_on_exec(number);
         }
+        if upgrades().is_some() {
+            region.keep_images();
+        }
     }
     limits::remember();
     slices::begin();

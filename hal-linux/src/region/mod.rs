@@ -408,6 +408,16 @@ impl Region {
         Words::new(if self.is_kept() { self.core } else { &[] })
     }
 
+    /// No program that is started from now on is to have what images and trials need.
+    pub(crate) fn keep_images(&self) {
+        let words = self.part(at::IMAGE, 2).iter();
+        #[cfg(feature = "exchange")]
+        let words = words.chain(core::iter::once(self.choice()));
+        for descriptor in words.filter_map(adopt) {
+            descriptor.leak();
+        }
+    }
+
     /// Every descriptor that an heir gets, plus 1; 0 where there is none.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = u32> {
         let lone = self.part(at::SPARE, 4).iter();

@@ -110,11 +110,10 @@ impl Keeper {
     pub(super) fn find_choice(&mut self) {
         let region = self.linux.region;
         let (image, choice) = (region.word(at::IMAGE), region.choice());
-        for word in [image, region.word(at::ANSWER), choice] {
-            // They were handed over: no program that is started from now on is to have them.
-            if let Some(descriptor) = region::adopt(word) {
-                descriptor.leak();
-            }
+        let is_done = load(region.trial_passed()) == 0 && region.get(at::TRIAL) == 0;
+        if is_done && !self.is_on_probation() {
+            // Nobody needs it: the life before may have ended while it gave one up.
+            return self.linux.forget_image();
         }
         if !self.exchanges() {
             return;

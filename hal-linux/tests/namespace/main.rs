@@ -48,6 +48,8 @@ mod stalled;
 mod strace;
 #[cfg(target_arch = "x86_64")]
 mod succession;
+#[cfg(target_arch = "x86_64")]
+mod trial;
 mod unruly;
 #[cfg(target_arch = "x86_64")]
 mod upgrade;

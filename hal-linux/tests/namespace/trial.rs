@@ -1,0 +1,118 @@
+//! This file is what an image's trial leaves: nothing that others get or that stays open, whoever
+//! dies meanwhile.
+
+use crate::choice::hands_nothing_on;
+use crate::damage::{SHARED, region, word};
+use crate::exchange::{self, IMAGE, RESUME, is_a_core_like_any, is_corrected, spoilt};
+use crate::inject::{FAULTS, Injury, call_begun, hurt, injure, stop};
+use crate::machine::Machine;
+use crate::split::{leads, named_below, until};
+use crate::split_upgrade::{self, named};
+use crate::upgrade::{self, image, inside, kept};
+use nix::libc;
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use std::cell::Cell;
+use std::process::{Child, Stdio};
+
+/// Asks for an image that is being read without end; who asks.
+fn begins(machine: &Machine) -> Child {
+    machine.inside("rm -f /run/slow && mkfifo /run/slow");
+    let mut tool = machine.tool(&["upgrade", "/run/slow"]);
+    let tool = tool.spawn().expect("nsenter starts");
+    let is_read = || named_below(machine.pid(), "init").len() == 1;
+    until("the image is being read", is_read);
+    tool
+}
+
+#[test]
+fn whoever_dies_while_an_image_is_on_trial_it_is_nobody_elses() {
+    for (boots, image) in [
+        (upgrade::booted as fn() -> Option<Machine>, image()),
+        (split_upgrade::booted, named(split_upgrade::IMAGE)),
+    ] {
+        let Some(mut machine) = boots() else { return };
+        let image = inside(&machine, &image);
+        let mut tool = begins(&machine);
+        hands_nothing_on(&machine);
+        injure(machine.pid(), Injury::Counter(0));
+        machine.wait_for("goes on where it was");
+        assert!(machine.sctl(&["list"]).status.success());
+        hands_nothing_on(&machine);
+        machine.inside(&format!("cat {image} > /run/slow"));
+        assert!(tool.wait().expect("it was started").success());
+    }
+}
+
+/// Lets a keeper go on to a call that is about to close something, after `is_it` is true, and
+/// faults there.
+fn dies_closing(pid: u32, cause: impl FnOnce(), is_it: impl Fn() -> bool) {
+    let pid = stop(pid, ptrace::Options::empty());
+    cause();
+    let mut signal = None;
+    loop {
+        ptrace::syscall(pid, signal).expect("it is stopped");
+        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        let call;
+        (call, signal) = call_begun(pid, stopped);
+        // What is closed is marked first.
+        let is_marked = call.is_some_and(|call| call.orig_rax.cast_signed() == libc::SYS_fcntl);
+        if is_marked && is_it() {
+            break;
+        }
+    }
+    hurt(pid, Injury::Counter(0));
+    ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// Where a keeper notes how far an image is: behind how many words the ring has.
+/// (region/mod.rs, relay/mod.rs.)
+fn stage(machine: &Machine) -> u64 {
+    const RING_WORDS: u32 = 266 + 512;
+    let region = region(machine);
+    let places = (0..SHARED).filter(|at| word(&region, *at) == RING_WORDS);
+    let [place] = places.collect::<Vec<_>>()[..] else {
+        panic!("it is noted once");
+    };
+    place + 1
+}
+
+#[test]
+fn a_keeper_that_dies_while_it_gives_an_image_up_leaves_nothing_of_it() {
+    let Some(mut machine) = split_upgrade::booted() else {
+        return;
+    };
+    let before = kept(&machine);
+    let image = spoilt(&machine, "dies", &RESUME, FAULTS);
+    let descriptors = leads(machine.pid()).len();
+    let (left, stage) = (region(&machine), stage(&machine));
+    let mut tool = machine.tool(&["upgrade", "--core", &image]);
+    tool.stderr(Stdio::null());
+    let mut told = None;
+    let begun = Cell::new(false);
+    dies_closing(
+        machine.pid(),
+        || told = Some(tool.spawn().expect("nsenter starts")),
+        || {
+            let now = word(&left, stage);
+            begun.set(begun.get() || now != 0);
+            begun.get() && now == 0
+        },
+    );
+    assert!(begun.get(), "it was tried");
+    machine.wait_for("process 1 died of SIGSEGV");
+    machine.wait_for("goes on where it was");
+    let told = told.expect("it was started").wait().expect("it ends");
+    assert!(!told.success(), "{}", machine.console());
+    assert!(!is_corrected(&machine));
+    assert_eq!(kept(&machine), before);
+    is_a_core_like_any(&machine);
+    until("nothing is left of it", || {
+        leads(machine.pid()).len() <= descriptors
+    });
+    assert_eq!(
+        exchange::exchange(&machine, &inside(&machine, &named(IMAGE))),
+        Ok(())
+    );
+    assert!(is_corrected(&machine));
+}
