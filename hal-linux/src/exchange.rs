@@ -277,8 +277,9 @@ pub fn be_core<const UNITS: usize>(
         let mut core = memory.core(manifest);
         if born.is_trial {
             return match core.keep_in(state) {
-                Past::Restored(_) => Some(0),
-                Past::None => Some(OTHER_LAYOUT),
+                Past::Restored(_) if !core.is_damaged() => Some(0),
+                // Also what is known of a single unit it would forget.
+                Past::Restored(_) | Past::None => Some(OTHER_LAYOUT),
             };
         }
         let Start { why, now, options } = Start::read(&born.start)?;

@@ -47,11 +47,9 @@ pub(crate) const STARTS: usize = 26;
 pub(crate) const UNIT_COUNT: usize = 27;
 /// The process in which an image is on trial, and what kept it from executing that.
 pub(crate) const TRIAL: usize = 28;
-#[cfg(feature = "freestanding")]
 pub(crate) const TRIAL_FAILURE: usize = 29;
 /// The image, and what its trial answers: descriptors plus 1.
 pub(crate) const IMAGE: usize = 30;
-#[cfg(feature = "freestanding")]
 pub(crate) const ANSWER: usize = 31;
 /// What became of an image that was executed, until the core has dealt with it.
 pub(crate) const OUTCOME: usize = 32;
@@ -71,3 +69,66 @@ pub(crate) const TEXT_PLACE: usize = BYTES + super::BYTES_WORDS;
 pub(crate) const DROPPED: usize = TEXT_PLACE + 1;
 pub(crate) const TEXT: usize = TEXT_PLACE + 2;
 pub(super) const UNITS: usize = TEXT + super::TEXT_WORDS;
+
+/// All of them: what has one of them elsewhere is another layout.
+pub(super) const ALL: [usize; 41] = [
+    MAGIC,
+    KEPT,
+    HANDOVER,
+    SIGNAL,
+    CODE,
+    COUNTER,
+    ADDRESS,
+    KERNEL,
+    ALONE,
+    NULL,
+    HANDED,
+    STAMP,
+    SOURCE,
+    SPARE,
+    LISTENER,
+    CONSOLE,
+    WATCHDOG,
+    STARTING,
+    STARTING_DEATHS,
+    VAIN,
+    BEGAN,
+    DEATHS,
+    DEATHS_SINCE,
+    STEPS,
+    STARTS,
+    UNIT_COUNT,
+    TRIAL,
+    TRIAL_FAILURE,
+    IMAGE,
+    ANSWER,
+    OUTCOME,
+    BLAMED,
+    BLAMES,
+    CLIENTS,
+    CLIENT_WORDS,
+    EXIT,
+    BYTES,
+    TEXT_PLACE,
+    DROPPED,
+    TEXT,
+    UNITS,
+];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_place_is_among_all() {
+        let text = include_str!("at.rs");
+        let (places, all) = text.split_once("const ALL: ").expect("it is there");
+        let names: Vec<&str> = places
+            .split("const ")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(": usize =").map(|(name, _)| name))
+            .collect();
+        assert_eq!(names.len(), super::ALL.len());
+        for name in names {
+            assert!(all.contains(&format!("    {name},\n")), "{name}");
+        }
+    }
+}

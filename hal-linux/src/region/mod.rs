@@ -19,11 +19,17 @@ use init_core::checkpoint::words::{Words, load, store};
 use init_core::checkpoint::{mend_title, name_units, name_words_for, words_for};
 use init_core::event::Errno;
 use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::protocol::with_counts;
 use init_core::relay;
 use init_core::unit::Manifest;
 
 /// "This is a region of sysMaster on Linux, in this layout." Raised when a word's meaning changes.
-const MAGIC: u32 = if SPLIT { 0x5253_8008 } else { 0x5253_0006 };
+const MAGIC: u32 = {
+    let meaning = if SPLIT { 0x5253_8008 } else { 0x5253_0006 };
+    let keeper = if SPLIT { KEEPER_WORDS } else { 0 };
+    let places = with_counts(meaning, &at::ALL);
+    with_counts(places, &[UNIT_WORDS, name_words_for(1), keeper])
+};
 
 /// Whether there are heirs at all; if not, the compiler drops what they need.
 pub(crate) const HEALS: bool = cfg!(feature = "heal");

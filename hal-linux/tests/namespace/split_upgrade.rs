@@ -132,7 +132,7 @@ fn noted(machine: &Machine, words: &[u32]) -> u64 {
 }
 
 /// Where a unit's name is: as a number of two words. (FNV-1a.)
-fn name_noted(machine: &Machine, name: &str) -> u64 {
+pub fn name_noted(machine: &Machine, name: &str) -> u64 {
     let number = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -147,6 +147,11 @@ fn name_noted(machine: &Machine, name: &str) -> u64 {
 const TITLE: u32 = 0x534d_0006;
 const UNITS: u64 = 5;
 
+/// Where the core's part begins.
+pub fn title(machine: &Machine) -> u64 {
+    noted(machine, &[TITLE])
+}
+
 /// What a core does that somebody took over: the trial has seen all as it was, and the image is to
 /// take each of two services for the other, or to lose one.
 #[test]
@@ -155,7 +160,7 @@ fn a_core_that_changes_names_between_trial_and_execution_has_nobody_taken_for_an
     let before = kept(&machine);
     let (pid, image) = (machine.pid(), inside(&machine, &named(IMAGE)));
     let left = region(&machine);
-    let units = noted(&machine, &[TITLE]) + UNITS;
+    let units = title(&machine) + UNITS;
     let count = word(&left, units);
     let mut tool = machine.tool(&["upgrade", &image]);
     let forget_one = || set_word(&left, units, count - 1);

@@ -1,13 +1,13 @@
 //! This file is what an image's trial leaves: nothing that others get or that stays open, whoever
-//! dies meanwhile.
+//! dies meanwhile; and what it says where it cannot read all that there is.
 
 use crate::choice::hands_nothing_on;
-use crate::damage::{SHARED, region, word};
+use crate::damage::{SHARED, region, set_word, word};
 use crate::exchange::{self, IMAGE, RESUME, is_a_core_like_any, is_corrected, spoilt};
 use crate::inject::{FAULTS, Injury, call_begun, hurt, injure, stop};
 use crate::machine::Machine;
-use crate::split::{leads, named_below, until};
-use crate::split_upgrade::{self, named};
+use crate::split::{core, leads, named_below, until};
+use crate::split_upgrade::{self, name_noted, named, title};
 use crate::upgrade::{self, image, inside, kept};
 use nix::libc;
 use nix::sys::ptrace;
@@ -114,5 +114,36 @@ fn a_keeper_that_dies_while_it_gives_an_image_up_leaves_nothing_of_it() {
         exchange::exchange(&machine, &inside(&machine, &named(IMAGE))),
         Ok(())
     );
+    assert!(is_corrected(&machine));
+}
+
+/// The core that runs knows all, so nothing is lost yet.
+#[test]
+fn an_image_that_would_forget_a_single_unit_is_refused() {
+    /// What the title is followed by, and words of a name. (checkpoint/mod.rs, names.rs.)
+    const UNITS: u64 = 5;
+    const RECORD_WORDS: u64 = 6;
+    const NAMES_AT: u64 = 7;
+    const NAME_WORDS: u64 = 2;
+    let Some(machine) = split_upgrade::booted() else {
+        return;
+    };
+    let (before, first) = (kept(&machine), core(&machine));
+    let (left, title) = (region(&machine), title(&machine));
+    let told = |place| u64::from(word(&left, title + place));
+    let names = title + told(NAMES_AT);
+    let unit = (name_noted(&machine, "stays") - names) / NAME_WORDS;
+    // Two are the machine's.
+    let skip = 1 + (2 + unit) * (told(RECORD_WORDS) + 1);
+    let record = names + told(UNITS) * NAME_WORDS + skip;
+    let was = word(&left, record);
+    let image = inside(&machine, &named(IMAGE));
+    set_word(&left, record, was ^ 8);
+    let said = exchange::exchange(&machine, &image).expect_err("one is damaged");
+    let cause = "the image cannot read what this process 1 knows";
+    assert!(said.contains(cause), "{said}");
+    assert_eq!((kept(&machine), core(&machine)), (before, first));
+    set_word(&left, record, was);
+    assert_eq!(exchange::exchange(&machine, &image), Ok(()));
     assert!(is_corrected(&machine));
 }

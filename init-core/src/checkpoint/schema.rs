@@ -1,7 +1,9 @@
 //! This file holds what is kept fixed, in `schema.txt`, whose sum cores of different programs
 //! compare before one takes the other's place. What a failure prints goes into that file.
 
+use super::at;
 use super::entry::{ENTRY_WORDS, Entry, Happening};
+use super::names::Names;
 use super::pack::{self, Rest};
 use super::records::{RECORD_BYTES, Records};
 use super::words::{Words, load};
@@ -164,6 +166,24 @@ fn places(text: &mut String) {
     };
     entry.write(Words::new(&words), 0, 9);
     show("recorded", &words);
+    let words = memory(Names::words_for(2));
+    let names = Names::new(Words::new(&words), 0, 2);
+    names.set(0, "a");
+    names.set(1, "b");
+    show("named", &words);
+    for (what, place) in [
+        ("magic", at::MAGIC),
+        ("fingerprint", at::FINGERPRINT),
+        ("begun", at::BEGUN),
+        ("done", at::DONE),
+        ("lives", at::LIVES),
+        ("units", at::UNITS),
+        ("words of a record", at::RECORD_WORDS),
+        ("where the names begin", at::NAMES_AT),
+        ("effects", at::EFFECTS),
+    ] {
+        writeln!(text, "{what}: {place}").unwrap();
+    }
 }
 
 #[test]

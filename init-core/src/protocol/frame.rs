@@ -37,8 +37,8 @@ pub(crate) const fn fnv1a(bytes: &[u8]) -> u32 {
 }
 
 /// A hash of another one and of counts, one after the other.
-#[cfg(feature = "exchange")]
-pub(crate) const fn with_counts(hash: u32, counts: &[usize]) -> u32 {
+#[must_use]
+pub const fn with_counts(hash: u32, counts: &[usize]) -> u32 {
     let (mut hash, mut rest) = (hash, counts);
     while let [count, others @ ..] = rest {
         let [a, b, c, d, ..] = count.to_le_bytes();

@@ -15,9 +15,10 @@ mod stream;
 mod tests;
 
 pub use crate::wire::{Problem, Text, Value, Wire};
-pub use frame::{Buffer, Full, HEADER_BYTES, Reader, SCHEMA, Sender, VERSION, Writer, decode};
 #[cfg(feature = "exchange")]
-pub(crate) use frame::{fnv1a, with_counts};
+pub(crate) use frame::fnv1a;
+pub use frame::with_counts;
+pub use frame::{Buffer, Full, HEADER_BYTES, Reader, SCHEMA, Sender, VERSION, Writer, decode};
 pub use message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
 #[cfg(feature = "exchange")]
 pub use session::is_core_asked;

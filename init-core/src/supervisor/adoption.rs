@@ -9,7 +9,7 @@ use crate::unit::Readiness;
 
 impl Core<'_> {
     /// Whether something of the state that was found could not be read.
-    pub(crate) fn is_damaged(&self) -> bool {
+    pub fn is_damaged(&self) -> bool {
         self.checkpoint.is_damaged
     }
 
