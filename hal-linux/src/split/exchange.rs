@@ -165,16 +165,21 @@ impl Keeper {
 
     /// The core waits, until then: if that is an image's that has taken over and has nothing left
     /// to do, it is the choice.
-    #[inline(never)]
     pub(super) fn confirm(&mut self, until: Option<Instant>) {
         let has_nothing_to_do = until != Some(Instant::ZERO);
         if has_nothing_to_do && self.exchanges() && !self.desk.is_on_probation() {
-            let region = self.linux.region;
-            let before = region::adopt(region.choice());
-            store(region.choice(), region.get(at::IMAGE));
-            self.note_choice();
-            drop(before);
+            self.choose();
         }
+    }
+
+    /// What was tried takes the place of the choice before.
+    #[inline(never)]
+    fn choose(&mut self) {
+        let region = self.linux.region;
+        let before = region::adopt(region.choice());
+        store(region.choice(), region.get(at::IMAGE));
+        self.note_choice();
+        drop(before);
     }
 
     /// What was tried is the choice, which is noted: nothing else is known of it any more.

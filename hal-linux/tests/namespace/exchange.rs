@@ -1,11 +1,17 @@
 //! This file exchanges the core alone where it is a process of its own: for a corrected one, and
 //! for what is none. The keeper stays, its services stay, and what does not do is given up.
 
-use crate::inject::{FAULTS, Injury, at_birth, comes_to, injure};
+use crate::inject::{FAULTS, Injury, at_birth, comes_to_place, injure};
 use crate::machine::Machine;
 use crate::split::{self, core, leads, named_below, send, status, until};
 use crate::split_upgrade::{booted, is_locked_in, named, upgrade};
 use crate::upgrade::{self, address_of, file_offset_of, inside, inside_as, kept};
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use rustix::fs::{major, minor};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// Names the image that `split-corrected.toml` makes, built by `cargo xtask test`.
@@ -222,8 +228,56 @@ fn inodes(pid: u32) -> Vec<String> {
     lines.iter().filter_map(inode).collect()
 }
 
-/// Whoever tries the image's core, and whoever is that, has no right left when its first
-/// instruction is about to be executed.
+/// Code that a process has, and of which file.
+fn code(pid: u32) -> Vec<(Range<u64>, String)> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it is there");
+    let lines = maps.lines().map(|line| line.split_whitespace().collect());
+    let code = lines.filter(|words: &Vec<&str>| words[1].contains('x'));
+    let is_kernels = |words: &Vec<&str>| words.last().is_some_and(|name| name.starts_with("[v"));
+    let range = |words: Vec<&str>| {
+        let (begin, end) = words[0].split_once('-').expect("two addresses");
+        let [begin, end] = [begin, end].map(|it| u64::from_str_radix(it, 16).expect("a number"));
+        (begin..end, format!("{} {}", words[3], words[4]))
+    };
+    code.filter(|words| !is_kernels(words)).map(range).collect()
+}
+
+/// Lets a child, from its birth on, come to the first instruction of the core that it is to be. As
+/// soon as there is code in it that is not its keeper's, each instruction is looked at: it is none
+/// of that until the calls are filtered.
+fn comes_to_unexecuted(keeper: u32, child: u32, entry: u64) {
+    let pid = Pid::from_raw(child.cast_signed());
+    let mut own: Vec<String> = code(child).into_iter().map(|(_, file)| file).collect();
+    // What the keeper has kept of itself.
+    let copy = std::fs::metadata(format!("/proc/{keeper}/fd/4")).expect("it is there");
+    let [major, minor] = [major(copy.dev()), minor(copy.dev())];
+    own.push(format!("{major:02x}:{minor:02x} {}", copy.ino()));
+    let strange = || {
+        let code = code(child).into_iter();
+        let strange = code.filter(|(_, file)| !own.contains(file));
+        strange.map(|(range, _)| range).collect::<Vec<_>>()
+    };
+    let (mut looked_at, mut code) = (0, Vec::new());
+    while status(child, "Seccomp") != "2" {
+        match code.is_empty() {
+            true => ptrace::syscall(pid, None),
+            false => ptrace::step(pid, None),
+        }
+        .expect("it is stopped");
+        waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        code = strange();
+        let place = ptrace::getregs(pid).expect("it is stopped").rip;
+        let is_strange = code.iter().any(|range| range.contains(&place));
+        assert!(!is_strange, "{place:#x} is executed, and any call allowed");
+        looked_at += usize::from(!code.is_empty());
+    }
+    assert!(looked_at > 10, "{looked_at} instructions");
+    assert!(code.iter().any(|range| range.contains(&entry)));
+    comes_to_place(pid, entry);
+}
+
+/// Whoever tries the image's core, and whoever is that, executes none of the image's instructions
+/// before it has no right left.
 #[test]
 fn not_one_instruction_of_an_image_is_executed_with_any_right() {
     let Some(mut machine) = booted() else { return };
@@ -231,7 +285,7 @@ fn not_one_instruction_of_an_image_is_executed_with_any_right() {
     let entry = address_of(SYMBOLS, &["begin_core"]);
     let image = inside(&machine, &named(IMAGE));
     let has_no_right = |child: u32, leads_to: &str| {
-        comes_to(child, entry);
+        comes_to_unexecuted(pid, child, entry);
         assert_eq!(status(child, "Seccomp"), "2");
         assert_eq!(status(child, "NoNewPrivs"), "1");
         for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {

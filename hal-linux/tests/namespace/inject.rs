@@ -132,6 +132,11 @@ pub fn comes_to(pid: u32, address: u64) {
             break;
         }
     }
+    comes_to_place(pid, address);
+}
+
+/// Lets who is traced come to an address that is near.
+pub fn comes_to_place(pid: Pid, address: u64) {
     for _ in 0..100 {
         step(pid);
         if ptrace::getregs(pid).expect("it is stopped").rip == address {

@@ -183,7 +183,7 @@ fn a_core_that_spoils_the_state_before_it_has_taken_over_leaves_it_as_it_was() {
 /// Before it is the choice, and when it is and that is not all yet.
 #[test]
 fn a_keeper_that_dies_when_an_images_core_has_taken_over_has_that_core() {
-    for place in ["7confirm", "11note_choice"] {
+    for place in ["6choose", "11note_choice"] {
         let Some(mut machine) = booted() else { return };
         let before = kept(&machine);
         let address = address_of(split::SYMBOLS, &["9hal_linux", "8exchange", place]);
@@ -192,6 +192,8 @@ fn a_keeper_that_dies_when_an_images_core_has_taken_over_has_that_core() {
         trap(machine.pid(), address, 1, || {
             assert!(tool.status().expect("nsenter starts").success());
         });
+        // That core was there by then.
+        machine.wait_for("the core was exchanged and goes on where it was");
         machine.wait_for("process 1 died of SIGILL");
         machine.wait_for("goes on where it was");
         assert!(is_corrected(&machine), "{place}: {}", machine.console());
