@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Name process 1 of `recording.toml` and of `split.toml`, built by `cargo xtask test`.
 pub const SOLO: &str = "SYSMASTER_RECORDING_INIT";
-const SPLIT: &str = "SYSMASTER_SPLIT_INIT";
+pub const SPLIT: &str = "SYSMASTER_SPLIT_INIT";
 /// The first with symbols; and one that feeds nothing.
 const SYMBOLS: &str = "SYSMASTER_RECORDING_SYMBOLS";
 const UNFED: &str = "SYSMASTER_NAMESPACE_INIT";
@@ -101,7 +101,7 @@ impl Dog {
     }
 
     /// It is left; all that it was given until then.
-    fn is_left(&self) -> Vec<u8> {
+    pub fn is_left(&self) -> Vec<u8> {
         let (end, mut all) = (Instant::now() + LIMIT, Vec::new());
         loop {
             assert!(self.is_fed_within(end.saturating_duration_since(Instant::now())));

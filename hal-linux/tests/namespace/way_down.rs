@@ -2,10 +2,14 @@
 //! way down. The machine goes down all the same.
 
 use crate::faults::address_in;
-use crate::inject::{FAULTS, patch, trap};
+use crate::feeding::{self, Dog};
+use crate::inject::{FAULTS, call_begun, patch, stop, trap};
 use crate::machine::{End, Machine};
 use crate::split::{self, KILL, SYMBOLS, core, send};
+use nix::libc;
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 
 /// Where a core takes such a signal in.
 fn place(symbols: &str) -> u64 {
@@ -65,4 +69,35 @@ fn a_signal_for_the_way_down_that_kills_two_cores_still_leads_there() {
         }
         goes_down(&mut machine, &end);
     }
+}
+
+/// Its last meal is no older than the time that everybody has to end.
+#[test]
+fn a_watchdog_is_given_its_last_meal_before_everybody_is_asked_to_end() {
+    /// Of `kill()`: all but oneself.
+    const ALL: i64 = -1;
+    let dog = Dog::new();
+    let said = "boot: holding reached";
+    let Some(mut machine) = feeding::boot(&dog, feeding::SPLIT, "holding", said) else {
+        return;
+    };
+    patch(machine.pid(), place(SYMBOLS), FAULTS);
+    send(core(&machine), KILL);
+    machine.wait_for("the core is a new one");
+    let pid = stop(machine.pid(), ptrace::Options::empty());
+    send(machine.pid(), Signal::SIGTERM);
+    let mut signal = None;
+    loop {
+        ptrace::syscall(pid, signal).expect("it is stopped");
+        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        let call;
+        (call, signal) = call_begun(pid, stopped);
+        let words = call.map(|call| [call.orig_rax, call.rdi, call.rsi].map(u64::cast_signed));
+        if words == Some([libc::SYS_kill, ALL, 15]) {
+            break;
+        }
+    }
+    assert_eq!(dog.is_left().last(), Some(&b'V'));
+    ptrace::detach(pid, None).expect("it is stopped");
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }
