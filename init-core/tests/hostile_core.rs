@@ -9,11 +9,11 @@ use common::random::Random;
 use init_core::checkpoint::words::Words;
 use init_core::event::Event;
 use init_core::hal::fake::{Act, Fake};
-use init_core::hal::{Platform, Process, Wake};
+use init_core::hal::{Clock, EventSource, Platform, Process, Wake};
 use init_core::ident::{Child, ClientId, Generation, Role, UnitId};
 use init_core::relay::{self, Bell, Breach, Desk, Remote, Step};
 use init_core::renewal::{Handover, Image, Obstacle};
-use init_core::time::Instant;
+use init_core::time::{Duration, Instant};
 use init_core::unit::{KillScope, Program, Readiness, Signal};
 use std::sync::atomic::Ordering;
 
@@ -226,6 +226,31 @@ fn a_core_that_asks_without_an_event_is_stopped() {
         Ok(Step::Done),
         "an event is worth some"
     );
+}
+
+/// A tick is no event: who wants one after the other is stopped, be the time over or about to be.
+#[test]
+fn a_core_whose_deadline_is_over_or_near_for_ever_is_stopped() {
+    let tick = Wake::Event(Event::Tick);
+    for (wait_us, is_stopped) in [(0, true), (1, true), (999, true), (1_000, false)] {
+        let mut it = asking();
+        let ends = (0..20_000).any(|_| {
+            let until = Some(it.fake.now().after(Duration::from_us(wait_us)));
+            ask(&mut it, |core| {
+                let _ = core.wait(until, 0);
+            });
+            let said = it.desk.serve(&mut it.fake);
+            if said == Err(Breach::TooOften) {
+                return true;
+            }
+            assert!(matches!(said, Ok(Step::Waits { .. })), "{said:?}");
+            // What runs may say something first.
+            while it.fake.wait(until, 0) != tick {}
+            it.desk.deliver(tick, &mut it.fake);
+            false
+        });
+        assert_eq!(ends, is_stopped, "{wait_us} us");
+    }
 }
 
 /// Everything that the core can write is what it is not: no process is touched by it, started or

@@ -14,6 +14,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::time::{ClockId, clock_gettime};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -178,6 +179,57 @@ fn a_core_that_spoils_the_state_before_it_has_taken_over_leaves_it_as_it_was() {
     assert!(machine.sctl(&["start", "says-when-told"]).status.success());
     assert_eq!(kept(&machine), before);
     hands_nothing_on(&machine);
+}
+
+/// A number as it is in a request.
+fn number(number: u64) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), number);
+    while rest > 0x7f {
+        bytes.push(u8::try_from(rest & 0x7f).expect("seven bits") | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(u8::try_from(rest).expect("seven bits"));
+    bytes
+}
+
+/// Wait { until, taken_in: 0, sick: nobody }, in bytes, for so many microseconds.
+fn wait(us: u64) -> Vec<u8> {
+    let now = clock_gettime(ClockId::Boottime);
+    let [seconds, nanos] = [now.tv_sec, now.tv_nsec].map(i64::cast_unsigned);
+    let until = seconds * 1_000_000 + nanos / 1_000 + us;
+    [vec![1], number(until + 1), vec![0], number(0xffff)].concat()
+}
+
+/// It has taken over, and sleeps a little between; the keeper does nothing else for it.
+#[test]
+fn a_core_that_wants_to_be_woken_at_once_over_and_over_is_replaced() {
+    const WAITS_MAX: usize = 20_000;
+    /// (relay/schema.txt)
+    const TAKE_OVER: &[u8] = &[9];
+    let Some(mut machine) = booted() else { return };
+    let before = kept(&machine);
+    let held = Held::exchange(&machine);
+    held.asks(TAKE_OVER);
+    let is_ended = (0..WAITS_MAX).any(|_| {
+        let answered = word(&held.region, SHARED + 2);
+        held.asks(&wait(200));
+        held.rings();
+        let mut is_ended = false;
+        split::until("it is woken", || {
+            // In this order: the next core is answered as well.
+            let is_woken = word(&held.region, SHARED + 2) != answered;
+            is_ended = held.is_ended();
+            is_woken || is_ended
+        });
+        is_ended
+    });
+    assert!(is_ended, "{}", machine.console());
+    machine.wait_for("the core asked too often; another takes its place");
+    // This one has told nobody anything, and the next does not know what became of it.
+    assert!(held.told().contains("process 1 died meanwhile"));
+    assert!(is_corrected(&machine), "{}", machine.console());
+    assert_eq!(kept(&machine), before);
+    is_locked_in(&machine);
 }
 
 /// Before it is the choice, and when it is and that is not all yet.

@@ -32,6 +32,11 @@ const REQUESTS_PER_UNIT: u32 = 64;
 /// other requests that each of them leads to; so it takes both for each.
 const REQUESTS_PER_TRIAL: u32 = 2 * REQUESTS_PER_EVENT - 16;
 
+/// A tick after a shorter wait is worth nothing: a core that wants one after the other, be it over
+/// or about to be, gets no further than one that asks without an event. Far more of them follow
+/// each other where many units have deadlines close together than a core may want at most.
+const WAIT_MIN: Duration = Duration::from_ms(1);
+
 /// A machine's last act may take so much longer than the manifest's shutdown.
 const FINISH_SLACK: Duration = Duration::from_secs(60);
 
@@ -87,7 +92,7 @@ pub struct Desk {
     read: &'static AtomicU32,
     /// Requests that the core may still make.
     purse: u32,
-    /// The core wants to be woken later than when it said so.
+    /// The core waits for longer than a moment.
     is_patient: bool,
     /// All that can be killed was.
     has_killed: bool,
@@ -289,7 +294,7 @@ impl Desk {
             } => {
                 let until = (until != Instant::MAX).then_some(until);
                 let now = platform.now();
-                self.is_patient = until.is_none_or(|until| until > now);
+                self.is_patient = until.is_none_or(|until| until >= now.after(WAIT_MIN));
                 let sick = (sick != UnitId::SYSTEM).then_some(sick);
                 return Step::Waits {
                     until,
