@@ -59,11 +59,15 @@ impl Linux {
         }
     }
 
-    /// A life begins after a death. Where there were too many, the next step is taken.
-    pub(crate) fn escalate(&mut self) {
+    /// A life or a core begins after a death. Where there were too many, the next step is taken;
+    /// not for one `by_others`, who may have had no cause.
+    pub(crate) fn escalate(&mut self, by_others: bool) {
         // What costs nothing comes first, and instead of a step.
         #[cfg(feature = "exchange")]
         if self.drop_choice() {
+            return;
+        }
+        if by_others {
             return;
         }
         let (now, region) = (self.now(), self.region);

@@ -166,7 +166,7 @@ impl Linux {
         if region::HEALS && is_heir {
             if self.followed_a_fault() {
                 self.tell_death();
-                self.escalate();
+                self.escalate(false);
             }
             self.inherit();
             if self.control.listener.is_none() {

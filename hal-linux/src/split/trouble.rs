@@ -139,12 +139,8 @@ impl Keeper {
                 _ => 0,
             };
             epitaph::leave_of_core(self.linux.region, signal);
-            self.linux.escalate();
         }
-        #[cfg(feature = "exchange")]
-        if was_killed {
-            self.linux.drop_choice();
-        }
+        self.linux.escalate(was_killed);
         self.linux.expect_new_core();
         pace
     }
