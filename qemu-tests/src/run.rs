@@ -30,6 +30,9 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 /// From the request to the end of QEMU.
 const POWER_OFF_WITHIN: Duration = Duration::from_secs(60);
 
+/// Programs, each with its place in a root file system.
+pub type Beside = Vec<(&'static str, PathBuf)>;
+
 /// A product on a board.
 pub struct Request<'a> {
     /// The board.
@@ -44,6 +47,8 @@ pub struct Request<'a> {
     pub out: &'a Path,
     /// Builds process 1 for the product, given the folder of its root file system.
     pub build: &'a dyn Fn(&Path) -> Result<PathBuf>,
+    /// Other programs that the root file system has: their places and files, given its folder.
+    pub beside: &'a dyn Fn(&Path) -> Result<Beside>,
     /// Builds the program that goes over to the board's disk.
     pub early: &'a dyn Fn() -> Result<PathBuf>,
 }
@@ -138,6 +143,9 @@ fn assemble(request: &Request<'_>) -> Result<(Tree, Kernel, Image)> {
     tree.write_folder(&folder)?;
     let init = (request.build)(&folder)?;
     image::add_init(&mut tree, &init)?;
+    for (place, file) in (request.beside)(&folder)? {
+        tree.put_file(place, 0o755, &file)?;
+    }
     let image = image::write(&tree, &kernel, request.board, request.out)?;
     Ok((tree, kernel, image))
 }

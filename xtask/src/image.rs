@@ -197,6 +197,7 @@ fn with_request<T>(
         cache: &house::target().join("cache"),
         out,
         build: &build,
+        beside: &|_| Ok(Vec::new()),
         early: &|| build::early(board),
     };
     perform(&request)

@@ -6,6 +6,7 @@
 
 mod disk;
 mod escalating;
+mod exchange;
 mod gateway;
 mod hostile;
 mod small;
@@ -41,7 +42,8 @@ pub struct Bench<'a> {
     pub product: &'a dyn Fn(&str) -> Result<PathBuf>,
     /// What a product's root file system is made of.
     pub recipe: &'a dyn Fn(&Board, &Path) -> Result<Recipe>,
-    /// Builds process 1, given the product's manifest and the folder of its root file system.
+    /// Builds process 1, given the product's manifest and the folder of its root file system; the
+    /// same with symbols lies beside it.
     pub build: &'a dyn Fn(&Board, &Path, &Path) -> Result<PathBuf>,
     /// Builds the program that goes over to a board's disk.
     pub early: &'a dyn Fn(&Board) -> Result<PathBuf>,
@@ -58,6 +60,9 @@ pub(crate) struct Scenario {
     pub(crate) boards: Boards,
     /// What boots it, and from where.
     pub(crate) start: Start,
+    /// Another product whose process 1 lies beside its own, as `/images/image`; and, as
+    /// `/images/spoilt`, the same but that it dies of what it finds.
+    pub(crate) image: Option<&'static str>,
     /// Words added to the kernel command line.
     pub(crate) append: &'static [&'static str],
     /// Words added to QEMU's command line.
@@ -75,6 +80,7 @@ impl Scenario {
         product: "",
         boards: Boards::One,
         start: Start::Memory,
+        image: None,
         append: &[],
         arguments: &[],
         reboots: false,
@@ -175,6 +181,7 @@ pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
         .chain(small::SCENARIOS)
         .chain(disk::SCENARIOS)
         .chain(escalating::SCENARIOS)
+        .chain(exchange::SCENARIOS)
         .chain(hostile::SCENARIOS)
         .chain(split::SCENARIOS)
         .chain(watchdog::SCENARIOS);
@@ -218,7 +225,10 @@ struct Built {
 }
 
 /// Images built so far; a failed build is not tried again.
-type Images = BTreeMap<(String, &'static str, Start), Result<Built, String>>;
+type Images = BTreeMap<Key, Result<Built, String>>;
+
+/// Board, product, what lies beside it, and how it boots.
+type Key = (String, &'static str, Option<&'static str>, Start);
 
 fn run_one(
     bench: &Bench<'_>,
@@ -229,7 +239,12 @@ fn run_one(
     let out = bench
         .out
         .join(format!("{}-{}", scenario.product, board.name));
-    let key = (board.name.clone(), scenario.product, scenario.start);
+    let key = (
+        board.name.clone(),
+        scenario.product,
+        scenario.image,
+        scenario.start,
+    );
     let built = images.entry(key).or_insert_with(|| {
         let _step = Step::begin(format!("building {} for {}", scenario.product, board.name));
         build(bench, board, scenario, &out).map_err(|error| format!("{error:#}"))
@@ -256,6 +271,15 @@ fn build(bench: &Bench<'_>, board: &Board, scenario: &Scenario, out: &Path) -> R
     let recipe = (bench.recipe)(board, &product)
         .with_context(|| format!("reading {}", product.display()))?;
     let build = |rootfs: &Path| (bench.build)(board, &product, rootfs);
+    let beside = |rootfs: &Path| {
+        let Some(image) = scenario.image else {
+            return Ok(Vec::new());
+        };
+        let image = (bench.build)(board, &(bench.product)(image)?, rootfs)?;
+        let spoilt = out.join("spoilt");
+        std::fs::write(&spoilt, exchange::spoilt(board, &image)?)?;
+        Ok(vec![("images/image", image), ("images/spoilt", spoilt)])
+    };
     let request = Request {
         board,
         product: &product,
@@ -263,6 +287,7 @@ fn build(bench: &Bench<'_>, board: &Board, scenario: &Scenario, out: &Path) -> R
         cache: bench.cache,
         out,
         build: &build,
+        beside: &beside,
         early: &|| (bench.early)(board),
     };
     if scenario.start == Start::Memory {

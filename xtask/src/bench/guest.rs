@@ -142,6 +142,7 @@ fn image(board: &Board) -> Result<Image> {
         cache: &house::target().join("cache"),
         out: &out.join("image"),
         build: &init,
+        beside: &|_| Ok(Vec::new()),
         early: &|| build::early(board),
     })
 }

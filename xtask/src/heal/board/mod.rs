@@ -108,6 +108,7 @@ impl Product {
             cache: &house::target().join("cache"),
             out: &out.join("image"),
             build: &init,
+            beside: &|_| Ok(Vec::new()),
             early: &|| build::early(board),
         };
         let (image, options) = image(&request, death.course)?;
