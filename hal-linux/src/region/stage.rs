@@ -14,3 +14,6 @@ pub(crate) const CORE_BEGINS: u32 = 4;
 /// It has taken over, and deals with what it found.
 #[cfg(feature = "exchange")]
 pub(crate) const CORE_TAKES_OVER: u32 = 5;
+/// It is given up, and is to be forgotten.
+#[cfg(feature = "exchange")]
+pub(crate) const CORE_GIVEN_UP: u32 = 6;

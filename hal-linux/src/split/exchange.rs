@@ -110,10 +110,8 @@ impl Keeper {
     pub(super) fn find_choice(&mut self) {
         let region = self.linux.region;
         let (image, choice) = (region.word(at::IMAGE), region.choice());
-        let is_done = load(region.trial_passed()) == 0 && region.get(at::TRIAL) == 0;
-        if is_done && !self.is_on_probation() {
-            // Nobody needs it: the life before may have ended while it gave one up.
-            return self.linux.forget_image();
+        if load(region.trial_passed()) == stage::CORE_GIVEN_UP {
+            self.leave_image();
         }
         if !self.exchanges() {
             return;
@@ -203,13 +201,11 @@ impl Keeper {
         }
         // First: what it died of is nobody's fault who was there before.
         region.set(at::VAIN, 0);
-        store(region.trial_passed(), 0);
+        store(region.trial_passed(), stage::CORE_GIVEN_UP);
         let signal = signal_of(trouble, how);
         region.set(at::SIGNAL, signal.into());
         region.set(at::OUTCOME, heal::OUTCOME_BACK);
-        for word in [at::IMAGE, at::ANSWER] {
-            close_noted(region.word(word));
-        }
+        self.leave_image();
         self.why = Some(Handover::RolledBack(signal));
         self.desk.end_probation();
         self.desk.let_renew(true);
@@ -217,6 +213,15 @@ impl Keeper {
             "",
             packed!("the image's core did not take over; the one before has its place again"),
         );
+    }
+
+    /// Nobody needs any more what was given up, and nothing is known of it in the end.
+    fn leave_image(&self) {
+        let region = self.linux.region;
+        for word in [at::IMAGE, at::ANSWER] {
+            close_noted(region.word(word));
+        }
+        store(region.trial_passed(), 0);
     }
 
     /// The image whose core is the next; none: its own.

@@ -86,7 +86,7 @@ pub fn spoilt(machine: &Machine, name: &str, function: &[&str], code: &[u8]) -> 
 pub const LOOPS: &[u8] = &[0xeb, 0xfe];
 
 /// What a core does first that goes on, and what it does for each request.
-pub const RESUME: [&str; 3] = ["9init_core", "6driver", "6resume"];
+const RESUME: [&str; 3] = ["9init_core", "6driver", "6resume"];
 const KEEP_IN: [&str; 3] = ["9init_core", "10checkpoint", "7keep_in"];
 pub const FRAME: [&str; 3] = ["9init_core", "6driver", "5frame"];
 

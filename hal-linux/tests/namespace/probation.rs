@@ -22,7 +22,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// An image's core that executes nothing, and who waits for it to be the core.
-struct Held {
+pub struct Held {
     core: Pid,
     tool: Child,
     region: File,
@@ -34,12 +34,13 @@ const RING: u64 = SHARED + 266;
 const RING_WORDS: u64 = 512;
 const STATE: u64 = RING + RING_WORDS;
 
-/// Owner { unit: 0, role: Main }, in bytes. (relay/schema.txt.)
+/// Owner { unit: 0, role: Main } and TakeOver, in bytes. (relay/schema.txt.)
 const OWNER: &[u8] = &[12, 0, 0];
+pub const TAKE_OVER: &[u8] = &[9];
 
 impl Held {
     /// Exchanges the core, and holds the one that is made.
-    fn exchange(machine: &Machine) -> Self {
+    pub fn exchange(machine: &Machine) -> Self {
         let image = inside(machine, &named(IMAGE));
         let mut tool = machine.tool(&["upgrade", "--core", &image]);
         tool.stderr(Stdio::piped());
@@ -61,7 +62,7 @@ impl Held {
     }
 
     /// Writes a request behind all others, as a core does. (relay/ring.rs.)
-    fn asks(&self, bytes: &[u8]) {
+    pub fn asks(&self, bytes: &[u8]) {
         let mix = |sum: u32, word: u32| {
             let mixed = (sum ^ word).wrapping_mul(0x9e37_79b1);
             mixed ^ (mixed >> 15)
@@ -85,13 +86,28 @@ impl Held {
     }
 
     /// Wakes the keeper, as a core does; not if that has ended it.
-    fn rings(&self) {
+    pub fn rings(&self) {
         let bell = OpenOptions::new()
             .write(true)
             .open(format!("/proc/{}/fd/1", self.core));
         if let Ok(mut bell) = bell {
             let _ = bell.write_all(b"!");
         }
+    }
+
+    /// Writes over all that there is of the state.
+    pub fn spoils_the_state(&self) {
+        let bytes = self.region.metadata().expect("it is open").len();
+        for index in STATE..bytes / 4 {
+            let other = word(&self.region, index) ^ 0x5a5a_0101;
+            set_word(&self.region, index, other);
+        }
+    }
+
+    /// Lets it go, and die of that.
+    pub fn dies(&self) {
+        hurt(self.core, Injury::Counter(0));
+        ptrace::detach(self.core, None).expect("it is stopped");
     }
 
     /// Whether the keeper has ended it.
@@ -105,7 +121,7 @@ impl Held {
     }
 
     /// What whoever asked was told in the end: nothing, if it is this one.
-    fn told(self) -> String {
+    pub fn told(self) -> String {
         let told = self.tool.wait_with_output().expect("it ends");
         String::from_utf8_lossy(&told.stderr).into_owned()
     }
@@ -163,12 +179,8 @@ fn a_core_that_spoils_the_state_before_it_has_taken_over_leaves_it_as_it_was() {
     let Some(mut machine) = booted() else { return };
     let before = kept(&machine);
     let held = Held::exchange(&machine);
-    let bytes = held.region.metadata().expect("it is open").len();
-    for index in STATE..bytes / 4 {
-        set_word(&held.region, index, word(&held.region, index) ^ 0x5a5a_0101);
-    }
-    hurt(held.core, Injury::Counter(0));
-    ptrace::detach(held.core, None).expect("it is stopped");
+    held.spoils_the_state();
+    held.dies();
     let said = held.told();
     let cause = "the image died of SIGSEGV before it had taken over";
     assert!(said.contains(cause), "{said}\n{}", machine.console());
@@ -204,8 +216,6 @@ fn wait(us: u64) -> Vec<u8> {
 #[test]
 fn a_core_that_wants_to_be_woken_at_once_over_and_over_is_replaced() {
     const WAITS_MAX: usize = 20_000;
-    /// (relay/schema.txt)
-    const TAKE_OVER: &[u8] = &[9];
     let Some(mut machine) = booted() else { return };
     let before = kept(&machine);
     let held = Held::exchange(&machine);

@@ -105,8 +105,9 @@ pub fn status(pid: u32, key: &str) -> String {
 pub fn leads(pid: u32) -> Vec<PathBuf> {
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there");
     let paths = descriptors.map(|entry| entry.expect("it is there").path());
+    // One may be closed by now.
     paths
-        .map(|path| std::fs::read_link(path).expect("a link"))
+        .filter_map(|path| std::fs::read_link(path).ok())
         .collect()
 }
 

@@ -3,17 +3,18 @@
 
 use crate::choice::hands_nothing_on;
 use crate::damage::{SHARED, region, set_word, word};
-use crate::exchange::{self, IMAGE, RESUME, is_a_core_like_any, is_corrected, spoilt};
-use crate::inject::{FAULTS, Injury, call_begun, hurt, injure, stop};
+use crate::exchange::{self, IMAGE, is_a_core_like_any, is_corrected};
+use crate::inject::{Injury, call_begun, hurt, injure, stop};
 use crate::machine::Machine;
+use crate::probation::{Held, TAKE_OVER};
 use crate::split::{core, leads, named_below, until};
 use crate::split_upgrade::{self, name_noted, named, title};
 use crate::upgrade::{self, image, inside, kept};
 use nix::libc;
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use std::cell::Cell;
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
+use std::process::Child;
 
 /// Asks for an image that is being read without end; who asks.
 fn begins(machine: &Machine) -> Child {
@@ -77,43 +78,39 @@ fn stage(machine: &Machine) -> u64 {
     place + 1
 }
 
+/// What has taken over knows alone that it was to be the choice, and the state says nothing any
+/// more by which the next core would know.
 #[test]
 fn a_keeper_that_dies_while_it_gives_an_image_up_leaves_nothing_of_it() {
+    /// (region/stage.rs.)
+    const TAKES_OVER: u32 = 5;
     let Some(mut machine) = split_upgrade::booted() else {
         return;
     };
-    let before = kept(&machine);
-    let image = spoilt(&machine, "dies", &RESUME, FAULTS);
-    let descriptors = leads(machine.pid()).len();
+    let (pid, before) = (machine.pid(), kept(&machine));
+    let files = || {
+        let is_file = |path: &&PathBuf| path.to_string_lossy().starts_with("/memfd:");
+        leads(pid).iter().filter(is_file).count()
+    };
+    let open = files();
     let (left, stage) = (region(&machine), stage(&machine));
-    let mut tool = machine.tool(&["upgrade", "--core", &image]);
-    tool.stderr(Stdio::null());
-    let mut told = None;
-    let begun = Cell::new(false);
-    dies_closing(
-        machine.pid(),
-        || told = Some(tool.spawn().expect("nsenter starts")),
-        || {
-            let now = word(&left, stage);
-            begun.set(begun.get() || now != 0);
-            begun.get() && now == 0
-        },
-    );
-    assert!(begun.get(), "it was tried");
+    let held = Held::exchange(&machine);
+    held.asks(TAKE_OVER);
+    held.rings();
+    until("it has taken over", || word(&left, stage) == TAKES_OVER);
+    let dies = || {
+        held.spoils_the_state();
+        held.dies();
+    };
+    dies_closing(pid, dies, || word(&left, stage) != TAKES_OVER);
     machine.wait_for("process 1 died of SIGSEGV");
-    machine.wait_for("goes on where it was");
-    let told = told.expect("it was started").wait().expect("it ends");
-    assert!(!told.success(), "{}", machine.console());
+    held.told();
     assert!(!is_corrected(&machine));
     assert_eq!(kept(&machine), before);
     is_a_core_like_any(&machine);
-    until("nothing is left of it", || {
-        leads(machine.pid()).len() <= descriptors
-    });
-    assert_eq!(
-        exchange::exchange(&machine, &inside(&machine, &named(IMAGE))),
-        Ok(())
-    );
+    until("nothing is left of it", || files() == open);
+    let image = inside(&machine, &named(IMAGE));
+    assert_eq!(exchange::exchange(&machine, &image), Ok(()));
     assert!(is_corrected(&machine));
 }
 
