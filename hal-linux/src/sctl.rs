@@ -7,12 +7,11 @@ use crate::carried::upgrades;
 use crate::events::timespec;
 use crate::sys::fd::{self, Fd};
 use crate::{control, errno};
-use core::ffi::CStr;
 use init_core::event::Errno;
 use init_core::protocol::Buffer;
 use init_core::renewal::HotUpgrade;
 use init_core::time::Duration;
-use init_core::tool::{self, Client, Received, Stream};
+use init_core::tool::{self, Client, Received, Stream, Words};
 use linux_raw_sys::net::{AF_UNIX, SOCK_SEQPACKET};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -24,11 +23,8 @@ const PAUSE: Duration = Duration::from_ms(100);
 
 /// Runs the control tool with the arguments of a program; returns its exit code.
 #[inline(never)]
-pub fn sctl(arguments: impl Iterator<Item = &'static CStr> + Clone) -> u8 {
-    let mut connection = Connection { socket: None };
-    tool::run(&mut connection, &|index| {
-        Some(arguments.clone().nth(index)?.to_bytes())
-    })
+pub fn sctl(arguments: Words<'_>) -> u8 {
+    tool::run(&mut Connection { socket: None }, arguments)
 }
 
 /// A connection to process 1, once there is one.

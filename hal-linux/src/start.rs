@@ -13,7 +13,6 @@ use crate::sys::fd;
 use crate::sys::shared::Once;
 #[cfg(feature = "freestanding")]
 use core::cell::Cell;
-use core::ffi::CStr;
 #[cfg(feature = "freestanding")]
 use core::mem::ManuallyDrop;
 use init_core::Driver;
@@ -21,6 +20,7 @@ use init_core::cmdline;
 use init_core::event::BootOptions;
 use init_core::hal::{Clock, Platform};
 use init_core::report::Report;
+use init_core::tool::Words;
 use init_core::unit::Manifest;
 
 /// Bytes of the kernel command line that are read; arm64's own limit is 2048.
@@ -69,10 +69,10 @@ pub enum Role {
 
 /// What to be: process 1 is init whatever its name; everyone else is the tool, but for an image
 /// that process 1 tries.
-pub fn role(name: impl FnOnce() -> Option<&'static CStr>) -> Role {
+pub fn role(arguments: Words<'_>) -> Role {
     if rustix::process::getpid().as_raw_nonzero().get() == 1 {
         Role::Init
-    } else if is_on_trial(name()) {
+    } else if is_on_trial(arguments(0)) {
         Role::Trial
     } else {
         Role::Tool
@@ -80,9 +80,9 @@ pub fn role(name: impl FnOnce() -> Option<&'static CStr>) -> Role {
 }
 
 /// Whether it was called by the name that an image on trial has.
-fn is_on_trial(name: Option<&CStr>) -> bool {
+fn is_on_trial(name: Option<&[u8]>) -> bool {
     #[cfg(feature = "freestanding")]
-    let is_it = carried::upgrades().is_some() && name == Some(crate::sys::image::TRIAL);
+    let is_it = carried::upgrades().is_some() && name == Some(crate::sys::image::TRIAL.to_bytes());
     #[cfg(not(feature = "freestanding"))]
     let is_it = {
         let _ = name;
@@ -98,8 +98,9 @@ pub fn run<const UNITS: usize>(
     memory: &'static Once<Memory<UNITS>>,
     arguments: crate::Arguments,
 ) -> u8 {
-    match role(|| arguments.iter().next()) {
-        Role::Tool => return crate::sctl(arguments.iter()),
+    let words: Words<'_> = &|index| arguments.get(index);
+    match role(words) {
+        Role::Tool => return crate::sctl(words),
         Role::Trial => {
             let core = memory.take().map(|memory| memory.core.core(manifest));
             let code = carried::upgrades();
@@ -119,17 +120,11 @@ pub fn run<const UNITS: usize>(
     if SPLIT {
         let platform = Linux::new(manifest, &mut memory.system, left);
         let core = Cell::new(Some(&mut memory.core));
-        begin_split(
-            platform,
-            is_heir,
-            manifest,
-            arguments.iter(),
-            &|remote, options| {
-                if let Some(core) = core.take() {
-                    decide(&mut Driver::new(core.core(manifest), remote), options);
-                }
-            },
-        );
+        begin_split(platform, is_heir, manifest, words, &|remote, options| {
+            if let Some(core) = core.take() {
+                decide(&mut Driver::new(core.core(manifest), remote), options);
+            }
+        });
         return 0;
     }
     // Descriptors are closed when the program ends, which it does next.
@@ -138,7 +133,7 @@ pub fn run<const UNITS: usize>(
         Linux::new(manifest, &mut memory.system, left),
     ));
     driver.platform().enter(is_heir);
-    begin(&mut driver, manifest, arguments.iter());
+    begin(&mut driver, manifest, words);
     0
 }
 
@@ -148,7 +143,7 @@ pub fn begin_split(
     mut platform: Linux,
     is_heir: bool,
     manifest: &'static Manifest,
-    arguments: impl Iterator<Item = &'static CStr>,
+    arguments: Words<'_>,
     decide: Decide<'_>,
 ) {
     platform.enter(is_heir);
@@ -172,11 +167,7 @@ pub(crate) fn decide(
 /// machine. Returns when the last act was refused, as in a
 /// container: the caller ends the program.
 #[inline(never)]
-pub fn begin(
-    driver: &mut Driver<'_, Linux>,
-    manifest: &'static Manifest,
-    arguments: impl Iterator<Item = &'static CStr>,
-) {
+pub fn begin(driver: &mut Driver<'_, Linux>, manifest: &'static Manifest, arguments: Words<'_>) {
     if !driver.resume() {
         if crate::region::HEALS && driver.platform().heritage.is_some() {
             driver.platform().console.drain();
@@ -191,11 +182,7 @@ pub fn begin(
 /// What the kernel command line and the program's arguments choose. Apart from [`begin`], so that
 /// its buffer does not stay on the stack.
 #[inline(never)]
-fn options(
-    platform: &mut Linux,
-    manifest: &'static Manifest,
-    arguments: impl Iterator<Item = &'static CStr>,
-) -> BootOptions {
+fn options(platform: &mut Linux, manifest: &'static Manifest, arguments: Words<'_>) -> BootOptions {
     let report = Report::new(manifest);
     let mut options = BootOptions::default();
     let now = platform.now();
@@ -208,8 +195,10 @@ fn options(
     cmdline::read_line(line, manifest, &mut options, &mut |warning| {
         report.warning(platform.console(), now, &warning);
     });
-    for (index, argument) in (1..=u16::MAX).zip(arguments.skip(1)) {
-        let text = argument.to_bytes();
+    for index in 1..u16::MAX {
+        let Some(text) = arguments(index.into()) else {
+            break;
+        };
         if let Err(warning) = cmdline::read_argument(text, index, manifest, &mut options) {
             report.warning(platform.console(), now, &warning);
         }
@@ -223,5 +212,7 @@ fn command_line(buffer: &mut [u8]) -> &[u8] {
         return &[];
     };
     let count = rustix::io::read(&file, &mut *buffer).unwrap_or(0);
-    buffer.get(..count).unwrap_or(&[]).trim_ascii_end()
+    match buffer.get(..count).unwrap_or(&[]) {
+        [line @ .., b'\n'] | line => line,
+    }
 }

@@ -69,18 +69,30 @@ pub fn read_line<'a>(
     options: &mut BootOptions,
     warn: &mut dyn FnMut(Warning<'a>),
 ) {
-    let mut index: u16 = 0;
-    for (at, text) in Words::new(line) {
+    let (mut rest, mut index) = (line, 0_u16);
+    loop {
+        while let [byte, behind @ ..] = rest
+            && is_space(*byte)
+        {
+            rest = behind;
+        }
+        let (text, behind) = rest
+            .split_at_checked(word_length(rest))
+            .unwrap_or((rest, &[]));
+        if text.is_empty() {
+            return;
+        }
         index = index.saturating_add(1);
         if let Err(problem) = read_word(text, manifest, options) {
-            let column = u16::try_from(at.saturating_add(1)).unwrap_or(u16::MAX);
+            let at = line.len().wrapping_sub(rest.len());
             warn(Warning {
                 word: index,
-                column,
+                column: u16::try_from(at.wrapping_add(1)).unwrap_or(u16::MAX),
                 text: unquoted(text),
                 problem,
             });
         }
+        rest = behind;
     }
 }
 
@@ -137,7 +149,7 @@ fn log_level(word: &[u8]) -> Option<LogLevel> {
 /// around the whole word, or around the value.
 fn key_and_value(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     let text = unquoted(text);
-    let equals = find(text.get(1..).unwrap_or_default(), &mut |byte| byte == b'=');
+    let equals = find(text.get(1..).unwrap_or_default(), b'=');
     let Some((key, rest)) = equals.and_then(|at| text.split_at_checked(at.saturating_add(1)))
     else {
         return (text, None);
@@ -153,51 +165,28 @@ fn unquoted(text: &[u8]) -> &[u8] {
     }
 }
 
-/// The words of a line with the index of their first byte.
-struct Words<'a> {
-    line: &'a [u8],
-    at: usize,
+/// How long the word is that a line begins with. A line ends at its first NUL, or where the slice
+/// ends.
+fn word_length(line: &[u8]) -> usize {
+    let (mut length, mut quoted) = (0_usize, false);
+    for &byte in line {
+        quoted ^= byte == b'"';
+        if byte == 0 || !quoted && is_space(byte) {
+            break;
+        }
+        length = length.wrapping_add(1);
+    }
+    length
 }
 
-impl<'a> Words<'a> {
-    /// A line ends at its first NUL, or where the slice ends.
-    fn new(line: &'a [u8]) -> Self {
-        let end = find(line, &mut |byte| byte == 0);
-        let line = end.and_then(|end| line.get(..end)).unwrap_or(line);
-        Self { line, at: 0 }
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.line.get(self.at..).unwrap_or(&[])
-    }
-}
-
-impl<'a> Iterator for Words<'a> {
-    type Item = (usize, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let blank = find(self.rest(), &mut |byte| !is_space(byte)).unwrap_or(self.rest().len());
-        self.at = self.at.saturating_add(blank);
-        let mut quoted = false;
-        let end = find(self.rest(), &mut |byte| {
-            quoted ^= byte == b'"';
-            !quoted && is_space(byte)
-        });
-        let length = end.unwrap_or(self.rest().len());
-        let (word, at) = (self.rest().get(..length)?, self.at);
-        self.at = at.saturating_add(length);
-        (length > 0).then_some((at, word))
-    }
-}
-
-/// Where the first byte of a kind is. (`position` counts with a panic in some builds.)
-fn find(bytes: &[u8], is_kind: &mut dyn FnMut(u8) -> bool) -> Option<usize> {
+/// Where a byte is for the first time. (`position` counts with a panic in some builds.)
+fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     let mut at = 0_usize;
     for &byte in bytes {
-        if is_kind(byte) {
+        if byte == wanted {
             return Some(at);
         }
-        at = at.saturating_add(1);
+        at = at.wrapping_add(1);
     }
     None
 }

@@ -204,14 +204,18 @@ impl Arguments {
         unsafe { Vector::at(first) }
     }
 
-    /// The arguments, the program's own name first.
-    pub fn iter(self) -> impl Iterator<Item = &'static CStr> + Clone {
-        (0..self.count).filter_map(move |index| {
-            // SAFETY: the kernel put `count` pointers there, and nothing moves them.
-            let pointer = unsafe { self.first.wrapping_add(index).read() };
-            // SAFETY: each leads to a nul-terminated string that stays for the program's life.
-            (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) })
-        })
+    /// The argument of that number; 0 is the program's own name.
+    pub fn get(self, index: usize) -> Option<&'static [u8]> {
+        if index >= self.count {
+            return None;
+        }
+        // SAFETY: the kernel put `count` pointers there, and nothing moves them.
+        let pointer = unsafe { self.first.wrapping_add(index).read() };
+        if pointer.is_null() {
+            return None;
+        }
+        // SAFETY: it leads to a nul-terminated string that stays for the program's life.
+        Some(unsafe { CStr::from_ptr(pointer) }.to_bytes())
     }
 }
 
