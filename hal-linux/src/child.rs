@@ -113,38 +113,14 @@ pub fn way(word: u32) -> Way {
 
 /// A failure in one word. Were it the child's number, the kernel would take it for its mark's.
 pub fn encode(step: SpawnStep, error: Errno) -> u32 {
-    FAILED | (step_number(step) << 16) | u32::from(error.0)
+    FAILED | u32::from(step.number()) << 16 | u32::from(error.0)
 }
 
 /// What a child left in its word.
 pub fn decode(word: u32) -> Option<(SpawnStep, Errno)> {
     let error = Errno(u16::try_from(word & 0xffff).unwrap_or(u16::MAX));
-    let number = (word ^ FAILED) >> 16;
-    let mut steps = STEPS.iter();
-    let step = steps.find(|step| step_number(**step) == number);
-    step.map(|step| (*step, error))
-}
-
-const STEPS: [SpawnStep; 14] = [
-    SpawnStep::Session,
-    SpawnStep::Signals,
-    SpawnStep::Limits,
-    SpawnStep::Nice,
-    SpawnStep::OomScore,
-    SpawnStep::Stdin,
-    SpawnStep::Stdout,
-    SpawnStep::Stderr,
-    SpawnStep::ReadyDescriptor,
-    SpawnStep::Groups,
-    SpawnStep::Group,
-    SpawnStep::User,
-    SpawnStep::Directory,
-    SpawnStep::Exec,
-];
-
-#[expect(clippy::as_conversions, reason = "a fieldless enum's own number")]
-const fn step_number(step: SpawnStep) -> u32 {
-    step as u32
+    let number = u8::try_from((word ^ FAILED) >> 16).ok()?;
+    Some((SpawnStep::of_number(number)?, error))
 }
 
 /// All before the program; `step` says how far it came.
