@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::words::{load, store};
 use init_core::event::Errno;
 use init_core::packed::packed;
-use init_core::report::{LINE_BYTES_MAX, Line};
+use init_core::report::{LINE_BYTES_MAX, Line, Words};
 use linux_raw_sys::general as abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -236,7 +236,12 @@ const INTERRUPTED: Errno = Errno(4);
 
 /// Says a line in a child, which may wait for the console; `None`: that is what we were started
 /// with.
-pub(crate) fn say(console: Option<&CStr>, line: &[u8]) {
+#[inline(never)]
+pub(crate) fn say(console: Option<&CStr>, words: Words<'_>) {
+    let mut room = [0; LINE_BYTES_MAX];
+    let mut line = Line::new(&mut room);
+    words(line.say(packed!("init: ")));
+    let line = line.end();
     match console.map(fd::open_to_write) {
         Some(Ok(device)) => drop(rustix::io::write(&device, line)),
         Some(Err(_)) | None => drop(rustix::io::write(Fd::OUTPUT, line)),

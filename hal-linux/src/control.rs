@@ -21,7 +21,6 @@ use init_core::hal::{Clock, ControlPort, Wake};
 use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
 use init_core::packed::packed;
-use init_core::report::{LINE_BYTES_MAX, Line};
 use init_core::time::{Duration, Instant};
 use linux_raw_sys::errno as lack;
 use linux_raw_sys::net;
@@ -166,12 +165,11 @@ impl Linux {
             .map_err(|error| Cause(*error))
             .and_then(|socket| bind(socket, name));
         if let Err(Cause(error)) = bound {
-            let mut room = [0; LINE_BYTES_MAX];
-            let mut line = Line::new(&mut room);
-            line.say(packed!("init: no control socket: "))
-                .bytes(PATH.to_bytes());
-            line.text(": ").errno(error);
-            console::say(console, line.end());
+            console::say(console, &|line| {
+                line.say(packed!("no control socket: "))
+                    .bytes(PATH.to_bytes());
+                line.text(": ").errno(error);
+            });
         }
     }
 

@@ -5,19 +5,20 @@
 //! file or a device. Only children touch it, so nothing waits for a disk.
 
 use crate::bytes::{Fields, number};
+use crate::console::say;
 use crate::lines::Lines;
 use crate::linux::Linux;
 use crate::power::helper;
 use crate::region::{HEALS, at};
 use crate::sys::{fd, process};
 use crate::uses::uses;
-use crate::{console, epitaph, errno};
+use crate::{epitaph, errno};
 use core::ffi::CStr;
 use init_core::effect::FinalAction;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Power};
 use init_core::packed::{Packed, packed};
-use init_core::report::{self, LINE_BYTES_MAX, Line};
+use init_core::report::{self, Line};
 use init_core::time::{Duration, Instant};
 use init_core::unit::{HealingDesc, HealingStep};
 use linux_raw_sys::general as abi;
@@ -238,15 +239,6 @@ fn write(path: &CStr, starts: u32, epitaph: report::Words<'_>) -> Result<(), Err
     // A device in memory has nothing to write back, and says so.
     let _ = rustix::fs::fsync(&file);
     Ok(())
-}
-
-/// Says a line in a child.
-fn say(console: Option<&CStr>, words: report::Words<'_>) {
-    let mut room = [0; LINE_BYTES_MAX];
-    let mut line = Line::new(&mut room);
-    line.say(packed!("init: "));
-    words(&mut line);
-    console::say(console, line.end());
 }
 
 #[cfg(test)]

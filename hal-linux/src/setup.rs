@@ -11,7 +11,7 @@ use crate::sys::text::c_text;
 use crate::uses::uses;
 use core::ffi::CStr;
 use init_core::packed::packed;
-use init_core::report::{LINE_BYTES_MAX, Line};
+use init_core::report::Line;
 use init_core::unit::{Setup, SetupOp};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::io::Errno as Os;
@@ -146,11 +146,11 @@ fn is_mounted(at: &CStr, kind: &CStr) -> bool {
 
 fn tell(unit: &str, op: SetupOp, cause: Cause, console: Option<&CStr>) {
     let Cause(error) = cause;
-    let mut room = [0; LINE_BYTES_MAX];
-    let mut line = Line::new(&mut room);
-    line.say(packed!("init: ")).text(unit).text(": ");
-    operation(&mut line, op).text(": ").errno(error);
-    console::say(console, line.end());
+    console::say(console, &|line| {
+        operation(line.text(unit).text(": "), op)
+            .text(": ")
+            .errno(error);
+    });
 }
 
 /// A step in words.

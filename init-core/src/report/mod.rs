@@ -126,7 +126,16 @@ impl Report {
     /// The units that failed during the boot.
     fn summary(&self, out: &mut impl Write, now: Instant, failed: u16, status: Lookup<'_>) {
         let mut listed: u16 = 0;
-        for (unit, failure) in self.failures(status) {
+        let count = u16::try_from(self.manifest.units.len()).unwrap_or(u16::MAX);
+        for unit in (0..count).map(UnitId) {
+            let Some(UnitStatus {
+                state: UnitState::Failed,
+                failure: Some(failure),
+                ..
+            }) = status(unit)
+            else {
+                continue;
+            };
             if listed == SUMMARY_FAILED_MAX {
                 write_line(out, now, &|line| {
                     let more = failed.saturating_sub(listed);
@@ -137,7 +146,8 @@ impl Report {
             }
             listed = listed.saturating_add(1);
             write_line(out, now, &|line| {
-                self.why(line.say(packed!("boot: failed: ")), unit, "", failure);
+                let line = line.say(packed!("boot: failed: "));
+                self.why(line, unit, Packed::EMPTY, failure);
             });
         }
     }
@@ -145,21 +155,29 @@ impl Report {
     /// What a notice says.
     fn words(&self, line: &mut Line<'_>, notice: &Notice, status: Lookup<'_>) {
         match *notice {
-            Notice::Starting(unit) => self.unit(line, unit, "starting"),
-            Notice::Ready(unit, took) => self.unit(line, unit, "ready after ").span(took),
-            Notice::Failed(unit, failure) => self.why(line, unit, "failed: ", failure),
+            Notice::Starting(unit) => self.unit(line, unit, packed!("starting")),
+            Notice::Ready(unit, took) => self.unit(line, unit, packed!("ready after ")).span(took),
+            Notice::Failed(unit, failure) => self.why(line, unit, packed!("failed: "), failure),
             Notice::Ended(unit, status, Next::Nothing) => {
-                self.unit(line, unit, "ended: ").exit(status)
+                self.unit(line, unit, packed!("ended: ")).exit(status)
             }
             Notice::Ended(unit, status, Next::Restart(wait, count)) => {
-                self.unit(line, unit, "ended: ").exit(status).text("; ");
+                self.unit(line, unit, packed!("ended: "))
+                    .exit(status)
+                    .text("; ");
                 restart(line, wait, count)
             }
-            Notice::Retry(unit, wait, count) => restart(self.unit(line, unit, ""), wait, count),
-            Notice::Stopping(unit) => self.unit(line, unit, "stopping"),
-            Notice::Stopped(unit) => self.unit(line, unit, "stopped"),
-            Notice::Killing(unit) => self.unit(line, unit, "did not stop in time, sent SIGKILL"),
-            Notice::GivenUp(unit) => self.unit(line, unit, "does not die of SIGKILL, given up"),
+            Notice::Retry(unit, wait, count) => {
+                restart(self.unit(line, unit, Packed::EMPTY), wait, count)
+            }
+            Notice::Stopping(unit) => self.unit(line, unit, packed!("stopping")),
+            Notice::Stopped(unit) => self.unit(line, unit, packed!("stopped")),
+            Notice::Killing(unit) => {
+                self.unit(line, unit, packed!("did not stop in time, sent SIGKILL"))
+            }
+            Notice::GivenUp(unit) => {
+                self.unit(line, unit, packed!("does not die of SIGKILL, given up"))
+            }
             Notice::BootDone { .. } => self.boot_done(line, notice, status),
             Notice::ShutdownBegun(action) => line.say(action_word(action)).say(packed!(": begins")),
             Notice::LeftoversAsked => line.say(packed!("asked leftover processes to end")),
@@ -238,6 +256,7 @@ impl Report {
         }
     }
 
+    #[cfg(feature = "defmt")]
     fn failures<'a>(
         &self,
         status: Lookup<'a>,
@@ -253,7 +272,7 @@ impl Report {
         &self,
         line: &'l mut Line<'b>,
         unit: UnitId,
-        word: &str,
+        word: Packed,
         failure: Failure,
     ) -> &'l mut Line<'b> {
         let operands = Operands::of(self.manifest, unit, failure);
@@ -268,16 +287,16 @@ impl Report {
     ) -> &'l mut Line<'b> {
         match refusal {
             Refusal::Conflict(first, second) => self
-                .unit(line, target, "cannot be started: ")
+                .unit(line, target, packed!("cannot be started: "))
                 .text(self.name(first))
                 .say(packed!(" needs "))
                 .text(self.name(second))
                 .say(packed!(" and conflicts with it")),
-            Refusal::ShuttingDown => self.unit(line, target, "the machine is going down"),
-            Refusal::NoSuchUnit => self.unit(line, target, "there is no such unit"),
+            Refusal::ShuttingDown => self.unit(line, target, packed!("the machine is going down")),
+            Refusal::NoSuchUnit => self.unit(line, target, packed!("there is no such unit")),
             // Nobody refuses a target so.
             Refusal::Renewing | Refusal::NoHeirs | Refusal::NoUpgrade => {
-                self.unit(line, target, "refused")
+                self.unit(line, target, packed!("refused"))
             }
             Refusal::NoRescueTarget => line.say(packed!(
                 "the manifest names no rescue-target; staying as it is"
@@ -287,20 +306,20 @@ impl Report {
 
     fn fault<'l, 'b>(&self, line: &'l mut Line<'b>, fault: Fault) -> &'l mut Line<'b> {
         let (unit, what) = match fault {
-            Fault::UnexpectedEvent(unit) => (self.name(unit), "unexpected event"),
-            Fault::BadIndex => ("core", "bad index"),
-            Fault::QueueFull => ("core", "queue full"),
-            Fault::DamagedEffect => ("core", "a pending effect was damaged"),
-            Fault::DamagedUnit(unit) => (self.name(unit), "its record was damaged"),
+            Fault::UnexpectedEvent(unit) => (self.name(unit), packed!("unexpected event")),
+            Fault::BadIndex => ("core", packed!("bad index")),
+            Fault::QueueFull => ("core", packed!("queue full")),
+            Fault::DamagedEffect => ("core", packed!("a pending effect was damaged")),
+            Fault::DamagedUnit(unit) => (self.name(unit), packed!("its record was damaged")),
         };
         line.text(unit)
             .say(packed!(": internal fault, please report: "))
-            .text(what)
+            .say(what)
     }
 
     /// A unit's name and what follows it.
-    fn unit<'l, 'b>(&self, line: &'l mut Line<'b>, unit: UnitId, text: &str) -> &'l mut Line<'b> {
-        line.text(self.name(unit)).text(": ").text(text)
+    fn unit<'l, 'b>(&self, line: &'l mut Line<'b>, unit: UnitId, text: Packed) -> &'l mut Line<'b> {
+        line.text(self.name(unit)).text(": ").say(text)
     }
 
     fn name(&self, unit: UnitId) -> &'static str {

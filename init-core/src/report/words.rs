@@ -33,16 +33,25 @@ impl Line<'_> {
         // Numbers are shown as 32 bits: 136 years of seconds.
         let (seconds, us) = span.parts();
         let ms = seconds.wrapping_mul(1_000).wrapping_add(us / 1_000);
-        let (minutes, hours) = (seconds / 60, seconds / 3_600);
-        let (large, unit, small, smaller_unit) = match (seconds, minutes, hours) {
-            (0..10, ..) => return self.number(ms).say(packed!(" ms")),
-            (10..60, ..) => (seconds, ".", us / 100_000, " s"),
-            (_, 0..60, _) => (minutes, "min ", seconds % 60, "s"),
-            (.., 0..48) => (hours, "h ", minutes % 60, "min"),
-            _ => (hours / 24, "d ", hours % 24, "h"),
-        };
-        self.number(large).text(unit);
-        self.number(small).text(smaller_unit)
+        if seconds < 10 {
+            return self.number(ms).say(packed!(" ms"));
+        }
+        if seconds < 60 {
+            let tenths = us / 100_000;
+            return self.number(seconds).text(".").number(tenths).text(" s");
+        }
+        let (mut large, mut small, mut units) = (seconds / 60, seconds % 60, ["min ", "s"]);
+        if large >= 60 {
+            (large, small, units) = (large / 60, large % 60, ["h ", "min"]);
+            if large >= 48 {
+                (large, small, units) = (large / 24, large % 24, ["d ", "h"]);
+            }
+        }
+        let [unit, smaller_unit] = units;
+        self.number(large)
+            .text(unit)
+            .number(small)
+            .text(smaller_unit)
     }
 
     /// Adds a signal's name, or `signal 40`.

@@ -144,6 +144,13 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         self.line.clear();
     }
 
+    /// Ends the line, and begins the next with this.
+    #[inline(never)]
+    pub(super) fn next(&mut self, title: Packed) -> &mut Line<'p> {
+        self.say();
+        self.line.say(title)
+    }
+
     /// Writes text of several lines to standard output.
     pub(super) fn say_all(&mut self, text: Packed) {
         let mut row = [0; ROW_BYTES_MAX];

@@ -28,7 +28,7 @@ impl<C: Client> Tool<'_, '_, C> {
         self.line
             .say(packed!("UNIT"))
             .fill_to(width.saturating_add(2));
-        self.line.text(HEADING);
+        self.line.say(packed!(HEADING));
         self.say();
     }
 
@@ -71,42 +71,32 @@ impl<C: Client> Tool<'_, '_, C> {
         self.line.say(kind_word(unit.kind)).text(", ");
         self.line.say(state_word(unit.state)).say(packed!(" for "));
         self.line.span(Duration::from_ms(unit.age_ms));
-        self.say();
         if !detail.program.0.is_empty() {
-            self.line.say(packed!("  program    ")).text(detail.program);
-            self.say();
+            self.next(packed!("  program    ")).text(detail.program);
         }
         if let Some(pid) = unit.pid {
-            self.line.say(packed!("  process    ")).number(pid);
-            self.say();
+            self.next(packed!("  process    ")).number(pid);
         }
         if let Some(ms) = unit.ready_ms {
-            self.line.say(packed!("  ready      after "));
-            self.line.span(Duration::from_ms(ms));
-            self.say();
+            let line = self.next(packed!("  ready      after "));
+            line.span(Duration::from_ms(ms));
         }
         if unit.restarts > 0 {
-            self.line
-                .say(packed!("  restarts   "))
-                .number(unit.restarts);
-            self.say();
+            self.next(packed!("  restarts   ")).number(unit.restarts);
         }
         if let Some(exit) = unit.last_exit {
-            self.line.say(packed!("  last exit  ")).exit(exit);
-            self.say();
+            self.next(packed!("  last exit  ")).exit(exit);
         }
         if unit.stale {
-            self.line.say(packed!(
+            self.next(packed!(
                 "  stale      runs by the definition of an earlier process 1"
             ));
-            self.say();
         }
         if let Some(failure) = detail.failure {
-            self.line
-                .say(packed!("  failed     "))
-                .why(failure, detail.about);
-            self.say();
+            let line = self.next(packed!("  failed     "));
+            line.why(failure, detail.about);
         }
+        self.say();
     }
 
     /// The machine as a whole.
@@ -118,25 +108,19 @@ impl<C: Client> Tool<'_, '_, C> {
         });
         self.line.text(machine.product).say(packed!(" on "));
         self.line.text(machine.board).text(": ").say(phase);
-        self.say();
-        self.line
-            .say(packed!("  process 1  sysMaster "))
-            .text(machine.version);
-        self.say();
-        self.line.say(packed!("  since      "));
-        self.line.span(Duration::from_ms(machine.uptime_ms));
-        self.say();
+        let line = self.next(packed!("  process 1  sysMaster "));
+        line.text(machine.version);
+        let line = self.next(packed!("  since      "));
+        line.span(Duration::from_ms(machine.uptime_ms));
         if let Some(ms) = machine.boot_ms {
-            self.line.say(packed!("  boot took  "));
-            self.line.span(Duration::from_ms(ms));
-            self.say();
+            let line = self.next(packed!("  boot took  "));
+            line.span(Duration::from_ms(ms));
         }
-        self.line
-            .say(packed!("  units      "))
-            .number(machine.units);
-        self.line.text(": ").number(machine.ready);
-        self.line.say(packed!(" active, ")).number(machine.failed);
-        self.line.say(packed!(" failed"));
+        let line = self.next(packed!("  units      "));
+        line.number(machine.units);
+        line.text(": ").number(machine.ready);
+        line.say(packed!(" active, ")).number(machine.failed);
+        line.say(packed!(" failed"));
         self.say();
     }
 }
