@@ -214,7 +214,7 @@ impl Linux {
 
     /// A new core may not have heard who is gone.
     pub(crate) fn tell_who_is_gone(&mut self) {
-        for (slot, client) in (0..=u8::MAX).zip(self.control.clients.iter()) {
+        for (slot, client) in (0..u8::MAX).zip(self.control.clients.iter()) {
             if client.connection.is_none() {
                 self.waiting.tell_gone(ClientId {
                     slot,
@@ -226,7 +226,7 @@ impl Linux {
 
     /// Hangs up on all who wait for an answer: nobody knows any more what they are owed.
     pub(crate) fn hang_up_on_waiting(&mut self) {
-        for (place, slot) in (0..CLIENT_COUNT_MAX).zip(0..=u8::MAX) {
+        for (place, slot) in (0..CLIENT_COUNT_MAX).zip(0..u8::MAX) {
             let client = self.control.clients.get(place);
             if client.is_some_and(|client| client.length > 0) {
                 self.make_room(place, slot);

@@ -69,7 +69,7 @@ pub(crate) fn about(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
 /// Whose process it was whose end was taken from the kernel.
 fn served_by_taken(region: Region, manifest: &Manifest) -> Option<UnitId> {
     let (pid, _) = wait::taken(region.part(at::EXIT, EXIT_WORDS))?;
-    let units = (0..=u16::MAX).map(UnitId).zip(manifest.units);
+    let units = (0..u16::MAX).map(UnitId).zip(manifest.units);
     let mut units = units.map(|(unit, _)| unit).chain([UnitId::SYSTEM]);
     units.find(|unit| {
         [Role::Main, Role::Stop, Role::Probe]

@@ -51,7 +51,7 @@ impl Linux {
     pub(crate) fn inherit(&mut self) {
         let region = self.region;
         let roles = [Role::Main, Role::Stop, Role::Probe];
-        for (unit, _) in (0..=u16::MAX).zip(self.manifest.units) {
+        for (unit, _) in (0..u16::MAX).zip(self.manifest.units) {
             for role in roles {
                 let mut child = Child {
                     unit: UnitId(unit),

@@ -74,7 +74,7 @@ fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
     if !legacy.hand_on(to, manifest) {
         return None;
     }
-    for unit in (0..=u16::MAX).map(UnitId).take(count) {
+    for unit in (0..u16::MAX).map(UnitId).take(count) {
         if let Some(before) = legacy.before(to, count, unit) {
             copy(left.unit(before), region.unit(unit));
         }
@@ -166,7 +166,7 @@ fn stand_trial(core: &mut init_core::Core<'static>, manifest: &Manifest) -> u8 {
                 .checked_sub(1)?..,
         )?;
         let (first, rest) = answers.split_first()?;
-        for (unit, place) in (0..=u16::MAX).map(UnitId).zip(rest) {
+        for (unit, place) in (0..u16::MAX).map(UnitId).zip(rest) {
             let is_known = legacy.after(to, count, unit).is_some();
             place.store(is_known.into(), Ordering::Relaxed);
         }

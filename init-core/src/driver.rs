@@ -5,7 +5,7 @@ use crate::checkpoint::words::KEEPS;
 use crate::effect::{Effect, Notice, Reply};
 use crate::event::{BootOptions, Event};
 use crate::hal::{Platform, Wake};
-use crate::ident::{Child, ClientId, Role, UnitId};
+use crate::ident::{Child, ClientId, Role};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::protocol::{self, Buffer, Intake, View};
 use crate::renewal::Image;
@@ -102,7 +102,7 @@ impl<'a, P: Platform> Driver<'a, P> {
     /// What the core does not know any more is asked of the platform.
     fn take_up(&mut self) {
         let now = self.platform.now();
-        for (unit, _) in (0..=u16::MAX).map(UnitId).zip(self.core.manifest.units) {
+        for unit in self.core.units.ids() {
             for role in [Role::Main, Role::Stop, Role::Probe] {
                 if let Some((generation, pid)) = self.platform.owner(unit, role) {
                     let child = Child {

@@ -136,6 +136,7 @@ pub enum Failure {
 
 /// What people are told. A HAL's log adds time and renders it (`crate::report`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Notice {
     /// A unit's start has begun.
     Starting(UnitId),

@@ -84,11 +84,7 @@ impl Core<'_> {
     /// Starts a target and stops everything that it does not need.
     pub(crate) fn isolate(&mut self, target: UnitId, now: Instant) -> Result<(), Refusal> {
         self.plan_start(target)?;
-        for index in 0..self.units.len() {
-            let Ok(index) = u16::try_from(index) else {
-                return Ok(());
-            };
-            let id = UnitId(index);
+        for id in self.units.ids() {
             if !self.plan.is_to_start(id) && self.units.get(id).is_wanted() {
                 self.install(id, Job::Stop, now);
             }
@@ -99,12 +95,9 @@ impl Core<'_> {
 
     /// Stops every unit. For shutdown.
     pub(crate) fn stop_all(&mut self, now: Instant) {
-        for index in 0..self.units.len() {
-            let Ok(index) = u16::try_from(index) else {
-                return;
-            };
-            if !self.units.get(UnitId(index)).is_idle() {
-                self.install(UnitId(index), Job::Stop, now);
+        for id in self.units.ids() {
+            if !self.units.get(id).is_idle() {
+                self.install(id, Job::Stop, now);
             }
         }
     }

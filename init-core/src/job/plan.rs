@@ -140,6 +140,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Marks a unit that has no mark.
+    #[inline(never)]
     fn set(&mut self, id: UnitId, mark: Mark, origin: UnitId) {
         let Some(own) = self.scratch.get_mut(id.index()) else {
             return;

@@ -253,7 +253,7 @@ impl Desk {
     /// Whether no process is left of a unit that the image on trial does not know: nobody would
     /// have it any more.
     fn loses_nobody(&self, platform: &mut impl Platform) -> bool {
-        let mut units = (0..=u16::MAX).map(UnitId).zip(self.manifest.units);
+        let mut units = (0..u16::MAX).map(UnitId).zip(self.manifest.units);
         units.all(|(unit, _)| {
             let roles = [Role::Main, Role::Stop, Role::Probe];
             platform.is_known(unit) || roles.iter().all(|it| platform.owner(unit, *it).is_none())

@@ -21,7 +21,7 @@ const _: () = assert!(
 /// Asks the platform for each of the manifest's units; how many bytes that makes.
 #[inline(never)]
 pub(super) fn ask(known: &mut Known, manifest: &Manifest, platform: &impl Platform) -> usize {
-    let mut units = (0..=u16::MAX).map(UnitId).zip(manifest.units);
+    let mut units = (0..u16::MAX).map(UnitId).zip(manifest.units);
     let length = manifest.units.len().div_ceil(UNITS_PER_BYTE);
     for byte in known.iter_mut().take(length) {
         for bit in 0..UNITS_PER_BYTE {

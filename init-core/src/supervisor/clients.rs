@@ -28,33 +28,44 @@ pub(crate) enum Goal {
 impl Core<'_> {
     pub(super) fn client_asked(&mut self, client: ClientId, request: ControlRequest, now: Instant) {
         let outcome = match request {
-            ControlRequest::Machine(MachineRequest::Rescue) => {
-                self.go_to_rescue(now).map(|()| None)
-            }
+            ControlRequest::Machine(MachineRequest::Rescue) => self.go_to_rescue(now),
             ControlRequest::Machine(request) => {
                 self.machine_asked(request, now);
-                Ok(None)
+                Ok(())
             }
-            ControlRequest::Start(id) => self.unit_request(id, Job::Start, now),
-            ControlRequest::Stop(id) => self.unit_request(id, Job::Stop, now),
-            ControlRequest::Restart(id) => self.unit_request(id, Job::Restart, now),
+            ControlRequest::Start(id) => return self.unit_asked(client, id, Job::Start, now),
+            ControlRequest::Stop(id) => return self.unit_asked(client, id, Job::Stop, now),
+            ControlRequest::Restart(id) => return self.unit_asked(client, id, Job::Restart, now),
             ControlRequest::ResetFailed(id) => self.reset_failed(id, now),
             ControlRequest::Renew(image) => return self.renewal_asked(client, image, now),
         };
-        match outcome {
-            Err(refusal) => self.reply(client, Reply::Refused(refusal)),
-            Ok(None) => self.reply(client, Reply::Done),
-            Ok(Some((unit, goal))) => self.wait_for(client, unit, goal),
-        }
+        self.reply_at_once(client, outcome);
     }
 
-    /// Plans and installs; `Some` when there is something to wait for.
-    fn unit_request(
-        &mut self,
-        id: UnitId,
-        job: Job,
-        now: Instant,
-    ) -> Result<Option<(UnitId, Goal)>, Refusal> {
+    fn reply_at_once(&mut self, client: ClientId, outcome: Result<(), Refusal>) {
+        let reply = match outcome {
+            Ok(()) => Reply::Done,
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        self.reply(client, reply);
+    }
+
+    /// The client waits where something is to be done.
+    fn unit_asked(&mut self, client: ClientId, id: UnitId, job: Job, now: Instant) {
+        let outcome = self.unit_request(id, job, now);
+        if outcome.is_err() || self.units.get(id).job == Job::None {
+            return self.reply_at_once(client, outcome);
+        }
+        let goal = if job == Job::Stop {
+            Goal::Down
+        } else {
+            Goal::Up
+        };
+        self.wait_for(client, id, goal);
+    }
+
+    /// Plans and installs.
+    fn unit_request(&mut self, id: UnitId, job: Job, now: Instant) -> Result<(), Refusal> {
         if self.system.is_going_down() {
             return Err(Refusal::ShuttingDown);
         }
@@ -68,19 +79,10 @@ impl Core<'_> {
         if job == Job::Start && self.desc(id).rules.kind == UnitKind::Target {
             self.system.rescued = Some(id) == self.manifest.rescue_target;
         }
-        let goal = if job == Job::Stop {
-            Goal::Down
-        } else {
-            Goal::Up
-        };
-        Ok((self.units.get(id).job != Job::None).then_some((id, goal)))
+        Ok(())
     }
 
-    fn reset_failed(
-        &mut self,
-        id: UnitId,
-        now: Instant,
-    ) -> Result<Option<(UnitId, Goal)>, Refusal> {
+    fn reset_failed(&mut self, id: UnitId, now: Instant) -> Result<(), Refusal> {
         if id.index() >= self.units.len() {
             return Err(Refusal::NoSuchUnit);
         }
@@ -90,7 +92,7 @@ impl Core<'_> {
         if matches!(unit.state, State::Failed(_)) {
             self.set_state(id, State::Inactive, now);
         }
-        Ok(None)
+        Ok(())
     }
 
     fn wait_for(&mut self, client: ClientId, unit: UnitId, goal: Goal) {

@@ -42,6 +42,8 @@ const HEARS: bool = cfg!(any(feature = "letters", feature = "fake"));
 #[derive(Debug)]
 pub struct Core<'a> {
     pub(crate) manifest: &'static Manifest,
+    /// Of the manifest, for those who look up a unit's.
+    descs: &'static [UnitDesc],
     pub(crate) units: Units<'a>,
     pub(crate) plan: Plan<'a>,
     pub(crate) system: Tracked,
@@ -69,6 +71,7 @@ impl<'a> Core<'a> {
     pub(crate) fn new(manifest: &'static Manifest, units: &'a mut [Unit], plan: Plan<'a>) -> Self {
         Self {
             manifest,
+            descs: manifest.units,
             units: Units::new(units),
             plan,
             system: Tracked::new(),
@@ -92,6 +95,7 @@ impl<'a> Core<'a> {
         // Every field by its name, so that none is passed on by an oversight.
         let Self {
             manifest: _,
+            descs: _,
             units,
             // Emptied whenever a request is planned.
             plan: _,
@@ -240,7 +244,7 @@ impl<'a> Core<'a> {
 
     #[inline(never)]
     pub(crate) fn desc(&self, id: UnitId) -> &'static UnitDesc {
-        let desc = self.manifest.units.get(id.index());
+        let desc = self.descs.get(id.index());
         desc.unwrap_or(&UnitDesc::NOTHING)
     }
 

@@ -8,6 +8,7 @@ use crate::time::{Duration, Instant};
 
 /// Where a unit is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum State {
     /// At rest, and no failure is remembered.
     Inactive,
@@ -44,6 +45,7 @@ pub enum Rung {
 
 /// What follows when the last process of a stopping unit is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Then {
     /// Rest: the stop was asked for.
     Rest,
@@ -189,10 +191,6 @@ impl Unit {
     /// encodes every one as zero bits, so that storage lies in .bss and takes no room in the file.
     /// Nothing reads them.
     pub const BLANK: Self = Self {
-        state: State::Stopping {
-            rung: Rung::Program,
-            then: Then::Rest,
-        },
         next_queued: 0,
         sooner: 0,
         later: 0,

@@ -116,11 +116,11 @@ impl UnitDesc {
         self.rules.awaited && matches!(self.rules.ready, Readiness::Exec)
     }
 
-    /// What a process in this role runs, what it is given of the unit's readiness, and whether its
-    /// execution is to be told.
+    /// What a process in this role runs, the readiness that it may tell or wait for, and whether
+    /// its execution is to be told.
     pub fn errand(&self, role: Role) -> (Program, Readiness, bool) {
         let (program, ready) = match role {
-            Role::Main => (self.start, newline_only(self.rules.ready)),
+            Role::Main => (self.start, self.rules.ready),
             Role::Stop => (self.rules.stop, Readiness::Exit),
             Role::Probe => (Program::None, self.rules.ready),
         };
@@ -134,15 +134,6 @@ impl UnitDesc {
             Role::Main => self.rules.stopping.scope,
             Role::Stop | Role::Probe => KillScope::Group,
         }
-    }
-}
-
-/// What a main process itself does for its unit's readiness: it writes a newline or a letter.
-fn newline_only(ready: Readiness) -> Readiness {
-    match ready {
-        Readiness::Newline(fd) => Readiness::Newline(fd),
-        Readiness::Letter => Readiness::Letter,
-        Readiness::Exec | Readiness::Exit | Readiness::Probe(_) => Readiness::Exec,
     }
 }
 
@@ -381,7 +372,7 @@ impl Manifest {
 
     /// The unit of that name. Any bytes may be asked for.
     pub fn find(&self, name: &[u8]) -> Option<UnitId> {
-        let mut units = self.units.iter().zip((0..=u16::MAX).map(UnitId));
+        let mut units = self.units.iter().zip((0..u16::MAX).map(UnitId));
         let (_, id) = units.find(|(unit, _)| unit.name.as_bytes() == name)?;
         Some(id)
     }
