@@ -34,6 +34,7 @@ use crate::system::{Phase, System};
 use crate::time::Instant;
 use crate::unit::{Manifest, Signal};
 use crate::wire::{Value, Wire};
+use core::sync::atomic::AtomicU32;
 pub use entry::{Entry, Happening};
 pub(crate) use legacy::describe;
 pub use legacy::{Legacy, name_units, name_words_for};
@@ -46,7 +47,7 @@ use pack::Rest;
 pub use recorder::Recorder as OwnRecorder;
 pub use recorder::{ENTRY_COUNT_MIN, RECORDS, Recorder, bytes_for as recorder_bytes_for};
 use records::{RECORD_BYTES, Records};
-use words::Words;
+use words::{KEEPS, Words, load};
 
 /// "This region is of sysMaster, in this layout." Raised whenever the meaning of a word changes.
 const MAGIC: u32 = 0x534d_0006;
@@ -144,10 +145,18 @@ pub fn damage(words: Words<'_>, units: usize, unit: UnitId, word: usize, bit: u3
     records.damage(Part::Unit(unit).record(), word, bit)
 }
 
+/// Words that are written alone.
+type Head = [AtomicU32; at::EFFECTS];
+
+/// Those where nothing is kept.
+static NOWHERE: Head = [const { AtomicU32::new(0) }; at::EFFECTS];
+
 /// Where it is kept, and which effects.
 #[derive(Debug)]
 pub(crate) struct Checkpoint<'a> {
     words: Words<'a>,
+    /// The first of them.
+    head: &'a Head,
     records: Records<'a>,
     /// Effects asked for since the region was made; the number of the last.
     emitted: u32,
@@ -172,6 +181,7 @@ impl<'a> Checkpoint<'a> {
     pub(crate) const fn nowhere() -> Self {
         Self {
             words: Words::new(&[]),
+            head: &NOWHERE,
             records: Records::new(Words::new(&[]), 0, 0),
             emitted: 0,
             taken: 0,
@@ -183,11 +193,27 @@ impl<'a> Checkpoint<'a> {
     fn new(words: Words<'a>, units: usize) -> Self {
         Self {
             words,
+            head: words.head().unwrap_or(&NOWHERE),
             records: Records::new(words, records_at(units), record_count(units)),
             emitted: 0,
             taken: 0,
             is_damaged: false,
             recorder: OwnRecorder::new(words.after(words_for(units)), units),
+        }
+    }
+
+    /// A word that is written alone.
+    fn get(&self, at: usize) -> u32 {
+        match KEEPS {
+            true => self.head.get(at).map_or(0, load),
+            false => 0,
+        }
+    }
+
+    /// Writes such a word.
+    fn set(&self, at: usize, value: u32) {
+        if let Some(word) = self.head.get(at) {
+            self.words.put(word, value);
         }
     }
 
@@ -230,13 +256,13 @@ impl<'a> Checkpoint<'a> {
 
     /// The driver comes back: what it was given is done.
     pub(crate) fn all_done(&mut self) {
-        self.words.set(at::DONE, self.taken);
+        self.set(at::DONE, self.taken);
     }
 
     /// The driver is given the next effect.
     pub(crate) fn begun(&mut self) {
         self.taken = self.taken.wrapping_add(1);
-        self.words.set(at::BEGUN, self.taken);
+        self.set(at::BEGUN, self.taken);
     }
 }
 
@@ -258,12 +284,14 @@ impl<'a> Core<'a> {
     #[inline(never)]
     pub fn keep_in(&mut self, words: Words<'a>) -> Past {
         self.checkpoint = Checkpoint::new(words, self.units.len());
-        let known = words.get(at::MAGIC) == MAGIC
-            && words.get(at::FINGERPRINT) == fingerprint(self.manifest);
+        let checkpoint = &self.checkpoint;
+        let known = !checkpoint.is_nowhere()
+            && checkpoint.get(at::MAGIC) == MAGIC
+            && checkpoint.get(at::FINGERPRINT) == fingerprint(self.manifest);
         if known {
-            let life = words.get(at::LIVES).wrapping_add(1);
-            words.set(at::LIVES, life);
-            let before = |place| if RECORDS { words.get(place) } else { 0 };
+            let life = checkpoint.get(at::LIVES).wrapping_add(1);
+            checkpoint.set(at::LIVES, life);
+            let before = |place| if RECORDS { checkpoint.get(place) } else { 0 };
             let before = [before(at::BEGUN), before(at::DONE)];
             if self.restore() {
                 self.record_life(life, before);
@@ -282,7 +310,7 @@ impl<'a> Core<'a> {
         (self.orphan_count, self.event_count) = (0, 0);
         let words = self.checkpoint.words;
         for index in [at::MAGIC, at::BEGUN, at::DONE] {
-            words.set(index, 0);
+            self.checkpoint.set(index, 0);
         }
         for id in self.units.ids() {
             let _touched = self.units.get_mut(id);
@@ -291,10 +319,11 @@ impl<'a> Core<'a> {
             code.describe(words, self.manifest);
         }
         self.commit();
-        words.set(at::FINGERPRINT, fingerprint(self.manifest));
-        words.set(at::LIVES, 1);
-        self.checkpoint.recorder.begin(&self.checkpoint.records);
-        words.set(at::MAGIC, MAGIC);
+        let checkpoint = &mut self.checkpoint;
+        checkpoint.set(at::FINGERPRINT, fingerprint(self.manifest));
+        checkpoint.set(at::LIVES, 1);
+        checkpoint.recorder.begin(&checkpoint.records);
+        checkpoint.set(at::MAGIC, MAGIC);
     }
 
     /// Says once more what another image has to know: it finds units by what was written at boot,
@@ -321,14 +350,14 @@ impl<'a> Core<'a> {
     pub(crate) fn record_rest(&mut self, now: Instant) {
         if RECORDS {
             let checkpoint = &mut self.checkpoint;
-            let life = checkpoint.words.get(at::LIVES);
+            let life = checkpoint.get(at::LIVES);
             checkpoint.recorder.rest(&checkpoint.records, life, now);
         }
     }
 
     /// Makes what the last step did the state that an heir finds.
     pub(crate) fn commit(&mut self) {
-        if !words::KEEPS {
+        if !KEEPS {
             return;
         }
         if self.checkpoint.words.is_empty() {
@@ -415,8 +444,11 @@ impl<'a> Core<'a> {
 
     /// Takes up the effects that were pending, under their numbers.
     fn restore_effects(&mut self) {
-        let (words, emitted) = (self.checkpoint.words, self.checkpoint.emitted);
-        let (begun, done) = (words.get(at::BEGUN), words.get(at::DONE));
+        let emitted = self.checkpoint.emitted;
+        let (begun, done) = (
+            self.checkpoint.get(at::BEGUN),
+            self.checkpoint.get(at::DONE),
+        );
         let taken = self.checkpoint.taken;
         // Done is what the commit says, or more, if the driver came back since.
         if done.wrapping_sub(taken) <= emitted.wrapping_sub(taken) {

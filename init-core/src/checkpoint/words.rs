@@ -76,7 +76,8 @@ impl<'r> Words<'r> {
         }
     }
 
-    fn put(self, word: &AtomicU32, value: u32) {
+    /// Writes one of these words, as [`Self::set`].
+    pub(super) fn put(self, word: &AtomicU32, value: u32) {
         if !KEEPS {
             return;
         }
@@ -126,6 +127,11 @@ impl<'r> Words<'r> {
             fuse.store(left.wrapping_sub(1), Ordering::Relaxed);
         }
         left == 0 || left == BURNT
+    }
+
+    /// The first of them, if there are so many.
+    pub(super) fn head<const COUNT: usize>(self) -> Option<&'r [AtomicU32; COUNT]> {
+        self.words.first_chunk()
     }
 
     /// Those from this one on; none beyond the end.
