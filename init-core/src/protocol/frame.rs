@@ -179,8 +179,9 @@ impl<'f> Reader<'f> {
         }
     }
 
+    #[inline(never)]
     fn malformed(&self, problem: Problem) -> Malformed {
-        let offset = self.frame_bytes.saturating_sub(self.rest.len());
+        let offset = self.frame_bytes.wrapping_sub(self.rest.len());
         Malformed {
             problem,
             offset: u16::try_from(offset).unwrap_or(u16::MAX),
@@ -190,8 +191,14 @@ impl<'f> Reader<'f> {
 
 /// A frame that holds one message and nothing else.
 pub fn decode<'f, T: Value<'f>>(frame: &'f [u8]) -> Result<T, Malformed> {
-    let mut reader = Reader::new(frame)?;
-    let message = reader.take()?;
-    reader.end()?;
+    let mut message = T::EMPTY;
+    decode_into(frame, &mut message)?;
     Ok(message)
+}
+
+/// As [`decode`]; the message is left in this place, and not moved about.
+pub fn decode_into<'f, T: Value<'f>>(frame: &'f [u8], place: &mut T) -> Result<(), Malformed> {
+    let mut reader = Reader::new(frame)?;
+    reader.read(place)?;
+    reader.end()
 }

@@ -3,7 +3,7 @@
 //! It keeps nothing between two frames, so clients cannot disturb each other and a process 1 that
 //! was replaced goes on with the same connections.
 
-use super::frame::{Buffer, Writer, decode};
+use super::frame::{Buffer, Writer, decode, decode_into};
 use super::message::{Change, Detail, MachineRecord, Malformed, Request, Response, UnitRecord};
 #[cfg(feature = "recorder")]
 use crate::checkpoint::OwnRecorder;
@@ -66,10 +66,10 @@ pub enum Intake {
 
 /// Reads a client's frame; answers that need no decision are left in `buffer`.
 pub fn receive(frame: &[u8], view: &View<'_>, buffer: &mut Buffer) -> Intake {
-    let request = match decode::<Request<'_>>(frame) {
-        Ok(request) => request,
-        Err(malformed) => return Intake::Reject(reject(malformed, buffer)),
-    };
+    let mut request = Request::Machine;
+    if let Err(malformed) = decode_into(frame, &mut request) {
+        return Intake::Reject(reject(malformed, buffer));
+    }
     match request {
         Request::Machine => Intake::Answer(machine(view, buffer)),
         Request::Units { from } => Intake::Answer(units(from, view, buffer)),

@@ -28,11 +28,10 @@ impl<'w> Similar<'w> {
             && distance < self.distance
         {
             self.distance = distance;
-            let padded = name.iter().chain(core::iter::repeat(&0));
-            self.name
-                .iter_mut()
-                .zip(padded)
-                .for_each(|(to, from)| *to = *from);
+            self.name = [0; NAME_BYTES_MAX];
+            for (to, from) in self.name.iter_mut().zip(name) {
+                *to = *from;
+            }
         }
     }
 

@@ -14,10 +14,9 @@ macro_rules! words {
                     Self::$first => 0,
                     $(Self::$word => $number),*
                 };
-                *self = match wire.word(number) {
-                    0 => Self::$first,
+                *self = match wire.choice(number, [0, $($number),*].len()) {
                     $($number => Self::$word,)*
-                    _ => wire.bad_word(Self::EMPTY),
+                    _ => Self::$first,
                 }
             }
         }

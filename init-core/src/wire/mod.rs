@@ -187,6 +187,25 @@ impl<'f, 'b> Wire<'f, 'b> {
         u8::try_from(number).unwrap_or(u8::MAX)
     }
 
+    /// Passes one of so many words by its number. Another number is an error, and 0.
+    #[inline(never)]
+    pub(crate) fn choice(&mut self, number: u8, count: usize) -> u8 {
+        let number = self.word(number);
+        match usize::from(number) < count {
+            true => number,
+            false => self.bad_word(0),
+        }
+    }
+
+    #[inline(never)]
+    fn flag(&mut self, flag: bool) -> bool {
+        match self.byte(u8::from(flag)) {
+            0 => false,
+            1 => true,
+            _ => self.bad_word(false),
+        }
+    }
+
     /// A word that is in no list.
     pub(crate) fn bad_word<T>(&mut self, instead: T) -> T {
         self.fail(Problem::BadValue);
@@ -220,11 +239,7 @@ impl<'f> Value<'f> for bool {
 
     #[inline(never)]
     fn pass(&mut self, wire: &mut Wire<'f, '_>) {
-        *self = match wire.byte(u8::from(*self)) {
-            0 => false,
-            1 => true,
-            _ => wire.bad_word(false),
-        }
+        *self = wire.flag(*self);
     }
 }
 
@@ -266,9 +281,7 @@ impl<'f, T: Value<'f>> Value<'f> for Option<T> {
     const EMPTY: Self = None;
 
     fn pass(&mut self, wire: &mut Wire<'f, '_>) {
-        let mut is_some = self.is_some();
-        is_some.pass(wire);
-        if is_some {
+        if wire.flag(self.is_some()) {
             self.get_or_insert(T::EMPTY).pass(wire);
         }
     }
