@@ -62,7 +62,7 @@ pub(crate) fn number(digits: &[u8], base: u8) -> Option<u32> {
 /// One copy of the code for all sizes.
 fn push(bytes: &mut [u8], length: &mut usize, byte: u8) -> Option<()> {
     *bytes.get_mut(*length)? = byte;
-    *length = length.saturating_add(1);
+    *length = length.wrapping_add(1);
     Some(())
 }
 

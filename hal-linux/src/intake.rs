@@ -77,7 +77,7 @@ impl Linux {
         while self.intake.reap && self.intake.reaped_count < REAP_PER_TURN_MAX {
             match wait::take(self.region.part(at::EXIT, EXIT_WORDS)) {
                 Ok(true) => {
-                    self.intake.reaped_count = self.intake.reaped_count.saturating_add(1);
+                    self.intake.reaped_count = self.intake.reaped_count.wrapping_add(1);
                     let wake = self.exit_wake();
                     if wake.is_some() {
                         return wake;

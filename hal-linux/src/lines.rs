@@ -57,7 +57,7 @@ impl Lines {
             self.filled = rustix::io::read(self.file.as_ref()?, &mut self.chunk).unwrap_or(0);
         }
         let byte = self.chunk.get(..self.filled)?.get(self.taken).copied()?;
-        self.taken = self.taken.saturating_add(1);
+        self.taken = self.taken.wrapping_add(1);
         Some(byte)
     }
 }

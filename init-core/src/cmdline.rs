@@ -82,7 +82,7 @@ pub fn read_line<'a>(
         if text.is_empty() {
             return;
         }
-        index = index.saturating_add(1);
+        index = index.wrapping_add(1);
         if let Err(problem) = read_word(text, manifest, options) {
             let at = line.len().wrapping_sub(rest.len());
             warn(Warning {

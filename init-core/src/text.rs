@@ -7,7 +7,7 @@
 pub fn index(table: &'static str, wanted: &[u8]) -> Option<usize> {
     let mut index = 0_usize;
     while word(table.as_bytes(), b' ', index)? != wanted {
-        index = index.saturating_add(1);
+        index = index.wrapping_add(1);
     }
     Some(index)
 }
@@ -21,9 +21,9 @@ pub(crate) fn word(table: &'static [u8], end: u8, index: usize) -> Option<&'stat
                 return table.get(start..at);
             }
             skip = skip.saturating_sub(1);
-            start = at.saturating_add(1);
+            start = at.wrapping_add(1);
         }
-        at = at.saturating_add(1);
+        at = at.wrapping_add(1);
     }
     None
 }

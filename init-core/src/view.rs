@@ -90,9 +90,9 @@ impl Core<'_> {
         let (mut ready, mut failed, mut retrying) = (0_u16, 0_u16, 0_u16);
         for unit in self.units.iter() {
             match unit.state {
-                State::Up => ready = ready.saturating_add(1),
-                State::Failed(_) | State::GivenUp(_) => failed = failed.saturating_add(1),
-                State::Backoff => retrying = retrying.saturating_add(1),
+                State::Up => ready = ready.wrapping_add(1),
+                State::Failed(_) | State::GivenUp(_) => failed = failed.wrapping_add(1),
+                State::Backoff => retrying = retrying.wrapping_add(1),
                 State::Inactive | State::Starting | State::Stopping { .. } => {}
             }
         }

@@ -149,7 +149,7 @@ impl<'a> Plan<'a> {
         own.origin = origin;
         if let Some(entry) = self.scratch.get_mut(self.marked_count) {
             entry.marked = id;
-            self.marked_count = self.marked_count.saturating_add(1);
+            self.marked_count = self.marked_count.wrapping_add(1);
         }
     }
 
@@ -224,7 +224,7 @@ impl Core<'_> {
                     self.plan.set(other, Mark::Stop, root);
                 }
             }
-            at = at.saturating_add(1);
+            at = at.wrapping_add(1);
         }
     }
 
@@ -233,7 +233,7 @@ impl Core<'_> {
         let mut at = 0;
         while let Some((id, mark)) = self.plan.entry(at) {
             self.follow_needs(id, mark)?;
-            at = at.saturating_add(1);
+            at = at.wrapping_add(1);
         }
         at = 0;
         while let Some((id, mark)) = self.plan.entry(at) {
@@ -245,7 +245,7 @@ impl Core<'_> {
                 }
                 Mark::Stop => self.follow_stop(id)?,
             }
-            at = at.saturating_add(1);
+            at = at.wrapping_add(1);
         }
         Ok(())
     }

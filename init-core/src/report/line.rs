@@ -172,7 +172,7 @@ impl<'b> Line<'b> {
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.room.get_mut(self.length) {
             *place = byte;
-            self.length = self.length.saturating_add(1);
+            self.length = self.length.wrapping_add(1);
         }
     }
 }

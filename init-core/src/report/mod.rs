@@ -144,7 +144,7 @@ impl Report {
                 });
                 return;
             }
-            listed = listed.saturating_add(1);
+            listed = listed.wrapping_add(1);
             write_line(out, now, &|line| {
                 let line = line.say(packed!("boot: failed: "));
                 self.why(line, unit, Packed::EMPTY, failure);

@@ -104,7 +104,7 @@ fn after_program<'a>(words: Words<'a>, options: bool) -> impl Iterator<Item = &'
     let mut at = 0_usize;
     core::iter::from_fn(move || {
         loop {
-            at = at.saturating_add(1);
+            at = at.wrapping_add(1);
             let word = words(at)?;
             if is_option(word) == options {
                 return Some(word);

@@ -158,7 +158,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
         for letter in text.letters() {
             if let Some(place) = row.get_mut(length) {
                 *place = letter;
-                length = length.saturating_add(1);
+                length = length.wrapping_add(1);
             }
             if letter == b'\n' || length == ROW_BYTES_MAX {
                 self.put(&row, length);
@@ -220,7 +220,7 @@ impl<'c, 'p, C: Client> Tool<'c, 'p, C> {
                 self.complain_of_waiting();
             }
             self.client.pause();
-            attempt = attempt.saturating_add(1);
+            attempt = attempt.wrapping_add(1);
             is_asked = false;
         }
     }

@@ -27,17 +27,17 @@ impl<C: Client> Tool<'_, '_, C> {
     pub(super) fn show_heading(&mut self, width: usize) {
         self.line
             .say(packed!("UNIT"))
-            .fill_to(width.saturating_add(2));
+            .fill_to(width.wrapping_add(2));
         self.line.say(packed!(HEADING));
         self.say();
     }
 
     /// A unit's line in the list; `width` is the longest name's.
     pub(super) fn show_row(&mut self, unit: &UnitRecord<'_>, width: usize) {
-        let (line, names) = (&mut self.line, width.saturating_add(2));
+        let (line, names) = (&mut self.line, width.wrapping_add(2));
         line.text(unit.name).fill_to(names);
         line.say(kind_word(unit.kind));
-        line.fill_to(names.saturating_add(STATE));
+        line.fill_to(names.wrapping_add(STATE));
         line.say(state_word(unit.state));
         let mut room = [0; CELL_BYTES_MAX];
         let cell = &mut Line::new(&mut room);
@@ -45,11 +45,11 @@ impl<C: Client> Tool<'_, '_, C> {
             Some(pid) => cell.number(pid),
             None => cell.text("-"),
         };
-        end_at(line, names.saturating_add(PID), cell);
+        end_at(line, names.wrapping_add(PID), cell);
         cell.span(Duration::from_ms(unit.age_ms));
-        end_at(line, names.saturating_add(AGE), cell);
+        end_at(line, names.wrapping_add(AGE), cell);
         cell.number(unit.restarts);
-        end_at(line, names.saturating_add(RESTARTS), cell);
+        end_at(line, names.wrapping_add(RESTARTS), cell);
         line.text("  ");
         match unit.last_exit {
             Some(exit) => line.exit(exit),

@@ -54,19 +54,19 @@ fn distance(from: &[u8], to: &[u8]) -> Option<usize> {
     let mut count = 0_usize;
     for cell in row.iter_mut() {
         *cell = count;
-        count = count.saturating_add(1);
+        count = count.wrapping_add(1);
     }
     let mut done = 0_usize;
     for &byte in from {
         let mut diagonal = done;
-        done = done.saturating_add(1);
+        done = done.wrapping_add(1);
         let mut left = done;
         let (first, cells) = row.split_first_mut()?;
         *first = left;
         for (cell, &other) in cells.iter_mut().zip(to) {
-            let change = diagonal.saturating_add(usize::from(byte != other));
+            let change = diagonal.wrapping_add(usize::from(byte != other));
             diagonal = *cell;
-            left = change.min(left.min(diagonal).saturating_add(1));
+            left = change.min(left.min(diagonal).wrapping_add(1));
             *cell = left;
         }
     }
