@@ -15,13 +15,13 @@ use init_core::unit::Manifest;
 const CORE: u32 = 0x636f_7265;
 
 /// Leaves behind what a core died of; 0: it did not die by itself. Nothing else of it is known.
-pub(crate) fn leave_of_core(region: Region, signal: u8) {
+pub(crate) fn leave_of_core(region: &Region, signal: u8) {
     region.set(at::SIGNAL, signal.into());
     region.set(at::CODE, CORE);
 }
 
 /// What the life before died of.
-pub(crate) fn write(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
+pub(crate) fn write(region: &Region, manifest: &Manifest, line: &mut Line<'_>) {
     let signal = u8::try_from(region.get(at::SIGNAL)).unwrap_or(0);
     if SPLIT && region.get(at::CODE) == CORE {
         match signal {
@@ -41,7 +41,7 @@ pub(crate) fn write(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
 
 /// What process 1, or its core, was about; nothing where it had been asked for nothing.
 #[inline(never)]
-pub(crate) fn about(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
+pub(crate) fn about(region: &Region, manifest: &Manifest, line: &mut Line<'_>) {
     let name = |unit| manifest.unit(unit).map_or("the machine", |desc| desc.name);
     let starting = region.get(at::STARTING) >> 16;
     let starting = u16::try_from(starting).ok().and_then(children::unit);
@@ -67,7 +67,7 @@ pub(crate) fn about(region: Region, manifest: &Manifest, line: &mut Line<'_>) {
 }
 
 /// Whose process it was whose end was taken from the kernel.
-fn served_by_taken(region: Region, manifest: &Manifest) -> Option<UnitId> {
+fn served_by_taken(region: &Region, manifest: &Manifest) -> Option<UnitId> {
     let (pid, _) = wait::taken(region.part(at::EXIT, EXIT_WORDS))?;
     let units = (0..u16::MAX).map(UnitId).zip(manifest.units);
     let mut units = units.map(|(unit, _)| unit).chain([UnitId::SYSTEM]);

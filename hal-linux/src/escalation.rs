@@ -158,7 +158,7 @@ impl Linux {
             }
             let starts = region.get(at::STARTS).saturating_add(1);
             keep(path, console, starts, &|line| {
-                epitaph::write(region, manifest, line);
+                epitaph::write(&region, manifest, line);
             });
         });
         let deadline = self.now().after(RECORD_TIME);

@@ -3,7 +3,7 @@
 
 use crate::escalation::VAIN_MAX;
 use crate::linux::Linux;
-use crate::region::{self, EXIT_WORDS, Region, SPLIT, at};
+use crate::region::{self, EXIT_WORDS, Head, SPLIT, at};
 use crate::sys::wait;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -69,7 +69,7 @@ impl Handed {
 
 /// What a death is blamed on: what was handed out, with whose exit or which signal it is. 0:
 /// nothing was.
-pub(crate) fn suspect(region: &Region) -> u32 {
+pub(crate) fn suspect(region: &Head) -> u32 {
     let handed = Handed::of(region.get(at::HANDED));
     let which = match handed {
         Some(Handed::Exit) => wait::taken(region.part(at::EXIT, EXIT_WORDS)).map(|(pid, _)| pid),
@@ -80,7 +80,7 @@ pub(crate) fn suspect(region: &Region) -> u32 {
 }
 
 /// The signal that was taken from the kernel.
-pub(crate) fn signal_taken(region: &Region) -> u8 {
+pub(crate) fn signal_taken(region: &Head) -> u8 {
     u8::try_from(region.get(at::BYTES)).unwrap_or(0)
 }
 
@@ -90,7 +90,7 @@ static IN_HANDS: AtomicBool = AtomicBool::new(false);
 
 /// A life or a core ends by itself. Other deaths, and what is dealt with between them, change
 /// nothing of what it may have died of.
-pub(crate) fn blame(region: &Region) {
+pub(crate) fn blame(region: &Head) {
     let suspect = suspect(region);
     if suspect == 0 || !IN_HANDS.load(Ordering::Relaxed) {
         return;
@@ -106,7 +106,7 @@ pub(crate) fn blame(region: &Region) {
 /// What is known of what was taken.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    region: Region,
+    region: Head,
     /// A child may be there to be reaped.
     pub(crate) reap: bool,
     /// Exits since the descriptors were looked at.
@@ -127,7 +127,7 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(region: Region) -> Self {
+    pub(crate) fn new(region: Head) -> Self {
         Self {
             region,
             // What a predecessor or an initramfs left may already have ended.

@@ -227,28 +227,21 @@ pub(crate) fn upgrade(region: &Region, time: Duration) -> Errno {
     let error = image::execute(Source::File(number), false);
     slices::alarm(Duration::ZERO);
     region.set(at::HANDOVER, 0);
-    for number in region.descriptors() {
-        if let Ok(number) = u16::try_from(number.wrapping_sub(1)) {
-            let _ = fd::close_on_exec(number);
-        }
-    }
+    region.each_descriptor(|number| {
+        let _ = fd::close_on_exec(number);
+    });
     error
 }
 
 /// The next life gets all that the region names, the region itself and the program.
 fn hand_over_all(region: &Region) {
-    for number in region.descriptors() {
-        hand_over(number.wrapping_sub(1));
-    }
-    hand_over(shared::WORDS_FD.into());
-    hand_over(COPY.into());
+    region.each_descriptor(hand_over);
+    hand_over(shared::WORDS_FD);
+    hand_over(COPY);
 }
 
-/// The next life gets the descriptor, where there is one of that number.
-fn hand_over(number: u32) {
-    if let Ok(number) = u16::try_from(number) {
-        let _ = fd::keep_over_exec(number);
-    }
+fn hand_over(number: u16) {
+    let _ = fd::keep_over_exec(number);
 }
 
 fn record(region: &Region, death: &Death) {

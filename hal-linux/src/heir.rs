@@ -137,7 +137,7 @@ impl Linux {
 
     /// Says what the life before died of.
     pub(crate) fn tell_death(&mut self) {
-        let (now, region, manifest) = (self.now(), self.region, self.manifest);
+        let (now, region, manifest) = (self.now(), &self.region, self.manifest);
         report::write_line(&mut self.console, now, &|line| {
             epitaph::write(region, manifest, line);
         });

@@ -9,7 +9,7 @@ use crate::child::{Way, decode, way};
 use crate::handed::{Handed, signal_taken};
 use crate::linux::Linux;
 use crate::ready::Awaited;
-use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Region, at};
+use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Head, Region, at};
 use crate::sys::pool::Pool;
 use crate::sys::{futex, shared, signals, wait};
 use crate::uses::uses;
@@ -260,7 +260,7 @@ const NOTHING_YET: Errno = Errno(11);
 const INTERRUPTED: Errno = Errno(4);
 
 /// Whether a service wrote its newline.
-fn has_newline(region: &Region) -> bool {
+fn has_newline(region: &Head) -> bool {
     let words = region.part(at::BYTES, BYTES_WORDS).iter();
     let mut words = words.map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
     // Not by `contains`, which searches long texts with a kilobyte of code.

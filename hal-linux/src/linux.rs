@@ -14,7 +14,7 @@ use crate::region::{self, Region, SPLIT, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::kernel::Kernel;
 use crate::sys::pool::Pool;
-use crate::sys::process::{self, Fork};
+use crate::sys::process;
 use crate::uses::uses;
 use crate::watchdog::Watchdog;
 use crate::{heal, power, probe, setup};
@@ -144,7 +144,7 @@ impl Linux {
         Self {
             manifest,
             waiting: Waiting::new(),
-            intake: Intake::new(*region),
+            intake: Intake::new(region.head),
             console: Console::open(manifest.console, in_container, console, region),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
@@ -273,12 +273,12 @@ impl Linux {
                 None => {}
             }
         }
-        match process::fork_noted(number)? {
-            Fork::Child => {
+        match process::fork_noted(number)?.child() {
+            None => {
                 let marked = confirm.then_some(number);
                 child::run(&Job { marked, ..*job })
             }
-            Fork::Parent(pid) => Ok(pid),
+            Some(pid) => Ok(pid),
         }
     }
 
@@ -297,7 +297,7 @@ impl Linux {
             self.offer_socket();
         }
         let [number, ..] = self.region.entry(child);
-        if let Fork::Parent(pid) = process::fork_noted(number)? {
+        if let Some(pid) = process::fork_noted(number)?.child() {
             return Ok(pid);
         }
         // It takes its signals, can be reached as a group, and keeps nothing of process 1 open.

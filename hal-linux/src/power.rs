@@ -6,7 +6,7 @@ use crate::lines::Lines;
 use crate::linux::Linux;
 use crate::region::HEALS;
 use crate::sys::fd;
-use crate::sys::process::{self, Fork};
+use crate::sys::process;
 use crate::sys::text::c_text;
 use init_core::effect::FinalAction;
 use init_core::hal::{Clock, Power};
@@ -72,14 +72,14 @@ impl Power for Linux {
 
 /// Does it in a child; the child's number, if there is one.
 pub(crate) fn helper(work: &dyn Fn()) -> Option<Pid> {
-    match process::fork() {
-        Ok(Fork::Child) => {
+    // Not done; the machine goes down all the same.
+    let fork = process::fork().ok()?;
+    match fork.child() {
+        None => {
             work();
             process::exit(0)
         }
-        Ok(Fork::Parent(pid)) => Pid::from_raw(i32::try_from(pid).ok()?),
-        // Not done; the machine goes down all the same.
-        Err(_) => None,
+        Some(pid) => Pid::from_raw(i32::try_from(pid).ok()?),
     }
 }
 

@@ -10,7 +10,6 @@ use crate::sys::fd;
 use crate::sys::text::c_text;
 use crate::uses::uses;
 use core::ffi::CStr;
-use init_core::packed::packed;
 use init_core::report::Line;
 use init_core::unit::{Setup, SetupOp};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};

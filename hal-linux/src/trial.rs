@@ -16,7 +16,7 @@ use crate::sys::fd::{self, Fd};
 use crate::sys::image::{self, Identity};
 #[cfg(feature = "exchange")]
 use crate::sys::load::{Birth, Runner};
-use crate::sys::process::{self, Fork, duplicate_to};
+use crate::sys::process::{self, duplicate_to};
 use crate::sys::text::c_text;
 use crate::sys::{shared, signals, wait};
 use crate::upgrade::{ANSWERED, OTHER_LAYOUT, UNFED};
@@ -86,7 +86,7 @@ impl Linux {
             region::note(region.word(at::IMAGE), None);
             region::note(region.word(at::ANSWER), None);
         })?;
-        if let Fork::Child = fork {
+        if fork.child().is_none() {
             let failure = try_image(path, (&image, &answer), is_of_core, self);
             region.set(at::TRIAL_FAILURE, encode(failure));
             process::exit(1);

@@ -67,7 +67,7 @@ fn adopt(left: &Region, manifest: &Manifest) -> Option<(Region, Fd)> {
     let legacy = legacy(left)?;
     let (region, file) = Region::blank(manifest)?;
     // The front of both has one layout, or their first words would differ.
-    copy(left.head(), region.head());
+    copy(left.head.words(), region.head.words());
     region.mark_kept(manifest);
     region.set(at::HANDOVER, heal::HANDOVER_AGAIN);
     let to = region.core();

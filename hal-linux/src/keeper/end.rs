@@ -21,9 +21,13 @@ pub(super) fn is_machine() -> bool {
 
 /// Detaches file systems in a child, then switches off. Returns if that is refused.
 pub(super) fn go_down(finally: Finally) {
-    if let Ok(Fork::Child) = process::fork().inspect(|fork| wait_for_end(*fork)) {
-        power::detach_all();
-        process::exit(0)
+    match process::fork().map(Fork::child) {
+        Ok(None) => {
+            power::detach_all();
+            process::exit(0)
+        }
+        Ok(Some(_)) => wait_for_end(),
+        Err(_) => {}
     }
     let _ = reboot(match finally {
         Finally::PowerOff => RebootCommand::PowerOff,
@@ -32,10 +36,7 @@ pub(super) fn go_down(finally: Finally) {
     });
 }
 
-fn wait_for_end(fork: Fork) {
-    let Fork::Parent(_) = fork else {
-        return;
-    };
+fn wait_for_end() {
     let deadline = since_boot().after(DETACH_LIMIT);
     loop {
         while let Ok(Some(ended)) = wait::ended() {

@@ -3,7 +3,7 @@
 use super::{Linux, words};
 use crate::bytes::Bytes;
 use crate::sys::group;
-use crate::sys::process::{Fork, exit, fork};
+use crate::sys::process::{exit, fork};
 use crate::sys::text::c_text;
 use crate::sys::vector::{Vector, execute};
 use core::ffi::CStr;
@@ -26,9 +26,9 @@ const ENOTDIR: Errno = Errno(20);
 
 /// Starts the command in a process group of its own; its number.
 pub(super) fn command(linux: &Linux<'_>) -> Result<u32, Errno> {
-    match fork()? {
-        Fork::Child => become_command(linux),
-        Fork::Parent(pid) => {
+    match fork()?.child() {
+        None => become_command(linux),
+        Some(pid) => {
             // Whoever is first: the group must be there before a signal is passed to it.
             group::lead(pid);
             Ok(pid)

@@ -7,6 +7,7 @@
 
 use crate::carried::upgrades;
 pub(crate) mod at;
+mod head;
 #[cfg(feature = "freestanding")]
 pub(crate) mod stage;
 
@@ -14,7 +15,9 @@ use crate::heal;
 use crate::sys::fd::Fd;
 use crate::sys::kernel::Kernel;
 use crate::sys::shared::{self, SharedWords};
+use core::ops::Deref;
 use core::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use head::Head;
 use init_core::checkpoint::words::{Words, load, store};
 use init_core::checkpoint::{mend_title, name_units, name_words_for, words_for};
 use init_core::event::Errno;
@@ -76,7 +79,7 @@ pub(crate) type Entry = Three;
 /// The memory that outlives the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Region {
-    head: &'static [AtomicU32; at::UNITS],
+    pub(crate) head: Head,
     units: SharedWords,
     /// Head, units, and what only a keeper has.
     own: SharedWords,
@@ -91,6 +94,14 @@ const KEEPER_WORDS: usize = 4;
 /// Behind those, where a program without it has nothing: which image's core was chosen.
 const CHOICE_WORDS: usize = if EXCHANGES { 1 } else { 0 };
 const RING_WORDS: usize = if SPLIT { relay::WORDS } else { 0 };
+
+impl Deref for Region {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
 
 impl Region {
     /// What the life before this one left, whatever units it had.
@@ -227,12 +238,6 @@ impl Region {
         ]
     }
 
-    /// What stands alone.
-    #[cfg(feature = "freestanding")]
-    pub(crate) fn head(&self) -> SharedWords {
-        self.head
-    }
-
     /// The words of a unit: those of its readiness descriptor and of its processes.
     #[cfg(feature = "freestanding")]
     pub(crate) fn unit(&self, unit: UnitId) -> SharedWords {
@@ -275,7 +280,7 @@ impl Region {
         let units = rest.get(..unit_count.checked_mul(UNIT_WORDS)?)?;
         let (ring, core) = others.split_at_checked(RING_WORDS)?;
         Some(Self {
-            head,
+            head: Head(head),
             units,
             own,
             ring,
@@ -354,39 +359,6 @@ impl Region {
         Kernel::of_bits(self.get(at::KERNEL))
     }
 
-    /// A word by its place in [`at`]; one that nobody else uses where there is none.
-    pub(crate) fn word(&self, index: usize) -> &'static AtomicU32 {
-        let [nowhere, ..] = &NOWHERE;
-        self.head.get(index).unwrap_or(nowhere)
-    }
-
-    pub(crate) fn get(&self, index: usize) -> u32 {
-        load(self.word(index))
-    }
-
-    pub(crate) fn set(&self, index: usize, value: u32) {
-        store(self.word(index), value);
-    }
-
-    /// A long number in two words.
-    pub(crate) fn long(&self, index: usize) -> u64 {
-        let high = u64::from(self.get(index.saturating_add(1)));
-        high.wrapping_shl(32) | u64::from(self.get(index))
-    }
-
-    pub(crate) fn set_long(&self, index: usize, value: u64) {
-        let low = u32::try_from(value & u64::from(u32::MAX)).unwrap_or(0);
-        self.set(index, low);
-        let high = u32::try_from(value.wrapping_shr(32)).unwrap_or(0);
-        self.set(index.saturating_add(1), high);
-    }
-
-    /// Some words in a row.
-    pub(crate) fn part(&self, begin: usize, count: usize) -> SharedWords {
-        let end = begin.saturating_add(count);
-        self.head.get(begin..end).unwrap_or(&[])
-    }
-
     pub(crate) fn client(&self, slot: u8) -> ClientWords {
         let words = self.part(at::CLIENTS, at::CLIENT_WORDS);
         three(words, usize::from(slot).saturating_mul(3))
@@ -424,16 +396,14 @@ impl Region {
         }
     }
 
-    /// Every descriptor that an heir gets, plus 1; 0 where there is none.
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = u32> {
-        let lone = self.part(at::SPARE, 4).iter();
-        let clients = self.part(at::CLIENTS, at::CLIENT_WORDS).iter().step_by(3);
-        let units = self.units.iter().step_by(UNIT_WORDS);
-        let image = self.part(at::IMAGE, 2).iter();
+    /// Does this with every descriptor that an heir gets.
+    pub(crate) fn each_descriptor(&self, work: fn(u16)) {
+        each_of(self.part(at::SPARE, 4), 1, work);
+        each_of(self.part(at::IMAGE, 2), 1, work);
         #[cfg(feature = "exchange")]
-        let image = image.chain(core::iter::once(self.choice()));
-        let words = lone.chain(image).chain(clients).chain(units);
-        words.map(|word| word.load(Ordering::Relaxed))
+        each_of(core::slice::from_ref(self.choice()), 1, work);
+        each_of(self.part(at::CLIENTS, at::CLIENT_WORDS), 3, work);
+        each_of(self.units, UNIT_WORDS, work);
     }
 }
 
@@ -448,6 +418,17 @@ pub(crate) fn noted_twice(generation: Generation, pid: u32) -> u32 {
 /// Whether both words of a process are as they were written.
 pub(crate) fn is_sound(noted: u32, generation: Generation, pid: u32) -> bool {
     noted == noted_twice(generation, pid) || noted == generation.0.into()
+}
+
+/// Of so many words each, the first is a descriptor plus 1, or 0.
+fn each_of(words: SharedWords, distance: usize, work: fn(u16)) {
+    let mut rest = words;
+    while let Some(word) = rest.first() {
+        if let Ok(number) = u16::try_from(load(word).wrapping_sub(1)) {
+            work(number);
+        }
+        rest = rest.get(distance..).unwrap_or_default();
+    }
 }
 
 fn three(words: SharedWords, begin: usize) -> Three {

@@ -20,7 +20,7 @@ use crate::events::Source;
 use crate::linux::Linux;
 use crate::region::{self, at};
 use crate::sys::cage;
-use crate::sys::process::{self, Fork};
+use crate::sys::process;
 use init_core::event::BootOptions;
 use init_core::hal::{Clock, Wake};
 use init_core::ident::UnitId;
@@ -151,12 +151,12 @@ impl Keeper {
         {
             self.begun = now;
         }
-        match process::fork_apart(self.core_process()).ok()? {
-            Fork::Parent(_) => {
+        match process::fork_apart(self.core_process()).ok()?.child() {
+            Some(_) => {
                 drop(its);
                 Some(mine)
             }
-            Fork::Child => {
+            None => {
                 #[cfg(feature = "exchange")]
                 if let Some(code) = self.become_chosen(&its, options) {
                     process::exit(code)

@@ -138,7 +138,7 @@ impl Keeper {
                 (Trouble::Gone, Some(ExitStatus::Signal { number, .. })) => number,
                 _ => 0,
             };
-            epitaph::leave_of_core(self.linux.region, signal);
+            epitaph::leave_of_core(&self.linux.region, signal);
         }
         self.linux.escalate(was_killed);
         self.linux.expect_new_core();
@@ -204,7 +204,7 @@ impl Keeper {
                 Trouble::Breach(Breach::TooOften) => line.say(packed!("asked too often")),
             };
             if RECORDS {
-                epitaph::about(region, manifest, line);
+                epitaph::about(&region, manifest, line);
             }
             line.say(packed!("; another takes its place"));
             if pace_ms > 0 {

@@ -196,6 +196,9 @@ pub fn epoll() -> Result<Fd, Errno> {
 #[derive(Clone, Copy, Debug)]
 pub struct Told {
     events: u32,
+    /// Written as well: what is zero as a whole is made so with one call.
+    #[cfg(not(target_arch = "x86_64"))]
+    padding: u32,
     /// What the descriptor is watched with.
     pub token: u64,
 }
@@ -205,7 +208,16 @@ const _: () = assert!(size_of::<Told>() == if cfg!(target_arch = "x86_64") { 12 
 impl Told {
     /// As if it were told of this one.
     pub const fn of(token: u64) -> Self {
-        Self { events: 0, token }
+        Self::new(0, token)
+    }
+
+    const fn new(events: u32, token: u64) -> Self {
+        Self {
+            events,
+            #[cfg(not(target_arch = "x86_64"))]
+            padding: 0,
+            token,
+        }
     }
 }
 
@@ -237,7 +249,7 @@ pub fn watch(
     fd: BorrowedFd<'_>,
     (events, token): (u32, u64),
 ) -> Result<(), Errno> {
-    let told = Told { events, token };
+    let told = Told::new(events, token);
     let operation = match what {
         Watch::Add => abi::EPOLL_CTL_ADD,
         Watch::End => abi::EPOLL_CTL_DEL,

@@ -4,7 +4,7 @@
 //! Some kernels, and some containers, end a program that uses an unknown call by SIGSYS instead of
 //! answering ENOSYS. So a child tries the calls; where it dies of them, all is done the older way.
 
-use super::process::{Fork, exit, fork};
+use super::process::{exit, fork};
 use super::syscall::syscall;
 use linux_raw_sys::general as abi;
 
@@ -27,8 +27,10 @@ impl Kernel {
     /// Asks. Waits for the child, which makes calls that do nothing.
     pub fn probe() -> Self {
         let code = match fork() {
-            Ok(Fork::Child) => exit(try_calls()),
-            Ok(Fork::Parent(pid)) => exit_code(pid),
+            Ok(fork) => match fork.child() {
+                None => exit(try_calls()),
+                Some(pid) => exit_code(pid),
+            },
             // As if nothing were there; whoever starts something will be told why it failed.
             Err(_) => None,
         };

@@ -12,7 +12,7 @@
 use super::clone::clone3;
 use super::futex;
 use super::shared::Once;
-use super::syscall::result;
+use super::syscall::{self, result};
 use crate::child::{self, Job};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -113,7 +113,7 @@ impl Pool {
     ///
     /// # Errors
     /// What clone3 answers; no child was made.
-    pub fn start(&mut self, job: &Job, number: &AtomicU32) -> Option<Result<u32, Errno>> {
+    pub fn start(&mut self, job: &Job, word: &AtomicU32) -> Option<Result<u32, Errno>> {
         let mut found = self.free();
         if found.is_none() && !self.in_vain {
             let Burst([.., last]) = &BURST;
@@ -130,7 +130,7 @@ impl Pool {
             flags: u64::from(flags) | CLONE_CLEAR_SIGHAND,
             pidfd: 0,
             child_tid: address(place.child.as_ptr()),
-            parent_tid: address(number.as_ptr()),
+            parent_tid: address(word.as_ptr()),
             exit_signal: u64::from(abi::SIGCHLD),
             stack: address(place.stack.0.get()),
             stack_size: u64::try_from(STACK_BYTES).unwrap_or(0),
@@ -139,11 +139,10 @@ impl Pool {
         // SAFETY: the stack is the child's alone until the kernel clears the word, or the child was
         // reaped; until then nobody writes to the place, which is never moved.
         let answer = unsafe { clone3(&arguments, place) };
-        let pid = result(answer).and_then(|pid| u32::try_from(pid).map_err(|_| Errno(u16::MAX)));
+        let pid = result(answer).map(syscall::pid);
         // The child may have come to its program by now.
-        let number = pid.unwrap_or(0);
-        let (set, order) = (Ordering::AcqRel, Ordering::Relaxed);
-        let _ = place.child.compare_exchange(TAKEN, number, set, order);
+        let (child, set, order) = (pid.unwrap_or(0), Ordering::AcqRel, Ordering::Relaxed);
+        let _ = place.child.compare_exchange(TAKEN, child, set, order);
         Some(pid)
     }
 

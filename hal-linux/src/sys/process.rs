@@ -1,7 +1,7 @@
 //! This file creates, replaces and ends processes.
 
 use super::kernel::Kernel;
-use super::syscall::{result, syscall};
+use super::syscall::{pid, result, syscall};
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
 use init_core::event::Errno;
@@ -15,13 +15,17 @@ const CLOSE_RANGE_CLOEXEC: usize = 1 << 2;
 /// lets a process 1 have. 4 096 looks take half a millisecond.
 const INHERITED_MAX: u16 = 4_096;
 
-/// Which side of a fork one is on.
+/// Which side of a fork one is on, as the kernel tells it: the child's number, or 0.
 #[derive(Clone, Copy, Debug)]
-pub enum Fork {
-    /// The new process. It must end in [`execute`] or [`exit`] and never return.
-    Child,
-    /// The old process; the number is the child's.
-    Parent(u32),
+#[must_use]
+pub struct Fork(u32);
+
+impl Fork {
+    /// In the old process the child's number. `None`: this is the new process, which must end in
+    /// [`execute`] or [`exit`] and never return.
+    pub fn child(self) -> Option<u32> {
+        (self.0 != 0).then_some(self.0)
+    }
 }
 
 /// Creates a copy of this process. Safe to call because process 1 has one thread: the copy has all
@@ -50,11 +54,7 @@ fn fork_with(flags: u32, number: &'static AtomicU32) -> Result<Fork, Errno> {
     // SAFETY: without CLONE_VM the child gets memory of its own and the same stack contents; the
     // word may be written at any time.
     let answer = unsafe { syscall(abi::__NR_clone, [flags, 0, word, 0, 0]) };
-    match u32::try_from(result(answer)?) {
-        Ok(0) => Ok(Fork::Child),
-        Ok(pid) => Ok(Fork::Parent(pid)),
-        Err(_) => Err(Errno(u16::MAX)),
-    }
+    Ok(Fork(pid(result(answer)?)))
 }
 
 /// As [`fork_noted`]; this child is apart from all others: its end sends no signal, and who waits

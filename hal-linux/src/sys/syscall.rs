@@ -15,6 +15,11 @@ pub(super) fn result(value: isize) -> Result<usize, Errno> {
     })
 }
 
+/// The number of a process that a call answered with: it has no more bits.
+pub(super) fn pid(answer: usize) -> u32 {
+    u32::try_from(answer & 0xffff_ffff).unwrap_or(0)
+}
+
 /// One system call.
 ///
 /// # Safety
