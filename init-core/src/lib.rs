@@ -54,6 +54,7 @@ pub mod time;
 pub mod tool;
 pub mod unit;
 mod upgrade;
+mod uses;
 mod view;
 pub mod wire;
 

@@ -6,7 +6,7 @@
 
 use crate::board::{Abi, Board};
 use crate::compile::{Outcome, Request, compile};
-use crate::emit;
+use crate::{emit, unused};
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -123,6 +123,15 @@ fn try_build(board: Option<Board>) -> Result<(), Failure> {
     let healing = product.healing.as_ref();
     let records = healing.is_some_and(|healing| healing.recorder.is_some());
     check_feature("recorder", "[healing] recorder", records)?;
+    let unused = unused::features(product);
+    for name in unused::FEATURES {
+        // What is not used may be there.
+        if is_there(name) && !unused.contains(&name) {
+            return Err(Failure(format!(
+                "the manifest uses what the feature `{name}` leaves out: build without it"
+            )));
+        }
+    }
     let folder = env::var("OUT_DIR").map_err(|_| {
         Failure(String::from(
             "OUT_DIR is not set: call manifests::build() from a build.rs",
@@ -133,10 +142,15 @@ fn try_build(board: Option<Board>) -> Result<(), Failure> {
         .map_err(|error| Failure(format!("cannot write {}: {error}", path.display())))
 }
 
+/// Whether the package is built with this feature.
+fn is_there(name: &str) -> bool {
+    let name = name.to_uppercase().replace('-', "_");
+    env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
+}
+
 /// What process 1 is compiled with is what the manifest wants, no more and no less.
 fn check_feature(name: &str, key: &str, is_wanted: bool) -> Result<(), Failure> {
-    let variable = format!("CARGO_FEATURE_{}", name.to_uppercase());
-    match (is_wanted, env::var_os(variable).is_some()) {
+    match (is_wanted, is_there(name)) {
         (true, true) | (false, false) => Ok(()),
         (true, false) => Err(Failure(format!(
             "the manifest says {key}: build with `--features {name}`, which this package must \

@@ -31,6 +31,7 @@ pub mod source;
 mod text;
 pub mod tree;
 mod units;
+pub mod unused;
 mod users;
 mod value;
 mod watchdog;

@@ -7,7 +7,7 @@ use crate::house;
 use anyhow::{Result, bail};
 use manifests::board::{Abi, Board};
 use manifests::compile::{self, Outcome, Request};
-use manifests::expand;
+use manifests::{expand, unused};
 use qemu_tests::image::Recipe;
 use qemu_tests::progress::say;
 use std::io::IsTerminal;
@@ -96,6 +96,16 @@ pub fn features(product: &Path, board: &Board) -> Result<Vec<String>> {
     ];
     let wanted = all.into_iter().filter(|(_, is_wanted)| *is_wanted);
     Ok(wanted.map(|(name, _)| name.to_string()).collect())
+}
+
+/// The features that leave out of process 1 what this product does not use. A project of its own
+/// has those that it asks for.
+pub fn leaving_out(product: &Path, board: &Board) -> Result<Vec<&'static str>> {
+    if board.abi != Abi::Linux || house::project(product).is_some() {
+        return Ok(Vec::new());
+    }
+    let made = outcome(product, board, None)?.product;
+    Ok(made.as_ref().map(unused::features).unwrap_or_default())
 }
 
 /// The programs that the product has in a RAM disk, by their names; none: there is no RAM disk.

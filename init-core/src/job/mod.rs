@@ -21,6 +21,7 @@ use crate::supervisor::unit::State;
 use crate::supervisor::{Core, Goal, UnitEvent};
 use crate::time::Instant;
 use crate::unit::{EdgeKind, EdgeKinds};
+use crate::uses::CONFLICTS;
 
 /// What a unit was asked to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,9 +270,10 @@ impl Core<'_> {
             other.job != Job::None && !other.attempted
         });
         wait |= any(EdgeKind::Before, |other| other.job.is_stopping());
-        wait |= any(EdgeKind::Conflicts, |other| {
-            other.job.is_stopping() || !other.is_at_rest()
-        });
+        wait |= CONFLICTS
+            && any(EdgeKind::Conflicts, |other| {
+                other.job.is_stopping() || !other.is_at_rest()
+            });
         match (delayed_by, wait) {
             (Some(needed), _) => StartCheck::Delayed(needed),
             (None, true) => StartCheck::Wait,

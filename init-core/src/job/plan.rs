@@ -14,6 +14,7 @@ use crate::effect::Refusal;
 use crate::ident::UnitId;
 use crate::supervisor::Core;
 use crate::unit::{EdgeKind, EdgeKinds};
+use crate::uses::CONFLICTS;
 
 /// What the plan in the making has decided for a unit. A mark is never changed in one plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +106,8 @@ impl<'a> Plan<'a> {
     }
 
     fn is_banned(&self, id: UnitId) -> bool {
-        self.scratch
-            .get(id.index())
-            .is_some_and(|own| own.banned_in == self.request)
+        let own = self.scratch.get(id.index());
+        CONFLICTS && own.is_some_and(|own| own.banned_in == self.request)
     }
 
     /// Begins to plan another request: no marks, no bans.
@@ -157,12 +157,13 @@ impl<'a> Plan<'a> {
     fn need(&mut self, id: UnitId, mark: Mark, by: UnitId) -> Result<(), Obstacle> {
         match self.mark(id) {
             Mark::StartSoft | Mark::StartHard => Ok(()),
-            Mark::None if !self.is_banned(id) => {
+            // Hard marks are complete before the first stop or ban, so `by` is soft.
+            Mark::None if self.is_banned(id) => Err(Obstacle::Ban(by)),
+            Mark::Stop if CONFLICTS => Err(Obstacle::Ban(by)),
+            Mark::None | Mark::Stop => {
                 self.set(id, mark, by);
                 Ok(())
             }
-            // Hard marks are complete before the first stop or ban, so `by` is soft.
-            Mark::None | Mark::Stop => Err(Obstacle::Ban(by)),
         }
     }
 
@@ -243,7 +244,8 @@ impl Core<'_> {
                     self.follow_needs(id, mark)?;
                     self.follow_wishes_and_conflicts(id)?;
                 }
-                Mark::Stop => self.follow_stop(id)?,
+                Mark::Stop if CONFLICTS => self.follow_stop(id)?,
+                Mark::Stop => {}
             }
             at = at.wrapping_add(1);
         }
@@ -261,8 +263,10 @@ impl Core<'_> {
         for wanted in self.manifest.edges(id, EdgeKind::Wants) {
             self.plan.want(wanted, id);
         }
-        for other in self.manifest.edges(id, EdgeKind::Conflicts) {
-            self.plan.stop(other, id)?;
+        if CONFLICTS {
+            for other in self.manifest.edges(id, EdgeKind::Conflicts) {
+                self.plan.stop(other, id)?;
+            }
         }
         Ok(())
     }

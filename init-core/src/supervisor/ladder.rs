@@ -9,6 +9,7 @@ use crate::effect::{Effect, Failure, Notice};
 use crate::ident::{Role, UnitId};
 use crate::time::Instant;
 use crate::unit::{Program, Readiness, Signal};
+use crate::uses::{PROBES, ROLES, STOP_PROGRAMS};
 
 impl Core<'_> {
     /// Begins to stop a unit that is starting or up.
@@ -16,8 +17,8 @@ impl Core<'_> {
         let desc = self.desc(id);
         let alive = self.units.get(id).alive;
         let was_up = self.units.get(id).state == State::Up;
-        let has_program = was_up && !matches!(desc.rules.stop, Program::None);
-        if alive.has(Role::Probe) {
+        let has_program = STOP_PROGRAMS && was_up && !matches!(desc.rules.stop, Program::None);
+        if PROBES && alive.has(Role::Probe) {
             self.signal(id, Role::Probe, Signal::KILL);
         }
         if alive.is_empty() && !has_program {
@@ -49,15 +50,15 @@ impl Core<'_> {
         let signal = self.desc(id).rules.stopping.signal;
         let main_alive = self.units.get(id).alive.has(Role::Main);
         match rung {
-            Rung::Program if main_alive => {
+            Rung::Program if STOP_PROGRAMS && main_alive => {
                 self.signal(id, Role::Stop, Signal::KILL);
                 self.signal(id, Role::Main, signal);
                 self.enter(id, Rung::Signal, then, now);
             }
             Rung::Program | Rung::Signal => {
                 self.tell(Notice::Killing(id));
-                for role in [Role::Main, Role::Stop, Role::Probe] {
-                    self.signal(id, role, Signal::KILL);
+                for role in ROLES {
+                    self.signal(id, *role, Signal::KILL);
                 }
                 self.enter(id, Rung::Kill, then, now);
             }

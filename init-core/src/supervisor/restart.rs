@@ -16,6 +16,7 @@ use crate::ident::UnitId;
 use crate::job::Job;
 use crate::time::{Duration, Instant};
 use crate::unit::{EdgeKind, LimitAction, Restart, Signal, UnitKind};
+use crate::uses::{BINDINGS, LIMIT_ACTIONS};
 
 /// Ends that a service may have without having failed (systemd's clean signals).
 fn is_clean(signal: Signal) -> bool {
@@ -74,6 +75,9 @@ impl Core<'_> {
 
     /// What is bound to a unit that left readiness goes with it, and comes back with it.
     fn take_bound_along(&mut self, id: UnitId, comes_back: bool, now: Instant) {
+        if !BINDINGS {
+            return;
+        }
         let job = if comes_back { Job::Restart } else { Job::Stop };
         for bound in self.manifest.edges(id, EdgeKind::BoundBy) {
             if self.units.get(bound).is_wanted() {
@@ -117,7 +121,9 @@ impl Core<'_> {
         self.set_state(id, failure.map_or(State::Inactive, State::Failed), now);
         if limited {
             self.tell(Notice::Failed(id, Failure::StartLimit));
-            self.limit_reached(id, now);
+            if LIMIT_ACTIONS {
+                self.limit_reached(id, now);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::event::{Errno, ExitStatus};
 use crate::ident::{Role, UnitId};
 use crate::time::{Duration, Instant};
 use crate::unit::{Program, Readiness, Signal, UnitKind};
+use crate::uses::{PROBES, STOP_PROGRAMS};
 
 /// What can happen to one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,18 +68,19 @@ impl Core<'_> {
                 self.units.get_mut(id).pid = pid;
                 match desc.rules.ready {
                     Readiness::Exec if !desc.rules.awaited => self.become_up(id, now),
-                    Readiness::Probe(_) => self.spawn(id, Role::Probe),
+                    Readiness::Probe(_) if PROBES => self.spawn(id, Role::Probe),
                     Readiness::Exec
                     | Readiness::Exit
                     | Readiness::Newline(_)
-                    | Readiness::Letter => {}
+                    | Readiness::Letter
+                    | Readiness::Probe(_) => {}
                 }
             }
             UnitEvent::Spawned(Role::Probe, _) => {}
             UnitEvent::SpawnFailed(Role::Main, error) => {
                 self.start_failed(id, Failure::Spawn(error), now);
             }
-            UnitEvent::SpawnFailed(Role::Probe, error) => {
+            UnitEvent::SpawnFailed(Role::Probe, error) if PROBES => {
                 self.climb_down(id, Then::Retry(Failure::Spawn(error)), now);
             }
             UnitEvent::Ready => match desc.rules.ready {
@@ -90,14 +92,16 @@ impl Core<'_> {
             // That it gets on does not say that it is there.
             UnitEvent::Heartbeat => {}
             UnitEvent::Exited(Role::Main, status) => self.ended_starting(id, status, now),
-            UnitEvent::Exited(Role::Probe, ExitStatus::Code(0)) => self.become_up(id, now),
-            UnitEvent::Exited(Role::Probe, status) => {
+            UnitEvent::Exited(Role::Probe, ExitStatus::Code(0)) if PROBES => {
+                self.become_up(id, now)
+            }
+            UnitEvent::Exited(Role::Probe, status) if PROBES => {
                 self.climb_down(id, Then::Retry(Failure::Exited(status)), now);
             }
             UnitEvent::Deadline => self.climb_down(id, Then::Retry(Failure::StartTimeout), now),
             UnitEvent::Spawned(Role::Stop, _)
-            | UnitEvent::SpawnFailed(Role::Stop, _)
-            | UnitEvent::Exited(Role::Stop, _) => self.unexpected(id),
+            | UnitEvent::SpawnFailed(Role::Stop | Role::Probe, _)
+            | UnitEvent::Exited(Role::Stop | Role::Probe, _) => self.unexpected(id),
         }
     }
 
@@ -144,12 +148,14 @@ impl Core<'_> {
                 self.units.get_mut(id).pid = pid;
                 self.repeat_rung(id, rung);
             }
-            UnitEvent::Spawned(Role::Probe, _) => self.signal(id, Role::Probe, Signal::KILL),
-            UnitEvent::Spawned(Role::Stop, _) => {}
-            UnitEvent::SpawnFailed(Role::Stop, error) => {
+            UnitEvent::Spawned(Role::Probe, _) if PROBES => {
+                self.signal(id, Role::Probe, Signal::KILL);
+            }
+            UnitEvent::Spawned(Role::Stop | Role::Probe, _) => {}
+            UnitEvent::SpawnFailed(Role::Stop, error) if STOP_PROGRAMS => {
                 self.stop_program_ended(id, rung, then, Some(Failure::Spawn(error)), now);
             }
-            UnitEvent::Exited(Role::Stop, status) => {
+            UnitEvent::Exited(Role::Stop, status) if STOP_PROGRAMS => {
                 let failure = (status != ExitStatus::Code(0)).then_some(Failure::Exited(status));
                 self.stop_program_ended(id, rung, then, failure, now);
             }
@@ -157,8 +163,9 @@ impl Core<'_> {
                 self.units.get_mut(id).last_exit = Some(status);
                 self.rest_if_all_gone(id, then, now);
             }
-            UnitEvent::SpawnFailed(Role::Main | Role::Probe, _)
-            | UnitEvent::Exited(Role::Probe, _) => self.rest_if_all_gone(id, then, now),
+            UnitEvent::SpawnFailed(..) | UnitEvent::Exited(Role::Stop | Role::Probe, _) => {
+                self.rest_if_all_gone(id, then, now);
+            }
             UnitEvent::Deadline => self.climb_up(id, rung, then, now),
         }
     }

@@ -79,6 +79,8 @@ pub(super) fn cargo(
     }
     let mut features = request.features.to_vec();
     features.extend(own);
+    let unused = crate::product::leaving_out(request.product, request.board)?;
+    features.extend(unused.into_iter().map(String::from));
     if request.board.abi == Abi::OhTee && features.iter().any(|name| name == "split") {
         cargo.env("SYSMASTER_CORE", core_file(request, toolchain));
     }

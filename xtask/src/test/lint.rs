@@ -5,6 +5,7 @@ use super::commands::{CARGO_LIMIT, cargo, cargo_command};
 use crate::setup::{self, Core};
 use crate::{house, process, tidy};
 use anyhow::Result;
+use manifests::unused::FEATURES;
 use std::process::Command;
 
 pub fn rules() -> Result<Outcome> {
@@ -53,10 +54,18 @@ pub fn firmware() -> Result<Outcome> {
         lint("board-linux", Some(triple))?;
     }
     // Code that only a product has which asks for it.
-    for (product, feature) in [("split", "split,exchange"), ("recording", "recorder")] {
-        let product = format!("hal-linux/tests/namespace/{product}.toml");
+    let tests = "hal-linux/tests/namespace";
+    for (product, feature) in [
+        (format!("{tests}/split.toml"), "split,exchange".to_string()),
+        (format!("{tests}/recording.toml"), "recorder".to_string()),
+        // And without what a product has no use for.
+        (
+            "manifests/products/ten.toml".to_string(),
+            FEATURES.join(","),
+        ),
+    ] {
         let mut clippy = cargo_command(&["clippy", "--quiet", "--package", "board-linux"]);
-        clippy.args(["--profile", "firmware", "--features", feature]);
+        clippy.args(["--profile", "firmware", "--features", &feature]);
         clippy.args(["--target", triples.first().map_or("", String::as_str)]);
         clippy.args(["--", "-D", "warnings"]);
         clippy.env("SYSMASTER_PRODUCT", house::root().join(product));
