@@ -117,6 +117,8 @@ impl<'a, P: Platform> Driver<'a, P> {
     }
 
     /// Serves until the machine's last act.
+    // Apart from what begins it, which lies among code that is needed seldom.
+    #[inline(never)]
     pub fn run(&mut self) {
         while self.turn() {}
     }
