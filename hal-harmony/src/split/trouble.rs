@@ -137,14 +137,14 @@ impl<K: Kernel + 'static> Keeper<K> {
             self.vain.end();
             return Settled::GoesOn;
         }
+        if matches!(wake, Wake::Frame(client) if self.harmony.frame(client).is_empty()) {
+            // It was answered before the end.
+            return Settled::GoesOn;
+        }
         if handed.faults >= FAULTS_MAX || handed.ends >= ENDS_MAX {
             return self.put_aside(wake);
         }
-        self.again = match wake {
-            // It may have been answered before the end.
-            Wake::Frame(client) if self.harmony.frame(client).is_empty() => None,
-            _ => Some(handed),
-        };
+        self.again = Some(handed);
         Settled::GoesOn
     }
 
