@@ -115,6 +115,13 @@ impl Deaths {
         (self.crossings, self.kernel_calls) = (FOR_EVER, FOR_EVER);
     }
 
+    /// A core cannot be made, unless too many in a row have come to nothing.
+    pub fn may_come_to_nothing(&mut self) -> bool {
+        let may = self.ends_in_vain < ENDS_IN_VAIN_MAX;
+        self.ends_in_vain += u32::from(may);
+        may
+    }
+
     /// Another core begins.
     pub fn begin(&mut self) {
         self.light();

@@ -120,7 +120,9 @@ impl Stage {
             return false;
         }
         let random = self.director.refuses.as_mut();
-        random.is_some_and(|random| random.once_in(REFUSED_ONE_IN))
+        let refuses = random.is_some_and(|random| random.once_in(REFUSED_ONE_IN));
+        // A core that is being made is one that comes to nothing then.
+        refuses && (self.core_pid.is_some() || self.deaths.may_come_to_nothing())
     }
 
     /// What is done to the machine now.
