@@ -123,14 +123,10 @@ fn try_build(board: Option<Board>) -> Result<(), Failure> {
     let healing = product.healing.as_ref();
     let records = healing.is_some_and(|healing| healing.recorder.is_some());
     check_feature("recorder", "[healing] recorder", records)?;
-    let unused = unused::features(product);
-    for name in unused::FEATURES {
-        // What is not used may be there.
-        if is_there(name) && !unused.contains(&name) {
-            return Err(Failure(format!(
-                "the manifest uses what the feature `{name}` leaves out: build without it"
-            )));
-        }
+    if let Some(name) = unused::missed(product, is_there) {
+        return Err(Failure(format!(
+            "the manifest uses what the feature `{name}` leaves out: build without it"
+        )));
     }
     let folder = env::var("OUT_DIR").map_err(|_| {
         Failure(String::from(

@@ -39,6 +39,14 @@ pub fn features(product: &Product) -> Vec<&'static str> {
     unused.map(|(name, _)| name).collect()
 }
 
+/// A feature that the program is built with and that leaves out what the product uses. One that
+/// leaves out what is not used need not be there.
+pub fn missed(product: &Product, is_there: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let unused = features(product);
+    let mut there = FEATURES.into_iter().filter(|name| is_there(name));
+    there.find(|name| !unused.contains(name))
+}
+
 fn relates(unit: &Unit, kind: RelationKind) -> bool {
     unit.others(kind).next().is_some()
 }
@@ -64,12 +72,12 @@ mod tests {
 
     type Change = fn(&mut Unit);
 
-    /// What a product leaves out that has this unit in the last place.
-    fn left_out(hot_upgrade: bool, change: Change) -> Vec<&'static str> {
+    /// A product that has this unit in the last place.
+    fn product(hot_upgrade: bool, change: Change) -> Product {
         let unit = || Unit::new("a".into(), UnitKind::Service, Span::default());
         let mut last = unit();
         change(&mut last);
-        features(&Product {
+        Product {
             name: "desk".into(),
             board: "desk".into(),
             units: vec![unit(), last],
@@ -87,7 +95,12 @@ mod tests {
             split: None,
             rootfs: Rootfs::default(),
             images: None,
-        })
+        }
+    }
+
+    /// What it leaves out.
+    fn left_out(hot_upgrade: bool, change: Change) -> Vec<&'static str> {
+        features(&product(hot_upgrade, change))
     }
 
     fn relation(unit: &mut Unit, kind: RelationKind) {
@@ -139,5 +152,13 @@ mod tests {
     fn an_image_can_deal_with_processes_that_another_has_started() {
         let left_out = left_out(true, |_| {});
         assert_eq!(left_out, [CONFLICTS, BINDINGS, LIMIT_ACTIONS]);
+    }
+
+    #[test]
+    fn a_build_that_leaves_out_what_is_used_is_refused_and_one_that_leaves_out_less_is_not() {
+        let probes = product(false, |unit| unit.ready = Ready::Tcp(80));
+        assert_eq!(missed(&probes, |_| true), Some(PROBES));
+        assert_eq!(missed(&probes, |name| name != PROBES), None);
+        assert_eq!(missed(&probes, |_| false), None);
     }
 }

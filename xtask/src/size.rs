@@ -103,6 +103,13 @@ ready = { on = "listen", tcp = 80, within = "10s" }
 [service.path]
 exec = ["/bin/true"]
 ready = { on = "path", path = "/run/path", within = "10s" }
+
+[service.other]
+exec = ["/bin/true"]
+stop-exec = ["/bin/true"]
+binds-to = ["socket"]
+conflicts = ["path"]
+start-limit = { count = 5, within = "1min", then = "reboot" }
 "#;
 
 /// One line of the table, in bytes.

@@ -28,12 +28,15 @@ fn begins(machine: &Machine) -> Child {
 
 #[test]
 fn whoever_dies_while_an_image_is_on_trial_it_is_nobody_elses() {
-    for (boots, image) in [
-        (upgrade::booted as fn() -> Option<Machine>, image()),
-        (split_upgrade::booted, named(split_upgrade::IMAGE)),
-    ] {
+    type Boots = fn() -> Option<Machine>;
+    type Finds = fn() -> PathBuf;
+    let products: [(Boots, Finds); 2] = [
+        (upgrade::booted, image),
+        (split_upgrade::booted, || named(split_upgrade::IMAGE)),
+    ];
+    for (boots, finds) in products {
         let Some(mut machine) = boots() else { return };
-        let image = inside(&machine, &image);
+        let image = inside(&machine, &finds());
         let mut tool = begins(&machine);
         hands_nothing_on(&machine);
         injure(machine.pid(), Injury::Counter(0));

@@ -33,7 +33,7 @@ const MOUNT: &str = "[mount.data]\nsource = \"/dev/vda1\"\nat = \"/data\"\ntype 
 
 /// An ability in words, and what a manifest says to have it. A path to something that the image
 /// lacks is no matter: only its size is looked at.
-const ABILITIES: [(&str, &str); 14] = [
+const ABILITIES: [(&str, &str); 18] = [
     (
         "readiness by a newline",
         "[service.idle]\nready = { on = \"newline\", fd = 3, within = \"10s\" }\n",
@@ -45,6 +45,22 @@ const ABILITIES: [(&str, &str); 14] = [
     (
         "readiness by a path",
         "[service.idle]\nready = { on = \"path\", path = \"/run/x\", within = \"10s\" }\n",
+    ),
+    (
+        "a program that stops a service",
+        "[service.idle]\nstop-exec = [\"/bin/true\"]\n",
+    ),
+    (
+        "units that are never up together",
+        "[service.other]\nexec = [\"/bin/true\"]\nconflicts = [\"idle\"]\n",
+    ),
+    (
+        "units that go with others",
+        "[service.other]\nexec = [\"/bin/true\"]\nbinds-to = [\"idle\"]\n",
+    ),
+    (
+        "a reboot after too many starts",
+        "[service.idle]\nstart-limit = { count = 5, within = \"1min\", then = \"reboot\" }\n",
     ),
     ("a user of its own", "[service.idle]\nuser = 1\ngroup = 1\n"),
     (
