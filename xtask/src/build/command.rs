@@ -100,6 +100,9 @@ pub(super) fn cargo(
     Ok(cargo)
 }
 
+/// Makes functions of what functions have in common that were made so.
+const SECOND_LOOK: &str = "-Cllvm-args=-machine-outliner-reruns=1";
+
 /// How every board's process 1 is compiled and linked.
 fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
     let mut flags = vec![
@@ -113,12 +116,17 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
         // where the compiler makes functions of what code has in common, it looks twice.
         "-Cllvm-args=-apply-ext-tsp-for-size".to_string(),
         "-Cllvm-args=-two-entry-phi-node-folding-threshold=2".to_string(),
-        "-Cllvm-args=-machine-outliner-reruns=1".to_string(),
+        SECOND_LOOK.to_string(),
         // A few instructions more than those of a call are still better put in its place; and what
         // is put in another order in the end is not found to be the same any more.
         "-Cllvm-args=-inline-threshold=12".to_string(),
         "-Cllvm-args=-enable-post-misched=0".to_string(),
     ];
+    if board.triple.starts_with("arm") {
+        // There such a function may call another without keeping its own way back: seen with LLVM
+        // of rustc 1.96, where what followed was an endless loop.
+        flags.retain(|flag| flag != SECOND_LOOK);
+    }
     if board.abi == Abi::Linux {
         flags.push("-Clink-self-contained=no".to_string());
     }
