@@ -51,8 +51,8 @@ pub fn follow() -> Result<Outcome> {
     }
     // One for all packages, so that what one compiled the next one has.
     shell.env("CARGO_TARGET_DIR", copy.join("target/cargo"));
-    // The libraries of others, which are compiled here already, are not compiled once more.
-    shell.env("CARGO_BUILD_BUILD_DIR", house::target());
+    // And none of what is built here: cargo would look at the copy's sources from then on, which
+    // lie in the folder of its own builds, and see no change of ours.
     process::run_shown(&mut shell, LIMIT).context("the guide cannot be followed")?;
     let sum = same_bytes(&copy)?;
     let same = format!("{count} blocks; process 1 has the same bytes as here: {sum:.8}");
