@@ -407,3 +407,19 @@ fn step(pid: Pid) {
     ptrace::step(pid, None).expect("it is stopped");
     waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
 }
+
+/// Lets a process go on, and shows each system call before it is made, by its number and its first
+/// two words, until that is enough.
+pub fn show_calls(pid: Pid, mut is_enough: impl FnMut(i64, [u64; 2]) -> bool) {
+    let mut signal = None;
+    loop {
+        ptrace::syscall(pid, signal).expect("it is stopped");
+        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        let call;
+        (call, signal) = call_begun(pid, stopped);
+        let Some(call) = call else { continue };
+        if is_enough(call.orig_rax.cast_signed(), [call.rdi, call.rsi]) {
+            return;
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use crate::feeding::{self, Dog};
 use crate::inject::{
-    FAULTS, Injury, bears, call_begun, comes_to_program, hurt, stop as hold, write,
+    FAULTS, Injury, bears, comes_to_program, hurt, show_calls, stop as hold, write,
 };
 use crate::machine::Machine;
 use crate::split::leads;
@@ -11,7 +11,6 @@ use crate::split_upgrade::{self, IMAGE, SYMBOLS, named};
 use crate::upgrade::{self, ADOPT, address_of, inside, inside_as, kept};
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::path::PathBuf;
 use std::process::Output;
@@ -41,22 +40,6 @@ fn upgrade(machine: &Machine, image: &str, then: impl FnOnce(Pid)) -> Output {
         ptrace::detach(pid, None).expect("it is stopped");
         tool.join().expect("it does not panic")
     })
-}
-
-/// Lets a process go on, and shows each system call before it is made, by its number and its first
-/// two words, until that is enough.
-fn show_calls(pid: Pid, mut is_enough: impl FnMut(i64, [u64; 2]) -> bool) {
-    let mut signal = None;
-    loop {
-        ptrace::syscall(pid, signal).expect("it is stopped");
-        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
-        let call;
-        (call, signal) = call_begun(pid, stopped);
-        let Some(call) = call else { continue };
-        if is_enough(call.orig_rax.cast_signed(), [call.rdi, call.rsi]) {
-            return;
-        }
-    }
 }
 
 /// Whether a call puts the image's region in the place of the one before: from then on nothing

@@ -4,7 +4,7 @@
 use crate::choice::hands_nothing_on;
 use crate::damage::{SHARED, region, set_word, word};
 use crate::exchange::{self, IMAGE, is_a_core_like_any, is_corrected};
-use crate::inject::{Injury, call_begun, hurt, injure, stop};
+use crate::inject::{Injury, hurt, injure, show_calls, stop};
 use crate::machine::Machine;
 use crate::probation::{Held, TAKE_OVER};
 use crate::split::{core, leads, named_below, until};
@@ -12,7 +12,6 @@ use crate::split_upgrade::{self, name_noted, named, title};
 use crate::upgrade::{self, image, inside, kept};
 use nix::libc;
 use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use std::path::PathBuf;
 use std::process::Child;
 
@@ -53,18 +52,8 @@ fn whoever_dies_while_an_image_is_on_trial_it_is_nobody_elses() {
 fn dies_closing(pid: u32, cause: impl FnOnce(), is_it: impl Fn() -> bool) {
     let pid = stop(pid, ptrace::Options::empty());
     cause();
-    let mut signal = None;
-    loop {
-        ptrace::syscall(pid, signal).expect("it is stopped");
-        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
-        let call;
-        (call, signal) = call_begun(pid, stopped);
-        // What is closed is marked first.
-        let is_marked = call.is_some_and(|call| call.orig_rax.cast_signed() == libc::SYS_fcntl);
-        if is_marked && is_it() {
-            break;
-        }
-    }
+    // What is closed is marked first.
+    show_calls(pid, |call, _| call == libc::SYS_fcntl && is_it());
     hurt(pid, Injury::Counter(0));
     ptrace::detach(pid, None).expect("it is stopped");
 }

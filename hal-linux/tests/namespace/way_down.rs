@@ -3,13 +3,12 @@
 
 use crate::faults::address_in;
 use crate::feeding::{self, Dog};
-use crate::inject::{FAULTS, call_begun, patch, stop, trap};
+use crate::inject::{FAULTS, patch, show_calls, stop, trap};
 use crate::machine::{End, Machine};
 use crate::split::{self, KILL, SYMBOLS, core, send};
 use nix::libc;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, waitpid};
 
 /// Where a core takes such a signal in.
 fn place(symbols: &str) -> u64 {
@@ -86,17 +85,9 @@ fn a_watchdog_is_given_its_last_meal_before_everybody_is_asked_to_end() {
     machine.wait_for("the core is a new one");
     let pid = stop(machine.pid(), ptrace::Options::empty());
     send(machine.pid(), Signal::SIGTERM);
-    let mut signal = None;
-    loop {
-        ptrace::syscall(pid, signal).expect("it is stopped");
-        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
-        let call;
-        (call, signal) = call_begun(pid, stopped);
-        let words = call.map(|call| [call.orig_rax, call.rdi, call.rsi].map(u64::cast_signed));
-        if words == Some([libc::SYS_kill, ALL, 15]) {
-            break;
-        }
-    }
+    show_calls(pid, |call, [whom, signal]| {
+        [call, whom.cast_signed(), signal.cast_signed()] == [libc::SYS_kill, ALL, 15]
+    });
     assert_eq!(dog.is_left().last(), Some(&b'V'));
     ptrace::detach(pid, None).expect("it is stopped");
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
