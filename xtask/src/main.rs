@@ -20,6 +20,7 @@ mod panics;
 mod process;
 mod product;
 mod replay;
+mod returns;
 mod setup;
 mod sim;
 mod size;

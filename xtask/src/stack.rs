@@ -96,6 +96,14 @@ fn functions_of(elf: &object::File) -> BTreeMap<u64, Function> {
     functions
 }
 
+/// Where each function ends, and what it is called, by where it begins.
+pub fn extents(elf: &object::File) -> BTreeMap<u64, (u64, String)> {
+    let functions = functions_of(elf).into_iter();
+    functions
+        .map(|(begin, function)| (begin, (function.end, function.name)))
+        .collect()
+}
+
 fn containing(functions: &BTreeMap<u64, Function>, address: u64) -> Option<u64> {
     let (start, function) = functions.range(..=address).next_back()?;
     (address < function.end || address == *start).then_some(*start)

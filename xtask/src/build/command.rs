@@ -124,7 +124,7 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
     ];
     if board.triple.starts_with("arm") {
         // There such a function may call another without keeping its own way back: seen with LLVM
-        // of rustc 1.96, where what followed was an endless loop.
+        // of rustc 1.96, where what followed was an endless loop. `returns` refuses such a program.
         flags.retain(|flag| flag != SECOND_LOOK);
     }
     if board.abi == Abi::Linux {

@@ -12,7 +12,7 @@ mod command;
 pub use bare::{bare_core, core_process, library, root_task, services, stub_kernel};
 
 use crate::setup::{self, Toolchain, Turn};
-use crate::{elf, house, panics, process};
+use crate::{elf, house, panics, process, returns};
 use anyhow::{Context, Result, bail};
 use command::{cargo, linked, objects};
 use manifests::board::Board;
@@ -203,6 +203,26 @@ fn compile(program: &str, request: &Request<'_>, toolchain: &Toolchain) -> Resul
         bail!(
             "process 1 for {} was not built: see above",
             request.board.name
+        );
+    }
+    check_returns(&linked(program, request, toolchain), request.board)
+}
+
+/// Sees to it that the compiler made no function that loses its way back.
+fn check_returns(linked: &Path, board: &Board) -> Result<()> {
+    let bytes =
+        std::fs::read(linked).with_context(|| format!("cannot read {}", linked.display()))?;
+    let program = object::File::parse(&*bytes).context("the linker wrote no ELF file")?;
+    let lost = returns::lost(&program)
+        .with_context(|| format!("cannot look at the code of {}", linked.display()))?;
+    if !lost.is_empty() {
+        bail!(
+            "the compiler made functions of process 1 for {} that do not find back:\n  {}\nLeave \
+             out what makes functions of what others have in common: for {} `SECOND_LOOK` in \
+             xtask/src/build/command.rs, or what the board's `rustflags` say of the outliner",
+            board.name,
+            lost.join("\n  "),
+            board.triple
         );
     }
     Ok(())
