@@ -12,7 +12,7 @@ use hal_harmony::abi::number::Number;
 use hal_harmony::abi::{Calls, Line, Stack};
 use init_core::checkpoint::words::Words;
 use init_core::event::MachineRequest;
-use init_core::hal::{EventSource, Platform, Power};
+use init_core::hal::{EventSource, Platform};
 use init_core::ident::{Role, UnitId};
 use init_core::protocol::Request;
 use init_core::protocol::letter::Letter;
@@ -480,15 +480,4 @@ fn a_core_that_revokes_what_it_shares_takes_it_from_nobody_else() {
         assert_eq!(world.lines("keeper: no core could be made"), 0, "{console}");
         assert_eq!(get(&seen.resets), 0, "{console}");
     }
-}
-
-#[test]
-fn a_core_may_end_the_machine() {
-    let (_, mut world) = machine(true, 10_000, |life| {
-        let mut remote = remote(life);
-        let _ = remote.wait(Some(Instant::from_us(50_000)), 0);
-        remote.finish(init_core::effect::FinalAction::PowerOff, Instant::MAX);
-    });
-    world.keep();
-    assert_eq!(get(&world.lives), 1);
 }

@@ -1,17 +1,18 @@
-//! This file is about what a board asks of its machine, and cores that end of being told so.
+//! This file is about what a board asks of its machine, cores that end of being told so, and cores
+//! that ask for everybody's end, and for the machine's.
 
 use crate::world::graph::Graph;
 use crate::world::speech::{beat, work};
 use crate::world::split::SplitWorld;
 use crate::world::{Ground, runs_native};
-use crate::{get, remote};
+use crate::{BOTH, end_first, get, keep, machine, remote};
 use hal_harmony::abi::Line;
 use init_core::effect::FinalAction;
-use init_core::event::MachineRequest;
-use init_core::hal::{Clock, EventSource, Power, Process};
+use init_core::event::{Event, MachineRequest};
+use init_core::hal::{Clock, EventSource, Power, Process, Wake};
 use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::time::Instant;
-use init_core::unit::{Program, Readiness};
+use init_core::unit::{Program, Readiness, Signal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -86,4 +87,44 @@ fn a_boards_request_for_anything_else_is_put_aside_and_the_machine_goes_on() {
     assert_eq!(world.lines(down), 0, "{console}");
     assert!(world.sim.state().now_ns > 2_900_000_000, "{console}");
     assert_eq!(get(&counts[0]), 2, "{console}");
+}
+
+#[test]
+fn a_core_may_end_the_machine() {
+    let (_, mut world) = machine(true, 10_000, |life| {
+        let mut remote = remote(life);
+        let _ = remote.wait(Some(Instant::from_us(50_000)), 0);
+        remote.finish(FinalAction::PowerOff, Instant::MAX);
+    });
+    world.keep();
+    assert_eq!(get(&world.lives), 1);
+}
+
+#[test]
+fn a_core_that_asks_for_everybodys_end_again_is_told_each_time_that_nobody_is_left() {
+    for has_clock in BOTH {
+        let (seen, mut world) = machine(has_clock, 60_000, |life| {
+            if life.number == 1 {
+                return life.be_good();
+            }
+            let mut remote = remote(life);
+            let (mut taken_in, mut exits) = (1_000, 0);
+            for signal in [Signal::KILL, Signal::KILL, Signal::TERM, Signal::KILL] {
+                remote.signal_all(signal);
+                loop {
+                    taken_in += 1;
+                    match remote.wait(None, taken_in) {
+                        Wake::Event(Event::NoChildLeft) => break,
+                        Wake::Event(Event::Exited { .. }) => exits += 1,
+                        _ => {}
+                    }
+                }
+            }
+            assert_eq!(exits, 1);
+            remote.finish(FinalAction::PowerOff, Instant::ZERO);
+        });
+        end_first(&world, 100);
+        keep(&seen, &mut world);
+        assert_eq!(get(&world.lives), 2, "{}", world.sim.console());
+    }
 }

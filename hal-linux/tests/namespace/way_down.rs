@@ -3,7 +3,7 @@
 
 use crate::faults::address_in;
 use crate::feeding::{self, Dog};
-use crate::inject::{FAULTS, patch, show_calls, stop, trap};
+use crate::inject::{FAULTS, bears, patch, show_calls, stop, trap, write};
 use crate::machine::{End, Machine};
 use crate::split::{self, KILL, SYMBOLS, core, send};
 use nix::libc;
@@ -12,8 +12,13 @@ use nix::sys::signal::Signal;
 
 /// Where a core takes such a signal in.
 fn place(symbols: &str) -> u64 {
+    function(symbols, "13machine_asked")
+}
+
+/// Where a core's function of the machine's phases is.
+fn function(symbols: &str, name: &str) -> u64 {
     let symbols = std::env::var_os(symbols).expect("its file is named beside the program's");
-    address_in(symbols, &["6system", "13machine_asked"]).expect("a core takes signals in")
+    address_in(symbols, &["6system", name]).expect("a core has it")
 }
 
 const SIGNALS: [(Signal, End); 2] = [(Signal::SIGTERM, End::Off), (Signal::SIGINT, End::Reboot)];
@@ -91,4 +96,74 @@ fn a_watchdog_is_given_its_last_meal_before_everybody_is_asked_to_end() {
     assert_eq!(dog.is_left().last(), Some(&b'V'));
     ptrace::detach(pid, None).expect("it is stopped");
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// As long as it asks and nobody is there, it is told so again: nothing else leads it on at once.
+#[test]
+fn a_core_that_asks_everybody_to_end_again_and_again_is_told_each_time_that_nobody_is_left() {
+    const ASKED: &str = "asked leftover processes to end";
+    let Some(mut machine) = split::boot("layers") else {
+        return;
+    };
+    let core = core(&machine);
+    let (last, first) = (
+        function(SYMBOLS, "14finish_machine"),
+        function(SYMBOLS, "15enter_leftovers"),
+    );
+    // In place of the last act it asks again, as if that were not overdue: mov rdx, rsi; xor esi,
+    // esi; jmp.
+    let mut again = vec![0x48, 0x89, 0xf2, 0x31, 0xf6, 0xe9];
+    let from = last + 10;
+    let far = i32::try_from(first.wrapping_sub(from).cast_signed()).expect("it is near");
+    again.extend(far.to_le_bytes());
+    let behind = patch(core, last + 8, &again[8..]);
+    let begin = patch(core, last, &again[..8]);
+    machine.signal(15);
+    // Once for what is left, then with nobody left.
+    for _ in 0..4 {
+        machine.wait_for(ASKED);
+    }
+    patch(core, last, &begin);
+    patch(core, last + 8, &behind);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    let console = machine.console();
+    assert!(console.contains("leftover: stops"), "{console}");
+    assert!(!console.contains("killed leftover processes"), "{console}");
+    assert!(!console.contains("the core ended"), "{console}");
+}
+
+/// What a core was told and did not take in, that nobody is left, the next one is told.
+#[test]
+fn a_core_that_takes_the_place_of_one_that_died_of_it_is_told_as_well_that_nobody_is_left() {
+    let Some(mut machine) = split::boot("layers") else {
+        return;
+    };
+    assert!(machine.sctl(&["list"]).status.success());
+    let last = function(SYMBOLS, "14finish_machine");
+    let births = ptrace::Options::PTRACE_O_TRACEFORK | ptrace::Options::PTRACE_O_TRACECLONE;
+    let first = core(&machine);
+    let pid = stop(machine.pid(), births);
+    let address = usize::try_from(last).expect("an address") as ptrace::AddressType;
+    let whole = ptrace::read(pid, address).expect("it is stopped");
+    write(pid, last, FAULTS);
+    ptrace::cont(pid, None).expect("it is stopped");
+    send(first, KILL);
+    // This one dies of it, and nobody else is made before the next.
+    ptrace::detach(bears(pid), None).expect("it is stopped");
+    ptrace::cont(pid, None).expect("it is stopped");
+    machine.wait_for("the core is a new one");
+    machine.signal(15);
+    let next = bears(pid);
+    for process in [pid, next] {
+        write(process, last, &whole.to_le_bytes());
+        ptrace::detach(process, None).expect("it is stopped");
+    }
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    let console = machine.console();
+    assert_eq!(
+        console.matches("the core ended: SIGILL").count(),
+        1,
+        "{console}"
+    );
+    assert!(!console.contains("killed leftover processes"), "{console}");
 }
