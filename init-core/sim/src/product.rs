@@ -20,6 +20,10 @@ pub const PLACES: usize = 64;
 pub const START_TIMEOUT: Duration = Duration::from_ms(500);
 /// Between two rungs of the stop ladder.
 pub const STOP_TIMEOUT: Duration = Duration::from_ms(200);
+const STOPPING: StopPolicy = StopPolicy {
+    timeout: STOP_TIMEOUT,
+    ..StopPolicy::USUAL
+};
 /// Automatic restarts in [`LIMIT_WITHIN`], at most.
 pub const LIMIT_COUNT: u16 = 4;
 /// The start limit's window.
@@ -134,18 +138,18 @@ fn desc(spec: &UnitSpec) -> init_core::unit::UnitDesc {
     if spec.kind == UnitKind::Target {
         return desc;
     }
+    let mut own = rules(&mut desc);
     if spec.kind == UnitKind::Service {
-        rules(&mut desc).awaited = spec.awaited;
-        rules(&mut desc).ready = match spec.ready {
+        own.awaited = spec.awaited;
+        own.ready = match spec.ready {
             Ready::Exec => Readiness::Exec,
             Ready::Newline => Readiness::Newline(3),
             Ready::Probe => Readiness::Probe(0),
         };
         if spec.stops {
-            rules(&mut desc).stop = PROGRAM;
+            own.stop = PROGRAM;
         }
     }
-    let mut own = rules(&mut desc);
     own.start_timeout = START_TIMEOUT;
     own.restart = rule(RestartPolicy {
         when: spec.restart,
@@ -156,10 +160,7 @@ fn desc(spec: &UnitSpec) -> init_core::unit::UnitDesc {
         },
         ..RESTART
     });
-    own.stopping = rule(StopPolicy {
-        timeout: STOP_TIMEOUT,
-        ..StopPolicy::USUAL
-    });
+    own.stopping = &STOPPING;
     drop(own);
     desc
 }

@@ -3,6 +3,7 @@
 //! Core and keeper take turns on one thread: where the core sleeps, the keeper serves.
 
 use super::kernel::Kernel;
+use super::region::word;
 use super::{End, Plan, Region, solo};
 use crate::product::PLACES;
 use init_core::checkpoint::words::{BURNT, Words};
@@ -237,9 +238,8 @@ fn decide(
             kernel.fail("it never gets on");
         }
         let writes = kernel.ends.core().unwrap_or(u32::MAX - 1);
-        (AtomicU32::new(writes), why, kernel.now)
+        (word(writes), why, kernel.now)
     };
-    let fuse: &'static AtomicU32 = Box::leak(Box::new(fuse));
     let line = Line {
         keeper: shared,
         fuse,

@@ -247,6 +247,7 @@ struct Tally {
 
 /// Lets one history happen.
 fn perform(seed: u64, tally: &mut Tally) -> Result<(), (String, String)> {
+    region::begin();
     let mut random = Random::new(seed);
     let manifests = programs(&mut random).map(|units| manifest(&units));
     let plan = plan(seed, &mut random);

@@ -6,6 +6,8 @@ use init_core::checkpoint::words::Words;
 use init_core::checkpoint::{Legacy, name_units, name_words_for, words_for};
 use init_core::relay;
 use init_core::unit::Manifest;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Words that outlive a program.
@@ -19,9 +21,48 @@ pub(super) struct Region {
     names: &'static [AtomicU32],
 }
 
-fn memory(count: usize) -> &'static [AtomicU32] {
-    let words = (0..count).map(|_| AtomicU32::new(0));
-    words.collect::<Vec<_>>().leak()
+/// Words that are kept for ever, as firmware's are, and used again by another history.
+#[derive(Default)]
+struct Memory {
+    /// By how many belong together.
+    free: HashMap<usize, Vec<&'static [AtomicU32]>>,
+    taken: Vec<&'static [AtomicU32]>,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+/// So many words of 0, until the next history begins.
+pub(super) fn memory(count: usize) -> &'static [AtomicU32] {
+    MEMORY.with_borrow_mut(|memory| {
+        let free = memory.free.entry(count).or_default();
+        let words = free.pop().unwrap_or_else(|| {
+            let words = (0..count).map(|_| AtomicU32::new(0));
+            words.collect::<Vec<_>>().leak()
+        });
+        for word in words {
+            word.store(0, Ordering::Relaxed);
+        }
+        memory.taken.push(words);
+        words
+    })
+}
+
+/// One of them, with this value.
+pub(super) fn word(value: u32) -> &'static AtomicU32 {
+    let word = &memory(1)[0];
+    word.store(value, Ordering::Relaxed);
+    word
+}
+
+/// A history begins: what those before it had is free.
+pub(super) fn begin() {
+    MEMORY.with_borrow_mut(|memory| {
+        for words in memory.taken.drain(..) {
+            memory.free.entry(words.len()).or_default().push(words);
+        }
+    });
 }
 
 impl Region {
@@ -31,7 +72,7 @@ impl Region {
             manifest,
             ring: memory(relay::WORDS),
             checkpoint: memory(words_for(units)),
-            read: Box::leak(Box::new(AtomicU32::new(0))),
+            read: word(0),
             names: memory(name_words_for(units)),
         };
         name_units(Words::new(region.names), manifest);

@@ -1,6 +1,7 @@
 //! This file is process 1 as one program: core and HAL without a relay in between.
 
 use super::kernel::Kernel;
+use super::region::word;
 use super::{End, Region};
 use crate::product::PLACES;
 use init_core::checkpoint::words::{BURNT, Words};
@@ -28,7 +29,7 @@ struct Solo<'k> {
 /// One life, from its first instruction on. Only unwinding ends it, or the machine's last act.
 pub(super) fn live(kernel: &mut Kernel, own: &Region) {
     let writes = kernel.ends.core().unwrap_or(u32::MAX - 1);
-    let fuse: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(writes)));
+    let fuse = word(writes);
     kernel.lives += 1;
     let port = Solo {
         why: kernel.outcome.unwrap_or(Handover::Fault),
