@@ -135,6 +135,10 @@ impl Linux {
         {
             // Out of memory: nobody is heard until set-up is done again.
             let _ = self.waiting.watch(socket.as_fd(), Source::Listener);
+            // Who has called the one before is not sent away.
+            for _ in 0..=BACKLOG {
+                self.accept();
+            }
             let noted = self.region.get(at::SPARE);
             if let Some(listener) = &self.control.listener {
                 self.waiting.forget(listener.as_fd());
@@ -437,7 +441,11 @@ fn bind(socket: &Fd, name: &CStr) -> Result<(), Cause> {
     // Created without permissions for others, so that there is no moment in which they have any.
     rustix::process::umask(Mode::from_raw_mode(0o177));
     match rustix::net::bind(socket, &SocketAddrUnix::new(name)?) {
-        Ok(()) => Ok(rustix::fs::rename(name, PATH)?),
+        Ok(()) => {
+            // It may take the place of one that is heard: callers wait in it until process 1 knows.
+            rustix::net::listen(socket, BACKLOG)?;
+            Ok(rustix::fs::rename(name, PATH)?)
+        }
         // Another child has bound it, and puts it in its place.
         Err(Os::INVAL) => Ok(()),
         Err(error) => Err(error.into()),

@@ -8,14 +8,18 @@ use crate::region::HEALS;
 use crate::sys::fd;
 use crate::sys::process;
 use crate::sys::text::c_text;
+use crate::sys::wait;
 use init_core::effect::FinalAction;
 use init_core::hal::{Clock, Power};
 use init_core::text::index;
-use init_core::time::Instant;
+use init_core::time::{Duration, Instant};
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::{Pid, WaitOptions};
 use rustix::system::{RebootCommand, reboot};
+
+/// While helpers are waited for, lines that wait are given to the console so often.
+const CONSOLE_PAUSE: Duration = Duration::from_ms(20);
 
 /// Rounds of unmounting: each can free what the next detaches (a loop device, say).
 const ROUND_COUNT_MAX: usize = 8;
@@ -84,10 +88,11 @@ pub(crate) fn helper(work: &dyn Fn()) -> Option<Pid> {
 }
 
 impl Linux {
-    /// Sleeps until the helpers have ended or time is up, whichever comes first. Whatever else
-    /// happens is taken in and has no consequence any more.
+    /// Sleeps until the helpers have ended or time is up, whichever comes first. Nothing else is
+    /// looked at: what has ended, as a core may have, is told for ever, and what a life that ends
+    /// here had taken in is still there for the next.
     pub(crate) fn wait_for(&mut self, helpers: &mut [Option<Pid>], deadline: Instant) {
-        while self.now() < deadline {
+        loop {
             for helper in &mut *helpers {
                 *helper = helper.filter(|pid| {
                     matches!(
@@ -96,11 +101,12 @@ impl Linux {
                     )
                 });
             }
-            if helpers.iter().all(Option::is_none) {
+            self.now.set(None);
+            if helpers.iter().all(Option::is_none) || self.now() >= deadline {
                 return;
             }
-            self.sleep(Some(deadline), false);
-            while self.next_told().is_some() {}
+            self.console.drain();
+            wait::child(CONSOLE_PAUSE);
         }
     }
 }

@@ -157,12 +157,15 @@ pub fn scenarios(choice: &Scenarios) -> Result<()> {
 /// # Errors
 /// It cannot be built.
 pub fn build(board: &Board, product: &Path) -> Result<qemu_tests::image::Image> {
-    with_request(
-        board,
-        product,
-        &default_out(product, board),
-        run::build_image,
-    )
+    build_at(board, product, &default_out(product, board))
+}
+
+/// The same, in another folder.
+///
+/// # Errors
+/// It cannot be built.
+pub fn build_at(board: &Board, product: &Path, out: &Path) -> Result<qemu_tests::image::Image> {
+    with_request(board, product, out, run::build_image)
 }
 
 /// Where the image of a product is put unless the user says otherwise.

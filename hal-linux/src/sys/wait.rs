@@ -59,26 +59,41 @@ const SIGTIMEDWAIT: u32 = abi::__NR_rt_sigtimedwait;
 /// Returns its number and who sent it by `kill`, 0 for all others; nothing if none came.
 pub fn signal(limit: Option<Duration>) -> Option<(u8, u32)> {
     let mut info = Info::new();
-    let parts = limit.map(Duration::parts);
-    let answer = wait_long(&mut info, parts).or_else(|error| wait_short(&mut info, parts, error));
-    let number = u8::try_from(answer.ok()?).ok()?;
+    let number = wait(!0, &mut info, limit.map(Duration::parts));
+    let number = u8::try_from(number.ok()?).ok()?;
     let sender = if info.code() == SENT { info.pid() } else { 0 };
     Some((number, sender))
 }
 
-fn wait_long(info: &mut Info, parts: Option<(u32, u32)>) -> Result<usize, Errno> {
+/// Waits until a child has ended or changed, at most so long: also one of which that was not looked
+/// at before. Other signals stay where they are.
+pub fn child(limit: Duration) {
+    let child = 1 << (abi::SIGCHLD - 1);
+    let _ = wait(child, &mut Info::new(), Some(limit.parts()));
+}
+
+fn wait(set: u64, info: &mut Info, parts: Option<(u32, u32)>) -> Result<usize, Errno> {
+    wait_long(set, info, parts).or_else(|error| wait_short(set, info, parts, error))
+}
+
+fn wait_long(set: u64, info: &mut Info, parts: Option<(u32, u32)>) -> Result<usize, Errno> {
     let time = parts.map(|(seconds, us)| Time64 {
         seconds: seconds.into(),
         nanos: us.wrapping_mul(1_000).into(),
     });
     let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-    wait(SIGTIMEDWAIT, info, time.expose_provenance())
+    timed_wait(SIGTIMEDWAIT, (set, info), time.expose_provenance())
 }
 
 /// 32-bit machines before Linux 5.1 have the call with 32-bit fields only, and container runtimes
 /// of that time refuse the other one with any error.
 #[cfg(target_arch = "arm")]
-fn wait_short(info: &mut Info, parts: Option<(u32, u32)>, error: Errno) -> Result<usize, Errno> {
+fn wait_short(
+    set: u64,
+    info: &mut Info,
+    parts: Option<(u32, u32)>,
+    error: Errno,
+) -> Result<usize, Errno> {
     if matches!(
         u32::from(error.0),
         linux_raw_sys::errno::EAGAIN | linux_raw_sys::errno::EINTR
@@ -90,16 +105,19 @@ fn wait_short(info: &mut Info, parts: Option<(u32, u32)>, error: Errno) -> Resul
         [seconds, i32::try_from(us.wrapping_mul(1_000)).unwrap_or(0)]
     });
     let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-    wait(abi::__NR_rt_sigtimedwait, info, time.expose_provenance())
+    timed_wait(
+        abi::__NR_rt_sigtimedwait,
+        (set, info),
+        time.expose_provenance(),
+    )
 }
 
 #[cfg(not(target_arch = "arm"))]
-fn wait_short(_: &mut Info, _: Option<(u32, u32)>, error: Errno) -> Result<usize, Errno> {
+fn wait_short(_: u64, _: &mut Info, _: Option<(u32, u32)>, error: Errno) -> Result<usize, Errno> {
     Err(error)
 }
 
-fn wait(number: u32, info: &mut Info, time: usize) -> Result<usize, Errno> {
-    let set = !0_u64;
+fn timed_wait(number: u32, (set, info): (u64, &mut Info), time: usize) -> Result<usize, Errno> {
     let set = (&raw const set).expose_provenance();
     let info = (&raw mut *info).expose_provenance();
     // SAFETY: the pointers lead to a set of the size that is given, to room for a siginfo, and to

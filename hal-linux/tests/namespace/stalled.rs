@@ -5,13 +5,19 @@ use crate::control::{asks, asks_after, connection, hears};
 #[cfg(target_arch = "x86_64")]
 use crate::damage::{region, set_word, word};
 #[cfg(target_arch = "x86_64")]
-use crate::inject::{Injury, injure};
+use crate::inject::{Injury, bears, injure, show_calls, stop};
 use crate::machine::{End, Machine};
 use crate::skip::skip;
 use crate::split::{named, send, services, until};
 use crate::strace::{Record, has_strace};
 use init_core::protocol::Change;
+#[cfg(target_arch = "x86_64")]
+use nix::libc;
+#[cfg(target_arch = "x86_64")]
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+#[cfg(target_arch = "x86_64")]
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -264,6 +270,44 @@ fn a_control_socket_that_two_children_bind_at_a_time_is_there() {
         "{}",
         machine.console()
     );
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
+/// A caller comes to the old socket, or to the new one, which nobody may have heard of yet.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn who_calls_while_the_control_socket_is_bound_anew_is_answered() {
+    let Some(mut machine) = Machine::boot("idle") else {
+        return;
+    };
+    machine.wait_for("boot: idle reached");
+    let client = connection(&machine);
+    let mut callers = Vec::new();
+    let is_rename = |call, _: [u64; 2]| {
+        matches!(
+            call,
+            libc::SYS_rename | libc::SYS_renameat | libc::SYS_renameat2
+        )
+    };
+    let pid = stop(machine.pid(), ptrace::Options::PTRACE_O_TRACEFORK);
+    ptrace::cont(pid, None).expect("it is stopped");
+    asks(&client, Change::Restart, "setup", true);
+    let child = bears(pid);
+    // None is accepted: process 1 stands at its fork.
+    callers.extend([connection(&machine), connection(&machine)]);
+    show_calls(child, is_rename);
+    ptrace::syscall(child, None).expect("it is stopped");
+    waitpid(child, Some(WaitPidFlag::__WALL)).expect("it stops");
+    callers.push(connection(&machine));
+    ptrace::cont(child, None).expect("it is stopped");
+    let ended = waitpid(child, Some(WaitPidFlag::__WALL)).expect("it ends");
+    assert_eq!(ended, WaitStatus::Exited(child, 0));
+    ptrace::detach(pid, None).expect("it is stopped");
+    hears(&client);
+    for caller in &callers {
+        asks_after(caller, "setup");
+    }
     machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }

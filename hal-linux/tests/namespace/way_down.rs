@@ -3,12 +3,15 @@
 
 use crate::faults::address_in;
 use crate::feeding::{self, Dog};
-use crate::inject::{FAULTS, bears, patch, show_calls, stop, trap, write};
+use crate::inject::{FAULTS, Injury, bears, injure, patch, show_calls, stop, trap, write};
 use crate::machine::{End, Machine};
 use crate::split::{self, KILL, SYMBOLS, core, send};
 use nix::libc;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+
+/// Of `kill()`: all but oneself.
+const ALL: i64 = -1;
 
 /// Where a core takes such a signal in.
 fn place(symbols: &str) -> u64 {
@@ -57,16 +60,22 @@ fn a_signal_for_the_way_down_that_kills_two_lives_still_leads_there() {
     }
 }
 
+/// A split machine whose cores end of signals that ask for the way down.
+fn boots_to_die(target: &str) -> Option<Machine> {
+    let mut machine = split::boot(target)?;
+    assert!(machine.sctl(&["list"]).status.success());
+    patch(machine.pid(), place(SYMBOLS), FAULTS);
+    send(core(&machine), KILL);
+    machine.wait_for("the core is a new one");
+    Some(machine)
+}
+
 #[test]
 fn a_signal_for_the_way_down_that_kills_two_cores_still_leads_there() {
     for (signal, end) in SIGNALS {
-        let Some(mut machine) = split::boot("layers") else {
+        let Some(mut machine) = boots_to_die("layers") else {
             return;
         };
-        assert!(machine.sctl(&["list"]).status.success());
-        patch(machine.pid(), place(SYMBOLS), FAULTS);
-        send(core(&machine), KILL);
-        machine.wait_for("the core is a new one");
         send(machine.pid(), signal);
         for _ in 0..2 {
             machine.wait_for("the core ended: SIGILL");
@@ -75,11 +84,55 @@ fn a_signal_for_the_way_down_that_kills_two_cores_still_leads_there() {
     }
 }
 
+/// Stops whoever writes caches back, for ever, at its first instruction.
+fn caches_are_never_written(machine: &Machine) {
+    let pid = stop(machine.pid(), ptrace::Options::empty());
+    send(machine.pid(), Signal::SIGTERM);
+    show_calls(pid, |call, [whom, signal]| {
+        [call, whom.cast_signed(), signal.cast_signed()] == [libc::SYS_kill, ALL, 9]
+    });
+    ptrace::setoptions(pid, ptrace::Options::PTRACE_O_TRACEFORK).expect("it is stopped");
+    ptrace::cont(pid, None).expect("it is stopped");
+    let writer = bears(pid);
+    send(writer.as_raw().cast_unsigned(), Signal::SIGSTOP);
+    ptrace::detach(writer, None).expect("it is stopped");
+    ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// A core that is killed with everybody else is told for ever.
+#[test]
+fn a_way_down_without_a_core_sleeps_until_caches_are_written() {
+    let Some(mut machine) = boots_to_die("layers") else {
+        return;
+    };
+    caches_are_never_written(&machine);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    let console = machine.console();
+    assert!(!console.contains("process 1 died of SIG"), "{console}");
+}
+
+#[test]
+fn a_keeper_that_dies_on_its_way_down_without_a_core_goes_on_with_it() {
+    let Some(mut machine) = boots_to_die("layers") else {
+        return;
+    };
+    caches_are_never_written(&machine);
+    // What is to be taken in by then it would have taken in.
+    machine.wake_ups_when_asleep();
+    injure(machine.pid(), Injury::Counter(0));
+    for line in [
+        "process 1 died of SIGSEGV",
+        "a signal is put aside",
+        "the machine goes down all the same",
+    ] {
+        machine.wait_for(line);
+    }
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+}
+
 /// Its last meal is no older than the time that everybody has to end.
 #[test]
 fn a_watchdog_is_given_its_last_meal_before_everybody_is_asked_to_end() {
-    /// Of `kill()`: all but oneself.
-    const ALL: i64 = -1;
     let dog = Dog::new();
     let said = "boot: holding reached";
     let Some(mut machine) = feeding::boot(&dog, feeding::SPLIT, "holding", said) else {

@@ -4,6 +4,7 @@
 //! copy of the working tree. The copy stays below `target/`, so a second run builds little.
 
 use super::Outcome;
+use super::lend::lend;
 use crate::setup::{self, Core};
 use crate::{build, house, image, process};
 use anyhow::{Context, Result, bail, ensure};
@@ -51,8 +52,12 @@ pub fn follow() -> Result<Outcome> {
     }
     // One for all packages, so that what one compiled the next one has.
     shell.env("CARGO_TARGET_DIR", copy.join("target/cargo"));
-    // And none of what is built here: cargo would look at the copy's sources from then on, which
-    // lie in the folder of its own builds, and see no change of ours.
+    let lock = fs::read_to_string(house::root().join("Cargo.lock"))?;
+    lend(
+        &lock,
+        &house::target().join("debug"),
+        &copy.join("target/cargo/debug"),
+    )?;
     process::run_shown(&mut shell, LIMIT).context("the guide cannot be followed")?;
     let sum = same_bytes(&copy)?;
     let same = format!("{count} blocks; process 1 has the same bytes as here: {sum:.8}");
@@ -64,7 +69,8 @@ pub fn follow() -> Result<Outcome> {
 fn same_bytes(copy: &Path) -> Result<String> {
     let board = house::board(BOARD)?;
     let manifest = house::product(PRODUCT)?;
-    image::build(&board, &manifest)?;
+    // In a folder of its own: another step may boot that product meanwhile.
+    image::build_at(&board, &manifest, &house::target().join("guide/image"))?;
     let ours = build::device_file(&board, &manifest);
     let theirs = copy.join(ours.strip_prefix(house::root())?);
     let [here, there] = [build::sha256(&ours)?, build::sha256(&theirs)?];

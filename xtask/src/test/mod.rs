@@ -8,6 +8,7 @@ mod boots;
 mod commands;
 mod guide;
 mod lanes;
+mod lend;
 mod lint;
 mod skips;
 mod steps;
