@@ -60,6 +60,17 @@ pub struct Living {
     pub inherited: bool,
 }
 
+impl Living {
+    /// Whether it has had the time that follows SIGKILL. Of one that a life was about to kill as it
+    /// ended that time has begun when the next life kills it.
+    pub fn is_given_up(&self, now: u64, stop_us: u64) -> bool {
+        let due = self.asked_at.filter(|_| self.inherited);
+        let due = due.map_or(u64::MAX, |asked| asked + stop_us);
+        let killed = self.killed_at.map(|killed| killed.min(due));
+        killed.is_some_and(|killed| now >= killed + stop_us)
+    }
+}
+
 /// What the model knows of a unit.
 #[derive(Default)]
 pub struct Unit {

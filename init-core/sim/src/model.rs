@@ -65,8 +65,8 @@ impl Model {
     fn holds(&self, unit: &UnitId, now: u64) -> bool {
         let is_sure = self.unsure != Some(*unit);
         let unit = &self.units[unit.index()];
-        let given_up = |killed: u64| now >= killed + unit.nature.stop_us;
-        let holds = |main: Living| !main.told && !main.killed_at.is_some_and(given_up);
+        let stop_us = unit.nature.stop_us;
+        let holds = |main: Living| !main.told && !main.is_given_up(now, stop_us);
         is_sure && unit.living[0].is_some_and(holds)
     }
 
