@@ -18,6 +18,10 @@ use init_core_sim::rules::{self, Asked, ids};
 use init_core_sim::run::Tally;
 use std::sync::atomic::AtomicU32;
 
+/// Cores in a row of which none gets anything done, or that cannot be made, are too many from so
+/// many on. (hal-harmony, split/vain.rs.)
+const ENDS_MIN: usize = 9;
+
 impl Stage {
     /// Another core begins.
     pub fn begin_life(&mut self, state: &'static [AtomicU32], now: Instant) {
@@ -243,7 +247,7 @@ impl Stage {
         self.core_waits = true;
     }
 
-    /// Looks at lines of the console.
+    /// Looks at lines of the console. A history may end one core after the other.
     pub fn hear(&mut self, new: &str) {
         let lost = new.contains("a line may be missing");
         let told = |name: &&str| {
@@ -251,10 +255,17 @@ impl Stage {
             lost || new.contains(&words)
         };
         self.untold.retain(|name| !told(name));
+        for words in ["keeper: the core ended", "keeper: no core could be made"] {
+            self.ends += new.matches(words).count();
+        }
+        let too_many = "ends again and again";
+        let is_owed = self.ends < ENDS_MIN && new.contains(too_many);
+        self.demand(!is_owed, || {
+            format!("the console says {too_many:?} after {}", self.ends)
+        });
         let wrong = [
             "internal fault",
             "put aside",
-            "ends again and again",
             "does not end the core",
             "damaged its ring",
             "does not allow",

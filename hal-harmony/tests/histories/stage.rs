@@ -84,6 +84,8 @@ pub struct Stage {
     pub scribbled: bool,
     /// Units whose records were damaged, of which nobody was told.
     pub untold: Vec<&'static str>,
+    /// Cores that ended, or could not be made, as the console tells.
+    pub ends: usize,
     /// Bytes of the console that were looked at.
     pub heard: usize,
     /// Where the core keeps its state.
@@ -128,6 +130,7 @@ impl Stage {
             damage: Vec::new(),
             scribbled: false,
             untold: Vec::new(),
+            ends: 0,
             heard: 0,
             state: Words::new(&[]),
             turns_of_life: 0,
