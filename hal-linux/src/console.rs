@@ -18,10 +18,9 @@ use init_core::report::{LINE_BYTES_MAX, Line, Words};
 use linux_raw_sys::general as abi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::FileType;
 
 /// How the console is opened: nothing of it may ever make us wait, or become our terminal.
-const WITHOUT_WAITING: u32 = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
+pub(crate) const WITHOUT_WAITING: u32 = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
 
 /// Lines that the console has not taken yet, in words that outlive the program.
 #[derive(Debug)]
@@ -111,48 +110,35 @@ pub struct Console {
 }
 
 impl Console {
-    /// Opens the console. A device that cannot be opened is no error: there is nobody to tell.
-    /// In a container the console is what we were started with, where its log is collected.
-    /// `inherited`: the device, if the life before this one had opened it.
-    pub(crate) fn open(
-        path: &CStr,
-        in_container: bool,
-        inherited: Option<Fd>,
-        region: &Region,
-    ) -> Self {
+    /// What we were started with, until the device takes its place. In a container that is the
+    /// console, where its log is collected.
+    /// `inherited`: what the life before this one noted of [`lasting`](Self::lasting).
+    pub(crate) fn open(inherited: Option<Fd>, in_container: bool, region: &Region) -> Self {
         let (kept, outlives) = (Kept::of(region), region.is_kept());
         if inherited.is_some() {
             return Self {
                 device: inherited,
-                is_output: false,
+                is_output: in_container,
                 may_wait: false,
                 kept,
                 outlives,
             };
         }
         let own = output_without_waiting();
-        let mut console = Self {
+        Self {
             may_wait: own.is_none(),
             device: own.or_else(|| fd::duplicate(Fd::OUTPUT).ok()),
             is_output: true,
             kept,
             outlives,
-        };
-        if !in_container {
-            console.open_device(path);
         }
-        console
     }
 
-    /// Opens the device, unless that has been done.
-    pub fn open_device(&mut self, path: &CStr) {
-        if self.is_output
-            && let Ok(device) = fd::open(path, WITHOUT_WAITING, 0)
-        {
-            self.device = Some(device);
-            self.is_output = false;
-            self.may_wait = false;
-        }
+    /// The device takes the place of what we were started with.
+    pub(crate) fn replace(&mut self, device: Fd) {
+        self.device = Some(device);
+        self.is_output = false;
+        self.may_wait = false;
     }
 
     /// The device, where there is one.
@@ -160,9 +146,10 @@ impl Console {
         self.device.as_ref().map(AsFd::as_fd)
     }
 
-    /// The device, unless it is what we were started with.
-    pub(crate) fn own_device(&self) -> Option<&Fd> {
-        self.device.as_ref().filter(|_| !self.is_output)
+    /// What the next life needs not open anew.
+    pub(crate) fn lasting(&self, in_container: bool) -> Option<&Fd> {
+        let lasts = self.is_output == in_container && !self.may_wait;
+        self.device.as_ref().filter(|_| lasts)
     }
 
     /// Whether it is the device, which a child can open for itself.
@@ -262,8 +249,7 @@ fn has_room(device: &Fd) -> bool {
 /// no service's. A terminal says that it has room when it has too little for a line, and then
 /// waits. Files stay as they are: who opens one again writes over what others wrote.
 fn output_without_waiting() -> Option<Fd> {
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(Fd::OUTPUT).ok()?.st_mode);
-    if !matches!(kind, FileType::Fifo | FileType::CharacterDevice) {
+    if !fd::is_apart(Fd::OUTPUT) {
         return None;
     }
     fd::open(c"/proc/self/fd/1", WITHOUT_WAITING, 0).ok()

@@ -104,7 +104,7 @@ impl Linux {
     pub(crate) fn consume_frame(&self, slot: u8) {
         let client = self.control.clients.get(usize::from(slot));
         if let Some(connection) = client.and_then(|client| client.connection.as_ref()) {
-            let _ = rustix::net::recv(connection, &mut [0_u8], RecvFlags::DONTWAIT);
+            network::skip(connection);
         }
     }
 

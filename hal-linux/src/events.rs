@@ -205,9 +205,11 @@ impl Waiting {
         let _ = fd::watch(&self.epoll, Watch::End, fd, (0, 0));
     }
 
-    /// Whether room on the console is waited for: then it must not be exchanged.
-    pub(crate) fn watches_console(&self) -> bool {
-        self.console_watched
+    /// The console is exchanged for another, whose room is waited for if need be.
+    pub(crate) fn forget_console(&mut self, device: BorrowedFd<'_>) {
+        if core::mem::take(&mut self.console_watched) {
+            self.forget(device);
+        }
     }
 
     /// Arms the timer for a deadline, or disarms it.

@@ -35,7 +35,9 @@ impl Linux {
         let _ = shared::read_into(self.waiting.signals.as_fd(), record);
         // Whatever it was: no flood of others keeps an exit from being seen.
         self.intake.reap = true;
-        self.bytes_wake()
+        // Children send one when they have found a device.
+        let found = self.take_devices();
+        self.bytes_wake().or(found)
     }
 
     /// What was read from a descriptor means.
@@ -117,6 +119,7 @@ impl Linux {
             pool.ended(pid);
         }
         self.hear();
+        let found = self.take_devices();
         let event = match child {
             None => match upgrades() {
                 Some(code) if self.region.get(at::TRIAL) == pid => {
@@ -125,7 +128,7 @@ impl Linux {
                 Some(_) | None => {
                     wait::forget(self.region.part(at::EXIT, EXIT_WORDS));
                     crate::heal::made_progress();
-                    return None;
+                    return found;
                 }
             },
             Some(child) => {
@@ -134,7 +137,6 @@ impl Linux {
                     Some((step, error)) => ExitStatus::NotExecuted { step, error },
                     None => status,
                 };
-                self.after_exit(child);
                 Event::Exited { child, status }
             }
         };

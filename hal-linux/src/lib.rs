@@ -26,6 +26,7 @@ mod child;
 mod children;
 mod console;
 mod control;
+mod devices;
 #[cfg(feature = "freestanding")]
 mod early;
 mod epitaph;

@@ -17,7 +17,7 @@ use crate::sys::pool::Pool;
 use crate::sys::process;
 use crate::uses::uses;
 use crate::watchdog::Watchdog;
-use crate::{heal, power, probe, setup};
+use crate::{devices, heal, power, probe, setup};
 use core::cell::Cell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -109,6 +109,9 @@ pub struct Linux {
     /// The time of this turn, once somebody has asked; it is over when process 1 has slept.
     pub(crate) now: Cell<Option<Instant>>,
     pub(crate) watchdog: Watchdog,
+    /// Through which children send devices that are missing: where they arrive, where they are
+    /// sent.
+    pub(crate) way: Option<(Fd, Fd)>,
     /// What the kernel is told when the machine starts anew.
     pub(crate) restart_word: Option<&'static CStr>,
     /// What the next life finds.
@@ -145,7 +148,7 @@ impl Linux {
             manifest,
             waiting: Waiting::new(),
             intake: Intake::new(region.head),
-            console: Console::open(manifest.console, in_container, console, region),
+            console: Console::open(console, in_container, region),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
             control: Control::new(left.clients),
@@ -154,6 +157,7 @@ impl Linux {
             pool: pool(kernel),
             now: Cell::new(None),
             watchdog: Watchdog::new(),
+            way: None,
             restart_word: None,
             region: *region,
             heritage: left.file.map(|file| (file, region)),
@@ -163,14 +167,17 @@ impl Linux {
     /// Goes on where the life before this one ended, and opens the control socket.
     #[inline(never)]
     pub fn enter(&mut self, is_heir: bool) {
+        let console = self.console.lasting(self.in_container);
+        region::note(self.region.word(at::CONSOLE), console);
         if region::HEALS && is_heir {
             if self.followed_a_fault() {
                 self.tell_death();
                 self.escalate(false);
             }
             self.inherit();
-            if self.control.listener.is_none() {
-                let _ = self.start_helper(NOBODY, Program::None, Readiness::Exit);
+            self.inherit_devices();
+            if self.control.listener.is_none() || self.is_to_look() {
+                self.look_again(self.control.listener.is_none());
             }
             // Should this life end before it sleeps.
             self.console.drain();
@@ -182,10 +189,8 @@ impl Linux {
                 (code.forget_image)(self);
             }
         } else {
-            self.ensure_null();
+            self.open_devices();
         }
-        self.note_console();
-        let _ = self.ensure_watchdog();
     }
 
     /// As at the start, should somebody have lowered the limit since.
@@ -193,46 +198,13 @@ impl Linux {
         left::ensure_descriptors(self.manifest.units.len());
     }
 
-    /// The console's descriptor, for the next life: the device need not be opened again.
-    fn note_console(&self) {
-        region::note(self.region.word(at::CONSOLE), self.console.own_device());
-    }
-
     pub(crate) fn word(&self, child: Child) -> &'static AtomicU32 {
         let [_, _, word] = self.region.entry(child);
         word
     }
 
-    /// A set-up step may have brought devices.
-    pub(crate) fn after_exit(&mut self, child: Child) {
-        if self.awaits_watchdog() {
-            let _ = self.ensure_watchdog();
-        }
-        let unit = self.manifest.unit(child.unit);
-        if unit.is_some_and(|unit| self.manifest.setup(unit.start).is_some()) {
-            if !self.in_container && !self.waiting.watches_console() {
-                // The device may not have been there before.
-                self.console.open_device(self.manifest.console);
-                self.note_console();
-            }
-            self.ensure_null();
-        }
-    }
-
-    /// Lets descriptor 0 lead nowhere, so that most programs need not open anything for it. In a
-    /// container it is left as it is if it leads anywhere: what we were started with serves as the
-    /// console.
-    fn ensure_null(&mut self) {
-        if self.has_null() || self.in_container && !fd::is_input_null() {
-            return;
-        }
-        let file = fd::open(child::NULL, linux_raw_sys::general::O_RDWR, 0);
-        let done = file.is_ok_and(|file| process::duplicate_to(file.number(), 0).is_ok());
-        self.region.set(at::NULL, u32::from(done));
-    }
-
     /// Whether descriptor 0 is `/dev/null`.
-    fn has_null(&self) -> bool {
+    pub(crate) fn has_null(&self) -> bool {
         self.region.get(at::NULL) != 0
     }
 
@@ -282,8 +254,17 @@ impl Linux {
         }
     }
 
-    /// Starts a child that runs our own code. [`NOBODY`]'s does nothing but to bind the control
-    /// socket.
+    /// Has a child of nobody's look for what is missing, and bind the control socket if it
+    /// `binds`.
+    #[inline(never)]
+    pub(crate) fn look_again(&mut self, binds: bool) {
+        let role = if binds { Role::Main } else { Role::Stop };
+        let child = Child { role, ..NOBODY };
+        let _ = self.start_helper(child, Program::None, Readiness::Exit);
+    }
+
+    /// Starts a child that runs our own code. [`NOBODY`]'s does nothing but what
+    /// [`look_again`](Self::look_again) says.
     fn start_helper(
         &mut self,
         child: Child,
@@ -296,6 +277,7 @@ impl Linux {
         if binds {
             self.offer_socket();
         }
+        let looks = (setup.is_some() || child.unit == NOBODY.unit) && self.has_way();
         let [number, ..] = self.region.entry(child);
         if let Some(pid) = process::fork_noted(number)?.child() {
             return Ok(pid);
@@ -304,7 +286,12 @@ impl Linux {
         let _ = rustix::process::setsid();
         let _ = crate::sys::signals::unblock_all();
         let spare = self.control.spare.as_ref().ok().filter(|_| binds);
-        process::close_from(3, spare.map(Fd::number), fd::highest(), self.kernel);
+        let first = if looks {
+            self.keep_way()
+        } else {
+            devices::SENT_TO
+        };
+        process::close_from(first, spare.map(Fd::number), fd::highest(), self.kernel);
         let console = self.console.is_device().then_some(self.manifest.console);
         let name = self.manifest.unit(child.unit).map_or("", |unit| unit.name);
         let code = match (child.role, setup) {
@@ -312,6 +299,10 @@ impl Linux {
             (Role::Main | Role::Stop, Some(steps)) => setup::run(name, steps, console),
             (Role::Main | Role::Stop, None) => 0,
         };
+        if looks {
+            // Before the socket: one that is bound and not yet heard refuses callers.
+            self.send_devices(console);
+        }
         if binds {
             let name = match setup {
                 Some(_) => control::BY_SET_UP,

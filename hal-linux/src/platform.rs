@@ -91,7 +91,7 @@ impl Platform for Linux {
 
     fn settle(&mut self) {
         if self.awaits_watchdog() {
-            self.tell_no_watchdog();
+            self.look_for_watchdog();
         }
         self.tell_last_death();
         #[cfg(feature = "freestanding")]

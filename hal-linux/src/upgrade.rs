@@ -15,7 +15,6 @@ use crate::sys::process::duplicate_to;
 use crate::sys::shared::{self, Lasting, Once, WORDS_FD};
 use crate::sys::slices;
 use crate::trial::close_noted;
-use crate::uses::uses;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 use init_core::checkpoint::Legacy;
@@ -139,9 +138,7 @@ impl Linux {
         if let Some(left) = left {
             left.give_up();
         }
-        if uses().watchdog {
-            self.renew_watchdog();
-        }
+        self.renew_devices();
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::linux::Linux;
 use crate::region::{self, at};
-use crate::sys::fd::{self, Fd};
+use crate::sys::fd::Fd;
 use crate::sys::watchdog;
 use crate::uses::uses;
 use init_core::event::Errno;
@@ -42,8 +42,9 @@ pub(crate) struct Watchdog {
     device: Option<Fd>,
     interval: Duration,
     next: Instant,
-    /// It was said that it is not fed.
-    told: bool,
+    /// It was said that it is not fed. To a child that looks for it: it is to say that there is
+    /// none.
+    pub(crate) told: bool,
 }
 
 impl Watchdog {
@@ -68,24 +69,25 @@ impl Linux {
         uses().watchdog && self.watchdog.device.is_some()
     }
 
-    /// Takes over the watchdog of the life before, or opens it if it is there by now.
-    #[inline(never)]
-    pub(crate) fn ensure_watchdog(&mut self) -> Result<(), Errno> {
-        let Some(desc) = self.manifest.watchdog.filter(|_| self.awaits_watchdog()) else {
-            return Ok(());
-        };
+    /// Takes over the watchdog of the life before, if that had one.
+    pub(crate) fn inherit_watchdog(&mut self) {
         let word = self.region.word(at::WATCHDOG);
-        let inherited = region::adopt(word);
-        let is_new = inherited.is_none();
-        if is_new && self.heritage.is_some() {
-            // The program before would not know of it, should that go on.
-            return Ok(());
+        if !self.awaits_watchdog() {
+            return;
         }
-        let device = match inherited {
-            Some(device) => device,
-            None => fd::open_to_write(desc.device)?,
+        match region::adopt(word) {
+            Some(device) => self.use_watchdog(device, false),
+            None => region::note(word, None),
+        }
+    }
+
+    /// This is the watchdog from now on.
+    #[inline(never)]
+    pub(crate) fn use_watchdog(&mut self, device: Fd, is_new: bool) {
+        let Some(desc) = self.manifest.watchdog else {
+            return;
         };
-        region::note(word, Some(&device));
+        region::note(self.region.word(at::WATCHDOG), Some(&device));
         // What sets the time feeds it as well: a life that ends again and again must not.
         let is_as_it_was = !is_new && matches!(self.why(), Handover::Fault | Handover::Again);
         let seconds = match is_as_it_was {
@@ -104,7 +106,6 @@ impl Linux {
         if is_new {
             self.tell_watchdog(desc, seconds, warning);
         }
-        Ok(())
     }
 
     /// How long an image may take to take over.
@@ -123,7 +124,7 @@ impl Linux {
             // It is noted, and found by that.
             device.leak();
         }
-        let _ = self.ensure_watchdog();
+        self.inherit_watchdog();
     }
 
     /// That it is there, and how it counts: the hardware may choose.
@@ -159,17 +160,12 @@ impl Linux {
         });
     }
 
-    /// The boot is over, and there is no watchdog.
-    pub(crate) fn tell_no_watchdog(&mut self) {
-        let (Some(desc), Err(error)) = (self.manifest.watchdog, self.ensure_watchdog()) else {
-            return;
-        };
-        let now = self.now();
-        report::write_line(&mut self.console, now, &|line| {
-            line.say(packed!("no watchdog: "))
-                .bytes(desc.device.to_bytes());
-            line.text(": ").errno(error);
-        });
+    /// The boot is over, and there is no watchdog: a child looks a last time, and says so if there
+    /// is still none.
+    pub(crate) fn look_for_watchdog(&mut self) {
+        self.watchdog.told = true;
+        self.look_again(false);
+        self.watchdog.told = false;
     }
 
     /// Feeds it if its time has come; until when nothing need be done.

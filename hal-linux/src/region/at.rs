@@ -29,35 +29,38 @@ pub(crate) const SPARE: usize = 15;
 pub(crate) const LISTENER: usize = 16;
 pub(crate) const CONSOLE: usize = 17;
 pub(crate) const WATCHDOG: usize = 18;
+/// The ends of the pair through which children send devices that process 1 lacks.
+pub(crate) const FOUND: usize = 19;
+pub(crate) const FINDER: usize = 20;
 /// Which process is being started, and how many lives have ended of that.
-pub(crate) const STARTING: usize = 19;
-pub(crate) const STARTING_DEATHS: usize = 20;
+pub(crate) const STARTING: usize = 21;
+pub(crate) const STARTING_DEATHS: usize = 22;
 /// Lives in a row that ended before anything they took in was dealt with, and the second in
 /// which the last of them began.
-pub(crate) const VAIN: usize = 21;
-pub(crate) const BEGAN: usize = 22;
+pub(crate) const VAIN: usize = 23;
+pub(crate) const BEGAN: usize = 24;
 /// Deaths since a second, and which one.
-pub(crate) const DEATHS: usize = 23;
-pub(crate) const DEATHS_SINCE: usize = 24;
+pub(crate) const DEATHS: usize = 25;
+pub(crate) const DEATHS_SINCE: usize = 26;
 /// Steps taken because healing did not help, and how often the machine was started anew for
 /// that, as the record says.
-pub(crate) const STEPS: usize = 25;
-pub(crate) const STARTS: usize = 26;
+pub(crate) const STEPS: usize = 27;
+pub(crate) const STARTS: usize = 28;
 /// How many units there are: a program with others finds its way by that.
-pub(crate) const UNIT_COUNT: usize = 27;
+pub(crate) const UNIT_COUNT: usize = 29;
 /// The process in which an image is on trial, and what kept it from executing that.
-pub(crate) const TRIAL: usize = 28;
-pub(crate) const TRIAL_FAILURE: usize = 29;
+pub(crate) const TRIAL: usize = 30;
+pub(crate) const TRIAL_FAILURE: usize = 31;
 /// The image, and what its trial answers: descriptors plus 1.
-pub(crate) const IMAGE: usize = 30;
-pub(crate) const ANSWER: usize = 31;
+pub(crate) const IMAGE: usize = 32;
+pub(crate) const ANSWER: usize = 33;
 /// What became of an image that was executed, until the core has dealt with it.
-pub(crate) const OUTCOME: usize = 32;
+pub(crate) const OUTCOME: usize = 34;
 /// What was in the core's hands when a life or a core ended, and how many did with the same.
-pub(crate) const BLAMED: usize = 33;
-pub(crate) const BLAMES: usize = 34;
+pub(crate) const BLAMED: usize = 35;
+pub(crate) const BLAMES: usize = 36;
 /// Three words for each client: its descriptor plus 1, its generation, its state.
-pub(crate) const CLIENTS: usize = 35;
+pub(crate) const CLIENTS: usize = 37;
 pub(super) const CLIENT_WORDS: usize = 3 * CLIENT_COUNT_MAX;
 /// How a child ended, as the kernel told: a `siginfo_t`. The kernel's fields may have 64 bits.
 pub(crate) const EXIT: usize = (CLIENTS + CLIENT_WORDS).next_multiple_of(2);
@@ -71,7 +74,7 @@ pub(crate) const TEXT: usize = TEXT_PLACE + 2;
 pub(super) const UNITS: usize = TEXT + super::TEXT_WORDS;
 
 /// All of them: what has one of them elsewhere is another layout.
-pub(super) const ALL: [usize; 41] = [
+pub(super) const ALL: [usize; 43] = [
     MAGIC,
     KEPT,
     HANDOVER,
@@ -89,6 +92,8 @@ pub(super) const ALL: [usize; 41] = [
     LISTENER,
     CONSOLE,
     WATCHDOG,
+    FOUND,
+    FINDER,
     STARTING,
     STARTING_DEATHS,
     VAIN,

@@ -35,7 +35,7 @@ impl Region {
 
     /// Does this with every descriptor that an heir gets.
     pub(crate) fn each_descriptor(&self, work: fn(u16)) {
-        each_of(self.part(at::SPARE, 4), 1, work);
+        each_of(self.part(at::SPARE, 6), 1, work);
         each_of(self.part(at::IMAGE, 2), 1, work);
         #[cfg(feature = "exchange")]
         each_of(core::slice::from_ref(self.choice()), 1, work);

@@ -20,8 +20,9 @@ pub fn highest() -> u16 {
     HIGHEST.load(Ordering::Relaxed)
 }
 
-/// EMFILE.
+/// EMFILE, ENODEV.
 const TOO_MANY: Errno = Errno(24);
+const NO_DEVICE: Errno = Errno(19);
 
 /// A descriptor of ours, closed when dropped.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Fd {
     }
 
     /// Takes over the answer of a call that makes a descriptor.
-    fn from_answer(answer: isize) -> Result<Self, Errno> {
+    pub(super) fn from_answer(answer: isize) -> Result<Self, Errno> {
         let number = result(answer)?;
         match u16::try_from(number) {
             Ok(number) => {
@@ -125,6 +126,26 @@ fn word(value: u32) -> usize {
 /// What openat answers.
 pub fn open(path: &CStr, flags: u32, mode: u32) -> Result<Fd, Errno> {
     open_at(path, flags | abi::O_CLOEXEC, mode)
+}
+
+/// Opens a device that process 1 may keep: using it waits for no file system, whatever that is of
+/// which it was opened.
+///
+/// # Errors
+/// What openat answers; ENODEV: it is something else.
+pub fn open_device(path: &CStr, flags: u32) -> Result<Fd, Errno> {
+    let device = open(path, flags, 0)?;
+    match is_apart(device.as_fd()) {
+        true => Ok(device),
+        false => Err(NO_DEVICE),
+    }
+}
+
+/// Whether a descriptor is apart from all file systems, as devices that take characters are, and
+/// named pipes.
+pub fn is_apart(fd: BorrowedFd<'_>) -> bool {
+    let kind = rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    matches!(kind, Ok(FileType::Fifo | FileType::CharacterDevice))
 }
 
 /// Opens a file that the next program gets, too. For a child.

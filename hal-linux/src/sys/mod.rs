@@ -20,6 +20,7 @@ mod memory;
 #[cfg(feature = "freestanding")]
 pub mod module;
 pub mod network;
+pub mod parcel;
 pub mod pool;
 pub mod process;
 #[cfg(feature = "freestanding")]

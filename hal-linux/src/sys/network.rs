@@ -70,3 +70,10 @@ pub fn peer_is_root(connection: &super::fd::Fd) -> bool {
     let answer = unsafe { syscall(abi::__NR_getsockopt, arguments) };
     result(answer).is_ok() && size == 12 && peer.uid == 0
 }
+
+/// Takes away what somebody has sent first, unseen, with all that comes with it.
+#[inline(never)]
+pub fn skip(socket: &super::fd::Fd) {
+    let flags = rustix::net::RecvFlags::DONTWAIT;
+    let _ = rustix::net::recv(socket, &mut [0_u8], flags);
+}

@@ -15,7 +15,7 @@ fn small_pipe() -> (File, OwnedFd) {
 }
 
 /// A terminal: where what it shows is read, and the terminal itself.
-fn terminal() -> (File, OwnedFd) {
+pub fn terminal() -> (File, OwnedFd) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
     grantpt(&master).expect("it is ours");
     unlockpt(&master).expect("it is ours");

@@ -12,6 +12,8 @@ mod damage;
 #[cfg(target_arch = "x86_64")]
 mod damaged_exit;
 #[cfg(target_arch = "x86_64")]
+mod devices;
+#[cfg(target_arch = "x86_64")]
 mod escalation;
 #[cfg(target_arch = "x86_64")]
 mod exchange;

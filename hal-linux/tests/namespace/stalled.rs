@@ -40,14 +40,14 @@ const LISTENER: u64 = 16;
 const SPARE: u64 = 15;
 
 /// The server of such a file system. When it is dropped, the kernel gives up all requests.
-struct Silence {
+pub struct Silence {
     over: Arc<AtomicBool>,
     server: Option<JoinHandle<()>>,
 }
 
 impl Silence {
     /// Mounts in a machine, where `path` says; `None`, said loudly, where there is no FUSE.
-    fn at(path: &str, machine: &Machine) -> Option<Self> {
+    pub fn at(path: &str, machine: &Machine) -> Option<Self> {
         let Ok(device) = File::options().read(true).write(true).open("/dev/fuse") else {
             skip("/dev/fuse cannot be opened; `modprobe fuse` as root brings it");
             return None;

@@ -68,8 +68,9 @@ pub const KEYS: &[Key] = &[
     key("leftover-grace", SHUTDOWN, Kind::Duration, r#""2s""#,
         "Between SIGTERM and SIGKILL to processes that belong to no unit.", r#""500ms""#),
     key("device", WATCHDOG, Kind::Path, "",
-        "The hardware watchdog. It is opened as soon as it is there, and fed as long as process 1 \
-         gets on and no unit that is `critical` has failed. Not written: none.",
+        "The hardware watchdog. It is looked for at the start, whenever the machine is set up, and \
+         at the end of the boot, and fed as long as process 1 gets on and no unit that is \
+         `critical` has failed. Not written: none.",
         r#""/dev/watchdog0""#),
     key("timeout", WATCHDOG, Kind::Duration, r#""30s""#,
         "How long it waits for its food before it resets the machine, in whole seconds.",
