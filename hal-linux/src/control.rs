@@ -14,6 +14,7 @@ use crate::handed::{self, Handed};
 use crate::linux::Linux;
 use crate::region::{self, ANSWERING, BUSY};
 use crate::sys::fd::Fd;
+use crate::sys::network;
 use init_core::checkpoint::words::store;
 use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, ControlPort, Wake};

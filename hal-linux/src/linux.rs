@@ -300,7 +300,7 @@ impl Linux {
             (Role::Main | Role::Stop, None) => 0,
         };
         if looks {
-            // Before the socket: one that is bound and not yet heard refuses callers.
+            // Before the socket: callers wait in it until process 1 knows that it is bound.
             self.send_devices(console);
         }
         if binds {

@@ -108,9 +108,10 @@ fn goes_on_while_set_up_hangs(mut machine: Machine, place: &str, comes_back: boo
     let Some(silence) = Silence::at(place, &machine) else {
         return;
     };
+    let held = silence.held();
     asks(&client, Change::Restart, "setup", false);
     hears(&client);
-    until("a child looks", || children(&machine).len() > before.len());
+    until("no signal ends who looks", || silence.held() > held);
     send(before[0], Signal::SIGKILL);
     until("its end is seen", || {
         let now = named(&machine, "sleep");
@@ -148,6 +149,29 @@ fn a_null_device_that_is_looked_for_where_nothing_answers_delays_nobody_else() {
     machine.inside("mknod /dev/null c 1 3");
     machine.inside("/proc/1/exe --no-wait start holding");
     goes_on_while_set_up_hangs(machine, "/dev", false);
+}
+
+/// Nobody ends meanwhile, so nothing else makes process 1 look.
+#[test]
+fn a_watchdog_is_fed_although_the_child_that_found_it_hangs_elsewhere() {
+    let dog = Dog::new();
+    let Some(mut machine) = without_a_watchdog(&dog, "idle") else {
+        return;
+    };
+    let client = connection(&machine);
+    comes(&machine);
+    let Some(silence) = Silence::at("/run", &machine) else {
+        return;
+    };
+    asks(&client, Change::Restart, "setup", false);
+    hears(&client);
+    machine.told(THERE);
+    dog.is_fed(3);
+    assert!(!children(&machine).is_empty(), "{}", machine.console());
+    machine.signal(15);
+    machine.wait_for("power-off: all stopped");
+    drop(silence);
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }
 
 /// A process 1 that has no console but what it was started with, and takes the machine for its own:

@@ -8,7 +8,7 @@ use crate::damage::{region, set_word, word};
 use crate::inject::{Injury, bears, injure, show_calls, stop};
 use crate::machine::{End, Machine};
 use crate::skip::skip;
-use crate::split::{named, send, services, until};
+use crate::split::{named, send, services, status, until};
 use crate::strace::{Record, has_strace};
 use init_core::protocol::Change;
 #[cfg(target_arch = "x86_64")]
@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 /// FUSE_INIT, and the sizes of `struct fuse_in_header`, `fuse_out_header` and `fuse_init_out`.
@@ -42,6 +42,7 @@ const SPARE: u64 = 15;
 /// The server of such a file system. When it is dropped, the kernel gives up all requests.
 pub struct Silence {
     over: Arc<AtomicBool>,
+    held: Arc<AtomicUsize>,
     server: Option<JoinHandle<()>>,
 }
 
@@ -61,11 +62,19 @@ impl Silence {
         assert!(mounted.expect("nsenter starts").success(), "cannot mount");
         let over = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&over);
-        let server = std::thread::spawn(move || serve(device, &told));
+        let held = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&held);
+        let server = std::thread::spawn(move || serve(device, &told, &count));
         Some(Self {
             over,
+            held,
             server: Some(server),
         })
+    }
+
+    /// How many requests it has taken: nothing ends who made them.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 }
 
@@ -79,7 +88,7 @@ impl Drop for Silence {
 }
 
 /// Answers the first request, without which nothing works, and reads all others.
-fn serve(mut device: File, over: &AtomicBool) {
+fn serve(mut device: File, over: &AtomicBool, held: &AtomicUsize) {
     let mut request = vec![0; 1 << 17];
     let pause = Timespec {
         tv_sec: 0,
@@ -96,6 +105,7 @@ fn serve(mut device: File, over: &AtomicBool) {
         let is_first = request[4..8] == INIT.to_ne_bytes();
         if count < IN_HEADER_BYTES || !is_first {
             // Read, and never answered: from here on not even SIGKILL ends who asked.
+            held.fetch_add(1, Ordering::Relaxed);
             continue;
         }
         let mut answer = [0; OUT_HEADER_BYTES + INIT_OUT_BYTES];
@@ -225,6 +235,11 @@ fn set_up_that_is_done_again_while_run_never_answers_delays_nobody() {
     asks(&client, Change::Restart, "setup", false);
     hears(&client);
     goes_on();
+    until("no signal ends who sets up", || {
+        let children = named(&machine, "init");
+        let sleeps = |pid: &u32| status(*pid, "State").starts_with(['D', 'S']);
+        !children.is_empty() && children.iter().all(sleeps) && silence.held() > 0
+    });
     machine.signal(15);
     machine.wait_for("power-off: begins");
     machine.wait_for("setup: does not die of SIGKILL, given up");
