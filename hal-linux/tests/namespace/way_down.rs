@@ -9,6 +9,8 @@ use crate::split::{self, KILL, SYMBOLS, core, send};
 use nix::libc;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 /// Of `kill()`: all but oneself.
 const ALL: i64 = -1;
@@ -151,10 +153,28 @@ fn a_watchdog_is_given_its_last_meal_before_everybody_is_asked_to_end() {
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
 }
 
+/// Lets who is traced go on to its next trap; the registers there.
+fn comes_to_trap(pid: Pid) -> libc::user_regs_struct {
+    loop {
+        match waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops") {
+            WaitStatus::Stopped(_, Signal::SIGTRAP) => break,
+            WaitStatus::Stopped(_, its) => ptrace::cont(pid, its).expect("it is stopped"),
+            // Somebody lets it continue.
+            WaitStatus::PtraceEvent(..) => ptrace::cont(pid, None).expect("it is stopped"),
+            end => panic!("{end:?}"),
+        }
+    }
+    ptrace::getregs(pid).expect("it is stopped")
+}
+
 /// As long as it asks and nobody is there, it is told so again: nothing else leads it on at once.
 #[test]
 fn a_core_that_asks_everybody_to_end_again_and_again_is_told_each_time_that_nobody_is_left() {
     const ASKED: &str = "asked leftover processes to end";
+    /// int3
+    const TRAP: &[u8] = &[0xcc];
+    /// Once for what is left, then with nobody left.
+    const AGAIN: usize = 3;
     let Some(mut machine) = split::boot("layers") else {
         return;
     };
@@ -163,23 +183,27 @@ fn a_core_that_asks_everybody_to_end_again_and_again_is_told_each_time_that_nobo
         function(SYMBOLS, "14finish_machine"),
         function(SYMBOLS, "15enter_leftovers"),
     );
-    // In place of the last act it asks again, as if that were not overdue: mov rdx, rsi; xor esi,
-    // esi; jmp.
-    let mut again = vec![0x48, 0x89, 0xf2, 0x31, 0xf6, 0xe9];
-    let from = last + 10;
-    let far = i32::try_from(first.wrapping_sub(from).cast_signed()).expect("it is near");
-    again.extend(far.to_le_bytes());
-    let behind = patch(core, last + 8, &again[8..]);
-    let begin = patch(core, last, &again[..8]);
+    let core = stop(core, ptrace::Options::empty());
+    let address = usize::try_from(last).expect("an address") as ptrace::AddressType;
+    let whole = ptrace::read(core, address).expect("it is stopped");
+    write(core, last, TRAP);
+    ptrace::cont(core, None).expect("it is stopped");
     machine.signal(15);
-    // Once for what is left, then with nobody left.
-    for _ in 0..4 {
-        machine.wait_for(ASKED);
+    for _ in 0..AGAIN {
+        let mut registers = comes_to_trap(core);
+        // In place of the last act it asks again, as if that were not overdue.
+        (registers.rip, registers.rdx, registers.rsi) = (first, registers.rsi, 0);
+        ptrace::setregs(core, registers).expect("it is stopped");
+        ptrace::cont(core, None).expect("it is stopped");
     }
-    patch(core, last, &begin);
-    patch(core, last + 8, &behind);
+    let mut registers = comes_to_trap(core);
+    registers.rip = last;
+    ptrace::setregs(core, registers).expect("it is stopped");
+    write(core, last, &whole.to_le_bytes());
+    ptrace::detach(core, None).expect("it is stopped");
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
     let console = machine.console();
+    assert_eq!(console.matches(ASKED).count(), 1 + AGAIN, "{console}");
     assert!(console.contains("leftover: stops"), "{console}");
     assert!(!console.contains("killed leftover processes"), "{console}");
     assert!(!console.contains("the core ended"), "{console}");
