@@ -6,7 +6,7 @@ use crate::child::{Way, encode, way};
 use crate::escalation::FINISH_TIME;
 use crate::handed::{DEATHS_MAX, Handed, signal_taken};
 use crate::linux::Linux;
-use crate::region::{self, EXIT_WORDS, at};
+use crate::region::{self, EXIT_WORDS, SPLIT, at};
 use crate::sys::futex::EXECUTED;
 use crate::sys::{process, wait};
 use crate::uses::uses;
@@ -24,6 +24,9 @@ use init_core::unit::{Readiness, Signal};
 
 /// What everybody has to end by itself where no core is left that could ask one after the other.
 const GRACE_MS: u16 = 900;
+
+/// From one look at who has ended to the next.
+const LOOK_MS: u16 = 20;
 
 /// EFAULT.
 const BAD_ADDRESS: Errno = Errno(14);
@@ -180,15 +183,15 @@ impl Linux {
         };
         self.say(what, cause);
         if matches!(handed, Handed::Signal) {
-            self.go_down_alone();
+            self.go_down_alone(signal_taken(&self.region));
         }
         matches!(handed, Handed::Exit) && self.tells_failed_start()
     }
 
-    /// A signal that was put aside: where it asked for the machine's end, that comes all the same,
-    /// without a core that could stop one unit after the other.
-    fn go_down_alone(&mut self) {
-        let asked = self.request_of(signal_taken(&self.region));
+    /// A signal that no core can be told of: where it asked for the machine's end, that comes all
+    /// the same, without a core that could stop one unit after the other.
+    pub(crate) fn go_down_alone(&mut self, number: u8) {
+        let asked = self.request_of(number);
         let Some(action) = FinalAction::of(asked.resolved(self.manifest.ctrl_alt_del)) else {
             return;
         };
@@ -197,11 +200,30 @@ impl Linux {
         self.leave_watchdog();
         self.signal_all(Signal::TERM);
         probe::pause(None, GRACE_MS);
-        self.now.set(None);
         self.signal_all(Signal::KILL);
+        if SPLIT {
+            self.let_all_go();
+        }
+        self.now.set(None);
         self.finish(action, self.now().after(FINISH_TIME));
         // Refused: as after any way down.
         process::exit(0)
+    }
+
+    /// Lets everybody go who has ended, for as long as they had to: who has ended keeps a process
+    /// number, and there may be no other for what the last act is done by.
+    fn let_all_go(&self) {
+        let words = self.region.part(at::EXIT, EXIT_WORDS);
+        for _ in 0..GRACE_MS / LOOK_MS {
+            loop {
+                match wait::take(words) {
+                    Ok(true) => heal::made_progress(),
+                    Ok(false) => break,
+                    Err(_) => return,
+                }
+            }
+            probe::pause(None, LOOK_MS);
+        }
     }
 
     /// The end of a unit's process that was put aside is told once more, as that of a program that

@@ -45,6 +45,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Until another attempt to make a process for the core, when there was none to be had.
 const RETRY: Duration = Duration::from_ms(20);
 
+/// Attempts in a row, two seconds of them, after which the machine may go down without a core.
+const ATTEMPT_COUNT_MAX: u32 = 100;
+
 /// Process 1.
 #[derive(Debug)]
 struct Keeper {
@@ -105,9 +108,11 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
     keeper.end_former();
     #[cfg(feature = "exchange")]
     keeper.go_on_exchanging();
+    let mut attempt_count: u32 = 0;
     loop {
         let end = match keeper.begin(options, decide) {
             Some(line) => {
+                attempt_count = 0;
                 let end = keeper.serve(&line);
                 keeper.linux.waiting.forget(line.bell.as_fd());
                 keeper.ear.forget(&line);
@@ -117,6 +122,10 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
                 // Somebody may have taken away what we need for it.
                 keeper.linux.ensure_descriptors();
                 line::pause(RETRY);
+                attempt_count = attempt_count.saturating_add(1);
+                if attempt_count >= ATTEMPT_COUNT_MAX {
+                    keeper.linux.go_down_if_asked();
+                }
                 continue;
             }
         };

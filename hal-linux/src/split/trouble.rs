@@ -5,11 +5,12 @@ use super::{Keeper, RETRY, line, strays};
 use crate::carried::upgrades;
 use crate::epitaph;
 use crate::escalation::VAIN_MAX;
-use crate::handed::{self, KILLED_MAX};
+use crate::handed::{self, Handed, KILLED_MAX};
 use crate::heal;
 use crate::linux::Linux;
 use crate::region::{RECORDS, Region, at};
 use crate::sys::process;
+use crate::sys::signals;
 use crate::sys::wait::{self, Apart};
 use core::sync::atomic::AtomicU32;
 use init_core::checkpoint::words::{load, store};
@@ -40,6 +41,9 @@ const SIGABRT: u8 = 6;
 /// From one look at a process that is ending to the next: first, and at most.
 pub(super) const LOOK: Duration = Duration::from_us(50);
 pub(super) const LOOK_MAX: Duration = Duration::from_ms(20);
+
+/// Looks at one that was killed, until it is not waited for any longer: two seconds.
+const LOOK_COUNT_MAX: u32 = 108;
 
 /// Between two cores, where one after the other is killed: at most.
 const PACE_MAX: Duration = Duration::from_ms(2_000);
@@ -89,9 +93,9 @@ impl Keeper {
     /// The first core did not even find what there is: the program before goes on.
     #[inline(never)]
     pub(super) fn go_back(&mut self, trouble: Trouble) -> ! {
-        let (how, _) = self.end();
+        let end = self.end();
         self.linux.console.drain();
-        heal::go_back_after(signal_of(trouble, how))
+        heal::go_back_after(signal_of(trouble, end.how))
     }
 
     /// The first core of an image that was to be exchanged alone did not get so far: the one before
@@ -99,10 +103,10 @@ impl Keeper {
     #[cfg(feature = "exchange")]
     #[inline(never)]
     pub(super) fn go_without(&mut self, trouble: Trouble) {
-        let (how, is_stopped) = self.end();
+        let end = self.end();
         self.settle();
-        self.tell(trouble, (how, is_stopped), Duration::ZERO);
-        self.give_image_up(trouble, how);
+        self.tell(trouble, end, Duration::ZERO);
+        self.give_image_up(trouble, end.how);
         self.linux.expect_new_core();
     }
 
@@ -117,11 +121,16 @@ impl Keeper {
 
     /// Makes room for the next; how long it is to be waited with.
     pub(super) fn replace(&mut self, trouble: Trouble) -> Duration {
-        let (how, is_stopped) = self.end();
+        let end = self.end();
         self.why = Some(self.why_of_next());
         self.settle();
+        // One that somebody keeps has told nobody how it ended.
         let was_killed = matches!(trouble, Trouble::Gone)
-            && matches!(how, Some(ExitStatus::Signal { number, .. }) if number == Signal::KILL.0);
+            && match end.how {
+                Some(ExitStatus::Signal { number, .. }) => number == Signal::KILL.0,
+                Some(_) => false,
+                None => end.stays,
+            };
         let killed = match (was_killed, self.linux.intake.killed.get()) {
             (true, count) if self.is_idle => count,
             (true, count) => count.saturating_add(1),
@@ -129,12 +138,12 @@ impl Keeper {
         };
         self.linux.intake.killed.set(killed);
         let pace = pace(killed);
-        self.tell(trouble, (how, is_stopped), pace);
+        self.tell(trouble, end, pace);
         if !was_killed {
             let vain = self.linux.region.get(at::VAIN).saturating_add(1);
             self.linux.region.set(at::VAIN, vain);
             handed::blame(&self.linux.region);
-            let signal = match (trouble, how) {
+            let signal = match (trouble, end.how) {
                 (Trouble::Gone, Some(ExitStatus::Signal { number, .. })) => number,
                 _ => 0,
             };
@@ -156,10 +165,10 @@ impl Keeper {
     }
 
     /// Ends the core.
-    fn end(&mut self) -> (Option<ExitStatus>, bool) {
-        let how = end(self.core_process());
+    fn end(&mut self) -> Ended {
+        let end = end(self.core_process());
         self.linux.now.set(None);
-        how
+        end
     }
 
     /// Performs what the core had asked for. Where that cannot be read, whoever waits for an answer
@@ -176,23 +185,18 @@ impl Keeper {
         self.linux.hang_up_on_waiting();
     }
 
-    fn tell(
-        &mut self,
-        trouble: Trouble,
-        (how, is_stopped): (Option<ExitStatus>, bool),
-        pace: Duration,
-    ) {
+    fn tell(&mut self, trouble: Trouble, end: Ended, pace: Duration) {
         let (now, region, manifest) = (self.linux.now(), self.linux.region, self.linux.manifest);
         let [ms, pace_ms] =
             [self.patience, pace].map(|span| u32::try_from(span.as_ms()).unwrap_or(u32::MAX));
         report::write_line(&mut self.linux.console, now, &|line| {
             line.say(packed!("the core "));
             match trouble {
-                Trouble::Gone => match how {
+                Trouble::Gone => match end.how {
                     Some(how) => line.say(packed!("ended: ")).exit(how),
                     None => line.say(packed!("is gone")),
                 },
-                Trouble::Silent if is_stopped => line.say(packed!("was stopped by somebody")),
+                Trouble::Silent if end.is_stopped => line.say(packed!("was stopped by somebody")),
                 Trouble::Silent => line
                     .say(packed!("did not answer for "))
                     .number(ms)
@@ -205,6 +209,9 @@ impl Keeper {
             };
             if RECORDS {
                 epitaph::about(&region, manifest, line);
+            }
+            if end.stays {
+                line.say(packed!("; it was killed, and its process stays"));
             }
             line.say(packed!("; another takes its place"));
             if pace_ms > 0 {
@@ -226,27 +233,50 @@ pub(super) fn signal_of(trouble: Trouble, how: Option<ExitStatus>) -> u8 {
     }
 }
 
-/// Kills a core's process and waits until it is gone: from then on nobody else writes to the words.
-/// It has nothing that could keep it. How it ended, and whether somebody had stopped it.
-pub(crate) fn end(process: &AtomicU32) -> (Option<ExitStatus>, bool) {
+/// A core's end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// How it ended; `None`: nobody knows.
+    how: Option<ExitStatus>,
+    /// Somebody had stopped it.
+    is_stopped: bool,
+    /// Its process is still there.
+    stays: bool,
+}
+
+/// Kills a core's process and waits until it is gone: nobody else writes to the words any more. It
+/// has nothing that could keep it.
+///
+/// Others have: a tracer that does not wait for it, who alone sees that it ended, or a control
+/// group that is frozen, where it ends as soon as it may go on. In neither it executes another
+/// instruction, so it is left where it is.
+pub(crate) fn end(process: &AtomicU32) -> Ended {
     let pid = load(process);
-    let (mut look, mut is_stopped) = (LOOK, false);
-    let how = loop {
+    let mut look = LOOK;
+    let mut end = Ended {
+        how: None,
+        is_stopped: false,
+        stays: true,
+    };
+    for _ in 0..LOOK_COUNT_MAX {
         let state = wait::apart(pid);
-        is_stopped |= state == Apart::Stopped;
-        match state {
-            Apart::Ended(how) => break Some(how),
-            Apart::Unknown => break None,
+        end.is_stopped |= state == Apart::Stopped;
+        end.how = match state {
+            Apart::Ended(how) => Some(how),
+            Apart::Unknown => None,
             Apart::Runs | Apart::Stopped => {
                 let _ = process::signal(pid, Signal::KILL.0);
                 line::pause(look);
                 look = look.doubled().min(LOOK_MAX);
+                continue;
             }
-        }
-    };
+        };
+        end.stays = false;
+        break;
+    }
     store(process, 0);
     strays::see_off();
-    (how, is_stopped)
+    end
 }
 
 impl Linux {
@@ -262,5 +292,21 @@ impl Linux {
     fn expect_new_core(&mut self) {
         self.intake.begin_again();
         self.tell_who_is_gone();
+    }
+
+    /// There is no core that could be told of it: a signal for the way down, be it one that the
+    /// last was told and did not take in, leads there without one. It stays where it is, so a next
+    /// life finds it as well.
+    #[inline(never)]
+    pub(super) fn go_down_if_asked(&mut self) {
+        let mut set = signals::pending();
+        if matches!(self.intake.handed(), Some(Handed::Signal)) {
+            set |= signals::bit(handed::signal_taken(&self.region));
+        }
+        for number in 1..=signals::LAST {
+            if set & signals::bit(number) != 0 {
+                self.go_down_alone(number);
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use init_core::unit::Signal;
 use linux_raw_sys::general as abi;
 
 /// A set of signals as the kernel has it on every machine: bit `n - 1` stands for signal `n`.
-type SignalSet = u64;
+pub type SignalSet = u64;
 
 const _: () = assert!(size_of::<SignalSet>() == 8);
 
@@ -17,7 +17,7 @@ const SFD_NONBLOCK: usize = 0o4000;
 const SFD_CLOEXEC: usize = 0o2_000_000;
 
 /// The last signal that there is.
-const LAST: u8 = 64;
+pub const LAST: u8 = 64;
 
 /// Standard signals in [`WATCHED`], of which the kernel keeps at most one each: whoever reads as
 /// many records at once cannot be kept from one of them by a flood of the others.
@@ -38,6 +38,20 @@ const WATCHED: SignalSet = {
     }
     set
 };
+
+/// The signals that wait to be taken.
+pub fn pending() -> SignalSet {
+    let mut set: SignalSet = 0;
+    let pointer = (&raw mut set).expose_provenance();
+    // SAFETY: the pointer leads to room for a set of the size that is given.
+    unsafe { syscall(abi::__NR_rt_sigpending, [pointer, 8]) };
+    set
+}
+
+/// A signal in a set.
+pub fn bit(number: u8) -> SignalSet {
+    1_u64.rotate_left(u32::from(number).wrapping_sub(1))
+}
 
 /// Blocks every signal; what was blocked before.
 pub fn block_all() -> Blocked {

@@ -30,6 +30,7 @@ mod in_place;
 #[cfg(target_arch = "x86_64")]
 mod inject;
 mod kernels;
+mod lingering;
 mod machine;
 mod missing;
 #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,7 @@ use crate::control::{asks, asks_after, connection, hears};
 use crate::machine::{End, Machine};
 use crate::skip::skip;
 use crate::split::{self, KILL, core, named, send, services, until};
-use crate::strace::{NoFile, has_strace};
+use crate::strace::{Calls, has_strace};
 use init_core::protocol::Change;
 
 /// A shell that prepares the namespaces and then executes what follows.
@@ -132,7 +132,7 @@ fn without_a_file_left_in_the_kernel_services_go_on_and_callers_are_heard_later(
     let running = named(&machine, "sleep");
     let its = machine.inside("until pgrep -f 'sleep 3133[7]'; do sleep 0.01; done");
 
-    let no_file = NoFile::left_for(&machine);
+    let no_file = Calls::without_a_file(&machine);
     let caller = connection(&machine);
     kills_one_service(&machine, &running);
     machine.inside(&format!("kill -KILL {its}"));
@@ -157,7 +157,7 @@ fn without_a_file_left_in_the_kernel_services_go_on_and_callers_are_heard_later(
     machine.wait_for("needs-a-pipe: runs");
     assert!(machine.sctl(&["list"]).status.success());
     // Nor is a file needed on the way down.
-    let _no_file = NoFile::left_for(&machine);
+    let _no_file = Calls::without_a_file(&machine);
     goes_down(machine);
 }
 
@@ -167,7 +167,7 @@ fn without_a_file_left_in_the_kernel_a_core_that_is_lost_comes_back_later() {
         return;
     };
     let lost = core(&machine);
-    let no_file = NoFile::left_for(&machine);
+    let no_file = Calls::without_a_file(&machine);
     send(lost, KILL);
     until("another core is tried in vain", || {
         no_file.refused("pipe2") > 0
@@ -178,4 +178,62 @@ fn without_a_file_left_in_the_kernel_a_core_that_is_lost_comes_back_later() {
     assert!(machine.sctl(&["list"]).status.success());
     kills_one_service(&machine, &running);
     goes_down(machine);
+}
+
+#[test]
+fn without_a_process_number_for_a_core_the_machine_goes_down_when_it_is_asked_to() {
+    for (signal, end) in [(15, End::Off), (2, End::Reboot)] {
+        if !has_strace() {
+            skip("there is no strace; `apt-get install strace` as root brings it");
+            return;
+        }
+        let Some(mut machine) = split::boot("layers") else {
+            return;
+        };
+        let lost = core(&machine);
+        let no_number = Calls::without_a_number(&machine);
+        send(lost, KILL);
+        until("another core is tried in vain", || {
+            no_number.refused("clone") > 0
+        });
+        // It asks for something else, and comes first.
+        machine.signal(1);
+        machine.signal(signal);
+        machine.wait_for("the machine goes down all the same");
+        // Until then a core could have gone down in order.
+        let tried = no_number.refused("clone");
+        assert!(tried >= 100, "{tried}");
+        let ended = machine.end();
+        let console = machine.console();
+        assert_eq!(ended, end, "{console}");
+        for name in ["top", "middle", "bottom", "leftover"] {
+            assert!(console.contains(&format!("{name}: stops")), "{console}");
+        }
+        assert!(!console.contains("the core is a new one"), "{console}");
+    }
+}
+
+#[test]
+fn where_all_process_numbers_are_taken_the_last_act_has_one_all_the_same() {
+    if !has_strace() || !numbers_are_per_namespace() {
+        skip("there is no strace, or no process-number limit for a namespace alone");
+        return;
+    }
+    let Some(mut machine) = split::start("numbers") else {
+        return;
+    };
+    machine.wait_for("taker: has them all");
+    let lost = core(&machine);
+    let mut calls = Calls::of(&machine, "clone");
+    send(lost, KILL);
+    let is_refused = |line: &str| line.contains("EAGAIN");
+    until("another core is tried in vain", || {
+        calls.count("clone", is_refused) > 0
+    });
+    machine.signal(15);
+    machine.wait_for("the machine goes down all the same");
+    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    calls.wait();
+    // Who has ended kept a number until it was let go; then caches could be written back.
+    assert_eq!(calls.count("clone", |line| !is_refused(line)), 1);
 }

@@ -36,60 +36,78 @@ impl Drop for Record {
     }
 }
 
-/// All calls of process 1 that make a file, each of which the kernel refuses while this lives: it
-/// has no file left. That is asked of no process with rights over the machine, so it is tried on
-/// this one alone.
-pub struct NoFile {
+/// Calls of process 1 by certain names, which are written down, or refused, while this lives.
+pub struct Calls {
     strace: Child,
-    calls: Record,
+    record: Record,
     /// When that began.
     pub since: Instant,
 }
 
-impl NoFile {
-    /// Begins.
-    pub fn left_for(machine: &Machine) -> Self {
+impl Calls {
+    /// Those that make a file are refused: the kernel has none left. That is asked of no process
+    /// with rights over the machine, so it is tried on this one alone.
+    pub fn without_a_file(machine: &Machine) -> Self {
         const MAKE: &str = "openat,socket,accept4,pipe2,epoll_create1,timerfd_create,signalfd4,\
                             memfd_create";
+        Self::begin(machine, MAKE, Some("ENFILE"))
+    }
+
+    /// Those that make a process are refused: there is no process number for it.
+    pub fn without_a_number(machine: &Machine) -> Self {
+        Self::begin(machine, "clone,clone3", Some("EAGAIN"))
+    }
+
+    /// Those by these names are written down.
+    pub fn of(machine: &Machine, names: &str) -> Self {
+        Self::begin(machine, names, None)
+    }
+
+    fn begin(machine: &Machine, names: &str, error: Option<&str>) -> Self {
         let pid = machine.pid();
-        let calls = Record::of(&format!("sysmaster-no-file-{pid}"));
-        let strace = Command::new("strace")
-            .args([
-                "-qq",
-                "-p",
-                &pid.to_string(),
-                "-e",
-                &format!("trace={MAKE}"),
-            ])
-            .args(["-e", &format!("inject={MAKE}:error=ENFILE"), "-o"])
-            .arg(&calls.0)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("strace starts");
+        let record = Record::of(&format!("sysmaster-calls-{pid}"));
+        let mut strace = Command::new("strace");
+        strace.args(["-qq", "-p", &pid.to_string()]);
+        strace.args(["-e", &format!("trace={names}")]);
+        if let Some(error) = error {
+            strace.args(["-e", &format!("inject={names}:error={error}")]);
+        }
+        strace.arg("-o").arg(&record.0).stdin(Stdio::null());
+        let strace = strace.spawn().expect("strace starts");
         until("each call is looked at", || status(pid, "TracerPid") != "0");
         Self {
             strace,
-            calls,
+            record,
             since: Instant::now(),
         }
     }
 
     /// How many calls of this name were refused so far.
     pub fn refused(&self, call: &str) -> usize {
-        let calls = std::fs::read_to_string(&self.calls.0).unwrap_or_default();
-        let begin = format!("{call}(");
-        let refused = |line: &&str| line.starts_with(&begin) && line.contains("ENFILE");
-        calls.lines().filter(refused).count()
+        self.count(call, |line| line.contains("(INJECTED)"))
     }
 
-    /// There are files again.
+    /// How many calls of this name there were, if process 1 has ended, of which that holds.
+    pub fn count(&self, call: &str, holds: impl Fn(&str) -> bool) -> usize {
+        let calls = std::fs::read_to_string(&self.record.0).unwrap_or_default();
+        let begin = format!("{call}(");
+        let counts = |line: &&str| line.starts_with(&begin) && holds(line);
+        calls.lines().filter(counts).count()
+    }
+
+    /// None is refused any more.
     pub fn ends(mut self) {
         send(self.strace.id(), Signal::SIGTERM);
         self.strace.wait().expect("it is our child");
     }
+
+    /// Process 1 has ended: so does what looks at it.
+    pub fn wait(&mut self) {
+        self.strace.wait().expect("it is our child");
+    }
 }
 
-impl Drop for NoFile {
+impl Drop for Calls {
     fn drop(&mut self) {
         let _ = self.strace.kill();
         let _ = self.strace.wait();
