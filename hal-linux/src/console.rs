@@ -5,7 +5,7 @@
 //! the count is said as soon as there is room again. They are kept where the program's next life
 //! finds them: a line may be written twice when a life ends, and none is lost.
 
-use crate::region::{Region, TEXT_WORDS, at};
+use crate::region::{self, Region, TEXT_WORDS, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::shared::{self, SharedBytes};
 use core::convert::Infallible;
@@ -96,14 +96,24 @@ impl Kept {
     }
 }
 
-/// The console, or nothing where there is none.
+/// How the console takes bytes without making us wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It was opened for that, by us alone.
+    Opened,
+    /// It is a socket, and each call says so.
+    Socket,
+    /// It is a file, or a pipe that could not be opened once more: its room is looked at before.
+    Looked,
+}
+
+/// The console, or nothing where there is none: then lines are kept for it.
 #[derive(Debug)]
 pub struct Console {
     device: Option<Fd>,
     /// The device is what we were started with; the console's own takes its place.
     is_output: bool,
-    /// Writing to the device can wait, so that its room is looked at before.
-    may_wait: bool,
+    way: Way,
     kept: Kept,
     /// The next life finds what is kept; where it does not, nothing waits for the turn's end.
     outlives: bool,
@@ -111,26 +121,22 @@ pub struct Console {
 
 impl Console {
     /// What we were started with, until the device takes its place. In a container that is the
-    /// console, where its log is collected.
-    /// `inherited`: what the life before this one noted of [`lasting`](Self::lasting).
-    pub(crate) fn open(inherited: Option<Fd>, in_container: bool, region: &Region) -> Self {
-        let (kept, outlives) = (Kept::of(region), region.is_kept());
-        if inherited.is_some() {
-            return Self {
-                device: inherited,
-                is_output: in_container,
-                may_wait: false,
-                kept,
-                outlives,
-            };
-        }
-        let own = output_without_waiting();
+    /// console, where its log is collected. An heir takes what is [noted](Self::note), and opens
+    /// nothing: whatever is mounted over `/proc` by then may never answer.
+    pub(crate) fn open(region: &Region, in_container: bool) -> Self {
+        let word = region.word(at::CONSOLE);
+        let noted = region::adopt(word);
+        let is_output = in_container || noted.is_none() || load(word) & region::IS_OUTPUT != 0;
+        let (device, way) = match noted {
+            Some(noted) => (Some(noted), Way::Opened),
+            None => output(load(word) == 0),
+        };
         Self {
-            may_wait: own.is_none(),
-            device: own.or_else(|| fd::duplicate(Fd::OUTPUT).ok()),
-            is_output: true,
-            kept,
-            outlives,
+            device,
+            is_output,
+            way,
+            kept: Kept::of(region),
+            outlives: region.is_kept(),
         }
     }
 
@@ -138,7 +144,7 @@ impl Console {
     pub(crate) fn replace(&mut self, device: Fd) {
         self.device = Some(device);
         self.is_output = false;
-        self.may_wait = false;
+        self.way = Way::Opened;
     }
 
     /// The device, where there is one.
@@ -146,10 +152,14 @@ impl Console {
         self.device.as_ref().map(AsFd::as_fd)
     }
 
-    /// What the next life needs not open anew.
-    pub(crate) fn lasting(&self, in_container: bool) -> Option<&Fd> {
-        let lasts = self.is_output == in_container && !self.may_wait;
-        self.device.as_ref().filter(|_| lasts)
+    /// Notes for the next life what it needs not open anew, and whether it is the device.
+    pub(crate) fn note(&self, region: &Region) {
+        let device = self.device.as_ref().filter(|_| self.way == Way::Opened);
+        let kind = match self.is_output {
+            true => region::IS_OUTPUT,
+            false => 0,
+        };
+        store(region.word(at::CONSOLE), region::number(device) | kind);
     }
 
     /// Whether it is the device, which a child can open for itself.
@@ -182,7 +192,7 @@ impl Console {
             let text = self.kept.text();
             let written = match &self.device {
                 Some(device) => self.send(device, text),
-                None => text.len(),
+                None => 0,
             };
             if written == 0 {
                 return;
@@ -193,10 +203,10 @@ impl Console {
 
     /// Writes what the device takes now; how much that was. A device that is gone takes all.
     fn send(&self, device: &Fd, bytes: SharedBytes) -> usize {
-        if self.may_wait && !has_room(device) {
+        if self.way == Way::Looked && !has_room(device) {
             return 0;
         }
-        match shared::write_from(device, bytes) {
+        match shared::write_from(device, bytes, self.way == Way::Socket) {
             Ok(count) => count,
             Err(NO_ROOM | INTERRUPTED) => 0,
             Err(_) => bytes.len(),
@@ -235,7 +245,7 @@ pub(crate) fn say(console: Option<&CStr>, words: Words<'_>) {
     }
 }
 
-/// Whether a line can be written without waiting: true of files, and of sockets with room.
+/// Whether a line can be written without waiting: true of files, and of pipes with room.
 fn has_room(device: &Fd) -> bool {
     let at_once = Timespec {
         tv_sec: 0,
@@ -245,14 +255,28 @@ fn has_room(device: &Fd) -> bool {
     matches!(poll(&mut looked_at, Some(&at_once)), Ok(1..))
 }
 
-/// What we were given as standard output, opened once more, so that not waiting is ours alone and
-/// no service's. A terminal says that it has room when it has too little for a line, and then
-/// waits. Files stay as they are: who opens one again writes over what others wrote.
-fn output_without_waiting() -> Option<Fd> {
-    if !fd::is_apart(Fd::OUTPUT) {
-        return None;
-    }
-    fd::open(c"/proc/self/fd/1", WITHOUT_WAITING, 0).ok()
+/// What we were given as standard output: opened once more, so that not waiting is ours alone and
+/// no service's, unless a life before has tried that.
+#[inline(never)]
+fn output(is_first: bool) -> (Option<Fd>, Way) {
+    let kind = fd::kind(Fd::OUTPUT);
+    let way = match kind {
+        abi::S_IFSOCK => Way::Socket,
+        // Files stay as they are: who opens one again writes over what others wrote.
+        abi::S_IFCHR | abi::S_IFIFO => {
+            if is_first && let Ok(own) = fd::open(c"/proc/self/fd/1", WITHOUT_WAITING, 0) {
+                return (Some(own), Way::Opened);
+            }
+            if kind == abi::S_IFCHR {
+                // A terminal says that it has room when it has too little for a line, and then
+                // waits: nothing is written there.
+                return (None, Way::Looked);
+            }
+            Way::Looked
+        }
+        _ => Way::Looked,
+    };
+    (fd::duplicate(Fd::OUTPUT).ok(), way)
 }
 
 impl embedded_io::ErrorType for Console {

@@ -143,12 +143,11 @@ impl Linux {
         if !left.is_heir() {
             power::ensure_proc();
         }
-        let console = region::adopt(region.word(at::CONSOLE));
         Self {
             manifest,
             waiting: Waiting::new(),
             intake: Intake::new(region.head),
-            console: Console::open(console, in_container, region),
+            console: Console::open(region, in_container),
             children: Children::new(&mut storage.children),
             ready: ReadyTable::new(&mut storage.ready),
             control: Control::new(left.clients),
@@ -167,8 +166,7 @@ impl Linux {
     /// Goes on where the life before this one ended, and opens the control socket.
     #[inline(never)]
     pub fn enter(&mut self, is_heir: bool) {
-        let console = self.console.lasting(self.in_container);
-        region::note(self.region.word(at::CONSOLE), console);
+        self.console.note(&self.region);
         if region::HEALS && is_heir {
             if self.followed_a_fault() {
                 self.tell_death();

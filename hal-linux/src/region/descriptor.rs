@@ -10,16 +10,28 @@ use init_core::checkpoint::words::{load, store};
 /// number.
 pub(crate) const EXECUTION: u32 = u32::MAX;
 
+/// Beside the number of a console: it is what process 1 was started with.
+pub(crate) const IS_OUTPUT: u32 = 1 << 31;
+
 /// Notes a descriptor, or that there is none.
 pub(crate) fn note(word: &AtomicU32, descriptor: Option<&Fd>) {
-    let number = descriptor.map_or(0, |fd| u32::from(fd.number()).saturating_add(1));
-    store(word, number);
+    store(word, number(descriptor));
+}
+
+/// What is noted of a descriptor: its number plus 1, or 0.
+pub(crate) fn number(descriptor: Option<&Fd>) -> u32 {
+    descriptor.map_or(0, |fd| u32::from(fd.number()).saturating_add(1))
+}
+
+/// The descriptor that is noted.
+fn noted(word: &AtomicU32) -> Option<u16> {
+    let number = (load(word) & !IS_OUTPUT).wrapping_sub(1);
+    u16::try_from(number).ok()
 }
 
 /// Takes over a descriptor that was noted, if one was.
 pub(crate) fn adopt(word: &AtomicU32) -> Option<Fd> {
-    let number = load(word).checked_sub(1)?;
-    Fd::adopt(u16::try_from(number).ok()?)
+    Fd::adopt(noted(word)?)
 }
 
 impl Region {
@@ -48,7 +60,7 @@ impl Region {
 fn each_of(words: SharedWords, distance: usize, work: fn(u16)) {
     let mut rest = words;
     while let Some(word) = rest.first() {
-        if let Ok(number) = u16::try_from(load(word).wrapping_sub(1)) {
+        if let Some(number) = noted(word) {
             work(number);
         }
         rest = rest.get(distance..).unwrap_or_default();

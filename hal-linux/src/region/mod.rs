@@ -22,7 +22,7 @@ use crate::sys::shared;
 use crate::sys::shared::SharedWords;
 use core::ops::Deref;
 use core::sync::atomic::AtomicU32;
-pub(crate) use descriptor::{EXECUTION, adopt, note};
+pub(crate) use descriptor::{EXECUTION, IS_OUTPUT, adopt, note, number};
 pub(crate) use head::Head;
 use init_core::checkpoint::name_words_for;
 use init_core::checkpoint::words::Words;

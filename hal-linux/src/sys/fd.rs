@@ -10,7 +10,6 @@ use core::sync::atomic::{AtomicU16, Ordering};
 use init_core::event::Errno;
 use linux_raw_sys::general as abi;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::fs::FileType;
 
 /// The highest number that a descriptor of this program ever had.
 static HIGHEST: AtomicU16 = AtomicU16::new(0);
@@ -110,10 +109,8 @@ impl Drop for Fd {
 pub fn is_input_null() -> bool {
     // Major and minor number: `Documentation/admin-guide/devices.txt`.
     let null = rustix::fs::makedev(1, 3);
-    rustix::fs::fstat(Fd::INPUT).is_ok_and(|stat| {
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        kind == FileType::CharacterDevice && stat.st_rdev == null
-    })
+    rustix::fs::fstat(Fd::INPUT)
+        .is_ok_and(|stat| stat.st_mode & abi::S_IFMT == abi::S_IFCHR && stat.st_rdev == null)
 }
 
 fn word(value: u32) -> usize {
@@ -144,8 +141,12 @@ pub fn open_device(path: &CStr, flags: u32) -> Result<Fd, Errno> {
 /// Whether a descriptor is apart from all file systems, as devices that take characters are, and
 /// named pipes.
 pub fn is_apart(fd: BorrowedFd<'_>) -> bool {
-    let kind = rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    matches!(kind, Ok(FileType::Fifo | FileType::CharacterDevice))
+    matches!(kind(fd), abi::S_IFIFO | abi::S_IFCHR)
+}
+
+/// What kind of file a descriptor leads to, as the kernel tells in its mode; 0: to none.
+pub fn kind(fd: BorrowedFd<'_>) -> u32 {
+    rustix::fs::fstat(fd).map_or(0, |stat| stat.st_mode & abi::S_IFMT)
 }
 
 /// Opens a file that the next program gets, too. For a child.
@@ -255,8 +256,9 @@ pub enum Watch {
 
 /// There is something to be read.
 pub const INPUT: u32 = abi::EPOLLIN;
-/// There is room for something to be written.
-pub const ROOM: u32 = abi::EPOLLOUT;
+/// There is room for something to be written: told once each time. Who says that there is and then
+/// takes nothing is not heard again before something has changed.
+pub const ROOM: u32 = abi::EPOLLOUT | abi::EPOLLET;
 /// The other end says nothing any more.
 pub const HANG_UP: u32 = abi::EPOLLRDHUP;
 

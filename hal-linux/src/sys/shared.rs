@@ -7,7 +7,7 @@ use crate::region::SPLIT;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use init_core::event::Errno;
-use linux_raw_sys::general as abi;
+use linux_raw_sys::{general as abi, net};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::SeekFrom;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous};
@@ -346,15 +346,21 @@ pub fn bytes(words: SharedWords) -> SharedBytes {
     unsafe { core::slice::from_raw_parts(first, size_of_val(words)) }
 }
 
-/// Writes bytes to a descriptor; how many it took.
+/// Writes bytes to a descriptor, or sends them to a socket without waiting; how many it took.
 ///
 /// # Errors
 /// EAGAIN, EINTR: none, for now. Others: what became of the other end.
-pub fn write_from(fd: &Fd, bytes: SharedBytes) -> Result<usize, Errno> {
+pub fn write_from(fd: &Fd, bytes: SharedBytes, is_socket: bool) -> Result<usize, Errno> {
     let pointer = bytes.as_ptr().expose_provenance();
-    let arguments = [fd.number().into(), pointer, bytes.len(), 0, 0];
-    // SAFETY: the kernel reads as many bytes.
-    result(unsafe { syscall(abi::__NR_write, arguments) })
+    let number = match is_socket {
+        true => abi::__NR_sendto,
+        false => abi::__NR_write,
+    };
+    let flags = usize::try_from(net::MSG_DONTWAIT | net::MSG_NOSIGNAL).unwrap_or(0);
+    let arguments = [fd.number().into(), pointer, bytes.len(), flags, 0];
+    // SAFETY: the kernel reads as many bytes; a write knows no flags, and null stands for "no
+    // address", of whatever length.
+    result(unsafe { syscall(number, arguments) })
 }
 
 #[cfg(test)]

@@ -238,6 +238,20 @@ pub fn asks_after(client: &OwnedFd, name: &str) {
     hears(client);
 }
 
+/// A connection over which a question was answered, if there is such a thing yet.
+pub fn answered(machine: &Machine) -> Option<OwnedFd> {
+    let client = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).ok()?;
+    connect(&client, &SocketAddrUnix::new(machine.socket()).ok()?).ok()?;
+    send(&client, &status_of("sleeper"), SendFlags::NOSIGNAL).ok()?;
+    let patience = Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    let _ = poll(&mut [PollFd::new(&client, PollFlags::IN)], Some(&patience));
+    let heard = recv(&client, &mut [0; 2_048], RecvFlags::DONTWAIT).ok()?;
+    Some(client).filter(|_| heard.1 > 0)
+}
+
 /// Waits for an answer.
 pub fn hears(client: &OwnedFd) {
     let patience = Timespec {

@@ -176,11 +176,12 @@ fn a_watchdog_is_fed_although_the_child_that_found_it_hangs_elsewhere() {
 
 /// A process 1 that has no console but what it was started with, and takes the machine for its own:
 /// of what only that may do nothing is done.
-fn without_devices(terminal: &Path) -> Option<Machine> {
+pub fn without_devices(terminal: &Path) -> Option<Machine> {
     const NOTHING_DONE: u32 = 0x0005_0000;
     const FORBIDDEN: u32 = NOTHING_DONE | 1;
     let script = format!(
-        "mount -t tmpfs none /mnt; touch /mnt/terminal; mount --bind {} /mnt/terminal; \
+        "mount -t tmpfs none /run; \
+         mount -t tmpfs none /mnt; touch /mnt/terminal; mount --bind {} /mnt/terminal; \
          mount -t tmpfs none /dev; mknod /dev/null c 1 3; exec \"$@\"",
         terminal.display()
     );
@@ -206,12 +207,15 @@ fn a_console_and_a_null_device_that_set_up_brings_are_used_from_then_on() {
     let Some(mut machine) = without_devices(&place.expect("it is open")) else {
         return;
     };
-    let null = || std::fs::read_link(format!("/proc/{}/fd/0", machine.pid()));
+    // Another life knows that it has no device yet.
+    injure(machine.pid(), Injury::Counter(0));
+    machine.wait_for(" and goes on where it was");
     let sockets = socket_count(&machine);
     machine.inside("mknod /dev/null c 1 3; touch /dev/console");
     machine.inside("mount --bind /mnt/terminal /dev/console");
     assert!(machine.sctl(&["restart", "setup"]).status.success());
-    assert_eq!(null().expect("it is open"), Path::new("/dev/null"));
+    let null = std::fs::read_link(format!("/proc/{}/fd/0", machine.pid()));
+    assert_eq!(null.expect("it is open"), Path::new("/dev/null"));
     until("the pair is closed", || {
         socket_count(&machine) + 2 == sockets
     });

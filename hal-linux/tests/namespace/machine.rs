@@ -93,7 +93,12 @@ impl Machine {
 
     /// Boots to a target with this console; nobody reads it before [`Self::read_from`].
     pub fn boot_unread(console: &OwnedFd, target: &str) -> Option<Self> {
-        Self::start(console, &[], &[&format!("sysmaster.target={target}")])
+        Self::boot_unread_by(&[], console, target)
+    }
+
+    /// The same by way of `first`.
+    pub fn boot_unread_by(first: &[&str], console: &OwnedFd, target: &str) -> Option<Self> {
+        Self::start(console, first, &[&format!("sysmaster.target={target}")])
     }
 
     fn start(console: &OwnedFd, first: &[&str], arguments: &[&str]) -> Option<Self> {

@@ -34,6 +34,8 @@ mod lingering;
 mod machine;
 mod missing;
 #[cfg(target_arch = "x86_64")]
+mod outputs;
+#[cfg(target_arch = "x86_64")]
 mod own_calls;
 mod patience;
 #[cfg(target_arch = "x86_64")]
@@ -43,6 +45,7 @@ mod renewal;
 mod restless;
 mod scarce;
 mod signals;
+mod silence;
 mod skip;
 mod split;
 #[cfg(target_arch = "x86_64")]

@@ -6,11 +6,11 @@ use crate::machine::End;
 use linux_raw_sys::general as abi;
 
 /// ENODEV: what mount answers for a type that the kernel was built without.
-const NO_SUCH_TYPE: u32 = 0x0005_0000 | 19;
+pub const NO_SUCH_TYPE: u32 = 0x0005_0000 | 19;
 
 /// Covers the three with empty directories, of which `/dev` gets the one device that a root file
 /// system without devtmpfs brings at least, then executes what follows.
-const BARE: [&str; 4] = [
+pub const BARE: [&str; 4] = [
     "sh",
     "-c",
     "for at in /proc /dev /sys; do mount -t tmpfs none $at || exit; done; \
