@@ -1,7 +1,8 @@
 //! This file is the smallest init: it waits for signals, reaps, and does what `init_core::keeper`
 //! decides.
 //!
-//! It sleeps in one system call and opens nothing that may wait. As process 1 its children are all
+//! It sleeps in one system call. What it opens it opens at its start, before anybody else runs: a
+//! file system that never answers cannot hold it later. As process 1 its children are all
 //! orphans of the machine or container; elsewhere it is a subreaper, and they are its command's.
 
 mod end;
@@ -10,6 +11,7 @@ mod start;
 mod words;
 
 use crate::sys::clock::since_boot;
+use crate::sys::fd::{self, Fd};
 use crate::sys::process;
 use crate::sys::signals::{Blocked, block_all};
 use crate::sys::start::Arguments;
@@ -18,6 +20,7 @@ use crate::sys::{group, wait};
 use init_core::keeper::options::{self, Options, Order};
 use init_core::keeper::{Action, Event, Keeper, OWN_FAILURE, Status};
 use init_core::time::Duration;
+use words::Voice;
 
 /// Exits taken from the kernel before signals are looked at again: ten thousand orphans must not
 /// keep a stop waiting for more than a moment (an exit costs about 5 us).
@@ -37,7 +40,7 @@ pub fn keep(arguments: Arguments) -> u8 {
         Ok(Order::Help) => words::show(options::HELP),
         Ok(Order::Version) => words::show(concat!("keeper ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(complaint) => {
-            words::refuse(&complaint);
+            Voice::MAY_WAIT.refuse(&complaint);
             OWN_FAILURE
         }
     }
@@ -51,6 +54,9 @@ struct Linux<'o> {
     /// The signals that were blocked when we began.
     blocked: Blocked,
     own_pid: u32,
+    voice: Voice,
+    /// Where the kernel tells our children; `None`: the kernel or /proc lacks it.
+    children: Option<Fd>,
     /// The group in front of the terminal, if it is ours: the command's is put there.
     terminal: Option<u32>,
     /// The command's process; 0: there is none.
@@ -79,6 +85,8 @@ impl<'o> Linux<'o> {
             environment,
             blocked,
             own_pid,
+            voice: Voice::open(),
+            children: fd::open_to_read(c"/proc/thread-self/children").ok(),
             terminal,
             pid: 0,
             end: None,
@@ -125,7 +133,7 @@ impl<'o> Linux<'o> {
                         } else {
                             Status::Code(ended.status)
                         };
-                        words::ended(self.options, status);
+                        self.voice.ended(self.options, status);
                         // Still a zombie: its number, and so its group's, is nobody else's.
                         self.step(Event::Ended(status));
                         self.pid = 0;
@@ -162,12 +170,12 @@ impl<'o> Linux<'o> {
     }
 
     fn perform(&mut self, action: Action) -> Option<Event> {
-        words::action(self.options, action);
+        self.voice.action(self.options, action);
         match action {
             Action::Start => match start::command(self) {
                 Ok(pid) => self.pid = pid,
                 Err(error) => {
-                    words::not_started(error);
+                    self.voice.not_started(error);
                     return Some(Event::Ended(Status::NotStarted));
                 }
             },

@@ -1,7 +1,7 @@
 //! This file sends a signal to whoever the command left.
 
 use super::Linux;
-use crate::sys::{fd, group, process};
+use crate::sys::{group, process};
 
 /// Bytes of the list of children read at once.
 const LIST_BYTES: usize = 1_024;
@@ -27,13 +27,15 @@ impl Linux<'_> {
         }
     }
 
-    /// `None`: there is no list; the kernel or /proc lacks it.
+    /// `None`: there is no list.
     fn signal_children(&self, number: u8) -> Option<()> {
-        let list = fd::open_to_read(c"/proc/thread-self/children").ok()?;
-        let mut pid = 0_u32;
+        let list = self.children.as_ref()?;
+        let (mut pid, mut place) = (0_u32, 0_u64);
         for _ in 0..ROUND_COUNT_MAX {
             let mut bytes = [0; LIST_BYTES];
-            let count = rustix::io::read(&list, &mut bytes).ok()?;
+            // Read from its beginning, it is made anew.
+            let count = rustix::io::pread(list, &mut bytes, place).ok()?;
+            place = place.saturating_add(u64::try_from(count).unwrap_or(0));
             for byte in bytes.get(..count).unwrap_or_default() {
                 match byte.wrapping_sub(b'0') {
                     digit @ 0..=9 => pid = pid.wrapping_mul(10).wrapping_add(digit.into()),

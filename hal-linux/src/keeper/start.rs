@@ -1,6 +1,7 @@
 //! This file starts the command, as `execvp` looks for it.
 
-use super::{Linux, words};
+use super::Linux;
+use super::words::Voice;
 use crate::bytes::Bytes;
 use crate::sys::group;
 use crate::sys::process::{exit, fork};
@@ -44,7 +45,7 @@ fn become_command(linux: &Linux<'_>) -> ! {
     linux.blocked.restore();
     let name = linux.command.first().unwrap_or_default();
     let error = search(name, linux.command, linux.environment);
-    words::not_executed(name.to_bytes(), error);
+    Voice::MAY_WAIT.not_executed(name.to_bytes(), error);
     exit(if matches!(error, ENOENT | ENOTDIR) {
         NOT_FOUND
     } else {

@@ -62,6 +62,24 @@ pub fn command(place: Place, words: &[&str]) -> Option<Command> {
     Some(command)
 }
 
+/// The command that runs the keeper with these words in namespaces of its own, after a line of the
+/// shell.
+pub fn command_by(place: Place, first: &str, words: &[&str]) -> Option<Command> {
+    let program = program()?;
+    let mut unshare = Command::new("unshare");
+    let run = match place {
+        Place::One => "exec \"$@\"",
+        Place::Subreaper => "\"$@\"",
+    };
+    unshare
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child", "--"])
+        .args(["sh", "-c", &format!("{first}; {run}"), "sh"])
+        .arg(program)
+        .args(words)
+        .stdin(Stdio::null());
+    Some(unshare)
+}
+
 impl Kept {
     /// Runs `keeper WORDS -- sh -c SCRIPT`; `None` where there is no program under test.
     pub fn shell(place: Place, words: &[&str], script: &str) -> Option<Self> {

@@ -3,8 +3,11 @@
 
 mod kept;
 mod restart;
+#[path = "../namespace/silence.rs"]
+mod silence;
 #[path = "../namespace/skip.rs"]
 mod skip;
+mod stalled;
 mod terminal;
 
 use kept::{BOTH, Kept, Place};
