@@ -111,7 +111,14 @@ fn goes_on_while_set_up_hangs(mut machine: Machine, place: &str, comes_back: boo
     let held = silence.held();
     asks(&client, Change::Restart, "setup", false);
     hears(&client);
-    until("no signal ends who looks", || silence.held() > held);
+    // The second who looks for the same name waits for the first, and asks for nothing.
+    let waits = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| stat.contains(") D "))
+    };
+    until("no signal ends who looks", || {
+        silence.held() > held || children(&machine).iter().any(waits)
+    });
     send(before[0], Signal::SIGKILL);
     until("its end is seen", || {
         let now = named(&machine, "sleep");
