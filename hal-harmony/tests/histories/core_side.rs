@@ -259,9 +259,10 @@ impl Stage {
             self.ends += new.matches(words).count();
         }
         let too_many = "ends again and again";
-        let is_owed = self.ends < ENDS_MIN && new.contains(too_many);
-        self.demand(!is_owed, || {
-            format!("the console says {too_many:?} after {}", self.ends)
+        let ends = self.ends;
+        let is_owed = ends >= ENDS_MIN || !new.contains(too_many);
+        self.demand(is_owed, || {
+            format!("the console says {too_many:?} after {ends}")
         });
         let wrong = [
             "internal fault",
