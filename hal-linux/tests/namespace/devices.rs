@@ -11,7 +11,7 @@ use crate::kernels;
 use crate::machine::{End, Machine};
 use crate::skip::skip;
 use crate::split::{leads, named, send, services, status, until};
-use crate::stalled::Silence;
+use crate::stalled::{Silence, ends_while_set_up_hangs};
 use init_core::protocol::Change;
 use linux_raw_sys::general as abi;
 use nix::sys::ptrace;
@@ -132,12 +132,7 @@ fn goes_on_while_set_up_hangs(mut machine: Machine, place: &str, comes_back: boo
     machine.wait_for(" and goes on where it was");
     let list = machine.sctl(&["list"]);
     assert!(list.status.success(), "{}", machine.console());
-    machine.signal(15);
-    machine.wait_for("power-off: begins");
-    machine.wait_for("setup: does not die of SIGKILL, given up");
-    machine.wait_for("power-off: all stopped");
-    drop(silence);
-    assert_eq!(machine.end(), End::Off, "{}", machine.console());
+    ends_while_set_up_hangs(machine, silence);
 }
 
 #[test]

@@ -154,6 +154,12 @@ fn set_up_that_is_done_again_while_run_never_answers_delays_nobody() {
         let sleeps = |pid: &u32| status(*pid, "State").starts_with(['D', 'S']);
         !children.is_empty() && children.iter().all(sleeps) && silence.held() > 0
     });
+    ends_while_set_up_hangs(machine, silence);
+}
+
+/// Takes a machine down whose set-up hangs: that is given up, and goes with everybody else once
+/// the kernel lets it.
+pub fn ends_while_set_up_hangs(mut machine: Machine, silence: Silence) {
     machine.signal(15);
     machine.wait_for("power-off: begins");
     machine.wait_for("setup: does not die of SIGKILL, given up");
