@@ -118,7 +118,7 @@ impl Code {
         for section in elf.sections().filter(|s| s.kind() == SectionKind::Text) {
             let (data, start) = (section.data()?, section.address());
             let end = start + data.len() as u64;
-            let runs = runs_of(elf, &functions, start, end);
+            let runs = runs_of(elf, &section, &functions);
             let ends = runs.keys().skip(1).copied().chain([end]);
             for ((begin, run), end) in runs.iter().zip(ends) {
                 let place = |at: u64| usize::try_from(at - start);
@@ -185,13 +185,14 @@ fn read(machine: Architecture, run: Run, data: &[u8], start: u64, to: &mut Vec<I
     }
 }
 
-/// Where runs of code and of data begin between two addresses.
+/// Where runs of code and of data begin in a section.
 fn runs_of(
     elf: &object::File<'_>,
+    section: &object::Section<'_, '_>,
     functions: &[Function],
-    begin: u64,
-    end: u64,
 ) -> BTreeMap<u64, Run> {
+    let begin = section.address();
+    let end = begin + section.size();
     let run = |name: &str| match name.split('.').next()? {
         "$t" => Some(Run::Thumb),
         "$d" => Some(Run::Data),
@@ -201,6 +202,8 @@ fn runs_of(
     };
     let mut runs: BTreeMap<u64, Run> = elf
         .symbols()
+        // Of debug information there are mapping symbols as well, at the same addresses.
+        .filter(|symbol| symbol.section_index() == Some(section.index()))
         .filter(|symbol| (begin..end).contains(&symbol.address()))
         .filter_map(|symbol| Some((symbol.address(), run(symbol.name().ok()?)?)))
         .collect();

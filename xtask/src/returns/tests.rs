@@ -3,7 +3,9 @@
 use super::code::{Code, Function, Instruction, Step};
 use super::{lost, lost_in};
 use object::write::{Object, StandardSection, Symbol, SymbolSection};
-use object::{Architecture, BinaryFormat, Endianness, SymbolFlags, SymbolKind, SymbolScope};
+use object::{
+    Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+};
 
 /// Where each function of a test begins.
 const AT: [u64; 4] = [0x1000, 0x2000, 0x3000, 0x4000];
@@ -150,24 +152,37 @@ fn a_table_leads_to_what_nothing_else_leads_to() {
     assert_eq!(found(&[&[&begin[..], &part].concat(), &[RETURN]]).len(), 1);
 }
 
-/// An object file of Thumb code, with the names of its functions.
-fn thumb(bytes: &[u8], symbols: &[(&str, u64, SymbolKind)]) -> Vec<u8> {
+/// A symbol of a file: what it is called, where it is and what it is of.
+type Name = (&'static str, u64, SymbolKind);
+
+/// An object file of Thumb code, with the names of its functions, and those in its debug
+/// information.
+fn thumb(bytes: &[u8], of_code: &[Name], of_debug: &[Name]) -> Vec<u8> {
     let mut file = Object::new(BinaryFormat::Elf, Architecture::Arm, Endianness::Little);
-    let section = file.section_id(StandardSection::Text);
-    file.append_section_data(section, bytes, 4);
-    for (name, value, kind) in symbols {
-        file.add_symbol(Symbol {
-            name: (*name).into(),
-            value: *value,
-            size: 0,
-            kind: *kind,
-            scope: SymbolScope::Compilation,
-            weak: false,
-            section: SymbolSection::Section(section),
-            flags: SymbolFlags::None,
-        });
+    let code = file.section_id(StandardSection::Text);
+    file.append_section_data(code, bytes, 4);
+    let debug = file.add_section(Vec::new(), b".debug_info".to_vec(), SectionKind::Debug);
+    file.append_section_data(debug, bytes, 4);
+    for (section, symbols) in [(code, of_code), (debug, of_debug)] {
+        for (name, value, kind) in symbols {
+            file.add_symbol(Symbol {
+                name: (*name).into(),
+                value: *value,
+                size: 0,
+                kind: *kind,
+                scope: SymbolScope::Compilation,
+                weak: false,
+                section: SymbolSection::Section(section),
+                flags: SymbolFlags::None,
+            });
+        }
     }
     file.write().expect("an object file")
+}
+
+/// What is found in a file.
+fn found_in(file: &[u8]) -> anyhow::Result<Vec<String>> {
+    lost(&object::File::parse(file).expect("it is one"))
 }
 
 #[test]
@@ -182,16 +197,33 @@ fn it_is_found_in_a_file() {
         ("OUTLINED_FUNCTION_0", 1, SymbolKind::Text),
         ("OUTLINED_FUNCTION_1", 3, SymbolKind::Text),
     ];
-    let file = thumb(&bytes, &names);
-    let elf = object::File::parse(&*file).expect("it is one");
-    let told = lost(&elf).expect("it can be read");
+    let told = found_in(&thumb(&bytes, &names, &[])).expect("it can be read");
     let wanted = "OUTLINED_FUNCTION_1 at 0x2 calls at 0x2 and leaves at 0x6 without the way \
                   back to its caller";
     assert_eq!(told, [wanted]);
     // Without the symbols nothing is known of it, which is not the same as nothing wrong.
     for known in [&names[..0], &names[1..], &names[..1]] {
-        let file = thumb(&bytes, known);
-        let elf = object::File::parse(&*file).expect("it is one");
-        assert!(lost(&elf).is_err(), "{known:?}");
+        assert!(found_in(&thumb(&bytes, known, &[])).is_err(), "{known:?}");
     }
+}
+
+#[test]
+fn marks_in_debug_information_say_nothing_of_the_code_at_their_addresses() {
+    let bytes = [
+        0x70, 0x47, // leaf: bx lr
+        0x00, 0xb5, // calls: push {lr}
+        0xff, 0xf7, 0xfc, 0xff, // bl leaf
+        0x00, 0xe0, // b 1f
+        0x00, 0xbf, // nop
+        0x00, 0xbd, // 1: pop {pc}
+    ];
+    let names = [
+        ("$t", 0, SymbolKind::Label),
+        ("leaf", 1, SymbolKind::Text),
+        ("calls", 3, SymbolKind::Text),
+    ];
+    // Seen with one that lay where a function ends: its last instructions were not read.
+    let mark = [("$d", 12, SymbolKind::Label)];
+    let told = found_in(&thumb(&bytes, &names, &mark)).expect("it can be read");
+    assert_eq!(told, NONE);
 }
