@@ -79,11 +79,10 @@ fn who_dies_too_often_goes_to_rescue_then_starts_anew_then_from_the_other_slot()
     std::fs::write(&record, "restarts: none").expect("there is room");
     let mut machine = boot(kept.path()).expect("it is there");
     die_out(&mut machine, anew);
-    assert!(
-        !machine.console().contains("in a row"),
-        "{}",
-        machine.console()
-    );
+    // Whoever looks for a record in a boot as short as this one may find its own, at its end.
+    let console = machine.console();
+    let (before, _) = console.split_once(anew).expect("it was said");
+    assert!(!before.contains("in a row"), "{console}");
 }
 
 /// A folder in memory, where there is such a place: a disk that others keep busy may take longer
