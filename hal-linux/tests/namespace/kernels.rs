@@ -1,22 +1,14 @@
 //! This file tests process 1 on kernels that lack what newer ones have: a filter of system calls
 //! answers for them. Some kernels answer an unknown call by SIGSYS, which must not end process 1.
 
+use crate::filter::{self, ALL, FILTER, FORBIDDEN, OF_4_14};
 use crate::machine::{End, Machine};
 use crate::skip::skip;
+use crate::split::{self, KILL, core, send, services, status, until};
 use crate::strace::{Record, has_strace};
 use linux_raw_sys::general as abi;
 
-/// What a filter says to a call.
-pub const NOT_THERE: u32 = 0x0005_0000 | 38;
-const FORBIDDEN: u32 = 0x0005_0000 | 1;
-pub const RAISES_SIGSYS: u32 = 0x0003_0000;
-
-/// Installs a filter and executes what follows.
-const FILTER: &str = include_str!("filter.pl");
-
-/// What every kernel from 4.14 on has; all younger calls have higher numbers.
-const ALL: u32 = u32::MAX;
-const OF_4_14: u32 = abi::__NR_statx;
+pub use crate::filter::{NOT_THERE, RAISES_SIGSYS};
 
 /// Boots to `target` under a filter; `None` where there is no program under test.
 fn boot(younger: (u32, u32), calls: &[(u32, u32)], target: &str) -> Option<Machine> {
@@ -35,23 +27,14 @@ fn boot_after(
     target: &str,
 ) -> Option<Machine> {
     let mut words: Vec<String> = first.iter().map(ToString::to_string).collect();
-    words.extend(words_of(younger, calls));
+    words.extend(filter::words(younger, calls));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     Machine::boot_by(&words, target)
 }
 
 /// The command that executes what follows it under a filter; all younger calls are there.
 pub fn filter(calls: &[(u32, u32)]) -> Vec<String> {
-    words_of((ALL, NOT_THERE), calls)
-}
-
-fn words_of(younger: (u32, u32), calls: &[(u32, u32)]) -> Vec<String> {
-    let mut words = Vec::from(["perl", "-e", FILTER].map(String::from));
-    let numbers = [abi::__NR_prctl, younger.1, younger.0];
-    let calls = calls.iter().flat_map(|(call, act)| [call, act]);
-    words.extend(numbers.iter().chain(calls).map(ToString::to_string));
-    words.push("--".to_string());
-    words
+    filter::words((ALL, NOT_THERE), calls)
 }
 
 /// Starts, waits for readiness, stops in order, kills who does not stop, powers off.
@@ -153,6 +136,68 @@ fn a_program_gets_no_descriptor_of_process_1_on_any_kernel() {
             assert!(shown, "{calls:?}: {wanted}:\n{console}");
         }
     }
+}
+
+/// Starts services and one of them again, replaces a core that is killed and one that is asked to
+/// give way, and goes down.
+fn split_lives(younger: (u32, u32), calls: &[(u32, u32)]) {
+    let words = filter::words(younger, calls);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Some(mut machine) = split::start_by(&words, "holding") else {
+        return;
+    };
+    machine.wait_for("boot: holding reached");
+    let filters = |pid| status(pid, "Seccomp_filters").parse().unwrap_or(0_u32);
+    assert_eq!(filters(machine.pid()), 1, "the filter is not in force");
+    let first = services(&machine)[0];
+    send(first, KILL);
+    machine.wait_for("held@1: ended: SIGKILL");
+    machine.wait_for("held 1: runs");
+    let before = services(&machine);
+    assert!(!before.contains(&first), "{before:?}");
+    let killed = core(&machine);
+    send(killed, KILL);
+    machine.wait_for("the core ended: SIGKILL; another takes its place");
+    machine.wait_for("the core is a new one and goes on where it was");
+    let next = core(&machine);
+    until("it is locked in", || filters(next) == 2);
+    assert!(machine.sctl(&["reexec"]).status.success());
+    machine.wait_for(" and goes on where it was");
+    assert!(machine.sctl(&["restart", "held@2"]).status.success());
+    let after = services(&machine);
+    let kept = before.iter().filter(|pid| after.contains(pid)).count();
+    assert_eq!(kept, 4, "{before:?}, {after:?}:\n{}", machine.console());
+    machine.signal(15);
+    assert_eq!(machine.end(), End::Off, "{calls:?}:\n{}", machine.console());
+    let console = machine.console();
+    let ends = console.matches("the core ended").count();
+    assert_eq!(ends, 1, "{calls:?}:\n{console}");
+    assert!(!console.contains("less locked in"), "{console}");
+}
+
+#[test]
+fn a_split_machine_lives_on_a_kernel_with_the_calls_of_4_14() {
+    split_lives((OF_4_14, NOT_THERE), &[]);
+    split_lives((OF_4_14, FORBIDDEN), &[]);
+    split_lives((OF_4_14, RAISES_SIGSYS), &[(abi::__NR_rseq, NOT_THERE)]);
+}
+
+#[test]
+fn a_split_machine_lives_where_calls_are_missing_forbidden_or_raise_sigsys() {
+    let [clone3, close_range, memfd_create] = [
+        abi::__NR_clone3,
+        abi::__NR_close_range,
+        abi::__NR_memfd_create,
+    ];
+    for act in [NOT_THERE, FORBIDDEN, RAISES_SIGSYS] {
+        for call in [clone3, close_range, memfd_create] {
+            split_lives((ALL, NOT_THERE), &[(call, act)]);
+        }
+        let all = [(clone3, act), (close_range, act), (memfd_create, act)];
+        split_lives((ALL, NOT_THERE), &all[..2]);
+        split_lives((ALL, NOT_THERE), &all);
+    }
+    split_lives((OF_4_14, NOT_THERE), &[(memfd_create, NOT_THERE)]);
 }
 
 /// Calls that the kernel lacks, and how many times each was made by process 1, and by children of

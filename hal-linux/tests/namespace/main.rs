@@ -23,6 +23,7 @@ mod fatal;
 mod faults;
 #[cfg(target_arch = "x86_64")]
 mod feeding;
+mod filter;
 #[cfg(target_arch = "x86_64")]
 mod hungry;
 #[cfg(target_arch = "x86_64")]
