@@ -5,7 +5,8 @@
 
 use crate::machine::{End, Machine};
 use crate::skip::skip;
-use crate::strace::{Record, has_strace};
+use crate::split;
+use crate::strace::{Calls, has_strace};
 
 /// Calls that sleep for a span, and calls that wait for descriptors for at most a span.
 const SLEEPS: &str = "nanosleep,clock_nanosleep,pause,rt_sigtimedwait";
@@ -14,43 +15,73 @@ const WAITS: &str = "epoll_wait,epoll_pwait,epoll_pwait2,poll,ppoll,select,psele
 /// Calls that make a child.
 const STARTS: &str = "clone,clone3";
 
-#[test]
-fn process_1_never_sleeps_for_a_span_of_time() {
-    let record = Record::of("sysmaster-calls");
+/// What is known of children without waiting for them, and what is asked of the kernel at last.
+const REST: &str = "futex,wait4,kill,reboot";
+
+/// What everybody is told who is left when all units have stopped.
+const TO_ALL: &str = "kill(-1, SIGTERM)";
+
+/// Boots, works and goes down to the very last call.
+fn never_sleeps(begin: impl FnOnce(&[&str]) -> Option<Machine>) {
     if !has_strace() {
         skip("there is no strace; `apt-get install strace` as root brings it");
         return;
     }
-    let words = record.words(&format!("trace={SLEEPS},{WAITS},{STARTS},futex"));
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let Some(mut machine) = Machine::boot_by(&words, "layers") else {
+    let names = format!("{SLEEPS},{WAITS},{STARTS},{REST}");
+    let Some((mut machine, mut strace)) = Calls::of_life(&names, begin) else {
         return;
     };
     machine.wait_for("boot: layers reached");
     assert!(machine.sctl(&["list"]).status.success());
     machine.signal(15);
     assert_eq!(machine.end(), End::Off, "{}", machine.console());
-    let calls = std::fs::read_to_string(&record.0).expect("strace writes its record");
+    strace.wait();
+    let calls = strace.text();
     let bad = without_reason(&calls);
-    assert!(bad.is_empty(), "{bad:#?}");
+    assert!(bad.is_empty(), "{bad:#?} of:\n{calls}");
     let waits = calls.lines().filter(|call| call.starts_with("epoll_"));
     assert!(waits.count() > 10, "too few calls to be a record:\n{calls}");
+    for last in [TO_ALL, "LINUX_REBOOT_CMD_POWER_OFF"] {
+        assert!(calls.contains(last), "{last} is missing:\n{calls}");
+    }
+}
+
+#[test]
+fn process_1_never_sleeps_for_a_span_of_time() {
+    never_sleeps(|first| Machine::boot_by(first, "layers"));
+}
+
+#[test]
+fn a_keeper_never_sleeps_for_a_span_of_time() {
+    never_sleeps(|first| split::start_by(first, "layers"));
 }
 
 /// The calls of a record that let time pass though no child is on its way to its program. Whoever
-/// waits without a limit knows of none.
+/// waits without a limit knows of none. At last, a child of which it was just told that it runs is
+/// waited for, until it ends or a console is looked at again.
 fn without_reason(calls: &str) -> Vec<&str> {
     let mut is_on_its_way = false;
+    let (mut is_over, mut runs) = (false, false);
     let mut bad = Vec::new();
     for call in calls.lines() {
         let is_start = STARTS.split(',').any(|start| call.starts_with(start));
-        let waits = WAITS.split(',').any(|wait| call.starts_with(wait));
         let is_short = match call.starts_with("futex(") {
             true => call.contains(", {tv_sec=0, tv_nsec=1000000})"),
-            false => waits,
+            // Others see no event.
+            false => call.starts_with("epoll_"),
         };
         if is_start {
-            is_on_its_way = true;
+            is_on_its_way = !is_over;
+        } else if call.starts_with(TO_ALL) {
+            is_over = true;
+        } else if call.starts_with("wait4(") {
+            runs |= call.contains(", WNOHANG, ") && call.ends_with(" = 0");
+        } else if call.starts_with("rt_sigtimedwait") {
+            let its_end = call.contains("([CHLD], ");
+            let is_look = call.contains(", {tv_sec=0, tv_nsec=20000000}, 8)");
+            if !(is_over && its_end && is_look && std::mem::take(&mut runs)) {
+                bad.push(call);
+            }
         } else if call.starts_with("futex(") || lets_time_pass(call) {
             if !(is_on_its_way && is_short) {
                 bad.push(call);
@@ -77,6 +108,22 @@ fn a_wait_with_a_limit_has_a_child_as_its_reason() {
     assert_eq!(told(&[look, short, forever]), 2);
     assert_eq!(told(&[start, forever, short, look]), 2);
     assert_eq!(told(&[start, long, nap]), 2);
+    let blind = "ppoll(NULL, 0, {tv_sec=0, tv_nsec=20000000}, NULL, 8) = 0";
+    assert_eq!(told(&[start, blind]), 1);
+    let over = "kill(-1, SIGTERM)                       = 0";
+    let (runs, ended) = (
+        "wait4(9, NULL, WNOHANG, NULL)          = 0",
+        "wait4(9, NULL, WNOHANG, NULL)          = 9",
+    );
+    let its_end = "rt_sigtimedwait([CHLD], {si_signo=SIGCHLD, si_pid=9}, \
+                   {tv_sec=0, tv_nsec=20000000}, 8) = 17 (SIGCHLD)";
+    let other = "rt_sigtimedwait([USR1], NULL, {tv_sec=0, tv_nsec=20000000}, 8) = -1 EAGAIN";
+    assert_eq!(told(&[over, runs, its_end, runs, its_end, ended]), 0);
+    assert_eq!(told(&[runs, its_end]), 1);
+    assert_eq!(told(&[over, its_end]), 1);
+    assert_eq!(told(&[over, runs, its_end, ended, its_end]), 1);
+    assert_eq!(told(&[over, runs, other]), 1);
+    assert_eq!(told(&[over, start, runs, blind, look]), 2);
 }
 
 /// Whether a line of the record is a call that waits for time: any sleep, and any wait with a limit

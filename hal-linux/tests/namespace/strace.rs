@@ -4,6 +4,7 @@
 use crate::machine::Machine;
 use crate::split::{send, status, until};
 use nix::sys::signal::Signal;
+use rustix::fs::Mode;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -63,6 +64,24 @@ impl Calls {
         Self::begin(machine, names, None)
     }
 
+    /// Those by these names of a machine's whole life are written down. Who looks at them is
+    /// outside of the machine, where process 1 does not kill it with everybody else: to be there
+    /// before the first, it has the machine begun by a command that waits for it.
+    pub fn of_life(
+        names: &str,
+        begin: impl FnOnce(&[&str]) -> Option<Machine>,
+    ) -> Option<(Machine, Self)> {
+        let folder = tempfile::tempdir().expect("there is room");
+        let gate = folder.path().join("gate");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &gate, Mode::RUSR | Mode::WUSR)
+            .expect("there is room");
+        let script = format!("read -r _ < {}; exec \"$@\"", gate.display());
+        let machine = begin(&["sh", "-c", &script, "sh"])?;
+        let calls = Self::of(&machine, names);
+        std::fs::write(&gate, "\n").expect("somebody reads it");
+        Some((machine, calls))
+    }
+
     fn begin(machine: &Machine, names: &str, error: Option<&str>) -> Self {
         let pid = machine.pid();
         let record = Record::of(&format!("sysmaster-calls-{pid}"));
@@ -99,6 +118,11 @@ impl Calls {
     pub fn ends(mut self) {
         send(self.strace.id(), Signal::SIGTERM);
         self.strace.wait().expect("it is our child");
+    }
+
+    /// All that were written down.
+    pub fn text(&self) -> String {
+        std::fs::read_to_string(&self.record.0).expect("strace writes its record")
     }
 
     /// Process 1 has ended: so does what looks at it.
