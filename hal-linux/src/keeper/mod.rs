@@ -106,12 +106,13 @@ impl<'o> Linux<'o> {
                 }
                 return code;
             }
-            let more = self.reap();
-            let now = since_boot();
+            // Before the look at who has ended: a start may fail, and then there may be nobody
+            // whose end a signal would tell.
             self.step(Event::Time);
+            let more = self.reap();
             let limit = match self.keeper.deadline() {
                 _ if more || self.end.is_some() => Some(Duration::ZERO),
-                deadline => deadline.map(|deadline| deadline.since(now)),
+                deadline => deadline.map(|deadline| deadline.since(since_boot())),
             };
             match wait::signal(limit) {
                 // What the kernel sends for our own writing to a closed pipe.

@@ -48,17 +48,21 @@ pub fn program() -> Option<PathBuf> {
 
 /// The command that runs the keeper with these words.
 pub fn command(place: Place, words: &[&str]) -> Option<Command> {
+    command_through(place, &[], words)
+}
+
+/// The same by way of a command that executes what follows it.
+fn command_through(place: Place, first: &[&str], words: &[&str]) -> Option<Command> {
     let program = program()?;
-    let mut command = match place {
-        Place::Subreaper => Command::new(program),
-        Place::One => {
-            let mut unshare = Command::new("unshare");
-            let options = ["--pid", "--fork", "--mount-proc", "--kill-child", "--"];
-            unshare.args(options).arg(program);
-            unshare
-        }
+    let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let outside = match place {
+        Place::Subreaper => &[][..],
+        Place::One => &unshare,
     };
-    command.args(words).stdin(Stdio::null()).process_group(0);
+    // `env` executes what follows as well.
+    let mut command = Command::new("env");
+    command.args(outside).args(first).arg(program).args(words);
+    command.stdin(Stdio::null()).process_group(0);
     Some(command)
 }
 
@@ -87,8 +91,13 @@ impl Kept {
     }
 
     pub fn run(place: Place, words: &[&str]) -> Option<Self> {
+        Self::run_through(place, &[], words)
+    }
+
+    /// The same by way of a command that executes what follows it.
+    pub fn run_through(place: Place, first: &[&str], words: &[&str]) -> Option<Self> {
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");
-        let outside = command(place, words)?
+        let outside = command_through(place, first, words)?
             .stdout(writer.try_clone().expect("a pipe has two ends"))
             .stderr(writer)
             .spawn()

@@ -1,8 +1,11 @@
 //! This file tests the keeper as a black box, as process 1 of a namespace and as a subreaper: what
 //! it passes on, what it reaps, and how it ends. Real kernel, real processes.
 
+#[path = "../namespace/filter.rs"]
+mod filter;
 mod kept;
 mod restart;
+mod scarce;
 #[path = "../namespace/silence.rs"]
 mod silence;
 #[path = "../namespace/skip.rs"]
