@@ -27,6 +27,9 @@ const FOUND: u64 = 19;
 /// What is said of a watchdog that is there.
 const THERE: &str = "watchdog: /mnt/watchdog resets after 2 s";
 
+/// What is said where there is none, when the other devices have been looked for as well.
+const NONE: &str = "no watchdog: /mnt/watchdog: No such file or directory";
+
 /// Boots to a target with a watchdog to look for, by way of a script; `None` with a loud word where
 /// nobody has built the program.
 fn booted(script: &str, target: &str) -> Option<Machine> {
@@ -48,7 +51,7 @@ fn without_a_watchdog(dog: &Dog, target: &str) -> Option<Machine> {
     let folder = dog.folder().display();
     let script = format!("mount -t tmpfs none /mnt; mount --bind {folder} /srv");
     let mut machine = booted(&script, target)?;
-    machine.told("no watchdog: /mnt/watchdog: No such file or directory");
+    machine.told(NONE);
     Some(machine)
 }
 
@@ -145,9 +148,10 @@ fn a_watchdog_that_is_looked_for_where_nothing_answers_delays_nobody() {
 /// Services that are started again wait for it as well.
 #[test]
 fn a_null_device_that_is_looked_for_where_nothing_answers_delays_nobody_else() {
-    let Some(machine) = booted("mount -t tmpfs none /dev", "idle") else {
+    let Some(mut machine) = booted("mount -t tmpfs none /dev", "idle") else {
         return;
     };
+    machine.told(NONE);
     machine.inside("mknod /dev/null c 1 3");
     machine.inside("/proc/1/exe --no-wait start holding");
     goes_on_while_set_up_hangs(machine, "/dev", false);
