@@ -14,6 +14,7 @@ use crate::sys::fault;
 use crate::sys::fd::{self, Fd, Told, Watch};
 use crate::sys::process;
 use crate::sys::signals;
+use crate::sys::timer;
 use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, EventSource, Wake};
 use init_core::ident::{ClientId, Generation, UnitId};
@@ -23,7 +24,7 @@ use init_core::report;
 use init_core::ring::Ring;
 use init_core::time::{Duration, Instant};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
+use rustix::time::Timespec;
 
 /// Between two lines about signals that were sent and mean nothing: they can be sent faster than a
 /// console prints.
@@ -36,11 +37,6 @@ const DESCRIPTORS_PER_TURN_MAX: usize = 8;
 const GONE_COUNT_MAX: usize = 8;
 
 const _: () = assert!(CLIENT_COUNT_MAX < GONE_COUNT_MAX);
-
-const NO_TIME: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
 
 /// What an epoll entry stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +134,7 @@ impl Waiting {
     /// Takes the signals over and prepares to wait. Where that cannot be, the program ends.
     pub(crate) fn new() -> Self {
         let signals = process::or_end(signals::take_over());
-        let timer = process::or_end(fd::timer());
+        let timer = process::or_end(timer::timer());
         let epoll = process::or_end(fd::epoll());
         process::or_end(watch(&epoll, signals.as_fd(), Source::Signals, INPUT));
         process::or_end(watch(&epoll, timer.as_fd(), Source::Timer, INPUT));
@@ -218,17 +214,7 @@ impl Waiting {
         if self.armed == until {
             return;
         }
-        // An all-zero time disarms; a deadline at the beginning of time is over anyway.
-        let at = match until {
-            Instant::MAX => 0,
-            until => until.as_us().max(1),
-        };
-        let at = Duration::from_us(at);
-        let new = Itimerspec {
-            it_interval: NO_TIME,
-            it_value: timespec(at),
-        };
-        if timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &new).is_ok() {
+        if timer::arm(&self.timer, until) {
             self.armed = until;
         }
     }

@@ -148,6 +148,7 @@ pub fn scenarios(choice: &Scenarios) -> Result<()> {
             build::firmware(&request).map(|firmware| firmware.file)
         },
         early: &build::early,
+        keeper: &|board| Ok(build::keeper(board)?.file),
     };
     scenarios::run_all(&bench, choice.only.as_deref())
 }

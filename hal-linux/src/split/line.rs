@@ -8,6 +8,7 @@
 use crate::events::timespec;
 use crate::sys::cage;
 use crate::sys::fd::{self, Fd};
+use crate::sys::timer;
 use core::cell::Cell;
 use init_core::event::Errno;
 use init_core::relay::Bell;
@@ -15,15 +16,9 @@ use init_core::time::{Duration, Instant};
 use rustix::event::{epoll, poll};
 use rustix::fd::AsFd;
 use rustix::fs::{OFlags, fcntl_setfl};
-use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 /// Bells taken at once: a core that rings more often is no better heard.
 const BELLS_MAX: usize = 64;
-
-const NO_TIME: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
 
 /// What the timer tells, among what the ear hears.
 const TIMER: u64 = 0;
@@ -76,7 +71,7 @@ impl Ear {
     pub(super) fn new() -> Result<Self, Errno> {
         let ear = Self {
             epoll: fd::epoll()?,
-            timer: fd::timer()?,
+            timer: timer::timer()?,
             armed: Cell::new(Instant::MAX),
         };
         let data = epoll::EventData::new_u64(TIMER);
@@ -122,11 +117,7 @@ impl Ear {
 
     /// Deadlines mostly move on before they come: then the timer is early, and armed again.
     fn arm(&self, until: Instant) {
-        let new = Itimerspec {
-            it_interval: NO_TIME,
-            it_value: timespec(Duration::from_us(until.as_us().max(1))),
-        };
-        if timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &new).is_ok() {
+        if timer::arm(&self.timer, until) {
             self.armed.set(until);
         }
     }

@@ -24,8 +24,8 @@ const CLOCK_GETTIME: u32 = abi::__NR_clock_gettime;
 
 /// Microseconds since boot, the time asleep included.
 pub fn since_boot() -> Instant {
-    read(CLOCK_GETTIME)
-        .or_else(read_short)
+    read_short()
+        .or_else(|| read(CLOCK_GETTIME))
         .unwrap_or(Instant::ZERO)
 }
 
@@ -41,7 +41,10 @@ fn read(number: u32) -> Option<Instant> {
     (answer == 0).then(|| instant(time.seconds, time.nanos))
 }
 
-/// 32-bit machines before Linux 5.1 have the call with 32-bit fields only.
+/// 32-bit machines before Linux 5.1 have the call with 32-bit fields only, and runtimes of
+/// containers that are older than their kernel refuse the other one with any error, or by SIGSYS.
+/// So it comes first: since boot there are no more seconds than 32 bits have. Kernels may be made
+/// without it.
 #[cfg(target_arch = "arm")]
 fn read_short() -> Option<Instant> {
     let mut time = [0_i32; 2];

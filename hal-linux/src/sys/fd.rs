@@ -296,17 +296,6 @@ pub fn epoll_wait(epoll: &Fd, places: &mut [Told], limit_ms: Option<u16>) -> usi
     result(unsafe { syscall(abi::__NR_epoll_pwait, arguments) }).unwrap_or(0)
 }
 
-/// A timer on the clock that goes on while the machine sleeps.
-///
-/// # Errors
-/// EMFILE, ENOMEM.
-pub fn timer() -> Result<Fd, Errno> {
-    let flags = word(abi::O_CLOEXEC | abi::O_NONBLOCK);
-    let clock = word(abi::CLOCK_BOOTTIME);
-    // SAFETY: there is no pointer.
-    Fd::from_answer(unsafe { syscall(abi::__NR_timerfd_create, [clock, flags]) })
-}
-
 /// An empty file in memory, which is no program. Kernels before 6.3 do not know the flag for that.
 ///
 /// # Errors

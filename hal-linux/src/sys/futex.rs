@@ -14,12 +14,6 @@ use init_core::event::Errno;
 use init_core::unit::Arguments;
 use linux_raw_sys::general as abi;
 
-/// The call that waits, with a time of 64 bits: kernels that offer what children start by have it.
-#[cfg(target_pointer_width = "64")]
-const FUTEX: u32 = abi::__NR_futex;
-#[cfg(target_pointer_width = "32")]
-const FUTEX: u32 = abi::__NR_futex_time64;
-
 /// The kernel's mark.
 pub const EXECUTED: u32 = abi::FUTEX_OWNER_DIED;
 
@@ -33,12 +27,13 @@ struct Head([usize; 3]);
 
 /// How long process 1 waits for a child on its way to its program: others' programs may lie on a
 /// file system that never answers.
-const PATIENCE_NS: u64 = 1_000_000;
+const PATIENCE_NS: usize = 1_000_000;
 
 /// Sleeps until the kernel says that it has changed a word, a millisecond at most, and not at all
 /// if it no longer has this value or the kernel has no such call.
 pub fn wait(word: &'static AtomicU32, value: u32) {
-    let time: [u64; 2] = [0, PATIENCE_NS];
+    // Seconds and nanoseconds, as long as the machine's own words: see `clock.rs`.
+    let time = [0, PATIENCE_NS];
     let number = |number: u32| usize::try_from(number).unwrap_or(0);
     let arguments = [
         word.as_ptr().expose_provenance(),
@@ -49,7 +44,7 @@ pub fn wait(word: &'static AtomicU32, value: u32) {
     ];
     // SAFETY: the word is there as long as the program is, the time as long as the call takes. An
     // error is a wait that is over.
-    let _ = unsafe { syscall(FUTEX, arguments) };
+    let _ = unsafe { syscall(abi::__NR_futex, arguments) };
 }
 
 /// As [`execute`], and sets [`EXECUTED`] in the word. For a process whose number is given the

@@ -32,6 +32,7 @@ pub mod slices;
 pub mod start;
 mod syscall;
 pub mod text;
+pub mod timer;
 #[cfg(feature = "freestanding")]
 mod unwind;
 #[cfg(feature = "freestanding")]

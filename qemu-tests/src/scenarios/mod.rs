@@ -9,6 +9,7 @@ mod escalating;
 mod exchange;
 mod gateway;
 mod hostile;
+mod older;
 mod small;
 mod split;
 mod watchdog;
@@ -47,6 +48,8 @@ pub struct Bench<'a> {
     pub build: &'a dyn Fn(&Board, &Path, &Path) -> Result<PathBuf>,
     /// Builds the program that goes over to a board's disk.
     pub early: &'a dyn Fn(&Board) -> Result<PathBuf>,
+    /// Builds the keeper of one command.
+    pub keeper: &'a dyn Fn(&Board) -> Result<PathBuf>,
 }
 
 /// One scenario.
@@ -93,6 +96,8 @@ impl Scenario {
 pub(crate) enum Start {
     /// QEMU; the root file system is in memory.
     Memory,
+    /// The same with the calls of an older kernel, and the keeper of one command beside it.
+    Older,
     /// QEMU; the root file system is on the board's disk.
     Disk,
     /// The board's boot loader, which gets nothing but the disk.
@@ -108,6 +113,8 @@ pub(crate) enum Boards {
     Native,
     /// The ARM boards among the native ones.
     Arm,
+    /// The one whose processor has 32 bits.
+    Short,
     /// PCs: a word tells their kernels which memory is kept over a reset.
     Pc,
     /// The one whose kernel's package brings the drivers of servers.
@@ -132,6 +139,7 @@ impl Boards {
             Self::All => true,
             Self::Native => board.debian_suite.is_none(),
             Self::Arm => Self::Native.has(board) && board.debian_arch.starts_with("arm"),
+            Self::Short => Self::Native.has(board) && board.debian_arch == "armhf",
             Self::Pc => Self::Native.has(board) && board.debian_arch == "amd64",
             Self::Server => board.name == "virt-aarch64-16k",
             Self::WithBootLoader => {
@@ -183,6 +191,7 @@ pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
         .chain(escalating::SCENARIOS)
         .chain(exchange::SCENARIOS)
         .chain(hostile::SCENARIOS)
+        .chain(older::SCENARIOS)
         .chain(split::SCENARIOS)
         .chain(watchdog::SCENARIOS);
     for board in bench.boards {
@@ -272,6 +281,15 @@ fn build(bench: &Bench<'_>, board: &Board, scenario: &Scenario, out: &Path) -> R
         .with_context(|| format!("reading {}", product.display()))?;
     let build = |rootfs: &Path| (bench.build)(board, &product, rootfs);
     let beside = |rootfs: &Path| {
+        if scenario.start == Start::Older {
+            let mut beside = vec![("usr/sbin/keeper", (bench.keeper)(board)?)];
+            for (place, answer) in older::PROGRAMS {
+                let file = out.join(place);
+                std::fs::write(&file, older::program(answer))?;
+                beside.push((place, file));
+            }
+            return Ok(beside);
+        }
         let Some(image) = scenario.image else {
             return Ok(Vec::new());
         };
@@ -290,14 +308,14 @@ fn build(bench: &Bench<'_>, board: &Board, scenario: &Scenario, out: &Path) -> R
         beside: &beside,
         early: &|| (bench.early)(board),
     };
-    if scenario.start == Start::Memory {
+    if matches!(scenario.start, Start::Memory | Start::Older) {
         let (image, options) = (build_image(&request)?, Options::default());
         return Ok(Built { image, options });
     }
     let bootable = build_disk(&request, 0)?;
     let boot_loader = match scenario.start {
         Start::BootLoader => Some(boot_loader(&request)?),
-        Start::Disk | Start::Memory => None,
+        Start::Disk | Start::Memory | Start::Older => None,
     };
     let options = Options {
         append: bootable.append,
