@@ -8,11 +8,11 @@
 //! next life finds it, or it is looked at and left there until the core has taken it in. So a fault
 //! at any instruction loses nothing and tells nothing twice.
 
+use crate::heal::needed;
 use crate::linux::Linux;
 use crate::region::{SPLIT, at};
 use crate::sys::fault;
 use crate::sys::fd::{self, Fd, Told, Watch};
-use crate::sys::process;
 use crate::sys::signals;
 use crate::sys::timer;
 use init_core::event::{Errno, Event};
@@ -131,13 +131,14 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Takes the signals over and prepares to wait. Where that cannot be, the program ends.
+    /// Takes the signals over and prepares to wait. Where that cannot be, a first life ends, and
+    /// any other is begun anew until it can.
     pub(crate) fn new() -> Self {
-        let signals = process::or_end(signals::take_over());
-        let timer = process::or_end(timer::timer());
-        let epoll = process::or_end(fd::epoll());
-        process::or_end(watch(&epoll, signals.as_fd(), Source::Signals, INPUT));
-        process::or_end(watch(&epoll, timer.as_fd(), Source::Timer, INPUT));
+        let signals = needed(signals::take_over());
+        let timer = needed(timer::timer());
+        let epoll = needed(fd::epoll());
+        needed(watch(&epoll, signals.as_fd(), Source::Signals, INPUT));
+        needed(watch(&epoll, timer.as_fd(), Source::Timer, INPUT));
         Self {
             epoll,
             signals,

@@ -6,16 +6,14 @@
 
 use crate::carried::upgrades;
 use crate::handed;
-#[cfg(feature = "freestanding")]
 use crate::probe;
 use crate::region::{self, Region, at};
 #[cfg(feature = "freestanding")]
 use crate::sys::image::{self, Source};
-use crate::sys::process::duplicate_to;
+use crate::sys::process::{self, duplicate_to};
 use crate::sys::shared::{self, Lasting};
 use crate::sys::{fd, limits, slices};
 use core::sync::atomic::{AtomicU32, Ordering};
-#[cfg(feature = "freestanding")]
 use init_core::event::Errno;
 #[cfg(feature = "freestanding")]
 use init_core::time::Duration;
@@ -38,7 +36,6 @@ pub(crate) const OUTCOME_BACK: u32 = 2;
 
 /// Until what could not be executed for lack of memory is tried again, in milliseconds: others may
 /// give memory back meanwhile, also where there is but one processor.
-#[cfg(feature = "freestanding")]
 const RETRY_MS: u16 = 20;
 
 /// Lives in a row that ended before they had found out what there is: more are in vain.
@@ -113,6 +110,24 @@ pub(crate) fn go_back() -> ! {
         counter: 0,
         address: 0,
     })
+}
+
+/// What there must be for this life to go on.
+pub(crate) fn needed<T>(result: Result<T, Errno>) -> T {
+    result.unwrap_or_else(|_| lacks())
+}
+
+/// What no life can be without is not to be had. The one before had it, so somebody has taken it
+/// since, and may give it back: until then one after another is begun. None of them died. A first
+/// one ends.
+#[cold]
+#[inline(never)]
+fn lacks() -> ! {
+    if Region::inherited().is_none() {
+        process::exit(1);
+    }
+    probe::pause(None, RETRY_MS);
+    go_back()
 }
 
 /// This image's core ended by that signal before it had taken over: the one before goes on.
@@ -245,12 +260,16 @@ fn hand_over(number: u16) {
 }
 
 fn record(region: &Region, death: &Death) {
+    let is_image = upgrades().is_some() && region.get(at::HANDOVER) == HANDOVER_UPGRADE;
+    if death.signal == 0 && !is_image {
+        return;
+    }
     let long = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
     region.set(at::SIGNAL, death.signal);
     region.set(at::CODE, death.code);
     region.set_long(at::COUNTER, long(death.counter));
     region.set_long(at::ADDRESS, long(death.address));
-    if upgrades().is_some() && region.get(at::HANDOVER) == HANDOVER_UPGRADE {
+    if is_image {
         if TAKES_OVER.load(Ordering::Relaxed) == 0 {
             region.set(at::OUTCOME, OUTCOME_BACK);
             region.set(at::HANDOVER, HANDOVER_BACK);

@@ -7,7 +7,6 @@ use crate::linux::Buffers;
 use crate::region::{self, Region, SPLIT, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::kernel::Kernel;
-use crate::sys::process;
 use init_core::unit::Manifest;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -55,7 +54,7 @@ impl Left {
 /// What the life before left, or a new region; whether there was a life before, and the region's
 /// file if another program's had to be written down anew.
 fn region(manifest: &Manifest) -> (Region, bool, Option<Fd>) {
-    let new = || process::or_end(Region::new(manifest, Kernel::probe()));
+    let new = || heal::needed(Region::new(manifest, Kernel::probe()));
     if !region::HEALS {
         return (new(), false, None);
     }

@@ -125,7 +125,8 @@ impl Linux {
     /// [`enter`](Self::enter) behind it, which finds this in its place: the caller builds it where
     /// it stays.
     ///
-    /// Where there is not even memory for a few descriptors, the program ends.
+    /// Where there is not even memory for a few descriptors, a first life ends, and any other is
+    /// begun anew until there is.
     #[inline(never)]
     pub fn new<const UNITS: usize>(
         manifest: &'static Manifest,

@@ -74,6 +74,7 @@ impl Linux {
         let path = c_text(&path).ok_or(INVALID)?;
         let is_of_core = is_of_core(self.frame(client));
         self.forget_image();
+        self.ensure_descriptors();
         if is_of_core {
             store(region.trial_passed(), stage::CORE_TRIAL);
         }

@@ -70,5 +70,9 @@ pub fn build(product: &Path, board: &str, rootfs: Option<&Path>) -> Result<PathB
         command.env("SYSMASTER_ROOTFS", rootfs);
     }
     process::run_within(&mut command, BUILD_LIMIT).context("the replay does not build")?;
-    Ok(target.join("sim/init-core-replay"))
+    // The next product's is built in its place.
+    let name = product.file_stem().context("a manifest has a name")?;
+    let own = target.join(format!("replay-{}", name.to_string_lossy()));
+    std::fs::copy(target.join("sim/init-core-replay"), &own).context("cannot keep the replay")?;
+    Ok(own)
 }

@@ -2,6 +2,7 @@
 //! free.
 
 use super::Control;
+use crate::carried::upgrades;
 use crate::events::Source;
 use crate::linux::Linux;
 use crate::region;
@@ -98,6 +99,10 @@ impl Linux {
             return Some(from);
         }
         self.control.accept_from = None;
+        if upgrades().is_some() {
+            // Whoever asks for an upgrade needs no more of us than a new life does.
+            self.ensure_descriptors();
+        }
         if let Some(listener) = &self.control.listener {
             self.waiting
                 .listen_for_input(listener.as_fd(), Source::Listener, true);

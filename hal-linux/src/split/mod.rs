@@ -69,6 +69,14 @@ struct Keeper {
     begun: Instant,
 }
 
+impl Linux {
+    /// Somebody may have taken away what we need.
+    fn wait_for_descriptors(&self) {
+        self.ensure_descriptors();
+        line::pause(RETRY);
+    }
+}
+
 /// How a core's life ended.
 enum End {
     /// So did the machine.
@@ -85,8 +93,11 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
     let is_heir = region.get(at::HANDOVER) != 0;
     let why = is_heir.then(|| linux.why_for_core());
     let (ring, _) = region.core_words();
-    let Ok(ear) = Ear::new() else {
-        return;
+    let ear = loop {
+        match Ear::new() {
+            Ok(ear) => break ear,
+            Err(_) => linux.wait_for_descriptors(),
+        }
     };
     let mut keeper = Keeper {
         linux,
@@ -119,9 +130,7 @@ pub fn keep(linux: Linux, manifest: &'static Manifest, options: BootOptions, dec
                 end
             }
             None => {
-                // Somebody may have taken away what we need for it.
-                keeper.linux.ensure_descriptors();
-                line::pause(RETRY);
+                keeper.linux.wait_for_descriptors();
                 attempt_count = attempt_count.saturating_add(1);
                 if attempt_count >= ATTEMPT_COUNT_MAX {
                     keeper.linux.go_down_if_asked();

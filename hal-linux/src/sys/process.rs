@@ -95,11 +95,6 @@ pub fn exit(code: u8) -> ! {
     }
 }
 
-/// What there must be for the program to go on: without it this process ends.
-pub fn or_end<T, E>(result: Result<T, E>) -> T {
-    result.unwrap_or_else(|_| exit(1))
-}
-
 /// Sends a signal, by its number, to a process.
 ///
 /// # Errors

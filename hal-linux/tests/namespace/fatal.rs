@@ -85,6 +85,58 @@ fn two_cores_die_of(code: &[u8], end: &str) {
     assert_eq!(named(machine, "sleep"), faulty.services);
 }
 
+/// Whose exit two cores end of is not taken for running, and comes back as its manifest says.
+#[test]
+fn an_exit_that_two_cores_die_of_is_put_aside_and_its_unit_has_failed() {
+    use crate::inject::{FAULTS, patch};
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let before = services(&machine);
+    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
+    let place = crate::faults::address_in(symbols, &["10supervisor", "11child_event"]);
+    let place = place.expect("a core takes exits in");
+    assert!(machine.sctl(&["list"]).status.success());
+    let sound = patch(machine.pid(), place, FAULTS);
+    send(core(&machine), KILL);
+    machine.wait_for("the core is a new one");
+    send(before[1], KILL);
+    machine.wait_for("an exit is put aside: process 1 died of it twice");
+    // What is told in its place is taken in there as well.
+    patch(machine.pid(), place, &sound);
+    machine.wait_for("exec: Bad address");
+    let after = services(&machine);
+    let gone: Vec<&u32> = before.iter().filter(|pid| !after.contains(pid)).collect();
+    assert_eq!(gone, [&before[1]], "{}", machine.console());
+    for number in 1..=5 {
+        let unit = format!("held@{number}");
+        assert!(machine.sctl(&["status", &unit]).status.success(), "{unit}");
+    }
+}
+
+/// It is the keeper that makes the process.
+#[test]
+fn a_start_that_two_keepers_die_of_fails_and_the_rest_goes_on() {
+    use crate::inject::trap;
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let before = services(&machine);
+    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
+    let fork = crate::faults::address_in(symbols, &["7process", "10fork_noted"]);
+    let fork = fork.expect("a keeper makes processes");
+    assert!(machine.sctl(&["list"]).status.success());
+    let mut start = machine.tool(&["start", "never-there"]);
+    trap(machine.pid(), fork, 2, || {
+        let start = start.output().expect("nsenter starts");
+        assert!(!start.status.success(), "it was started");
+    });
+    machine.wait_for("never-there: failed");
+    assert_eq!(services(&machine), before);
+    assert!(machine.sctl(&["start", "sleeper"]).status.success());
+    assert_eq!(named_below(machine.pid(), "init-core").len(), 1);
+}
+
 /// Nothing was handed out to them, so nothing can be put aside.
 #[test]
 fn cores_that_die_before_they_are_told_anything_lead_to_a_new_start() {

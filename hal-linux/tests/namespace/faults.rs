@@ -5,7 +5,7 @@ use crate::inject::{Injury, injure, instructions_after, trap};
 use crate::kernels::{self, NOT_THERE};
 use crate::machine::{End, Machine, copy_program};
 use crate::skip::skip;
-use crate::split::{send, services};
+use crate::split::{self, send, services};
 use linux_raw_sys::general as abi;
 use nix::sys::signal::Signal;
 use object::{Object, ObjectSymbol};
@@ -69,7 +69,17 @@ fn lives_again(machine: &mut Machine, name: &str, injury: Injury) {
 
 #[test]
 fn process_1_lives_again_after_every_fault() {
-    let Some(mut machine) = Machine::boot("idle") else {
+    every_fault(Machine::boot("idle"));
+}
+
+/// It has no other state than solo's, but another core to end and to make.
+#[test]
+fn a_keeper_lives_again_after_every_fault() {
+    every_fault(split::start("idle"));
+}
+
+fn every_fault(machine: Option<Machine>) {
+    let Some(mut machine) = machine else {
         return;
     };
     machine.wait_for("boot: idle reached");
@@ -158,16 +168,36 @@ fn where_nothing_can_be_executed_it_begins_again_in_place() {
     }
 }
 
+/// Signals that the kernel sends for faults, and those of the timer and the filter.
+const SENT: &str = "for i in 4 5 6 7 8 11 27 31; do kill -$i ";
+
 #[test]
 fn a_fault_signal_that_somebody_sent_is_no_fault() {
-    let Some(mut machine) = Machine::boot("idle") else {
+    for machine in [Machine::boot("idle"), split::start("idle")] {
+        let Some(mut machine) = machine else { return };
+        machine.wait_for("boot: idle reached");
+        machine.inside(&format!("{SENT} 1; done"));
+        machine.wait_for("ignored SIG");
+        assert!(machine.sctl(&["list"]).status.success());
+        assert!(!image(&machine).contains("memfd"), "{}", machine.console());
+    }
+}
+
+/// It lets none through, and a real fault ends it all the same.
+#[test]
+fn a_fault_signal_that_somebody_sent_to_the_core_is_no_fault() {
+    let Some(mut machine) = split::boot("holding") else {
         return;
     };
-    machine.wait_for("boot: idle reached");
-    machine.inside("for i in 4 5 6 7 8 11 27 31; do kill -$i 1; done");
-    machine.wait_for("ignored SIG");
+    let (before, first) = (services(&machine), split::core(&machine));
+    machine.inside(&format!("{SENT} $(pgrep -x init-core); done"));
+    assert!(machine.sctl(&["restart", "held@1"]).status.success());
+    assert_eq!(split::core(&machine), first, "{}", machine.console());
+    injure(first, Injury::Counter(0));
+    machine.wait_for("the core ended: SIGSEGV; another takes its place");
     assert!(machine.sctl(&["list"]).status.success());
-    assert!(!image(&machine).contains("memfd"), "{}", machine.console());
+    // The one that was restarted is the youngest.
+    assert_eq!(services(&machine)[..4], before[1..]);
 }
 
 #[test]

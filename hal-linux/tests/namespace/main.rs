@@ -56,6 +56,8 @@ mod strace;
 #[cfg(target_arch = "x86_64")]
 mod succession;
 #[cfg(target_arch = "x86_64")]
+mod throng;
+#[cfg(target_arch = "x86_64")]
 mod trial;
 mod unruly;
 #[cfg(target_arch = "x86_64")]

@@ -3,8 +3,9 @@
 
 use crate::inject::{Injury, injure};
 use crate::machine::{End, Machine};
-#[cfg(target_arch = "x86_64")]
 use crate::skip::skip;
+#[cfg(target_arch = "x86_64")]
+use crate::split::core;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -14,17 +15,28 @@ const PROGRAM: &str = "SYSMASTER_RECORDING_INIT";
 const SYMBOLS: &str = "SYSMASTER_RECORDING_SYMBOLS";
 const REPLAY: &str = "SYSMASTER_RECORDING_REPLAY";
 
+/// The same with a core of its own, of `split-recording.toml`.
+#[cfg(target_arch = "x86_64")]
+const SPLIT: [&str; 2] = [
+    "SYSMASTER_SPLIT_RECORDING_INIT",
+    "SYSMASTER_SPLIT_RECORDING_REPLAY",
+];
+
 /// Bytes before the recorder's words: title, numbers, and three texts that are as long as they are.
 const NUMBERS: usize = 16 + 8 * 4;
 
 fn boot(target: &str) -> Option<Machine> {
-    let Some(program) = std::env::var_os(PROGRAM).map(PathBuf::from) else {
+    boot_program(PROGRAM, target)
+}
+
+fn boot_program(program: &str, target: &str) -> Option<Machine> {
+    let Some(file) = std::env::var_os(program).map(PathBuf::from) else {
         skip(&format!(
-            "{PROGRAM} names no process 1; `cargo xtask test` builds and names one"
+            "{program} names no process 1; `cargo xtask test` builds and names one"
         ));
         return None;
     };
-    let mut machine = Machine::boot_copy(&[], Some(&program), target)?;
+    let mut machine = Machine::boot_copy(&[], Some(&file), target)?;
     machine.wait_for(&format!("boot: {target}"));
     Some(machine)
 }
@@ -38,9 +50,13 @@ fn record(machine: &Machine) -> Vec<u8> {
 }
 
 fn replay(folder: &Path, recording: &[u8], words: &[&str]) -> Output {
+    replay_by(REPLAY, folder, recording, words)
+}
+
+fn replay_by(program: &str, folder: &Path, recording: &[u8], words: &[&str]) -> Output {
     let file = folder.join("recording");
     std::fs::write(&file, recording).expect("there is room");
-    let program = std::env::var_os(REPLAY).expect("it is built beside the program");
+    let program = std::env::var_os(program).expect("it is built beside the program");
     let mut command = Command::new(program);
     let output = command.arg(file).args(words).output();
     output.expect("it was built for this machine")
@@ -54,7 +70,11 @@ fn all_sleep(machine: &Machine) {
 
 /// It is performed to its end, and came to the same; what was printed.
 fn comes_to_the_same(machine: &Machine, folder: &Path) -> String {
-    let output = replay(folder, &record(machine), &[]);
+    comes_to_the_same_by(REPLAY, machine, folder)
+}
+
+fn comes_to_the_same_by(program: &str, machine: &Machine, folder: &Path) -> String {
+    let output = replay_by(program, folder, &record(machine), &[]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -72,7 +92,24 @@ fn comes_to_the_same(machine: &Machine, folder: &Path) -> String {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn what_services_and_process_1_went_through_happens_again_on_the_host() {
-    let Some(mut machine) = boot("holding") else {
+    happens_again([PROGRAM, REPLAY], Machine::pid);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_services_and_a_core_went_through_happens_again_on_the_host() {
+    happens_again(SPLIT, core);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_services_and_a_keeper_went_through_happens_again_on_the_host() {
+    happens_again(SPLIT, Machine::pid);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn happens_again([program, performs]: [&str; 2], decides: fn(&Machine) -> u32) {
+    let Some(mut machine) = boot_program(program, "holding") else {
         return;
     };
     // They may say so before or after the machine says that it is up.
@@ -86,7 +123,7 @@ fn what_services_and_process_1_went_through_happens_again_on_the_host() {
         for _ in 1..=5 {
             machine.wait_for(": runs");
         }
-        injure(machine.pid(), Injury::Counter(0));
+        injure(decides(&machine), Injury::Counter(0));
         machine.wait_for("goes on where it was");
         assert!(machine.sctl(&["stop", "held@1"]).status.success());
         assert!(
@@ -96,7 +133,7 @@ fn what_services_and_process_1_went_through_happens_again_on_the_host() {
                 .success()
         );
         machine.wait_for("held 1: runs");
-        let printed = comes_to_the_same(&machine, folder.path());
+        let printed = comes_to_the_same_by(performs, &machine, folder.path());
         let lives = printed.matches("this life goes on: Fault").count();
         assert_eq!(lives, round, "{printed}");
         let asked = printed.matches("asks: stop held@1").count();
@@ -109,9 +146,10 @@ fn what_services_and_process_1_went_through_happens_again_on_the_host() {
     }
     // What is asked by request is a life as well.
     assert!(machine.sctl(&["reexec"]).status.success());
-    let printed = comes_to_the_same(&machine, folder.path());
+    let printed = comes_to_the_same_by(performs, &machine, folder.path());
     assert!(printed.contains("this life goes on: Again"), "{printed}");
-    let about = replay(
+    let about = replay_by(
+        performs,
         folder.path(),
         &record(&machine),
         &["--unit", "held@3", "--from", "40"],

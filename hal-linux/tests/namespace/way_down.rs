@@ -244,3 +244,41 @@ fn a_core_that_takes_the_place_of_one_that_died_of_it_is_told_as_well_that_nobod
     );
     assert!(!console.contains("killed leftover processes"), "{console}");
 }
+
+/// Nothing was handed out that could be put aside, and whoever comes dies of it as well.
+fn ends_by_a_new_start(mut machine: Machine) {
+    machine.wait_for("process 1 dies again and again: the machine starts anew");
+    assert_eq!(machine.end(), End::Reboot, "{}", machine.console());
+    let console = machine.console();
+    for name in ["top", "middle", "bottom", "leftover"] {
+        assert!(console.contains(&format!("{name}: stops")), "{console}");
+    }
+    let deaths = console.matches(": SIGILL").count() + console.matches("died of SIGILL").count();
+    assert_eq!(deaths, 9, "{console}");
+}
+
+#[test]
+fn lives_that_all_die_of_it_that_nobody_is_left_lead_to_a_new_start() {
+    let Some(mut machine) = Machine::boot("layers") else {
+        return;
+    };
+    machine.wait_for("boot: layers reached");
+    assert!(machine.sctl(&["list"]).status.success());
+    let last = function("SYSMASTER_NAMESPACE_SYMBOLS", "14finish_machine");
+    let pid = machine.pid();
+    trap(pid, last, 9, || send(pid, Signal::SIGTERM));
+    ends_by_a_new_start(machine);
+}
+
+#[test]
+fn cores_that_all_die_of_it_that_nobody_is_left_lead_to_a_new_start() {
+    let Some(mut machine) = split::boot("layers") else {
+        return;
+    };
+    assert!(machine.sctl(&["list"]).status.success());
+    patch(machine.pid(), function(SYMBOLS, "14finish_machine"), FAULTS);
+    send(core(&machine), KILL);
+    machine.wait_for("the core is a new one");
+    machine.signal(15);
+    ends_by_a_new_start(machine);
+}

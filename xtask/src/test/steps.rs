@@ -186,6 +186,8 @@ fn namespaces() -> Result<Outcome> {
     let escalating = build("escalating.toml")?;
     let recording = build("recording.toml")?;
     let replay = replay::build(&folder.join("recording.toml"), &board.name, None)?;
+    let split_recording = build("split-recording.toml")?;
+    let split_replay = replay::build(&folder.join("split-recording.toml"), &board.name, None)?;
     let added = ["added-field".to_string()];
     let upgraded = build_with("upgraded.toml", &added)?;
     let split_upgraded = build_with("split-upgraded.toml", &added)?;
@@ -204,6 +206,8 @@ fn namespaces() -> Result<Outcome> {
         .env("SYSMASTER_RECORDING_INIT", &recording.file)
         .env("SYSMASTER_RECORDING_SYMBOLS", &recording.symbols)
         .env("SYSMASTER_RECORDING_REPLAY", replay)
+        .env("SYSMASTER_SPLIT_RECORDING_INIT", &split_recording.file)
+        .env("SYSMASTER_SPLIT_RECORDING_REPLAY", split_replay)
         .env("SYSMASTER_NAMESPACE_UPGRADED", &upgraded.file)
         .env("SYSMASTER_NAMESPACE_UPGRADED_SYMBOLS", &upgraded.symbols)
         .env("SYSMASTER_SPLIT_UPGRADED", &split_upgraded.file)
