@@ -4,6 +4,7 @@
 #[path = "../namespace/filter.rs"]
 mod filter;
 mod kept;
+mod patience;
 mod restart;
 mod scarce;
 #[path = "../namespace/silence.rs"]
