@@ -181,18 +181,9 @@ impl Linux {
         let _ = signal_init(CHILD_SIGNAL);
     }
 
-    /// Takes what children have sent. The pair is closed when nothing is missing any more. Whoever
-    /// waits must not go on to wait as if nothing had come: a watchdog wants to be fed.
-    pub(crate) fn take_devices(&mut self) -> Option<Wake> {
-        if self.way.is_some() && self.heritage.is_none() {
-            self.empty_way()
-        } else {
-            None
-        }
-    }
-
+    /// Takes what is there, while there is a way. The pair is closed when nothing is missing any more.
     #[inline(never)]
-    fn empty_way(&mut self) -> Option<Wake> {
+    pub(crate) fn empty_way(&mut self) -> Option<Wake> {
         let mut wake = None;
         while let Some((end, _)) = &self.way
             && let Some((device, found)) = parcel::look(end)

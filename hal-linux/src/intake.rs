@@ -40,6 +40,18 @@ impl Linux {
         self.bytes_wake().or(found)
     }
 
+    /// Takes the devices that children have sent. Whoever waits must not go on to wait as if nothing
+    /// had come: a watchdog wants to be fed.
+    ///
+    /// It stands here since it is asked at each exit, and what answers it is needed seldom.
+    #[inline]
+    pub(crate) fn take_devices(&mut self) -> Option<Wake> {
+        match self.way.is_some() && self.heritage.is_none() {
+            true => self.empty_way(),
+            false => None,
+        }
+    }
+
     /// What was read from a descriptor means.
     pub(crate) fn bytes_wake(&mut self) -> Option<Wake> {
         let region = self.region;
