@@ -1,12 +1,13 @@
 //! This file serves the control socket: who may connect, one frame at a time, nothing that waits.
 //!
 //! A client has at most one frame in process 1's hands; the next stays in the kernel until the
-//! answer has been sent. Whoever is not root or does not read is disconnected. Where all places are
-//! taken, one that has been silent for some seconds makes room, and where there is none, one that
-//! has long been waiting for its answer: nobody can keep others out.
+//! answer has been sent. Whoever is not root, does not read or passes descriptors is disconnected.
+//! Where all places are taken, one that has been silent for some seconds makes room, and where
+//! there is none, one that has long been waiting for its answer: nobody can keep others out.
 
 mod callers;
 mod heritage;
+mod parting;
 mod socket;
 
 use crate::events::Source;
@@ -14,7 +15,7 @@ use crate::handed::{self, Handed};
 use crate::linux::Linux;
 use crate::region::{self, ANSWERING, BUSY};
 use crate::sys::fd::Fd;
-use crate::sys::network;
+use crate::sys::network::{self, First};
 use init_core::checkpoint::words::store;
 use init_core::event::{Errno, Event};
 use init_core::hal::{Clock, ControlPort, Wake};
@@ -22,8 +23,7 @@ use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
 use init_core::time::Instant;
 use rustix::fd::AsFd;
-use rustix::io::Errno as Os;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 pub use socket::PATH;
 pub(crate) use socket::{BY_NOBODY, BY_SET_UP};
 
@@ -52,6 +52,7 @@ pub(crate) struct Client {
     connection: Option<Fd>,
     generation: u16,
     frame: [u8; FRAME_BYTES_MAX],
+    /// Of the frame that it sent; 0 while there is none.
     length: usize,
 }
 
@@ -110,8 +111,8 @@ impl Linux {
     }
 
     /// Disconnects whoever has the place.
-    pub(crate) fn make_room(&mut self, place: usize, slot: u8) {
-        if let Some(client) = self.control.clients.get(place)
+    pub(crate) fn make_room(&mut self, slot: u8) {
+        if let Some(client) = self.control.clients.get(usize::from(slot))
             && client.connection.is_some()
         {
             self.hang_up(ClientId {
@@ -134,11 +135,9 @@ impl Linux {
             self.close(id);
             return Some(Wake::Event(Event::ClientGone(id)));
         }
-        // PEEK: it is kept until the core has taken it in. TRUNC: tells the length that was sent,
-        // also when it is more than fits.
-        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC | RecvFlags::PEEK;
-        match rustix::net::recv(connection, &mut client.frame, flags) {
-            Ok((_, length @ 1..=FRAME_BYTES_MAX)) => {
+        // It is kept until the core has taken it in.
+        match network::look(connection, &mut client.frame) {
+            First::Frame(length @ 1..=FRAME_BYTES_MAX) => {
                 client.last_deed = now;
                 client.length = length;
                 let connection = connection.as_fd();
@@ -150,9 +149,9 @@ impl Linux {
                 store(state, BUSY);
                 Some(Wake::Frame(id))
             }
-            Err(Os::AGAIN | Os::INTR) => None,
+            First::Nothing => None,
             // Gone, broken, or no frame of ours.
-            Ok(_) | Err(_) => {
+            First::Frame(_) | First::End | First::Other => {
                 self.close(id);
                 Some(Wake::Event(Event::ClientGone(id)))
             }
@@ -197,16 +196,24 @@ impl ControlPort for Linux {
         store(state, 0);
     }
 
+    #[inline(never)]
     fn close(&mut self, client: ClientId) {
         if let Some(place) = self.control.client_mut(client) {
             let [descriptor, _, state] = self.region.client(client.slot);
-            region::note(descriptor, None);
             store(state, 0);
+            // What cannot be closed yet goes first when a place is needed.
+            place.length = 0;
+            place.last_deed = Instant::ZERO;
             if let Some(connection) = place.connection.take() {
                 self.waiting.forget(connection.as_fd());
+                place.connection = parting::close(connection);
             }
+            region::note(descriptor, place.connection.as_ref());
             self.waiting.untell(Source::Client(client.slot));
-            place.length = 0;
+            if let Some(from) = &mut self.control.accept_from {
+                // There may be a place now.
+                *from = Instant::ZERO;
+            }
         }
     }
 }

@@ -181,7 +181,8 @@ impl Linux {
         let _ = signal_init(CHILD_SIGNAL);
     }
 
-    /// Takes what is there, while there is a way. The pair is closed when nothing is missing any more.
+    /// Takes what is there, while there is a way. The pair is closed when nothing is missing any
+    /// more.
     #[inline(never)]
     pub(crate) fn empty_way(&mut self) -> Option<Wake> {
         let mut wake = None;

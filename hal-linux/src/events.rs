@@ -314,7 +314,8 @@ impl Linux {
             }
             Some(Source::Console) => self.console.drain(),
             Some(Source::Listener) => {
-                self.accept();
+                let now = self.now();
+                self.accept(now);
                 let gone = self.waiting.gone.pop()?;
                 return Some(Wake::Event(Event::ClientGone(gone)));
             }

@@ -173,7 +173,7 @@ impl Linux {
             Handed::Ready(_) => "a unit's readiness",
             Handed::Frame(slot) => {
                 // Nobody will answer.
-                self.make_room(slot.into(), slot);
+                self.make_room(slot);
                 "a request"
             }
         };

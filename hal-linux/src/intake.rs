@@ -40,8 +40,8 @@ impl Linux {
         self.bytes_wake().or(found)
     }
 
-    /// Takes the devices that children have sent. Whoever waits must not go on to wait as if nothing
-    /// had come: a watchdog wants to be fed.
+    /// Takes the devices that children have sent. Whoever waits must not go on to wait as if
+    /// nothing had come: a watchdog wants to be fed.
     ///
     /// It stands here since it is asked at each exit, and what answers it is needed seldom.
     #[inline]

@@ -6,6 +6,7 @@
 use crate::carried::upgrades;
 use crate::events::timespec;
 use crate::sys::fd::{self, Fd};
+use crate::sys::process;
 use crate::{control, errno};
 use init_core::event::Errno;
 use init_core::protocol::Buffer;
@@ -44,6 +45,8 @@ impl Connection {
     }
 
     fn open() -> Result<Fd, Errno> {
+        // Who has root's rights, but another name, is known by the name.
+        process::be_root();
         let socket = fd::socket(AF_UNIX, SOCK_SEQPACKET)?;
         let address = SocketAddrUnix::new(control::PATH).map_err(errno)?;
         rustix::net::connect(&socket, &address).map_err(errno)?;

@@ -3,9 +3,9 @@
 use crate::events::Source;
 use crate::linux::Linux;
 use crate::region::{self, ANSWERING, BUSY, at};
-use init_core::checkpoint::words::{load, store};
+use init_core::checkpoint::words::load;
 use init_core::event::Errno;
-use init_core::hal::Clock;
+use init_core::hal::{Clock, ControlPort};
 use init_core::ident::ClientId;
 use init_core::limits::CLIENT_COUNT_MAX;
 use rustix::fd::AsFd;
@@ -22,31 +22,36 @@ impl Linux {
         }
         let spare = region::adopt(region.word(at::SPARE));
         self.control.spare = spare.ok_or(Errno(0));
-        for (slot, client) in (0_u8..).zip(self.control.clients.iter_mut()) {
+        for (place, slot) in (0..CLIENT_COUNT_MAX).zip(0..u8::MAX) {
+            let Some(client) = self.control.clients.get_mut(place) else {
+                continue;
+            };
             let [descriptor, generation, state] = region.client(slot);
             let found = load(state);
             let generation = load(generation);
             client.generation = u16::try_from(generation).unwrap_or(0);
             client.last_deed = now;
             client.length = usize::from(found == BUSY);
-            // The answer may have been sent: hung up on, once.
-            client.connection = region::adopt(descriptor).filter(|_| found != ANSWERING);
+            client.connection = region::adopt(descriptor);
+            region::note(descriptor, client.connection.as_ref());
             let id = ClientId {
                 slot,
                 generation: client.generation,
             };
-            let Some(connection) = &client.connection else {
-                // Perhaps the core has not heard of it.
-                region::note(descriptor, None);
-                store(state, 0);
-                self.waiting.tell_gone(id);
-                continue;
-            };
-            let connection = connection.as_fd();
-            let _ = self.waiting.watch(connection, Source::Client(slot));
-            let source = Source::Client(slot);
-            self.waiting
-                .listen_for_input(connection, source, found == 0);
+            if let Some(connection) = &client.connection {
+                let connection = connection.as_fd();
+                let source = Source::Client(slot);
+                let _ = self.waiting.watch(connection, source);
+                self.waiting
+                    .listen_for_input(connection, source, found == 0);
+                if found != ANSWERING {
+                    continue;
+                }
+            }
+            // It is not there, and the core may not have heard; or the answer may have been sent:
+            // hung up on, once.
+            self.close(id);
+            self.waiting.tell_gone(id);
         }
     }
 
@@ -67,7 +72,7 @@ impl Linux {
         for (place, slot) in (0..CLIENT_COUNT_MAX).zip(0..u8::MAX) {
             let client = self.control.clients.get(place);
             if client.is_some_and(|client| client.length > 0) {
-                self.make_room(place, slot);
+                self.make_room(slot);
             }
         }
     }

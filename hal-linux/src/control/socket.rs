@@ -3,6 +3,7 @@
 
 use crate::cause::Cause;
 use crate::console;
+use crate::control::parting;
 use crate::events::Source;
 use crate::linux::Linux;
 use crate::region::{self, at};
@@ -11,11 +12,13 @@ use crate::sys::fd::{self, Fd};
 use core::ffi::CStr;
 use init_core::event::Errno;
 use init_core::packed::packed;
+use init_core::time::Instant;
 use linux_raw_sys::net;
 use rustix::fd::AsFd;
 use rustix::fs::Mode;
 use rustix::io::Errno as Os;
 use rustix::net::SocketAddrUnix;
+use rustix::net::sockopt::set_socket_passcred;
 
 /// Where the socket is.
 const DIRECTORY: &CStr = c"/run/sysmaster";
@@ -42,20 +45,25 @@ impl Linux {
         {
             // Out of memory: nobody is heard until set-up is done again.
             let _ = self.waiting.watch(socket.as_fd(), Source::Listener);
-            // Who has called the one before is not sent away.
+            // Who has called the one before is not sent away, as far as there are places.
             for _ in 0..=BACKLOG {
-                self.accept();
+                self.accept(Instant::ZERO);
             }
-            let noted = self.region.get(at::SPARE);
-            if let Some(listener) = &self.control.listener {
-                self.waiting.forget(listener.as_fd());
+            if let Some(before) = self.control.listener.take() {
+                self.waiting.forget(before.as_fd());
+                self.control.listener = parting::close(before);
             }
-            // In this order: a life that ends in between has a spare one, or binds another.
-            self.region.set(at::LISTENER, 0);
-            self.region.set(at::SPARE, 0);
-            self.region.set(at::LISTENER, noted);
-            let none = Err(Errno(0));
-            self.control.listener = core::mem::replace(&mut self.control.spare, none).ok();
+            // If it is still there: when the next child has ended. The spare one is bound, and
+            // callers wait in it.
+            if self.control.listener.is_none() {
+                let noted = self.region.get(at::SPARE);
+                // In this order: a life that ends in between has a spare one, or binds another.
+                self.region.set(at::LISTENER, 0);
+                self.region.set(at::SPARE, 0);
+                self.region.set(at::LISTENER, noted);
+                let none = Err(Errno(0));
+                self.control.listener = core::mem::replace(&mut self.control.spare, none).ok();
+            }
         }
     }
 
@@ -63,6 +71,10 @@ impl Linux {
     pub(crate) fn offer_socket(&mut self) {
         if self.control.spare.is_err() {
             let socket = fd::socket(net::AF_UNIX, net::SOCK_SEQPACKET);
+            if let Ok(socket) = &socket {
+                // And with it each connection: who has sent a frame is told with it.
+                let _ = set_socket_passcred(socket, true);
+            }
             region::note(self.region.word(at::SPARE), socket.as_ref().ok());
             self.control.spare = socket;
         }

@@ -28,13 +28,14 @@ impl Fork {
     }
 }
 
+static UNUSED: AtomicU32 = AtomicU32::new(0);
+
 /// Creates a copy of this process. Safe to call because process 1 has one thread: the copy has all
 /// of it, and no lock can be held by a thread that the copy lacks.
 ///
 /// # Errors
 /// EAGAIN: no free process number or a limit; ENOMEM.
 pub fn fork() -> Result<Fork, Errno> {
-    static UNUSED: AtomicU32 = AtomicU32::new(0);
     fork_noted(&UNUSED)
 }
 
@@ -66,6 +67,15 @@ pub fn fork_apart(number: &'static AtomicU32) -> Result<Fork, Errno> {
     fork_with(abi::CLONE_PARENT_SETTID, number)
 }
 
+/// As [`fork`]; this child has the same descriptors, not copies: what it closes, nobody has any
+/// more, and who waits for that is the child.
+///
+/// # Errors
+/// As those of [`fork`].
+pub fn fork_sharing() -> Result<Fork, Errno> {
+    fork_with(abi::SIGCHLD | abi::CLONE_FILES, &UNUSED)
+}
+
 /// Replaces this process by a program. Returns only on failure.
 pub fn execute(program: &CStr, arguments: Arguments, environment: Arguments) -> Errno {
     if arguments.last().is_none_or(Option::is_some)
@@ -93,6 +103,12 @@ pub fn exit(code: u8) -> ! {
         // SAFETY: ends the process; there is no pointer.
         unsafe { syscall(abi::__NR_exit_group, [usize::from(code)]) };
     }
+}
+
+/// Makes root's name the own, for who has the right to it.
+pub fn be_root() {
+    // SAFETY: there is no pointer, and one thread.
+    unsafe { syscall(abi::__NR_setuid, [0]) };
 }
 
 /// Sends a signal, by its number, to a process.

@@ -111,7 +111,7 @@ fn frames_that_are_none_end_their_connection_and_nothing_else() {
 }
 
 /// A request as the tool writes it, which is answered at once.
-fn status_of(name: &str) -> Vec<u8> {
+pub fn status_of(name: &str) -> Vec<u8> {
     let mut buffer: Buffer = [0; size_of::<Buffer>()];
     let mut writer = Writer::new(&mut buffer);
     let request = Request::Unit {
@@ -214,7 +214,7 @@ fn clients_that_flood_the_socket_keep_neither_a_service_nor_the_way_down() {
 }
 
 /// Asks for a start and for an answer when it is done.
-fn asks_to_start(client: &OwnedFd, name: &str) {
+pub fn asks_to_start(client: &OwnedFd, name: &str) {
     asks(client, Change::Start, name, true);
 }
 

@@ -38,6 +38,7 @@ mod missing;
 mod outputs;
 #[cfg(target_arch = "x86_64")]
 mod own_calls;
+mod passed;
 mod patience;
 #[cfg(target_arch = "x86_64")]
 mod probation;

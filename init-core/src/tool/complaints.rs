@@ -33,8 +33,8 @@ impl<C: Client> Tool<'_, '_, C> {
                 ": an image is named by its absolute path of less than 256 bytes"
             )),
             Usage::NoForce(word) => line.text(word).say(packed!(
-                " is not supported: process 1 stops everything in order and goes down by the \
-                 manifest's deadline in any case. If it is dead: echo b > /proc/sysrq-trigger",
+                " is not supported: process 1 stops everything in order, by the manifest's \
+                 deadline at the latest. If it is dead: echo b > /proc/sysrq-trigger",
             )),
         };
         self.complain();
@@ -51,7 +51,7 @@ impl<C: Client> Tool<'_, '_, C> {
             Trouble::NotConnected(error) => {
                 line.text(address).text(": ").errno(error).say(match error {
                     Errno(1) | Errno(13) => packed!("; only root may talk to process 1"),
-                    _ => packed!("; is process 1 of this system sysMaster? See /proc/1/exe"),
+                    _ => packed!("; is process 1 sysMaster? See /proc/1/exe"),
                 })
             }
             Trouble::Broken(error) => line.say(packed!("connection to process 1: ")).errno(error),

@@ -9,7 +9,7 @@ use core::ffi::CStr;
 
 /// Steps of setting the machine up, in their order: which kinds there are, a bit each; then each
 /// step, its kind, what it is about, its numbers and its other texts. Numbers begin with the lowest
-/// byte, texts end with a nul.
+/// byte, texts end with a nul. A source that is named as the file system's type is left empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup(&'static [u8]);
 
@@ -139,13 +139,17 @@ impl<F: Fn(&'static [u8]) -> &'static CStr> Iterator for Ops<F> {
         let operand = self.text();
         Some(match kind {
             WAIT_DEVICE => SetupOp::WaitDevice(operand),
-            MOUNT => SetupOp::Mount {
-                at: operand,
-                flags: u32::from_le_bytes(self.number()),
-                source: self.text(),
-                kind: self.text(),
-                data: self.text(),
-            },
+            MOUNT => {
+                let flags = u32::from_le_bytes(self.number());
+                let (source, kind) = (self.text(), self.text());
+                SetupOp::Mount {
+                    at: operand,
+                    flags,
+                    source: if source.is_empty() { kind } else { source },
+                    kind,
+                    data: self.text(),
+                }
+            }
             UNMOUNT => SetupOp::Unmount(operand),
             DIRECTORY => SetupOp::Directory {
                 path: operand,
@@ -217,6 +221,14 @@ mod compiler {
         put(written, text.to_bytes_with_nul())
     }
 
+    const fn are_same(one: &[u8], other: &[u8]) -> bool {
+        let mut index = 0;
+        while index < one.len() && index < other.len() && one[index] == other[index] {
+            index += 1;
+        }
+        index == one.len() && index == other.len()
+    }
+
     pub const fn pack<const N: usize>(ops: &[SetupOp]) -> Written<N> {
         let mut kinds = 0;
         let mut written = put(([0; N], 0), &[0]);
@@ -242,6 +254,8 @@ mod compiler {
                 data,
                 ..
             } => {
+                let is_same = are_same(source.to_bytes(), kind.to_bytes());
+                let source = if is_same { c"" } else { source };
                 let written = text(put(written, &flags.to_le_bytes()), source);
                 text(text(written, kind), data)
             }
@@ -275,6 +289,13 @@ mod tests {
                 kind: c"",
                 flags: 0x0102_0304,
                 data: c"x=\xff",
+            },
+            SetupOp::Mount {
+                source: c"proc",
+                at: c"/p",
+                kind: c"proc",
+                flags: 0,
+                data: c"",
             },
             SetupOp::Unmount(c"/c"),
             SetupOp::Directory {

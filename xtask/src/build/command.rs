@@ -115,7 +115,8 @@ fn rustflags(board: &Board, toolchain: &Toolchain) -> Vec<String> {
         // Blocks are laid out, and small choices made without a branch, for size; on machines
         // where the compiler makes functions of what code has in common, it looks twice.
         "-Cllvm-args=-apply-ext-tsp-for-size".to_string(),
-        "-Cllvm-args=-two-entry-phi-node-folding-threshold=2".to_string(),
+        "-Cllvm-args=-two-entry-phi-node-folding-threshold=4".to_string(),
+        "-Cllvm-args=-jump-threading-threshold=5".to_string(),
         SECOND_LOOK.to_string(),
         // A few instructions more than those of a call are still better put in its place; and what
         // is put in another order in the end is not found to be the same any more.

@@ -29,11 +29,11 @@ fn a_process_1_that_cannot_be_reached_is_named_with_its_address() {
     let table = [
         (
             2,
-            "sctl: /run/control: No such file or directory; is process 1 of this system sysMaster?",
+            "sctl: /run/control: No such file or directory; is process 1 sysMaster?",
         ),
         (
             111,
-            "sctl: /run/control: Connection refused; is process 1 of this system sysMaster?",
+            "sctl: /run/control: Connection refused; is process 1 sysMaster?",
         ),
         (
             13,
