@@ -44,7 +44,7 @@ impl Control {
 }
 
 impl Linux {
-    /// Lets a caller in. For it somebody may have to go who has been silent since long before `now`.
+    /// Lets a caller in. Somebody may have to go for it who has been silent since long before `now`.
     #[inline(never)]
     pub(crate) fn accept(&mut self, now: Instant) {
         let place = self.control.place(now);
