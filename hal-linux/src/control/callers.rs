@@ -44,7 +44,7 @@ impl Control {
 }
 
 impl Linux {
-    /// Lets a caller in. Somebody may have to go for it who has been silent since long before `now`.
+    /// Lets a caller in. Who has been silent since long before `now` may have to go for it.
     #[inline(never)]
     pub(crate) fn accept(&mut self, now: Instant) {
         let place = self.control.place(now);
