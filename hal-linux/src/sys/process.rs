@@ -77,6 +77,7 @@ pub fn fork_sharing() -> Result<Fork, Errno> {
 }
 
 /// Replaces this process by a program. Returns only on failure.
+#[inline]
 pub fn execute(program: &CStr, arguments: Arguments, environment: Arguments) -> Errno {
     if arguments.last().is_none_or(Option::is_some)
         || environment.last().is_none_or(Option::is_some)
