@@ -85,7 +85,7 @@ pub fn look(connection: &Fd, room: &mut [u8]) -> First {
 /// `struct msghdr` as programs have it, on machines of either width and with the lower bytes
 /// first: an address and its length, parts and how many, control messages and their bytes, flags.
 /// Each takes a word, where it may be smaller as well.
-type Message = [usize; 7];
+pub(super) type Message = [usize; 7];
 
 const _: () = assert!(cfg!(target_endian = "little"));
 

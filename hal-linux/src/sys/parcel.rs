@@ -2,6 +2,7 @@
 //! which it is, through a pair of sockets that never wait.
 
 use super::fd::Fd;
+use super::network::Message;
 use super::syscall::{result, syscall};
 use init_core::event::Errno;
 use linux_raw_sys::{general as abi, net};
@@ -33,13 +34,6 @@ impl Rights {
         }
     }
 }
-
-/// `struct msghdr` as programs have it, on machines of either width and with the lower bytes
-/// first: an address and its length, parts and how many, control messages and their bytes, flags.
-/// Each takes a word, where it may be smaller as well.
-type Message = [usize; 7];
-
-const _: () = assert!(cfg!(target_endian = "little"));
 
 /// The numbers of both ends, plus 1 each; 0 where they could not be made. What is sent at one
 /// arrives at the other. Nobody owns them yet.
