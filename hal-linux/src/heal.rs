@@ -126,8 +126,14 @@ fn lacks() -> ! {
     if Region::inherited().is_none() {
         process::exit(1);
     }
-    probe::pause(None, RETRY_MS);
+    wait_for_memory();
     go_back()
+}
+
+/// Waits a while for others to give memory back.
+#[inline(never)]
+pub(crate) fn wait_for_memory() {
+    probe::pause(None, RETRY_MS);
 }
 
 /// This image's core ended by that signal before it had taken over: the one before goes on.
@@ -208,7 +214,7 @@ fn by_copy_only() -> ! {
         for bare in [false, true] {
             image::execute(Source::Copy, bare);
         }
-        probe::pause(None, RETRY_MS);
+        wait_for_memory();
     }
 }
 

@@ -334,7 +334,7 @@ pub fn is_size_sealed(file: BorrowedFd<'_>) -> bool {
     let number = usize::try_from(file.as_raw_fd()).unwrap_or(usize::MAX);
     // SAFETY: there is no pointer.
     let answer = unsafe { syscall(FCNTL, [number, word(abi::F_GET_SEALS)]) };
-    let asked = word(SIZE_SEALS | abi::F_SEAL_WRITE);
+    let asked = word(SIZE_SEALS | abi::F_SEAL_WRITE | abi::F_SEAL_FUTURE_WRITE);
     result(answer).is_ok_and(|seals| seals & asked == word(SIZE_SEALS))
 }
 

@@ -79,8 +79,9 @@ pub const WORDS_FD: u16 = 3;
 /// # Errors
 /// What the kernel answers, which may not have such files.
 pub fn lasting_words(count: usize) -> Result<SharedWords, Errno> {
-    make_file(bytes_of(count))?;
-    map(Fd::WORDS, count, 0)
+    let (file, words) = file_of_words(count)?;
+    put(file)?;
+    Ok(words)
 }
 
 /// What parts of a file begin at multiples of: of every machine's page size, so that each part can
@@ -92,11 +93,9 @@ const PART_BYTES: usize = 65_536;
 /// # Errors
 /// As those of [`lasting_words`].
 pub fn lasting_parts(first: usize, second: usize) -> Result<(SharedWords, SharedWords), Errno> {
-    make_file(bytes_of_parts(first, second))?;
-    Ok((
-        map(Fd::WORDS, first, 0)?,
-        map(Fd::WORDS, second, offset_behind(first))?,
-    ))
+    let (file, first, second) = file_of_parts(first, second)?;
+    put(file)?;
+    Ok((first, second))
 }
 
 /// The parts that the life before left, if they are that large.
@@ -104,8 +103,8 @@ pub fn inherited_parts(first: usize, second: usize) -> Option<(SharedWords, Shar
     if !is_inherited(bytes_of_parts(first, second)) {
         return None;
     }
-    let second = map(Fd::WORDS, second, offset_behind(first)).ok()?;
-    Some((map(Fd::WORDS, first, 0).ok()?, second))
+    let second = map_left(PRESENT, second, offset_behind(first));
+    Some((map_left(PRESENT, first, 0), second))
 }
 
 /// The parts of words that were found as a whole.
@@ -198,15 +197,9 @@ pub fn found_words() -> Option<SharedWords> {
     let bytes = usize::try_from(stat.st_size).ok()?;
     let count = bytes.checked_div(size_of::<AtomicU32>())?;
     let is_ours = count > 0 && fd::is_size_sealed(Fd::WORDS);
-    if is_ours {
-        match SPLIT {
-            // Between two parts there is nothing, and shall be nothing.
-            true => map_by(MapFlags::SHARED, Fd::WORDS, count, 0).ok(),
-            false => map(Fd::WORDS, count, 0).ok(),
-        }
-    } else {
-        None
-    }
+    // Between two parts there is nothing, and shall be nothing.
+    let flags = if SPLIT { MapFlags::SHARED } else { PRESENT };
+    is_ours.then(|| map_left(flags, count, 0))
 }
 
 fn is_inherited(bytes: usize) -> bool {
@@ -274,8 +267,8 @@ pub fn read_words(file: &Fd, begin: usize, words: SharedWords) {
     }
 }
 
-fn make_file(bytes: usize) -> Result<(), Errno> {
-    let file = file_of(bytes)?;
+/// Puts a file under [`WORDS_FD`], where it is taken for one that can be mapped.
+fn put(file: Fd) -> Result<(), Errno> {
     if file.number() == WORDS_FD {
         file.leak();
         return Ok(());
@@ -300,7 +293,17 @@ fn map(file: BorrowedFd<'_>, count: usize, offset: u64) -> Result<SharedWords, E
     map_by(PRESENT, file, count, offset)
 }
 
-#[inline]
+/// Maps what the life before left, whose services run: for lack of memory it waits, and boots no
+/// others beside them.
+fn map_left(flags: MapFlags, count: usize, offset: u64) -> SharedWords {
+    loop {
+        if let Ok(words) = map_by(flags, Fd::WORDS, count, offset) {
+            return words;
+        }
+        crate::heal::wait_for_memory();
+    }
+}
+
 fn map_by(
     flags: MapFlags,
     file: BorrowedFd<'_>,

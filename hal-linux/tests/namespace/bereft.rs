@@ -162,9 +162,8 @@ fn with_no_room_no_number_and_no_descriptor_it_lives_again_and_is_exchanged() {
     goes_down(machine);
 }
 
-/// Lets the program that it executes next come so often to a call that makes a descriptor, when
-/// somebody has lowered its limit to none. It has the right to raise that.
-fn lacks_a_descriptor(machine: &Machine, cause: impl FnOnce(Pid), call: i64, times: u32) {
+/// Lets the program that it executes next come so often to such a call.
+fn comes_to_next(machine: &Machine, cause: impl FnOnce(Pid), call: i64, times: u32) -> Pid {
     let pid = stop(machine.pid(), ptrace::Options::PTRACE_O_TRACEEXEC);
     cause(pid);
     ptrace::cont(pid, None).expect("it is stopped");
@@ -174,8 +173,53 @@ fn lacks_a_descriptor(machine: &Machine, cause: impl FnOnce(Pid), call: i64, tim
         count += u32::from(number == call);
         count == times
     });
+    pid
+}
+
+/// Lets the program that it executes next come so often to a call that makes a descriptor, when
+/// somebody has lowered its limit to none. It has the right to raise that.
+fn lacks_a_descriptor(machine: &Machine, cause: impl FnOnce(Pid), call: i64, times: u32) {
+    let pid = comes_to_next(machine, cause, call, times);
     machine.limit_descriptors("0:4096");
     ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// Lets a life come so often to a call that maps memory, and refuses that until it has slept twice.
+fn lacks_memory(machine: &Machine, times: u32) {
+    let dies = |pid| hurt(pid, Injury::Counter(0));
+    let pid = comes_to_next(machine, dies, libc::SYS_mmap, times);
+    machine.limit("--as=4096:unlimited");
+    let mut rests = 0;
+    show_calls(pid, |number, _| {
+        rests += u32::from(matches!(number, libc::SYS_poll | libc::SYS_ppoll));
+        rests == 2
+    });
+    machine.limit("--as=unlimited:unlimited");
+    ptrace::detach(pid, None).expect("it is stopped");
+}
+
+/// A life that cannot have what the one before it left would boot beside what runs.
+#[test]
+fn a_life_that_cannot_map_what_is_left_yet_waits_until_it_can() {
+    for (machine, maps) in [(Machine::boot("holding"), 1), (split::start("holding"), 2)] {
+        let Some(mut machine) = machine else { return };
+        machine.wait_for("boot: holding reached");
+        let (pid, before) = (machine.pid(), split::services(&machine));
+        for times in 1..=maps {
+            lacks_memory(&machine, times);
+            machine.wait_for("goes on where it was");
+            assert_eq!(
+                (machine.pid(), split::services(&machine)),
+                (pid, before.clone())
+            );
+            assert!(machine.sctl(&["list"]).status.success());
+        }
+        let console = machine.console();
+        let said = ["process 1 died of SIGSEGV", "boot: holding reached"];
+        let counts = said.map(|text| console.matches(text).count());
+        assert_eq!(counts, [maps.try_into().expect("few"), 1], "{console}");
+        goes_down(machine);
+    }
 }
 
 const SIGNALS: (i64, u32) = (libc::SYS_signalfd4, 1);

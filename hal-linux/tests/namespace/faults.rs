@@ -10,7 +10,6 @@ use linux_raw_sys::general as abi;
 use nix::sys::signal::Signal;
 use object::{Object, ObjectSymbol};
 use std::path::Path;
-use std::process::Command;
 
 /// Code that makes each fault, on the processor of the machine that runs the tests.
 const FAULTS: [(&str, Injury); 12] = [
@@ -211,11 +210,7 @@ fn limits_that_somebody_set_do_not_keep_it_from_living_again() {
         "--data=0:unlimited",
         "--stack=4096:unlimited",
     ] {
-        let pid = machine.pid().to_string();
-        let status = Command::new("prlimit")
-            .args(["--pid", &pid, limit])
-            .status();
-        assert!(status.expect("prlimit is part of util-linux").success());
+        machine.limit(limit);
         lives_again(&mut machine, limit, Injury::Counter(0));
     }
 }

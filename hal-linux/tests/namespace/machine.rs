@@ -263,9 +263,14 @@ impl Machine {
 
     /// Gives process 1 another soft and hard limit of open descriptors.
     pub fn limit_descriptors(&self, limits: &str) {
-        let (pid, limit) = (self.pid().to_string(), format!("--nofile={limits}"));
+        self.limit(&format!("--nofile={limits}"));
+    }
+
+    /// Gives process 1 another limit, as an option of prlimit.
+    pub fn limit(&self, limit: &str) {
+        let pid = self.pid().to_string();
         let status = Command::new("prlimit")
-            .args(["--pid", &pid, &limit])
+            .args(["--pid", &pid, limit])
             .status();
         assert!(
             status
