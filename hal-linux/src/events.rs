@@ -244,6 +244,7 @@ pub(crate) fn timespec(span: Duration) -> Timespec {
 }
 
 impl EventSource for Linux {
+    #[inline(never)]
     fn wait(&mut self, until: Option<Instant>, taken_in: u32) -> Wake {
         self.settle(taken_in);
         if crate::region::HEALS && self.region.get(at::OUTCOME) != 0 {

@@ -13,8 +13,6 @@ use crate::sys::fd;
 use crate::sys::shared::Once;
 #[cfg(feature = "freestanding")]
 use core::cell::Cell;
-#[cfg(feature = "freestanding")]
-use core::mem::ManuallyDrop;
 use init_core::Driver;
 use init_core::cmdline;
 use init_core::event::BootOptions;
@@ -128,12 +126,13 @@ pub fn run<const UNITS: usize>(
         return 0;
     }
     // Descriptors are closed when the program ends, which it does next.
-    let mut driver = ManuallyDrop::new(Driver::new(
+    let mut driver = Driver::new(
         memory.core.core(manifest),
         Linux::new(manifest, &mut memory.system, left),
-    ));
+    );
     driver.platform().enter(is_heir);
     begin(&mut driver, manifest, words);
+    core::mem::forget(driver);
     0
 }
 
