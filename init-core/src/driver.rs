@@ -5,13 +5,14 @@ use crate::checkpoint::words::KEEPS;
 use crate::effect::{Effect, Notice, Reply};
 use crate::event::{BootOptions, Event};
 use crate::hal::{Platform, Wake};
-use crate::ident::{Child, ClientId, Role};
+use crate::ident::{Child, ClientId};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::protocol::{self, Buffer, Intake, View};
 use crate::renewal::Image;
 use crate::report::Report;
 use crate::supervisor::Core;
 use crate::time::Instant;
+use crate::uses::ROLES;
 
 /// Effects performed in one turn, about: creating a process is the dearest and takes 0.1 ms, so the
 /// next exit or request is seen within 4 ms however many units there are. Where children are slow
@@ -103,7 +104,7 @@ impl<'a, P: Platform> Driver<'a, P> {
     fn take_up(&mut self) {
         let now = self.platform.now();
         for unit in self.core.units.ids() {
-            for role in [Role::Main, Role::Stop, Role::Probe] {
+            for &role in ROLES {
                 if let Some((generation, pid)) = self.platform.owner(unit, role) {
                     let child = Child {
                         unit,

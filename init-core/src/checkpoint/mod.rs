@@ -129,12 +129,10 @@ const fn record_count(units: usize) -> usize {
 /// have left: one of its two words may be damaged. One that was never whole stays so.
 #[inline(never)]
 pub fn mend_title(words: Words<'_>, manifest: &Manifest) {
-    let title = [(at::MAGIC, MAGIC), (at::FINGERPRINT, fingerprint(manifest))];
-    let is_ours = title.iter().any(|(at, word)| words.get(*at) == *word);
-    if is_ours && words.get(at::MAGIC) != 0 {
-        for (at, word) in title {
-            words.set(at, word);
-        }
+    let (magic, names) = (words.get(at::MAGIC), fingerprint(manifest));
+    if magic == MAGIC || (magic != 0 && words.get(at::FINGERPRINT) == names) {
+        words.set(at::MAGIC, MAGIC);
+        words.set(at::FINGERPRINT, names);
     }
 }
 
@@ -283,7 +281,7 @@ impl<'a> Core<'a> {
     /// in the units' order.
     #[inline(never)]
     pub fn keep_in(&mut self, words: Words<'a>) -> Past {
-        self.checkpoint = Checkpoint::new(words, self.units.len());
+        self.begin_keeping(words);
         let checkpoint = &self.checkpoint;
         let known = !checkpoint.is_nowhere()
             && checkpoint.get(at::MAGIC) == MAGIC
@@ -302,16 +300,21 @@ impl<'a> Core<'a> {
         Past::None
     }
 
+    #[inline(never)]
+    fn begin_keeping(&mut self, words: Words<'a>) {
+        self.checkpoint = Checkpoint::new(words, self.units.len());
+    }
+
     /// Makes the region one in which nothing has happened yet, and holds it for one only then.
     fn format(&mut self) {
-        self.checkpoint = Checkpoint::new(self.checkpoint.words, self.units.len());
+        self.begin_keeping(self.checkpoint.words);
         *self.system = System::new();
         self.waiters = Default::default();
         (self.orphan_count, self.event_count) = (0, 0);
         let words = self.checkpoint.words;
-        for index in [at::MAGIC, at::BEGUN, at::DONE] {
-            self.checkpoint.set(index, 0);
-        }
+        self.checkpoint.set(at::MAGIC, 0);
+        self.checkpoint.set(at::BEGUN, 0);
+        self.checkpoint.set(at::DONE, 0);
         for id in self.units.ids() {
             let _touched = self.units.get_mut(id);
         }
@@ -425,7 +428,7 @@ impl<'a> Core<'a> {
     /// Reads what is committed. `false`: there is no machine's record, or it was never booted.
     fn restore(&mut self) -> bool {
         self.checkpoint.records.settle();
-        let is_known = Part::MACHINE.into_iter().all(|part| self.read(part));
+        let is_known = self.read(Part::System) && self.read(Part::Rest);
         if !is_known || self.system.phase == Phase::Off {
             return false;
         }
@@ -488,10 +491,8 @@ impl<'a> Core<'a> {
 #[inline(never)]
 fn fingerprint(manifest: &Manifest) -> u32 {
     // FNV-1a.
-    let names = manifest
-        .units
-        .iter()
-        .flat_map(|unit| unit.name.bytes().chain([0]));
+    let units = manifest.units.iter();
+    let names = units.flat_map(|unit| unit.name.bytes().chain([0]));
     names.fold(0x811c_9dc5_u32, |sum, byte| {
         (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
