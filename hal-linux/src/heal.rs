@@ -69,9 +69,8 @@ pub(crate) fn arm(region: &'static Region, is_heir: bool) {
         let _ = image::keep(is_heir);
     }
     if is_heir {
-        for number in [shared::WORDS_FD, COPY] {
-            let _ = fd::close_on_exec(number);
-        }
+        let _ = fd::close_on_exec(shared::WORDS_FD);
+        let _ = fd::close_on_exec(COPY);
         if upgrades().is_some() {
             region.keep_images();
         }

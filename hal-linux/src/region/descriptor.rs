@@ -57,6 +57,7 @@ impl Region {
 }
 
 /// Of so many words each, the first is a descriptor plus 1, or 0.
+#[inline(never)]
 fn each_of(words: SharedWords, distance: usize, work: fn(u16)) {
     let mut rest = words;
     while let Some(word) = rest.first() {
