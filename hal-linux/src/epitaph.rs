@@ -5,8 +5,9 @@ use crate::children;
 use crate::handed::Handed;
 use crate::region::{EXIT_WORDS, RECORDS, Region, SPLIT, at};
 use crate::sys::wait;
+use init_core::ROLES;
 use init_core::checkpoint::words::load;
-use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::ident::{Child, Generation, UnitId};
 use init_core::packed::packed;
 use init_core::report::Line;
 use init_core::unit::Manifest;
@@ -72,15 +73,13 @@ fn served_by_taken(region: &Region, manifest: &Manifest) -> Option<UnitId> {
     let units = (0..u16::MAX).map(UnitId).zip(manifest.units);
     let mut units = units.map(|(unit, _)| unit).chain([UnitId::SYSTEM]);
     units.find(|unit| {
-        [Role::Main, Role::Stop, Role::Probe]
-            .into_iter()
-            .any(|role| {
-                let [number, ..] = region.entry(Child {
-                    unit: *unit,
-                    generation: Generation(0),
-                    role,
-                });
-                load(number) == pid
-            })
+        ROLES.iter().any(|&role| {
+            let [number, ..] = region.entry(Child {
+                unit: *unit,
+                generation: Generation(0),
+                role,
+            });
+            load(number) == pid
+        })
     })
 }

@@ -12,6 +12,7 @@ use crate::sys::{process, wait};
 use crate::uses::uses;
 use crate::{children, epitaph, heal, probe};
 use core::sync::atomic::{AtomicU32, Ordering};
+use init_core::ROLES;
 use init_core::checkpoint::words::{load, store};
 use init_core::effect::FinalAction;
 use init_core::event::{Errno, SpawnStep};
@@ -53,9 +54,8 @@ impl Linux {
     #[inline(never)]
     pub(crate) fn inherit(&mut self) {
         let region = self.region;
-        let roles = [Role::Main, Role::Stop, Role::Probe];
         for (unit, _) in (0..u16::MAX).zip(self.manifest.units) {
-            for role in roles {
+            for &role in ROLES {
                 let mut child = Child {
                     unit: UnitId(unit),
                     generation: Generation(0),

@@ -61,6 +61,7 @@ pub mod wire;
 pub use driver::Driver;
 pub use storage::Storage;
 pub use supervisor::Core;
+pub use uses::ROLES;
 
 /// Includes the tables that `manifests::build()` wrote for this crate's product: a
 /// `MANIFEST: init_core::unit::Manifest` and the storage sizes that go with it.

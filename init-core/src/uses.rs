@@ -25,7 +25,7 @@ pub(crate) const STOP_PROGRAMS: bool = cfg!(any(
 pub(crate) const PROBES: bool = cfg!(any(not(feature = "without-probes"), feature = "fake"));
 
 /// In which roles a unit may have processes.
-pub(crate) const ROLES: &[Role] = match (STOP_PROGRAMS, PROBES) {
+pub const ROLES: &[Role] = match (STOP_PROGRAMS, PROBES) {
     (false, false) => &[Role::Main],
     _ => &[Role::Main, Role::Stop, Role::Probe],
 };

@@ -16,6 +16,7 @@ use crate::renewal::Image;
 use crate::report::LINE_BYTES_MAX;
 use crate::time::{Duration, Instant};
 use crate::unit::{Manifest, Program, Readiness, Signal};
+use crate::uses::ROLES;
 use crate::wire::{Text, Value, Wire};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -255,8 +256,7 @@ impl Desk {
     fn loses_nobody(&self, platform: &mut impl Platform) -> bool {
         let mut units = (0..u16::MAX).map(UnitId).zip(self.manifest.units);
         units.all(|(unit, _)| {
-            let roles = [Role::Main, Role::Stop, Role::Probe];
-            platform.is_known(unit) || roles.iter().all(|it| platform.owner(unit, *it).is_none())
+            platform.is_known(unit) || ROLES.iter().all(|it| platform.owner(unit, *it).is_none())
         })
     }
 
