@@ -11,6 +11,7 @@ use crate::child;
 use crate::console::{self, WITHOUT_WAITING};
 use crate::linux::Linux;
 use crate::region::{self, at};
+use crate::sys::apart::{DRIVEN, is_apart, is_input_null};
 use crate::sys::fd::{self, Fd};
 use crate::sys::process::{duplicate_to, signal_init};
 use crate::sys::{network, parcel};
@@ -49,7 +50,7 @@ impl Linux {
         // Descriptor 0 leads nowhere, so that most programs need not open anything for it. In a
         // container it is left as it is if it leads anywhere: what we were started with serves as
         // the console.
-        if !self.has_null() && (!self.in_container || fd::is_input_null()) {
+        if !self.has_null() && (!self.in_container || is_input_null()) {
             missing |= NULL;
         }
         if self.awaits_watchdog() && self.manifest.watchdog.is_some() {
@@ -66,21 +67,28 @@ impl Linux {
         let (path, flags) = match device {
             CONSOLE => (self.manifest.console, WITHOUT_WAITING),
             NULL => (child::NULL, abi::O_RDWR),
-            WATCHDOG if uses().watchdog => (self.watchdog_path(), WITHOUT_WAITING),
+            WATCHDOG if uses().watchdog => (self.path(device), WITHOUT_WAITING),
             _ => return None,
         };
-        Some((device, fd::open_device(path, flags)))
+        let found = fd::open(path, flags, 0);
+        Some((device, found))
     }
 
-    fn watchdog_path(&self) -> &'static CStr {
-        self.manifest.watchdog.map_or(c"", |desc| desc.device)
+    fn path(&self, device: Devices) -> &'static CStr {
+        match device {
+            NULL => child::NULL,
+            WATCHDOG if uses().watchdog => self.manifest.watchdog.map_or(c"", |desc| desc.device),
+            _ => self.manifest.console,
+        }
     }
 
     /// Opens those that are there.
     pub(crate) fn open_devices(&mut self) {
         let mut missing = self.missing();
         while let Some((device, found)) = self.open_next(&mut missing) {
-            if let Ok(found) = found {
+            if let Ok(found) = found
+                && is_apart(&found)
+            {
                 self.use_device(device, found);
             }
         }
@@ -164,15 +172,22 @@ impl Linux {
     pub(crate) fn send_devices(&self, console: Option<&CStr>) {
         let mut missing = self.missing();
         while let Some((device, found)) = self.open_next(&mut missing) {
-            let sent = found.and_then(|found| parcel::send(SENT_TO, device, &found));
+            // What is refused is closed behind the words: that may wait as well.
+            let sent = match &found {
+                Ok(found) if is_apart(found) => parcel::send(SENT_TO, device, found),
+                Ok(_) => Err(DRIVEN),
+                Err(error) => Err(*error),
+            };
+            // Of a console it is said where a watchdog pays for the words.
             if uses().watchdog
                 && let Err(error) = sent
-                && device == WATCHDOG
-                && self.watchdog.told
+                && (error == DRIVEN || device == WATCHDOG && self.watchdog.told)
             {
                 console::say(console, &|line| {
-                    line.say(packed!("no watchdog: "))
-                        .bytes(self.watchdog_path().to_bytes());
+                    if device == WATCHDOG {
+                        line.say(packed!("no watchdog: "));
+                    }
+                    line.bytes(self.path(device).to_bytes());
                     line.text(": ").errno(error);
                 });
             }

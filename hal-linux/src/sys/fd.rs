@@ -19,9 +19,8 @@ pub fn highest() -> u16 {
     HIGHEST.load(Ordering::Relaxed)
 }
 
-/// EMFILE, ENODEV.
+/// EMFILE.
 const TOO_MANY: Errno = Errno(24);
-const NO_DEVICE: Errno = Errno(19);
 
 /// A descriptor of ours, closed when dropped.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub struct Fd(u16);
 
 impl Fd {
     /// Descriptor 0, to read from, wherever it leads. Never closed.
-    const INPUT: BorrowedFd<'static> = {
+    pub(super) const INPUT: BorrowedFd<'static> = {
         // SAFETY: `Left::find` sees to it that descriptor 0 is open; nothing of ours closes it.
         unsafe { BorrowedFd::borrow_raw(0) }
     };
@@ -105,14 +104,6 @@ impl Drop for Fd {
     }
 }
 
-/// Whether descriptor 0 leads to the null device.
-pub fn is_input_null() -> bool {
-    // Major and minor number: `Documentation/admin-guide/devices.txt`.
-    let null = rustix::fs::makedev(1, 3);
-    rustix::fs::fstat(Fd::INPUT)
-        .is_ok_and(|stat| stat.st_mode & abi::S_IFMT == abi::S_IFCHR && stat.st_rdev == null)
-}
-
 fn word(value: u32) -> usize {
     usize::try_from(value).unwrap_or(0)
 }
@@ -123,25 +114,6 @@ fn word(value: u32) -> usize {
 /// What openat answers.
 pub fn open(path: &CStr, flags: u32, mode: u32) -> Result<Fd, Errno> {
     open_at(path, flags | abi::O_CLOEXEC, mode)
-}
-
-/// Opens a device that process 1 may keep: using it waits for no file system, whatever that is of
-/// which it was opened.
-///
-/// # Errors
-/// What openat answers; ENODEV: it is something else.
-pub fn open_device(path: &CStr, flags: u32) -> Result<Fd, Errno> {
-    let device = open(path, flags, 0)?;
-    match is_apart(device.as_fd()) {
-        true => Ok(device),
-        false => Err(NO_DEVICE),
-    }
-}
-
-/// Whether a descriptor is apart from all file systems, as devices that take characters are, and
-/// named pipes.
-pub fn is_apart(fd: BorrowedFd<'_>) -> bool {
-    matches!(kind(fd), abi::S_IFIFO | abi::S_IFCHR)
 }
 
 /// What kind of file a descriptor leads to, as the kernel tells in its mode; 0: to none.

@@ -2,6 +2,7 @@
 //!
 //! Each file offers safe functions whose documentation says why they are safe to call.
 
+pub mod apart;
 pub mod cage;
 pub mod clock;
 mod clone;

@@ -246,7 +246,7 @@ fn a_file_at_a_watchdogs_place_is_none() {
     let Some(mut machine) = booted(script, "idle") else {
         return;
     };
-    machine.told("no watchdog: /mnt/watchdog: No such device");
+    machine.told("no watchdog: /mnt/watchdog: Driven by a file system or a program");
     assert!(machine.sctl(&["restart", "setup"]).status.success());
     let leads = leads(machine.pid());
     assert!(

@@ -9,6 +9,7 @@ mod escalating;
 mod exchange;
 mod gateway;
 mod hostile;
+mod impostors;
 mod older;
 mod small;
 mod split;
@@ -191,6 +192,7 @@ pub fn run_all(bench: &Bench<'_>, only: Option<&str>) -> Result<()> {
         .chain(escalating::SCENARIOS)
         .chain(exchange::SCENARIOS)
         .chain(hostile::SCENARIOS)
+        .chain(impostors::SCENARIOS)
         .chain(older::SCENARIOS)
         .chain(split::SCENARIOS)
         .chain(watchdog::SCENARIOS);
