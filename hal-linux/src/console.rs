@@ -5,9 +5,12 @@
 //! the count is said as soon as there is room again. They are kept where the program's next life
 //! finds them: a line may be written twice when a life ends, and none is lost.
 
+use crate::heal;
 use crate::region::{self, Region, TEXT_WORDS, at};
 use crate::sys::fd::{self, Fd};
 use crate::sys::shared::{self, SharedBytes};
+use crate::sys::slices;
+use core::cell::Cell;
 use core::convert::Infallible;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -114,6 +117,8 @@ pub struct Console {
     /// The device is what we were started with; the console's own takes its place.
     is_output: bool,
     way: Way,
+    /// The device has made us wait, and is left alone until the next alarm.
+    is_left: Cell<bool>,
     kept: Kept,
     /// The next life finds what is kept; where it does not, nothing waits for the turn's end.
     outlives: bool,
@@ -135,6 +140,7 @@ impl Console {
             device,
             is_output,
             way,
+            is_left: Cell::new(false),
             kept: Kept::of(region),
             outlives: region.is_kept(),
         }
@@ -172,6 +178,11 @@ impl Console {
         !self.kept.text().is_empty()
     }
 
+    /// Whether the device is left alone for a while.
+    pub fn is_left(&self) -> bool {
+        self.is_left.get()
+    }
+
     /// Writes what the device takes of what is kept.
     pub fn drain(&self) {
         self.empty();
@@ -188,7 +199,7 @@ impl Console {
     }
 
     fn empty(&self) {
-        while self.is_waiting() {
+        while self.is_waiting() && (!self.is_left() || slices::has_rung()) {
             let text = self.kept.text();
             let written = match &self.device {
                 Some(device) => self.send(device, text),
@@ -206,7 +217,18 @@ impl Console {
         if self.way == Way::Looked && !has_room(device) {
             return 0;
         }
-        match shared::write_from(device, bytes, self.way == Way::Socket) {
+        // Until a life has taken over, it is waited for by the same clock.
+        let is_timed = !heal::is_taking_over();
+        if is_timed {
+            slices::alarm(0, PATIENCE_US);
+        }
+        let written = shared::write_from(device, bytes, self.way == Way::Socket);
+        if is_timed {
+            let is_left = slices::has_rung();
+            self.is_left.set(is_left);
+            slices::alarm(if is_left { PAUSE_SECONDS } else { 0 }, 0);
+        }
+        match written {
             Ok(count) => count,
             Err(NO_ROOM | INTERRUPTED) => 0,
             Err(_) => bytes.len(),
@@ -226,6 +248,13 @@ impl Console {
         }
     }
 }
+
+/// What was opened not to make us wait may do so all the same, where root has led its words
+/// elsewhere: for so long.
+const PATIENCE_US: usize = 100_000;
+
+/// So long a device that has made us wait is left alone.
+const PAUSE_SECONDS: usize = 10;
 
 /// EAGAIN and EINTR.
 const NO_ROOM: Errno = Errno(11);

@@ -399,7 +399,7 @@ impl Linux {
 
     /// Asks to be woken when the console has room, while lines wait for it.
     fn watch_console(&mut self) {
-        let waiting = self.console.is_waiting();
+        let waiting = self.console.is_waiting() && !self.console.is_left();
         if waiting == self.waiting.console_watched {
             return;
         }

@@ -179,6 +179,11 @@ pub(crate) fn is_loop() -> bool {
     count >= SLICES_MAX
 }
 
+/// Whether the alarm is the one of a life that has not taken over, and not the console's.
+pub(crate) fn is_taking_over() -> bool {
+    upgrades().is_some() && !is_armed()
+}
+
 /// Records the death and executes the program again.
 pub(crate) fn live_again(death: &Death) -> ! {
     let left;
@@ -243,9 +248,11 @@ pub(crate) fn upgrade(region: &Region, time: Duration) -> Errno {
     region.set(at::HANDOVER, HANDOVER_UPGRADE);
     hand_over_all(region);
     limits::restore();
-    slices::alarm(time);
+    let (seconds, us) = time.parts();
+    let [seconds, us] = [seconds, us].map(|part| usize::try_from(part).unwrap_or(0));
+    slices::alarm(seconds, us);
+    // Refused: the alarm ends with the line that says so.
     let error = image::execute(Source::File(number), false);
-    slices::alarm(Duration::ZERO);
     region.set(at::HANDOVER, 0);
     region.each_descriptor(|number| {
         let _ = fd::close_on_exec(number);

@@ -22,7 +22,6 @@ use init_core::checkpoint::Past;
 use init_core::checkpoint::words::{load, store};
 use init_core::ident::UnitId;
 use init_core::renewal::HOT_UPGRADE;
-use init_core::time::Duration;
 use init_core::unit::Manifest;
 
 /// "The words behind this one say which units the image knows."
@@ -131,7 +130,7 @@ impl Linux {
         // Known to fail for bad numbers only.
         let _ = duplicate_to(file.number(), WORDS_FD);
         heal::arm(region, true);
-        slices::alarm(Duration::ZERO);
+        slices::alarm(0, 0);
         for word in [at::IMAGE, at::ANSWER] {
             close_noted(region.word(word));
         }

@@ -6,6 +6,7 @@
 //! without a handler. The handler runs on a stack of its own, so that it also runs when the stack
 //! is what has ended. It takes no lock, calls nothing that keeps state, and never waits.
 
+use super::slices;
 use super::syscall::{result, syscall};
 use crate::heal;
 use core::cell::UnsafeCell;
@@ -16,7 +17,7 @@ use linux_raw_sys::general as abi;
 
 /// What a processor raises for a fault of the program itself, what a program raises to end, and
 /// the end of a slice of processor time, with which endless loops are found, and the end of the
-/// time that an image has to take over.
+/// time that an image has to take over or a console to take a line.
 const CAUGHT: [u32; 9] = [
     abi::SIGILL,
     abi::SIGTRAP,
@@ -128,7 +129,9 @@ pub fn install() {
     let pointer = (&raw const stack).expose_provenance();
     // SAFETY: the pointer leads to a description of memory that only signal handlers use.
     unsafe { syscall(abi::__NR_sigaltstack, [pointer, 0]) };
-    let flags = abi::SA_ONSTACK | abi::SA_SIGINFO | abi::SA_RESTART | RESTORER_FLAG;
+    // No call is taken up again: none of ours waits but for events, and one of the console, should
+    // that make us wait, is to end.
+    let flags = abi::SA_ONSTACK | abi::SA_SIGINFO | RESTORER_FLAG;
     let mut action = Action {
         handler: (handle as *const ()).expose_provenance(),
         flags: usize::try_from(flags).unwrap_or(0),
@@ -238,7 +241,7 @@ extern "C" fn handle(signal: u32, info: *const u32, context: *const u8) {
     let counter = unsafe { context.wrapping_add(COUNTER_AT).cast::<usize>().read() };
     let is_fault = match signal {
         abi::SIGPROF => heal::is_loop(),
-        abi::SIGALRM => !heal::is_armed(),
+        abi::SIGALRM => slices::rings() && heal::is_taking_over(),
         _ => true,
     };
     if is_own && !is_sent && !is_fault {

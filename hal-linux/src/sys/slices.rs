@@ -2,7 +2,7 @@
 //! which endless loops are found. An idle program has no slices.
 
 use super::syscall::syscall;
-use init_core::time::Duration;
+use core::sync::atomic::{AtomicU32, Ordering};
 use linux_raw_sys::general as abi;
 
 /// A slice of processor time, after each of which a signal comes.
@@ -11,24 +11,38 @@ const SLICE_US: usize = 50_000;
 /// Cuts the processor time of this program into slices, from now on, also over an execution.
 /// Without it, as on a kernel that has no such timers, only endless loops are not found.
 pub fn begin() {
-    // `struct itimerval`: the interval and the first time, in seconds and microseconds.
-    let slices = [0, SLICE_US, 0, SLICE_US];
-    let timer = usize::try_from(abi::ITIMER_PROF).unwrap_or(0);
-    let pointer = (&raw const slices).expose_provenance();
-    // SAFETY: the pointer leads to a time; the old one is not asked for.
+    set(abi::ITIMER_PROF, 0, SLICE_US);
+}
+
+/// Lets a signal come after so many seconds and microseconds, and again after each as long, also
+/// over an execution; after no time at all none comes.
+pub fn alarm(seconds: usize, us: usize) {
+    set(abi::ITIMER_REAL, seconds, us);
+}
+
+fn set(timer: u32, seconds: usize, us: usize) {
+    // `struct itimerval`: the interval and the first time.
+    let times = [seconds, us, seconds, us];
+    let timer = usize::try_from(timer).unwrap_or(0);
+    let pointer = (&raw const times).expose_provenance();
+    // SAFETY: the pointer leads to two times; the old ones are not asked for.
     unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0]) };
 }
 
-/// Lets a signal come after so long, also over an execution; after no time at all none comes.
-pub fn alarm(time: Duration) {
-    let (seconds, us) = time.parts();
-    let [seconds, us] = [seconds, us].map(|part| usize::try_from(part).unwrap_or(0));
-    let once = [0, 0, seconds, us];
-    let timer = usize::try_from(abi::ITIMER_REAL).unwrap_or(0);
-    let pointer = (&raw const once).expose_provenance();
-    // SAFETY: the pointer leads to a time; the old one is not asked for.
-    unsafe { syscall(abi::__NR_setitimer, [timer, pointer, 0]) };
+/// Notes that the time of an [`alarm`] is over; true.
+pub(super) fn rings() -> bool {
+    RANG.store(1, Ordering::Relaxed);
+    true
 }
+
+/// Whether an alarm has come since the last call.
+pub fn has_rung() -> bool {
+    let rang = RANG.load(Ordering::Relaxed);
+    RANG.store(0, Ordering::Relaxed);
+    rang != 0
+}
+
+static RANG: AtomicU32 = AtomicU32::new(0);
 
 /// How often this program has waited for something; it wraps around.
 pub fn sleep_count() -> u32 {

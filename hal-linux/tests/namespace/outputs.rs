@@ -15,9 +15,10 @@ use init_core::protocol::Change;
 use linux_raw_sys::general as abi;
 use nix::libc;
 use nix::sys::ptrace;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -85,12 +86,97 @@ fn a_terminal_that_cannot_be_opened_without_waiting_is_not_written_to() {
     goes_down(machine);
 }
 
-/// Fills a terminal as far as it goes.
+/// As where root has led the console's words to a terminal that was opened to wait (`TIOCCONS`).
+#[test]
+fn a_terminal_that_makes_process_1_wait_does_so_for_a_moment_now_and_then() {
+    let (reader, writer) = terminal();
+    let Some(mut machine) = Machine::boot_unread(&writer, "idle") else {
+        return;
+    };
+    let client = listens(&machine);
+    let count = make_wait(&machine, &writer);
+    assert!(count > 2, "its own and what it was started with: {count}");
+    for _ in 0..20 {
+        // The kernel makes room meanwhile, by handing on to whoever may read.
+        fill(&writer);
+        asks(&client, Change::Restart, "plain", true);
+        hears(&client);
+    }
+    does_not_spin(&machine, "lines are kept");
+    injure(machine.pid(), Injury::Counter(0));
+    let client = listens(&machine);
+    asks(&client, Change::Restart, "plain", true);
+    hears(&client);
+    machine.read_from(reader);
+    machine.wait_for(" and goes on where it was");
+    machine.signal(11);
+    machine.wait_for("ignored SIGSEGV");
+    fill(&writer);
+    drop(writer);
+    goes_down(machine);
+}
+
+/// Nor can the pipe be opened once more, without `/proc`: between the look at its room and the line,
+/// somebody else fills it.
+#[test]
+fn a_pipe_as_console_that_others_fill_delays_process_1_for_a_moment() {
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe can be made");
+    let filter = kernels::filter(&[(abi::__NR_mount, NO_SUCH_TYPE)]);
+    let words = OWN_RUN.into_iter().chain(BARE);
+    let words: Vec<&str> = words.chain(filter.iter().map(String::as_str)).collect();
+    let Some(mut machine) = Machine::boot_unread_by(&words, &writer, "bare-kernel") else {
+        return;
+    };
+    let client = listens(&machine);
+    let pid = stop(machine.pid(), ptrace::Options::empty());
+    machine.signal(11);
+    show_calls(pid, |call, _| call == libc::SYS_write);
+    fill(&writer);
+    ptrace::detach(pid, None).expect("it is stopped");
+    for _ in 0..5 {
+        asks(&client, Change::Restart, "plain", true);
+        hears(&client);
+    }
+    machine.read_from(reader.into());
+    machine.wait_for("ignored SIGSEGV");
+    drop(writer);
+    goes_down(machine);
+}
+
+/// Writing to the terminal waits, also by what process 1 has opened in order not to; how many open
+/// files lead there.
+fn make_wait(machine: &Machine, terminal: &OwnedFd) -> usize {
+    let place = |number: &str, of: &str| std::fs::read_link(format!("/proc/{of}/fd/{number}"));
+    let ours = place(&terminal.as_raw_fd().to_string(), "self").expect("it is open");
+    let pid = machine.pid();
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let process = pidfd_open(process.expect("a pid"), PidfdFlags::empty()).expect("it is there");
+    let all = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there");
+    let numbers = all.map(|entry| entry.expect("it is there").file_name());
+    let numbers = numbers.map(|name| name.into_string().expect("a number"));
+    let same = numbers.filter(|number| {
+        let theirs = place(number, &pid.to_string());
+        theirs.is_ok_and(|theirs| theirs == ours)
+    });
+    let mut count = 0;
+    for number in same {
+        let number = number.parse().expect("a number");
+        let file = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).expect("we are root");
+        let flags = fcntl_getfl(&file).expect("it is open") - OFlags::NONBLOCK;
+        fcntl_setfl(&file, flags).expect("it is open");
+        count += 1;
+    }
+    count
+}
+
+/// Fills a terminal or a pipe as far as it goes.
 fn fill(writer: &OwnedFd) {
     let place = format!("/proc/self/fd/{}", writer.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     let own = rustix::fs::open(place, flags, Mode::empty()).expect("it is open");
-    while rustix::io::write(&own, &[b'x'; 100]).is_ok() {}
+    for count in [100, 1] {
+        while rustix::io::write(&own, &[b'x'; 100][..count]).is_ok() {}
+    }
 }
 
 /// As a terminal says that has room for less than the kernel wants to write, or a console whose
