@@ -43,6 +43,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::PLAIN
     },
     Scenario {
+        name: "a console whose words are led to a terminal that nobody reads holds nobody up",
+        body: redirected,
+        ..HOSTILE
+    },
+    Scenario {
         name: "a clock that is set moves no deadline",
         body: clock,
         ..HOSTILE
@@ -209,6 +214,30 @@ fn stalled(guest: &mut Guest) -> Result<()> {
             DOWN_WITHIN,
         )?;
     }
+    shell.last_command("poweroff")?;
+    guest.powered_off()
+}
+
+/// Leads the console's words to a terminal that it opens to wait, and then does not read any more.
+const REDIRECT: &str = "{ /sbin/bootlogd -d -c -l /run/words & } && logger=$! && \
+     until echo led > /dev/console; grep -q led /run/words; do sleep 0.1; done && \
+     kill -STOP $logger";
+
+/// Until writing to the console waits, also for process 1.
+const FILL: &str = "{ dd if=/dev/zero of=/dev/console bs=1000 count=100 & } && filler=$! && \
+     until grep -q wait_woken /proc/$filler/stack; do sleep 0.1; done";
+
+/// What is said meanwhile is more than the terminal had room for, and comes when it is read.
+fn redirected(guest: &mut Guest) -> Result<()> {
+    let mut shell = guest.up("shell")?;
+    // One command: the shell's own words go the same way.
+    shell.success(&format!(
+        "{{ {REDIRECT} && {FILL} && for count in 1 2 3 4 5; do \
+         sctl start dying --no-wait && sctl stop dying && sctl reset-failed dying; done; \
+         echo $? > /run/code; kill -9 $logger; }} > /run/told 2>&1; \
+         cat /run/told; [ $(cat /run/code) = 0 ]"
+    ))?;
+    shell.machine().wait_for("dying: stopped", DOWN_WITHIN)?;
     shell.last_command("poweroff")?;
     guest.powered_off()
 }
