@@ -1,5 +1,6 @@
 //! This file cuts the processor time of this program into slices and tells whether it has slept, by
-//! which endless loops are found. An idle program has no slices.
+//! which endless loops are found; and it has a clock that ends what waits. An idle program has no
+//! slices.
 
 use super::syscall::syscall;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +19,8 @@ pub fn begin() {
 /// over an execution; after no time at all none comes.
 pub fn alarm(seconds: usize, us: usize) {
     set(abi::ITIMER_REAL, seconds, us);
+    // One that was on its way has come by now.
+    RANG.store(0, Ordering::Relaxed);
 }
 
 fn set(timer: u32, seconds: usize, us: usize) {
@@ -35,11 +38,9 @@ pub(super) fn rings() -> bool {
     true
 }
 
-/// Whether an alarm has come since the last call.
+/// Whether the signal of the last [`alarm`] has come.
 pub fn has_rung() -> bool {
-    let rang = RANG.load(Ordering::Relaxed);
-    RANG.store(0, Ordering::Relaxed);
-    rang != 0
+    RANG.load(Ordering::Relaxed) != 0
 }
 
 static RANG: AtomicU32 = AtomicU32::new(0);
