@@ -116,8 +116,8 @@ fn a_terminal_that_makes_process_1_wait_does_so_for_a_moment_now_and_then() {
     goes_down(machine);
 }
 
-/// Nor can the pipe be opened once more, without `/proc`: between the look at its room and the line,
-/// somebody else fills it.
+/// Nor can the pipe be opened once more, without `/proc`: between the look at its room and the
+/// line, somebody else fills it.
 #[test]
 fn a_pipe_as_console_that_others_fill_delays_process_1_for_a_moment() {
     let (reader, writer) = rustix::pipe::pipe().expect("a pipe can be made");
