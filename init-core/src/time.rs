@@ -17,14 +17,16 @@ const SECOND_US: u32 = 1_000_000;
 /// 32-bit machine's own division of 64 bits is ten times this code.
 #[inline(never)]
 fn parts(us: u64) -> (u32, u32) {
-    let [d, c, b, a, high @ ..] = us.to_le_bytes();
+    let [a, b, c, d, high @ ..] = us.to_le_bytes();
+    let mut low = u32::from_le_bytes([a, b, c, d]);
     let (mut seconds, mut rest) = (0, u32::from_le_bytes(high));
     if rest >= SECOND_US {
         return (u32::MAX, 0);
     }
-    for byte in [a, b, c, d] {
+    for _ in 0..4 {
         // What is left is less than a second, and 256 seconds fit.
-        let part = (rest << 8) | u32::from(byte);
+        let part = (rest << 8) | (low >> 24);
+        low <<= 8;
         seconds = (seconds << 8) | (part / SECOND_US);
         rest = part % SECOND_US;
     }
@@ -39,10 +41,8 @@ impl Instant {
 
     /// The earlier of two deadlines, `None` being never.
     pub fn earlier(one: Option<Self>, other: Option<Self>) -> Option<Self> {
-        match (one, other) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        let earlier = one.unwrap_or(Self::MAX).min(other.unwrap_or(Self::MAX));
+        (earlier != Self::MAX).then_some(earlier)
     }
 
     /// The instant `us` microseconds after [`Self::ZERO`].
