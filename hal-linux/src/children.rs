@@ -151,12 +151,8 @@ fn split(code: u16) -> (usize, usize) {
 }
 
 fn decode(code: u16, generation: Generation) -> Option<Child> {
-    let role = match code & 3 {
-        1 => Role::Main,
-        2 => Role::Stop,
-        3 => Role::Probe,
-        _ => return None,
-    };
+    const ROLES: [Role; 3] = [Role::Main, Role::Stop, Role::Probe];
+    let role = *ROLES.get(usize::from(code & 3).checked_sub(1)?)?;
     Some(Child {
         unit: UnitId(code >> 2),
         generation,

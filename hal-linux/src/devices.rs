@@ -129,7 +129,8 @@ impl Linux {
     /// Takes over the ends that are noted.
     #[inline(never)]
     fn adopt_way(&mut self) {
-        let [end, other] = [at::FOUND, at::FINDER].map(|at| region::adopt(self.region.word(at)));
+        let end = region::adopt(self.region.word(at::FOUND));
+        let other = region::adopt(self.region.word(at::FINDER));
         match (end, other) {
             // There was none.
             (Some(end), Some(other)) => core::mem::forget(self.way.replace((end, other))),

@@ -168,11 +168,12 @@ pub(crate) fn made_progress() {
 /// A slice of processor time has ended: whether process 1 has done nothing but use it up, and those
 /// before, neither sleeping nor doing anything for the core.
 pub(crate) fn is_loop() -> bool {
-    let now = [PROGRESS.load(Ordering::Relaxed), slices::sleep_count()];
-    let mut same = true;
-    for (seen, now) in SEEN.iter().zip(now) {
-        same &= seen.swap(now, Ordering::Relaxed) == now;
-    }
+    let [seen_progress, seen_sleeps] = &SEEN;
+    let (progress, sleeps) = (PROGRESS.load(Ordering::Relaxed), slices::sleep_count());
+    let same = seen_progress.load(Ordering::Relaxed) == progress
+        && seen_sleeps.load(Ordering::Relaxed) == sleeps;
+    seen_progress.store(progress, Ordering::Relaxed);
+    seen_sleeps.store(sleeps, Ordering::Relaxed);
     let before = SLICE_COUNT.load(Ordering::Relaxed);
     let count = if same { before.saturating_add(1) } else { 0 };
     SLICE_COUNT.store(count, Ordering::Relaxed);

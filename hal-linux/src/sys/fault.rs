@@ -6,6 +6,7 @@
 //! without a handler. The handler runs on a stack of its own, so that it also runs when the stack
 //! is what has ended. It takes no lock, calls nothing that keeps state, and never waits.
 
+use super::signals;
 use super::slices;
 use super::syscall::{result, syscall};
 use crate::heal;
@@ -103,7 +104,9 @@ fn load(word: &AtomicU32) -> u32 {
 
 /// Whether the handler of this signal is ours.
 pub fn catches(signal: u8) -> bool {
-    CAUGHT.contains(&signal.into())
+    let [first, second] = CAUGHT_SET;
+    let set = u64::from(second) << 32 | u64::from(first);
+    set & signals::bit(signal) != 0
 }
 
 /// The set of [`CAUGHT`]; bit `n - 1` stands for signal `n`. Made by the compiler: until it is
@@ -228,10 +231,10 @@ extern "C" fn handle(signal: u32, info: *const u32, context: *const u8) {
             // Like other signals without meaning.
             return;
         }
-        let told = [signal, word(INFO_WORDS), word(INFO_WORDS.wrapping_add(1))];
-        for (place, value) in SENT.iter().zip(told) {
-            place.store(value, Ordering::Relaxed);
-        }
+        let [number, sender, user] = &SENT;
+        number.store(signal, Ordering::Relaxed);
+        sender.store(word(INFO_WORDS), Ordering::Relaxed);
+        user.store(word(INFO_WORDS.wrapping_add(1)), Ordering::Relaxed);
         let count = SENT_COUNT.load(Ordering::Relaxed).saturating_add(1);
         return SENT_COUNT.store(count, Ordering::Relaxed);
     }

@@ -277,7 +277,8 @@ pub const TRIAL: &CStr = c"sysmaster-on-trial";
 
 /// From here on nobody can change it.
 fn seal(file: usize) -> Result<(), Errno> {
-    let [command, seals] = [abi::F_ADD_SEALS, SEALS].map(|it| usize::try_from(it).unwrap_or(0));
+    let command = usize::try_from(abi::F_ADD_SEALS).unwrap_or(0);
+    let seals = usize::try_from(SEALS).unwrap_or(0);
     // SAFETY: there is no pointer.
     result(unsafe { syscall(FCNTL, [file, command, seals]) }).map(|_| ())
 }
