@@ -12,7 +12,7 @@ use crate::uses::uses;
 use core::ffi::CStr;
 use init_core::report::Line;
 use init_core::unit::{Setup, SetupOp};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid};
 use rustix::io::Errno as Os;
 use rustix::mount::{MountFlags, UnmountFlags};
 
@@ -87,25 +87,19 @@ fn perform(op: SetupOp) -> Result<(), Cause> {
 fn symlink(path: &CStr, target: &CStr) -> Result<(), Cause> {
     match rustix::fs::symlink(target, path) {
         Err(Os::EXIST) => {
-            let found = rustix::fs::lstat(path)?;
-            if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
-                return Err(Os::EXIST.into());
-            }
-            if leads_to(path, target) {
+            let mut room = [0; PATH_BYTES_MAX];
+            match rustix::fs::readlinkat_raw(CWD, path, &mut room) {
                 // Also where it could not be made, as on a file system that is only read.
-                return Ok(());
+                Ok(count) if room.get(..count) == Some(target.to_bytes()) => return Ok(()),
+                // It is no link.
+                Err(Os::INVAL) => return Err(Os::EXIST.into()),
+                Ok(_) | Err(_) => {}
             }
             rustix::fs::unlink(path)?;
             Ok(rustix::fs::symlink(target, path)?)
         }
         other => Ok(other?),
     }
-}
-
-fn leads_to(path: &CStr, target: &CStr) -> bool {
-    let mut room = [0; PATH_BYTES_MAX];
-    let found = rustix::fs::readlinkat_raw(CWD, path, &mut room);
-    found.is_ok_and(|count| room.get(..count) == Some(target.to_bytes()))
 }
 
 /// Makes a directory and its parents; those that exist stay as they are.

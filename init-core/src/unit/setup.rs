@@ -121,6 +121,7 @@ impl<F: Fn(&'static [u8]) -> &'static CStr> Ops<F> {
         text
     }
 
+    #[inline(never)]
     fn number<const BYTES: usize>(&mut self) -> [u8; BYTES] {
         let Some((number, rest)) = self.rest.split_first_chunk() else {
             return [0; BYTES];
