@@ -14,6 +14,7 @@ use crate::sys::{fd, process};
 use crate::uses::uses;
 use crate::{epitaph, errno};
 use core::ffi::CStr;
+use init_core::checkpoint::last_act;
 use init_core::effect::FinalAction;
 use init_core::event::Errno;
 use init_core::hal::{Clock, Power};
@@ -87,14 +88,23 @@ impl Linux {
             Some(healing) => self.next_step(healing, now),
             None => Some(HealingStep::Reboot),
         };
-        self.say("process 1 dies again and again: ", words(step));
         let action = match step {
             // What is left to do is done by the lives to come.
-            None | Some(HealingStep::Rescue) => return,
-            Some(HealingStep::Reboot | HealingStep::OtherSlot) => FinalAction::Reboot,
-            Some(HealingStep::PowerOff) => FinalAction::PowerOff,
+            None | Some(HealingStep::Rescue) => None,
+            Some(HealingStep::Reboot | HealingStep::OtherSlot) => Some(FinalAction::Reboot),
+            Some(HealingStep::PowerOff) => Some(FinalAction::PowerOff),
         };
-        self.finish(action, self.now().after(FINISH_TIME));
+        let (_, state) = region.core_words();
+        // Whoever asked for an end gets that one.
+        let asked = action.and_then(|_| last_act(state));
+        let then = match asked {
+            Some(_) => packed!("the machine goes down all the same"),
+            None => words(step),
+        };
+        self.say("process 1 dies again and again: ", then);
+        if let Some(action) = asked.or(action) {
+            self.finish(action, self.now().after(FINISH_TIME));
+        }
     }
 
     /// The machine is up: what the boot before ended of is said, if it was that.

@@ -11,14 +11,14 @@ use common::mortal::Mortal;
 use common::random::{Random, disturb, graph, write_scripts};
 use common::{Machine, secs};
 use init_core::checkpoint::words::Words;
-use init_core::checkpoint::{Past, words_for};
-use init_core::effect::Effect;
+use init_core::checkpoint::{Past, last_act, words_for};
+use init_core::effect::{Effect, FinalAction};
 use init_core::event::{BootOptions, ControlRequest, Event, MachineRequest};
 use init_core::hal::fake::Act;
 use init_core::ident::{ClientId, UnitId};
 use init_core::time::Instant;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const SEED_COUNT: u64 = 1_000;
 const DISTURBANCE_COUNT: usize = 30;
@@ -180,5 +180,40 @@ fn a_client_that_was_answered_before_a_pause_is_not_hung_up_on() {
         ));
         let hung_up = (!pauses).then_some(Effect::HangUp(client));
         assert_eq!(core.next_effect(now), hung_up, "pauses: {pauses}");
+    }
+}
+
+/// No damaged bit makes another act of it, or one of none.
+#[test]
+fn the_last_act_that_was_asked_for_is_known_to_whoever_sees_each_core_die() {
+    /// Where the number of lives is, and the act in its upper bits.
+    const LIVES: usize = 4;
+    for (request, act) in [
+        (None, None),
+        (Some(MachineRequest::PowerOff), Some(FinalAction::PowerOff)),
+        (Some(MachineRequest::Reboot), Some(FinalAction::Reboot)),
+        (Some(MachineRequest::Halt), Some(FinalAction::Halt)),
+        (Some(MachineRequest::Kexec), Some(FinalAction::Kexec)),
+    ] {
+        let mut machine = Machine::new(graph(&mut Random::new(0), 3));
+        let memory: &[AtomicU32] =
+            Vec::leak((0..words_for(3)).map(|_| AtomicU32::new(0)).collect());
+        let (core, now, words) = (&mut machine.core, Instant::ZERO, Words::new(memory));
+        assert_eq!(core.keep_in(words), Past::None);
+        core.step(Event::Boot(BootOptions::default()), now);
+        if let Some(request) = request {
+            core.step(Event::Machine(request), now);
+        }
+        for life in 2..5 {
+            core.forget_all();
+            assert_eq!(core.keep_in(words), Past::Restored(life));
+            assert_eq!(last_act(words), act);
+        }
+        for bit in 0..u32::BITS {
+            memory[LIVES].fetch_xor(1 << bit, Ordering::Relaxed);
+            let found = last_act(words);
+            assert_eq!(found, act.filter(|_| bit < 28), "bit {bit}");
+            memory[LIVES].fetch_xor(1 << bit, Ordering::Relaxed);
+        }
     }
 }

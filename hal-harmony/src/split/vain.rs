@@ -1,8 +1,9 @@
 //! This file counts lives of cores that got nothing done, and what is done about them: another one
 //! has to wait longer and longer, and after too many the machine starts again.
 
-use super::Keeper;
+use super::{Keeper, parts};
 use crate::abi::Kernel;
+use init_core::checkpoint::last_act;
 use init_core::effect::FinalAction;
 use init_core::hal::{Clock, Power};
 use init_core::time::Duration;
@@ -68,21 +69,26 @@ impl<K: Kernel + 'static> Keeper<K> {
         self.pause(self.vain.pause());
     }
 
-    /// Cores get nothing done any more. Where the board cannot begin anew, there is nothing to do
-    /// but to go on.
+    /// Cores get nothing done any more: the machine starts again, or is switched off where it was
+    /// on its way to that. Where the board cannot begin anew, there is nothing to do but to go on.
     pub(super) fn start_again(&mut self, why: &str) {
-        let can = self.harmony.config.reset.is_some();
+        let [.., state] = parts(self.shared.words());
+        let act = match last_act(state) {
+            Some(FinalAction::PowerOff) => FinalAction::PowerOff,
+            _ => FinalAction::Reboot,
+        };
+        let can = act == FinalAction::PowerOff || self.harmony.config.reset.is_some();
         self.write(&|line| {
             line.text(why);
-            line.text(if can {
-                ": the machine starts again"
-            } else {
-                ", and this board cannot start the machine again"
+            line.text(match (act, can) {
+                (FinalAction::PowerOff, _) => ": the machine is switched off",
+                (_, true) => ": the machine starts again",
+                (_, false) => ", and this board cannot start the machine again",
             });
         });
         if can {
             let now = self.harmony.now();
-            self.harmony.finish(FinalAction::Reboot, now);
+            self.harmony.finish(act, now);
         }
     }
 

@@ -246,9 +246,9 @@ fn a_core_that_takes_the_place_of_one_that_died_of_it_is_told_as_well_that_nobod
 }
 
 /// Nothing was handed out that could be put aside, and whoever comes dies of it as well.
-fn ends_by_a_new_start(mut machine: Machine) {
-    machine.wait_for("process 1 dies again and again: the machine starts anew");
-    assert_eq!(machine.end(), End::Reboot, "{}", machine.console());
+fn ends_as_asked(mut machine: Machine, end: &End) {
+    machine.wait_for("process 1 dies again and again: the machine goes down all the same");
+    assert_eq!(&machine.end(), end, "{}", machine.console());
     let console = machine.console();
     for name in ["top", "middle", "bottom", "leftover"] {
         assert!(console.contains(&format!("{name}: stops")), "{console}");
@@ -258,27 +258,31 @@ fn ends_by_a_new_start(mut machine: Machine) {
 }
 
 #[test]
-fn lives_that_all_die_of_it_that_nobody_is_left_lead_to_a_new_start() {
-    let Some(mut machine) = Machine::boot("layers") else {
-        return;
-    };
-    machine.wait_for("boot: layers reached");
-    assert!(machine.sctl(&["list"]).status.success());
-    let last = function("SYSMASTER_NAMESPACE_SYMBOLS", "14finish_machine");
-    let pid = machine.pid();
-    trap(pid, last, 9, || send(pid, Signal::SIGTERM));
-    ends_by_a_new_start(machine);
+fn lives_that_all_die_of_it_that_nobody_is_left_end_the_machine_as_it_was_asked_to() {
+    for (signal, end) in SIGNALS {
+        let Some(mut machine) = Machine::boot("layers") else {
+            return;
+        };
+        machine.wait_for("boot: layers reached");
+        assert!(machine.sctl(&["list"]).status.success());
+        let last = function("SYSMASTER_NAMESPACE_SYMBOLS", "14finish_machine");
+        let pid = machine.pid();
+        trap(pid, last, 9, || send(pid, signal));
+        ends_as_asked(machine, &end);
+    }
 }
 
 #[test]
-fn cores_that_all_die_of_it_that_nobody_is_left_lead_to_a_new_start() {
-    let Some(mut machine) = split::boot("layers") else {
-        return;
-    };
-    assert!(machine.sctl(&["list"]).status.success());
-    patch(machine.pid(), function(SYMBOLS, "14finish_machine"), FAULTS);
-    send(core(&machine), KILL);
-    machine.wait_for("the core is a new one");
-    machine.signal(15);
-    ends_by_a_new_start(machine);
+fn cores_that_all_die_of_it_that_nobody_is_left_end_the_machine_as_it_was_asked_to() {
+    for (signal, end) in SIGNALS {
+        let Some(mut machine) = split::boot("layers") else {
+            return;
+        };
+        assert!(machine.sctl(&["list"]).status.success());
+        patch(machine.pid(), function(SYMBOLS, "14finish_machine"), FAULTS);
+        send(core(&machine), KILL);
+        machine.wait_for("the core is a new one");
+        send(machine.pid(), signal);
+        ends_as_asked(machine, &end);
+    }
 }

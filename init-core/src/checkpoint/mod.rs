@@ -25,7 +25,7 @@ mod records;
 mod schema;
 pub mod words;
 
-use crate::effect::{Effect, Fault, Notice};
+use crate::effect::{Effect, Fault, FinalAction, Notice};
 use crate::event::Event;
 use crate::ident::UnitId;
 use crate::supervisor::unit::Unit;
@@ -61,7 +61,8 @@ mod at {
     pub const BEGUN: usize = 2;
     /// The number of the effect that was done last.
     pub const DONE: usize = 3;
-    /// Incarnations that found the region.
+    /// Incarnations that found the region; in the bits above, which last act the machine was on its
+    /// way to when it was found last.
     pub const LIVES: usize = 4;
     /// How many units there are, how long a record is, and where the units' names begin, which the
     /// records follow: for programs with other units. 0 in products that are never upgraded.
@@ -73,6 +74,22 @@ mod at {
 
 /// Pending effects are those that wait, and the one that is being performed.
 const EFFECT_PLACES: usize = 2 * EFFECT_COUNT_MAX;
+
+/// Bits of the number of incarnations.
+const LIFE_BITS: u32 = 28;
+const LIFE: u32 = u32::MAX >> (u32::BITS - LIFE_BITS);
+
+/// What is written for a last act: its number, and above that the same with all bits turned. None
+/// is 0, and no bit that is lost or gained makes another of one.
+const fn code(act: FinalAction) -> u32 {
+    let number = match act {
+        FinalAction::PowerOff => 0,
+        FinalAction::Reboot => 1,
+        FinalAction::Halt => 2,
+        FinalAction::Kexec => 3,
+    };
+    (number | (number ^ 3) << 2) << LIFE_BITS
+}
 
 /// Words of an effect: the largest is a reply that says why a unit failed.
 const EFFECT_WORDS: usize = 4;
@@ -134,6 +151,22 @@ pub fn mend_title(words: Words<'_>, manifest: &Manifest) {
         words.set(at::MAGIC, MAGIC);
         words.set(at::FINGERPRINT, names);
     }
+}
+
+/// The last act that the machine is on its way to, as the last incarnation found it. `None`: it was
+/// on its way to none, or the word is damaged.
+pub fn last_act(words: Words<'_>) -> Option<FinalAction> {
+    let code = words.get(at::LIVES) >> LIFE_BITS;
+    let number = code & 3;
+    if code >> 2 != number ^ 3 {
+        return None;
+    }
+    Some(match number {
+        0 => FinalAction::PowerOff,
+        1 => FinalAction::Reboot,
+        2 => FinalAction::Halt,
+        _ => FinalAction::Kexec,
+    })
 }
 
 /// Turns a bit of a word of a unit's record, for tests. `false`: a journal is there that mends it.
@@ -292,6 +325,11 @@ impl<'a> Core<'a> {
             let before = |place| if RECORDS { checkpoint.get(place) } else { 0 };
             let before = [before(at::BEGUN), before(at::DONE)];
             if self.restore() {
+                let life = life & LIFE;
+                if self.system.is_going_down() {
+                    self.checkpoint
+                        .set(at::LIVES, life | code(self.system.action));
+                }
                 self.record_life(life, before);
                 return Past::Restored(life);
             }
@@ -353,7 +391,7 @@ impl<'a> Core<'a> {
     pub(crate) fn record_rest(&mut self, now: Instant) {
         if RECORDS {
             let checkpoint = &mut self.checkpoint;
-            let life = checkpoint.get(at::LIVES);
+            let life = checkpoint.get(at::LIVES) & LIFE;
             checkpoint.recorder.rest(&checkpoint.records, life, now);
         }
     }
