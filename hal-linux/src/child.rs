@@ -112,8 +112,9 @@ pub fn way(word: u32) -> Way {
 }
 
 /// A failure in one word. Were it the child's number, the kernel would take it for its mark's.
-pub fn encode(step: SpawnStep, error: Errno) -> u32 {
-    FAILED | u32::from(step.number()) << 16 | u32::from(error.0)
+pub const fn encode(step: SpawnStep, error: Errno) -> u32 {
+    let [low, high] = error.0.to_le_bytes();
+    FAILED | u32::from_le_bytes([low, high, step.number(), 0])
 }
 
 /// What a child left in its word.

@@ -11,7 +11,7 @@ use crate::sys::futex::EXECUTED;
 use crate::sys::{process, wait};
 use crate::uses::uses;
 use crate::{children, epitaph, heal, probe};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::AtomicU32;
 use init_core::ROLES;
 use init_core::checkpoint::words::{load, store};
 use init_core::effect::FinalAction;
@@ -31,6 +31,11 @@ const LOOK_MS: u16 = 20;
 
 /// EFAULT.
 const BAD_ADDRESS: Errno = Errno(14);
+
+/// What a unit's word says in place of an end that was put aside: that its program could not be
+/// executed; and `ExitStatus::PUT_ASIDE`.
+const FAILED: u32 = encode(SpawnStep::Exec, BAD_ADDRESS);
+const LOST: u32 = encode(SpawnStep::Exec, Errno::PUT_ASIDE);
 
 impl Linux {
     /// Why this life began.
@@ -227,8 +232,9 @@ impl Linux {
     }
 
     /// The end of a unit's process that was put aside is told once more, as that of a program that
-    /// could not be executed: a unit whose end nobody is told seems to run for ever. Not if it is
-    /// nobody's, or lives ended of that as well.
+    /// could not be executed, and where lives ended of that as well, as what takes its unit out of
+    /// everybody's hands: a unit whose end nobody is told seems to run for ever. Not if it is
+    /// nobody's, or lives ended of that, too.
     fn tells_failed_start(&mut self) -> bool {
         let Some((pid, _)) = wait::taken(self.region.part(at::EXIT, EXIT_WORDS)) else {
             return false;
@@ -239,8 +245,14 @@ impl Linux {
         let Some(child) = self.intake.leaving else {
             return false;
         };
-        let (word, failed) = (self.word(child), encode(SpawnStep::Exec, BAD_ADDRESS));
         self.region.set(at::BLAMES, 0);
-        word.swap(failed, Ordering::Relaxed) != failed
+        let word = self.word(child);
+        let told = match load(word) {
+            FAILED => LOST,
+            LOST => return false,
+            _ => FAILED,
+        };
+        store(word, told);
+        true
     }
 }

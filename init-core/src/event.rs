@@ -105,6 +105,11 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Errno(pub u16);
 
+impl Errno {
+    /// Of [`ExitStatus::PUT_ASIDE`]: more than any that a kernel gives.
+    pub const PUT_ASIDE: Self = Self(4_096);
+}
+
 /// What the kernel command line chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BootOptions {
@@ -133,6 +138,14 @@ pub enum ExitStatus {
         /// Why.
         error: Errno,
     },
+}
+
+impl ExitStatus {
+    /// Told of a process of whose end nothing else could be told, as cores ended of it.
+    pub const PUT_ASIDE: Self = Self::NotExecuted {
+        step: SpawnStep::Exec,
+        error: Errno::PUT_ASIDE,
+    };
 }
 
 /// What a child does between its creation and its program, in this order.

@@ -6,6 +6,7 @@ mod common;
 use common::graph::rules;
 
 use common::{Graph, Machine, RESTART, ms, rule, secs};
+use init_core::event::ExitStatus;
 use init_core::hal::fake::Script;
 use init_core::status::UnitState;
 use init_core::unit::{LimitAction, Restart, RestartPolicy, StartLimit};
@@ -75,6 +76,27 @@ fn a_service_that_ends_at_once_is_started_once_only() {
     );
     machine.boot().run_for(secs(1));
     assert_eq!(machine.times("spawn a"), [0]);
+}
+
+/// What is bound to it goes with it, as ever.
+#[test]
+fn a_service_of_whose_end_nothing_can_be_told_has_failed_until_somebody_starts_it() {
+    let graph = "target main wants a b\n service a\n service b binds-to a\n target rescue";
+    let mut machine = Machine::new(Graph::new(graph).with("a", |a| {
+        rules(a).restart = rule(RestartPolicy {
+            when: Restart::Always,
+            ..RESTART
+        });
+    }));
+    machine.boot();
+    machine.fake.crash(machine.id("a"), ExitStatus::PUT_ASIDE);
+    machine.run_for(secs(60));
+    let states = ["a", "b"].map(|unit| machine.state(unit));
+    assert_eq!(states, [UnitState::Failed, UnitState::Inactive]);
+    assert_eq!(machine.times("spawn a").len(), 1);
+    machine.start("a").run_for(secs(1));
+    assert_eq!(machine.state("a"), UnitState::Active);
+    assert_eq!(machine.times("spawn a").len(), 2);
 }
 
 #[test]

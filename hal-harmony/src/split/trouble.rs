@@ -1,7 +1,7 @@
 //! This file replaces a core that is gone or does what no core does: it ends the process, performs
 //! what that had asked for, and gives the next what this one was told.
 
-use super::{Keeper, Settled, Trouble};
+use super::{Handed, Keeper, Settled, Trouble};
 use crate::abi::{Asked, Kernel};
 use crate::children::CORE;
 use crate::lasting::Death;
@@ -142,15 +142,25 @@ impl<K: Kernel + 'static> Keeper<K> {
             return Settled::GoesOn;
         }
         if handed.faults >= FAULTS_MAX || handed.ends >= ENDS_MAX {
-            return self.put_aside(wake);
+            return self.put_aside(handed);
         }
         self.again = Some(handed);
         Settled::GoesOn
     }
 
-    fn put_aside(&mut self, wake: Wake) -> Settled {
-        self.tell_put_aside(wake);
-        match wake {
+    fn put_aside(&mut self, handed: Handed) -> Settled {
+        self.tell_put_aside(handed.wake);
+        match handed.wake {
+            // A unit whose end nobody is told seems to run for ever.
+            Wake::Event(Event::Exited { child, status }) if status != ExitStatus::PUT_ASIDE => {
+                let status = ExitStatus::PUT_ASIDE;
+                self.again = Some(Handed {
+                    wake: Wake::Event(Event::Exited { child, status }),
+                    faults: 0,
+                    ends: 0,
+                    ..handed
+                });
+            }
             Wake::Frame(client) => self.harmony.close(client),
             Wake::Event(Event::Machine(request)) => return self.go_down_alone(request),
             Wake::Event(_) => {}

@@ -8,13 +8,13 @@ use crate::world::{Ground, runs_native};
 use crate::{BOTH, end_first, get, keep, machine, remote};
 use hal_harmony::abi::Line;
 use init_core::effect::FinalAction;
-use init_core::event::{Event, MachineRequest};
+use init_core::event::{Event, ExitStatus, MachineRequest};
 use init_core::hal::{Clock, EventSource, Power, Process, Wake};
 use init_core::ident::{Child, Generation, Role, UnitId};
 use init_core::time::Instant;
 use init_core::unit::{Program, Readiness, Signal};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A machine of which its board asks this: of two services one listens. Cores start both, if this
 /// is a machine's first, and end of what they are told until this number. How many services began,
@@ -127,4 +127,41 @@ fn a_core_that_asks_for_everybodys_end_again_is_told_each_time_that_nobody_is_le
         keep(&seen, &mut world);
         assert_eq!(get(&world.lives), 2, "{}", world.sim.console());
     }
+}
+
+#[test]
+fn an_end_that_cores_end_of_is_told_as_one_of_which_nothing_can_be_told() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&told);
+    let a = runs_native("a", |_, _| {});
+    let graph = Graph::new("target main wants a\n service a");
+    let mut world = SplitWorld::new(Ground::new(graph, &[a], |_| {}), move |life| {
+        let mut remote = remote(life);
+        if life.number == 1 {
+            let child = Child {
+                unit: UnitId(1),
+                generation: Generation(1),
+                role: Role::Main,
+            };
+            let started = remote.spawn(child, Program::None, Readiness::Exec, false);
+            assert!(started.is_ok(), "{started:?}");
+        }
+        // The first has taken in that it began.
+        let mut taken_in = u32::from(life.number > 1);
+        let end = Instant::from_us(2_000_000);
+        while remote.now() < end {
+            if let Wake::Event(Event::Exited { status, .. }) = remote.wait(Some(end), taken_in) {
+                seen.lock().expect("nobody panics").push(status);
+                return Line::new(life.sim.clone(), life.channel).exit(3);
+            }
+            taken_in += 1;
+        }
+        remote.finish(FinalAction::PowerOff, Instant::MAX);
+    });
+    world.keep();
+    let told = told.lock().expect("nobody panics");
+    let wanted = [ExitStatus::Code(0), ExitStatus::PUT_ASIDE].map(|status| [status; 2]);
+    assert_eq!(*told, wanted.concat(), "{}", world.sim.console());
+    let aside = "keeper: cores end of it, so it is put aside: the end of a process";
+    assert_eq!(world.lines(aside), 2, "{}", world.sim.console());
 }

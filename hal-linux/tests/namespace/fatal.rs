@@ -122,6 +122,34 @@ fn two_cores_die_of_an_exit() -> bool {
     true
 }
 
+/// It stays so until somebody asks for it, and the rest goes on.
+#[test]
+fn a_unit_of_whose_exit_no_core_can_be_told_has_failed() {
+    use crate::inject::{FAULTS, patch};
+    let Some(mut machine) = boot("holding") else {
+        return;
+    };
+    let before = services(&machine);
+    let symbols = std::env::var_os(SYMBOLS).expect("its file is named beside the program's");
+    let place = crate::faults::address_in(symbols, &["10supervisor", "11child_event"]);
+    let place = place.expect("a core takes exits in");
+    assert!(machine.sctl(&["list"]).status.success());
+    let sound = patch(machine.pid(), place, FAULTS);
+    send(core(&machine), KILL);
+    machine.wait_for("the core is a new one");
+    send(before[1], KILL);
+    for _ in 0..2 {
+        machine.wait_for("an exit is put aside: process 1 died of it twice");
+    }
+    crate::faults::lost_alone(&mut machine, &before, before[1]);
+    patch(machine.pid(), place, &sound);
+    send(core(&machine), KILL);
+    assert!(machine.sctl(&["start", "holding"]).status.success());
+    crate::faults::failed_alone(&machine, &before, before[1]);
+    let deaths = machine.console().matches("the core ended: SIGILL").count();
+    assert_eq!(deaths, 4, "{}", machine.console());
+}
+
 /// It is the keeper that makes the process.
 #[test]
 fn a_start_that_two_keepers_die_of_fails_and_the_rest_goes_on() {

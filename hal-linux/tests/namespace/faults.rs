@@ -325,6 +325,45 @@ fn an_exit_that_kills_two_lives_is_put_aside_and_its_unit_has_failed() {
     failed_alone(&machine, &before, before[1]);
 }
 
+/// One of the services of `target.holding` is gone and has failed, and nobody starts it again.
+pub fn lost_alone(machine: &mut Machine, before: &[u32], victim: u32) {
+    let lost = machine.wait_for("error 4096");
+    let unit = (1..=5).map(|number| format!("held@{number}"));
+    let unit = unit.filter(|unit| lost.contains(&format!("{unit}: failed")));
+    let unit: Vec<String> = unit.collect();
+    let [unit] = &unit[..] else {
+        panic!("{lost}");
+    };
+    let status = machine.sctl(&["status", unit]);
+    let said = String::from_utf8_lossy(&status.stdout);
+    assert!(said.contains("failed"), "{said}");
+    let others = before.iter().copied().filter(|pid| *pid != victim);
+    assert!(
+        others.eq(split::named(machine, "sleep")),
+        "{}",
+        machine.console()
+    );
+}
+
+#[test]
+fn a_unit_of_whose_exit_no_life_can_be_told_has_failed() {
+    let Some(mut machine) = Machine::boot("holding") else {
+        return;
+    };
+    let place = address_of(&["10supervisor", "11child_event"]);
+    let place = place.expect("its file is named beside the program's");
+    machine.wait_for("boot: holding reached");
+    let before = services(&machine);
+    assert!(machine.sctl(&["list"]).status.success());
+    trap(machine.pid(), place, 4, || {
+        send(before[1], Signal::SIGKILL);
+        machine.wait_for("an exit is put aside: process 1 died of it twice");
+    });
+    lost_alone(&mut machine, &before, before[1]);
+    assert!(machine.sctl(&["start", "holding"]).status.success());
+    failed_alone(&machine, &before, before[1]);
+}
+
 #[test]
 fn a_request_is_not_blamed_for_deaths_that_were_not_of_it() {
     let Some(mut machine) = Machine::boot("idle") else {

@@ -14,8 +14,8 @@ mod units;
 
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::words::KEEPS;
-use crate::effect::{Effect, Fault, Notice};
-use crate::event::Event;
+use crate::effect::{Effect, Failure, Fault, Notice};
+use crate::event::{Event, ExitStatus};
 use crate::ident::{Child, Generation, Role, UnitId};
 use crate::job::{Job, Plan};
 use crate::limits::CLIENT_COUNT_MAX;
@@ -147,6 +147,10 @@ impl<'a> Core<'a> {
             Event::Heartbeat(_) if !HEARS => {}
             Event::Heartbeat(child) => self.child_event(child, UnitEvent::Heartbeat, now),
             Event::Ready(child) => self.fault(Fault::UnexpectedEvent(child.unit)),
+            Event::Exited {
+                child,
+                status: ExitStatus::PUT_ASIDE,
+            } if KEEPS => self.lose(child, now),
             Event::Exited { child, status } => {
                 self.child_event(child, UnitEvent::Exited(child.role, status), now);
             }
@@ -233,6 +237,32 @@ impl<'a> Core<'a> {
             }
         }
         self.transition(child.unit, event, now);
+    }
+
+    /// A process is gone, and cores ended of whatever else they were told of it: its unit has failed,
+    /// and is not tried again by itself. Apart from what takes others in, which may be at fault.
+    #[cold]
+    #[inline(never)]
+    fn lose(&mut self, child: Child, now: Instant) {
+        let id = child.unit;
+        if id.index() >= self.units.len() || !self.knows(child) {
+            return;
+        }
+        let unit = self.units.get_mut(id);
+        unit.alive.remove(child.role);
+        if child.role == Role::Main {
+            unit.pid = 0;
+        }
+        if !unit.alive.is_empty() {
+            // Its deadlines see to it.
+            return;
+        }
+        let failure = Failure::Exited(ExitStatus::PUT_ASIDE);
+        unit.failure = Some(failure);
+        self.tell(Notice::Failed(id, failure));
+        self.start_settled(id, Some(failure));
+        self.set_state(id, State::Failed(failure), now);
+        self.take_bound_along(id, false, now);
     }
 
     /// Whether a process is one of its unit's, or is to become that.

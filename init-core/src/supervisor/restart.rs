@@ -74,7 +74,7 @@ impl Core<'_> {
     }
 
     /// What is bound to a unit that left readiness goes with it, and comes back with it.
-    fn take_bound_along(&mut self, id: UnitId, comes_back: bool, now: Instant) {
+    pub(super) fn take_bound_along(&mut self, id: UnitId, comes_back: bool, now: Instant) {
         if !BINDINGS {
             return;
         }
