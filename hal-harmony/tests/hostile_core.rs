@@ -10,7 +10,6 @@ mod world;
 use hal_harmony::abi::layout::PMO_DATA;
 use hal_harmony::abi::number::Number;
 use hal_harmony::abi::{Calls, Line, Stack};
-use init_core::Driver;
 use init_core::checkpoint::words::Words;
 use init_core::event::MachineRequest;
 use init_core::hal::{EventSource, Platform};
@@ -19,7 +18,6 @@ use init_core::protocol::Request;
 use init_core::protocol::letter::Letter;
 use init_core::relay::{self, Bell, Remote};
 use init_core::renewal::{Handover, Image};
-use init_core::storage::Storage;
 use init_core::time::Instant;
 use init_core::unit::Readiness;
 use sim::{Fate, Sim, Strike, Twist};
@@ -200,28 +198,6 @@ fn cores_that_end_at_once_are_too_many_whatever_they_end_with() {
         // The first had something done; after that, more than so many are too many.
         assert_eq!(world.lines("another takes its place"), 13, "{console}");
         are_too_many(&seen, &world, 13);
-    }
-}
-
-#[test]
-fn cores_that_all_end_on_the_way_down_have_the_machine_switched_off_if_that_was_asked_for() {
-    for has_clock in BOTH {
-        let (seen, mut world) = machine(has_clock, 300, |life| {
-            if is_good(life, 14) {
-                return life.be_good();
-            }
-            // It finds what there is, and no more.
-            let core = Box::leak(Box::new(Storage::<16>::new())).core(life.manifest);
-            assert!(Driver::new(core, remote(life)).resume());
-            Line::new(life.sim.clone(), life.channel).exit(0);
-        });
-        end_first(&world, 300 + LINGERS_MS / 2);
-        keep(&seen, &mut world);
-        let console = world.sim.console();
-        let told = "keeper: the core ends again and again: the machine is switched off";
-        assert!(world.lines(told) > 0, "{console}");
-        assert_eq!(world.lines(TOO_MANY), 0, "{console}");
-        assert_eq!(get(&seen.resets), 0, "{console}");
     }
 }
 

@@ -5,12 +5,14 @@ use crate::world::graph::Graph;
 use crate::world::speech::{beat, work};
 use crate::world::split::SplitWorld;
 use crate::world::{Ground, runs_native};
-use crate::{BOTH, end_first, get, keep, machine, remote};
+use crate::{BOTH, LINGERS_MS, TOO_MANY, end_first, get, is_good, keep, machine, remote};
 use hal_harmony::abi::Line;
+use init_core::Driver;
 use init_core::effect::FinalAction;
 use init_core::event::{Event, ExitStatus, MachineRequest};
 use init_core::hal::{Clock, EventSource, Power, Process, Wake};
 use init_core::ident::{Child, Generation, Role, UnitId};
+use init_core::storage::Storage;
 use init_core::time::Instant;
 use init_core::unit::{Program, Readiness, Signal};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -164,4 +166,26 @@ fn an_end_that_cores_end_of_is_told_as_one_of_which_nothing_can_be_told() {
     assert_eq!(*told, wanted.concat(), "{}", world.sim.console());
     let aside = "keeper: cores end of it, so it is put aside: the end of a process";
     assert_eq!(world.lines(aside), 2, "{}", world.sim.console());
+}
+
+#[test]
+fn cores_that_all_end_on_the_way_down_have_the_machine_switched_off_if_that_was_asked_for() {
+    for has_clock in BOTH {
+        let (seen, mut world) = machine(has_clock, 300, |life| {
+            if is_good(life, 14) {
+                return life.be_good();
+            }
+            // It finds what there is, and no more.
+            let core = Box::leak(Box::new(Storage::<16>::new())).core(life.manifest);
+            assert!(Driver::new(core, remote(life)).resume());
+            Line::new(life.sim.clone(), life.channel).exit(0);
+        });
+        end_first(&world, 300 + LINGERS_MS / 2);
+        keep(&seen, &mut world);
+        let console = world.sim.console();
+        let told = "keeper: the core ends again and again: the machine is switched off";
+        assert!(world.lines(told) > 0, "{console}");
+        assert_eq!(world.lines(TOO_MANY), 0, "{console}");
+        assert_eq!(get(&seen.resets), 0, "{console}");
+    }
 }

@@ -11,7 +11,9 @@
 //! back. One that is pending after a restart is performed then; one that was begun, as
 //! [`Core::keep_in`] says.
 
+mod at;
 mod entry;
+mod last;
 mod legacy;
 mod names;
 #[cfg(not(feature = "recorder"))]
@@ -25,7 +27,7 @@ mod records;
 mod schema;
 pub mod words;
 
-use crate::effect::{Effect, Fault, FinalAction, Notice};
+use crate::effect::{Effect, Fault, Notice};
 use crate::event::Event;
 use crate::ident::UnitId;
 use crate::supervisor::unit::Unit;
@@ -36,6 +38,8 @@ use crate::unit::{Manifest, Signal};
 use crate::wire::{Value, Wire};
 use core::sync::atomic::AtomicU32;
 pub use entry::{Entry, Happening};
+pub use last::last_act;
+use last::{LIFE, code};
 pub(crate) use legacy::describe;
 pub use legacy::{Legacy, name_units, name_words_for};
 use names::Names;
@@ -52,44 +56,8 @@ use words::{KEEPS, Words, load};
 /// "This region is of sysMaster, in this layout." Raised whenever the meaning of a word changes.
 const MAGIC: u32 = 0x534d_0006;
 
-/// Where a word lies that is written alone.
-mod at {
-    pub const MAGIC: usize = 0;
-    /// Of the manifest.
-    pub const FINGERPRINT: usize = 1;
-    /// The number of the effect that was begun last.
-    pub const BEGUN: usize = 2;
-    /// The number of the effect that was done last.
-    pub const DONE: usize = 3;
-    /// Incarnations that found the region; in the bits above, which last act the machine was on its
-    /// way to when it was found last.
-    pub const LIVES: usize = 4;
-    /// How many units there are, how long a record is, and where the units' names begin, which the
-    /// records follow: for programs with other units. 0 in products that are never upgraded.
-    pub const UNITS: usize = 5;
-    pub const RECORD_WORDS: usize = 6;
-    pub const NAMES_AT: usize = 7;
-    pub const EFFECTS: usize = 8;
-}
-
 /// Pending effects are those that wait, and the one that is being performed.
 const EFFECT_PLACES: usize = 2 * EFFECT_COUNT_MAX;
-
-/// Bits of the number of incarnations.
-const LIFE_BITS: u32 = 28;
-const LIFE: u32 = u32::MAX >> (u32::BITS - LIFE_BITS);
-
-/// What is written for a last act: its number, and above that the same with all bits turned. None
-/// is 0, and no bit that is lost or gained makes another of one.
-const fn code(act: FinalAction) -> u32 {
-    let number = match act {
-        FinalAction::PowerOff => 0,
-        FinalAction::Reboot => 1,
-        FinalAction::Halt => 2,
-        FinalAction::Kexec => 3,
-    };
-    (number | (number ^ 3) << 2) << LIFE_BITS
-}
 
 /// Words of an effect: the largest is a reply that says why a unit failed.
 const EFFECT_WORDS: usize = 4;
@@ -151,22 +119,6 @@ pub fn mend_title(words: Words<'_>, manifest: &Manifest) {
         words.set(at::MAGIC, MAGIC);
         words.set(at::FINGERPRINT, names);
     }
-}
-
-/// The last act that the machine is on its way to, as the last incarnation found it. `None`: it was
-/// on its way to none, or the word is damaged.
-pub fn last_act(words: Words<'_>) -> Option<FinalAction> {
-    let code = words.get(at::LIVES) >> LIFE_BITS;
-    let number = code & 3;
-    if code >> 2 != number ^ 3 {
-        return None;
-    }
-    Some(match number {
-        0 => FinalAction::PowerOff,
-        1 => FinalAction::Reboot,
-        2 => FinalAction::Halt,
-        _ => FinalAction::Kexec,
-    })
 }
 
 /// Turns a bit of a word of a unit's record, for tests. `false`: a journal is there that mends it.

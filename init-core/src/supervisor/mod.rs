@@ -239,8 +239,9 @@ impl<'a> Core<'a> {
         self.transition(child.unit, event, now);
     }
 
-    /// A process is gone, and cores ended of whatever else they were told of it: its unit has failed,
-    /// and is not tried again by itself. Apart from what takes others in, which may be at fault.
+    /// A process is gone, and cores ended of whatever else they were told of it: its unit has
+    /// failed, and is not tried again by itself. Apart from what takes others in, which may be at
+    /// fault.
     #[cold]
     #[inline(never)]
     fn lose(&mut self, child: Child, now: Instant) {
