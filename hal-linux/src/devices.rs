@@ -179,13 +179,12 @@ impl Linux {
                 Ok(_) => Err(DRIVEN),
                 Err(error) => Err(*error),
             };
-            // Of a console it is said where a watchdog pays for the words.
-            if uses().watchdog
-                && let Err(error) = sent
-                && (error == DRIVEN || device == WATCHDOG && self.watchdog.told)
+            let is_watchdog = uses().watchdog && device == WATCHDOG;
+            if let Err(error) = sent
+                && (error == DRIVEN || is_watchdog && self.watchdog.told)
             {
                 console::say(console, &|line| {
-                    if device == WATCHDOG {
+                    if is_watchdog {
                         line.say(packed!("no watchdog: "));
                     }
                     line.bytes(self.path(device).to_bytes());
