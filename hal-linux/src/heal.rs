@@ -250,8 +250,8 @@ pub(crate) fn upgrade(region: &Region, time: Duration) -> Errno {
     hand_over_all(region);
     limits::restore();
     let (seconds, us) = time.parts();
-    let [seconds, us] = [seconds, us].map(|part| usize::try_from(part).unwrap_or(0));
-    slices::alarm(seconds, us);
+    let word = |part: u32| usize::try_from(part).unwrap_or(0);
+    slices::alarm(word(seconds), word(us));
     // Refused: the alarm ends with the line that says so.
     let error = image::execute(Source::File(number), false);
     region.set(at::HANDOVER, 0);
