@@ -106,8 +106,8 @@ impl Event {
 pub struct Errno(pub u16);
 
 impl Errno {
-    /// Of [`ExitStatus::PUT_ASIDE`]: more than any that a kernel gives.
-    pub const PUT_ASIDE: Self = Self(4_096);
+    /// Of [`ExitStatus::PUT_ASIDE`]: a number that no kernel gives.
+    pub const PUT_ASIDE: Self = Self(41);
 }
 
 /// What the kernel command line chose.

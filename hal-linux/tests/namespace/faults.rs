@@ -327,7 +327,7 @@ fn an_exit_that_kills_two_lives_is_put_aside_and_its_unit_has_failed() {
 
 /// One of the services of `target.holding` is gone and has failed, and nobody starts it again.
 pub fn lost_alone(machine: &mut Machine, before: &[u32], victim: u32) {
-    let lost = machine.wait_for("error 4096");
+    let lost = machine.wait_for("Its end was put aside");
     let unit = (1..=5).map(|number| format!("held@{number}"));
     let unit = unit.filter(|unit| lost.contains(&format!("{unit}: failed")));
     let unit: Vec<String> = unit.collect();
