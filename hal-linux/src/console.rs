@@ -198,41 +198,39 @@ impl Console {
         }
     }
 
+    /// Until a life has taken over, it is waited for by the same clock.
     fn empty(&self) {
-        while self.is_waiting() && (!self.is_left() || slices::has_rung()) {
-            let text = self.kept.text();
-            let written = match &self.device {
-                Some(device) => self.send(device, text),
-                None => 0,
-            };
-            if written == 0 {
-                return;
-            }
-            self.kept.remove(written);
+        if !self.is_waiting() || self.is_left() && !slices::has_rung() {
+            return;
         }
-    }
-
-    /// Writes what the device takes now; how much that was. A device that is gone takes all.
-    fn send(&self, device: &Fd, bytes: SharedBytes) -> usize {
-        if self.way == Way::Looked && !has_room(device) {
-            return 0;
-        }
-        // Until a life has taken over, it is waited for by the same clock.
         let is_timed = !heal::is_taking_over();
         if is_timed {
             slices::alarm(0, PATIENCE_US);
         }
-        let written = shared::write_from(device, bytes, self.way == Way::Socket);
+        while self.write() > 0 && self.is_waiting() && !slices::has_rung() {}
         if is_timed {
             let is_left = slices::has_rung();
             self.is_left.set(is_left);
             slices::alarm(if is_left { PAUSE_SECONDS } else { 0 }, 0);
         }
-        match written {
+    }
+
+    /// Writes what the device takes now; how much that was. A device that is gone takes all.
+    fn write(&self) -> usize {
+        let Some(device) = &self.device else {
+            return 0;
+        };
+        if self.way == Way::Looked && !has_room(device) {
+            return 0;
+        }
+        let bytes = self.kept.text();
+        let written = match shared::write_from(device, bytes, self.way == Way::Socket) {
             Ok(count) => count,
             Err(NO_ROOM | INTERRUPTED) => 0,
             Err(_) => bytes.len(),
-        }
+        };
+        self.kept.remove(written);
+        written
     }
 
     fn put(&mut self, line: &[u8]) {

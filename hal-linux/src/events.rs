@@ -26,6 +26,10 @@ use init_core::time::{Duration, Instant};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::time::Timespec;
 
+/// Before a pause as short as this nothing is written to the console: it would be written in
+/// pieces, while programs are on their way that are soon to be told of.
+const SHORT_PAUSE_MS: u16 = 4;
+
 /// Between two lines about signals that were sent and mean nothing: they can be sent faster than a
 /// console prints.
 const TELL_PAUSE: Duration = Duration::from_secs(1);
@@ -338,20 +342,24 @@ impl Linux {
         if let Some(pool) = &mut self.pool {
             pool.rest();
         }
-        self.console.drain();
-        self.watch_console();
         // A fault that is sent between here and the call is told at the next wake-up.
         let at_once = at_once || fault::was_sent();
         let mut pause_ms = None;
         // A turn that goes on in the next one has more to do.
+        let goes_on = until == Some(Instant::ZERO);
         if !at_once
-            && until != Some(Instant::ZERO)
+            && !goes_on
             && let Some((child, pause)) = self.ready.on_the_way()
         {
             if pause == 0 {
                 self.await_execution(child);
             }
             pause_ms = Some(pause);
+        }
+        // Else another turn follows soon, whose lines are written with these.
+        if !goes_on && pause_ms.is_none_or(|pause| pause > SHORT_PAUSE_MS) {
+            self.console.drain();
+            self.watch_console();
         }
         let limit_ms = if at_once { Some(0) } else { pause_ms };
         let waiting = &mut self.waiting;
