@@ -22,6 +22,10 @@ pub const IDLE_SECONDS: u32 = 30;
 /// How many services the product has more in one boot than in the other.
 pub const SERVICES: u32 = 10;
 
+/// Boots without services beside the first, where that one made so many calls by chance that ten
+/// services would have added less than they must.
+const MORE_BOOTS_MAX: u32 = 2;
+
 /// The kernel records every system call from its own start.
 const TRACE: [&str; 2] = ["trace_event=raw_syscalls:sys_enter", "trace_buf_size=8M"];
 
@@ -57,13 +61,23 @@ pub struct Seen {
 /// # Errors
 /// It does not boot, or the guest does not tell a figure.
 pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
-    let bare = {
+    let bare = || {
         let mut machine = boot(board, image, "bare", &folder.join("budget-bare.log"))?;
-        calls(&mut Session::open(&mut machine)?, board)?
+        calls(&mut Session::open(&mut machine)?, board)
     };
+    let mut least = bare()?;
     let mut machine = boot(board, image, "ten", &folder.join("budget-ten.log"))?;
     let mut shell = Session::open(&mut machine)?;
     let ten = calls(&mut shell, board)?;
+    // Chance only adds calls, such as another look whether a program is executed by now.
+    for _ in 0..MORE_BOOTS_MAX {
+        if difference(ten, least).is_ok() {
+            break;
+        }
+        let again = bare()?;
+        least.own = least.own.min(again.own);
+        least.children = least.children.min(again.children);
+    }
     let sum = shell.success("sha256sum /proc/1/exe")?;
     let sha256 = sum.split_whitespace().next().context("no SHA-256")?;
     let memory = memory(&mut shell)?;
@@ -84,7 +98,7 @@ pub fn look(board: &Board, image: &Image, folder: &Path) -> Result<Seen> {
         memory,
         again,
         asked,
-        calls: difference(ten, bare)?,
+        calls: difference(ten, least)?,
         wake_ups,
     })
 }
