@@ -66,8 +66,6 @@ pub struct Found {
 #[derive(Debug, Default)]
 struct Outcome {
     table: Table,
-    /// What each turn is.
-    turns: Vec<String>,
     /// Faults in turns that were others than the traced ones.
     missed: usize,
 }
@@ -93,10 +91,20 @@ pub fn run(
         only.unwrap_or_default()
     );
     let mut outcome = Outcome::default();
+    let Strides {
+        instruction,
+        delicate,
+        call,
+        around,
+        ..
+    } = strides;
+    println!(
+        "one instruction in {delicate} of the HAL and the checkpoint, one in {instruction} \
+         elsewhere, one stop at a system call in {call} and {around} instructions behind it"
+    );
     for row in &rows {
         outcome.add(followed, *row, strides)?;
     }
-    outcome.tell(strides);
     let names: Vec<_> = rows.iter().map(|(.., name)| *name).collect();
     outcome.table.print(&names);
     let findings = outcome.findings(strides.is_quick)?;
@@ -187,11 +195,13 @@ impl Outcome {
             calls,
         } = found;
         let step = Step::begin(format!("{name}: {moments} faults"));
-        let mut missed = 0;
+        let (mut missed, mut good, mut all) = (0, 0, 0);
         for moment in 0..moments {
             let mut is_there = false;
             for _ in 0..ATTEMPTS_MAX {
                 let (case, reached) = followed.fault(moment).context(name)?;
+                all += 1;
+                good += u32::from(case.is_good());
                 if !case.is_good() {
                     eprintln!("{name}, moment {moment}: {case:?}");
                 }
@@ -205,26 +215,12 @@ impl Outcome {
             step.percent(u8::try_from((moment + 1) * 100 / moments)?);
         }
         self.missed += missed;
-        self.turns.push(format!(
-            "{name}: {instructions} instructions, {delicate} of them delicate, {calls} system \
-             calls; {missed} moments were not reached"
-        ));
-        Ok(())
-    }
-
-    fn tell(&self, strides: &Strides) {
-        let Strides {
-            instruction,
-            delicate,
-            call,
-            around,
-            ..
-        } = strides;
         println!(
-            "\none instruction in {delicate} of the HAL and the checkpoint, one in {instruction} \
-             elsewhere, one stop at a system call in {call} and {around} instructions behind it"
+            "{name}: {instructions} instructions, {delicate} of them delicate, {calls} system \
+             calls; {missed} moments were not reached; {good} of {all} faults were noticed by \
+             nobody"
         );
-        self.turns.iter().for_each(|line| println!("{line}"));
+        Ok(())
     }
 
     /// How many moments were missed is not judged of a quick sweep: few may be many of its own.
