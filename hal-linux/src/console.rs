@@ -198,7 +198,9 @@ impl Console {
         }
     }
 
-    /// Until a life has taken over, it is waited for by the same clock.
+    /// Writes for as long as the device takes what there is, and does not make us wait for longer
+    /// than [`PATIENCE_US`]. No alarm is set by a life that has not taken over: the one by which it
+    /// is waited for is on.
     fn empty(&self) {
         if !self.is_waiting() || self.is_left() && !slices::has_rung() {
             return;

@@ -306,21 +306,28 @@ pub fn failed_alone(machine: &Machine, before: &[u32], victim: u32) {
     }
 }
 
-/// Whose exit two lives end of is not taken for running, and comes back as its manifest says.
-#[test]
-fn an_exit_that_kills_two_lives_is_put_aside_and_its_unit_has_failed() {
-    let Some(mut machine) = Machine::boot("holding") else {
-        return;
-    };
+/// One of the services of `target.holding` ends, of which so many lives end; who ran before, it
+/// being the second of them.
+fn lives_end_of_an_exit(lives: u32) -> Option<(Machine, Vec<u32>)> {
+    let mut machine = Machine::boot("holding")?;
     let place = address_of(&["10supervisor", "11child_event"]);
     let place = place.expect("its file is named beside the program's");
     machine.wait_for("boot: holding reached");
     let before = services(&machine);
     assert!(machine.sctl(&["list"]).status.success());
-    trap(machine.pid(), place, 2, || {
+    trap(machine.pid(), place, lives, || {
         send(before[1], Signal::SIGKILL);
         machine.wait_for("an exit is put aside: process 1 died of it twice");
     });
+    Some((machine, before))
+}
+
+/// Whose exit two lives end of is not taken for running, and comes back as its manifest says.
+#[test]
+fn an_exit_that_kills_two_lives_is_put_aside_and_its_unit_has_failed() {
+    let Some((mut machine, before)) = lives_end_of_an_exit(2) else {
+        return;
+    };
     machine.wait_for("exec: Bad address");
     failed_alone(&machine, &before, before[1]);
 }
@@ -347,18 +354,9 @@ pub fn lost_alone(machine: &mut Machine, before: &[u32], victim: u32) {
 
 #[test]
 fn a_unit_of_whose_exit_no_life_can_be_told_has_failed() {
-    let Some(mut machine) = Machine::boot("holding") else {
+    let Some((mut machine, before)) = lives_end_of_an_exit(4) else {
         return;
     };
-    let place = address_of(&["10supervisor", "11child_event"]);
-    let place = place.expect("its file is named beside the program's");
-    machine.wait_for("boot: holding reached");
-    let before = services(&machine);
-    assert!(machine.sctl(&["list"]).status.success());
-    trap(machine.pid(), place, 4, || {
-        send(before[1], Signal::SIGKILL);
-        machine.wait_for("an exit is put aside: process 1 died of it twice");
-    });
     lost_alone(&mut machine, &before, before[1]);
     assert!(machine.sctl(&["start", "holding"]).status.success());
     failed_alone(&machine, &before, before[1]);
