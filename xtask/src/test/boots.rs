@@ -1,4 +1,5 @@
-//! This file lists the checks that boot virtual machines with Linux.
+//! This file lists the checks that boot virtual machines with Linux. What is made for one board is
+//! one chain.
 
 use super::commands::{ourselves, succeeds};
 use super::steps::example;
@@ -7,16 +8,18 @@ use crate::{build, house, process, setup};
 use anyhow::Result;
 use manifests::board::Board;
 
-/// All of them. What is made for one board is one chain; the longest come first.
-pub fn all() -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    let (foreign, native): (Vec<Board>, Vec<Board>) = house::boards()?
-        .into_iter()
-        .partition(|board| board.debian_suite.is_some());
-    for board in native.into_iter().rev() {
-        steps.extend(native_board(&board));
-    }
-    steps.push(Step::slow("docs/guide.md, followed", guide::follow).of("guide"));
+/// Those of boards whose kernel is of the Debian release that all else is of.
+pub fn native() -> Result<Vec<Step>> {
+    let (_, native) = boards()?;
+    // The longest come first.
+    let steps = native.iter().rev().flat_map(native_board);
+    Ok(steps.collect())
+}
+
+/// The others, and what is built as its users build it.
+pub fn foreign() -> Result<Vec<Step>> {
+    let mut steps = vec![Step::slow("docs/guide.md, followed", guide::follow).of("guide")];
+    let (foreign, _) = boards()?;
     for board in foreign {
         let (name, chain) = (&board.name, board.name.clone());
         let name = format!("boot, keeper and scenarios: {name}");
@@ -30,6 +33,13 @@ pub fn all() -> Result<Vec<Step>> {
         .of("virt-aarch64"),
     );
     Ok(steps)
+}
+
+/// With packages of a Debian release of their own, and the rest.
+fn boards() -> Result<(Vec<Board>, Vec<Board>)> {
+    Ok(house::boards()?
+        .into_iter()
+        .partition(|board| board.debian_suite.is_some()))
 }
 
 fn native_board(board: &Board) -> Vec<Step> {

@@ -21,14 +21,15 @@ const SKIPPED: &str = "== skipped:";
 
 /// What is left to do, and what was done.
 struct Work {
-    /// The names of the steps of each chain, and the number of the first step that is not alone.
+    /// The names of the steps of each chain.
     chains: VecDeque<Vec<String>>,
+    /// How many steps have begun, with those before these.
     begun: usize,
     lines: Vec<Line>,
 }
 
-/// Performs all steps, chain by chain, of `total` steps the last ones.
-pub fn run(steps: &[&Step], total: usize) -> Vec<Line> {
+/// Performs these of `total` steps, chain by chain, when `begun` were performed already.
+pub fn run(steps: &[Step], begun: usize, total: usize) -> Vec<Line> {
     let mut chains: VecDeque<(Option<&str>, Vec<String>)> = VecDeque::new();
     for step in steps {
         let chain = step.chain.as_deref();
@@ -39,7 +40,7 @@ pub fn run(steps: &[&Step], total: usize) -> Vec<Line> {
     }
     let work = Mutex::new(Work {
         chains: chains.into_iter().map(|(_, names)| names).collect(),
-        begun: total - steps.len(),
+        begun,
         lines: Vec::new(),
     });
     std::thread::scope(|scope| {

@@ -1,8 +1,8 @@
 //! This file is `cargo xtask test`: every check of the house, the quick ones first.
 //!
 //! Each step says its name and its time; a failure does not hide the steps after it. What keeps one
-//! processor busy comes last, two steps at a time. The last line counts the steps, in the form that
-//! CI services read.
+//! processor busy comes in the middle, some steps at a time, and what must be alone in the end. The
+//! last line counts the steps, in the form that CI services read.
 
 mod boots;
 mod commands;
@@ -95,26 +95,34 @@ pub fn run(test: &Test) -> Result<()> {
             test.only.as_deref().unwrap_or_default()
         );
     }
-    let count = steps.len();
-    let (alone, chained): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.chain.is_none());
     let mut lines = Vec::new();
-    for (at, step) in (1..).zip(alone) {
-        println!("\n== {at} of {count}: {}", step.name);
-        let started = Instant::now();
-        let result = (step.perform)();
-        let time = started.elapsed();
-        if let Err(error) = &result {
-            println!("FAILED: {error:#}");
+    for some in steps.chunk_by(|one, next| one.chain.is_some() && next.chain.is_some()) {
+        match some {
+            [step] if step.chain.is_none() => {
+                let line = alone(step, lines.len() + 1, steps.len());
+                lines.push(line);
+            }
+            chained => lines.extend(lanes::run(chained, lines.len(), steps.len())),
         }
-        println!("== {:.1} s", time.as_secs_f64());
-        lines.push(Line {
-            name: step.name.clone(),
-            result,
-            time,
-        });
     }
-    lines.extend(lanes::run(&chained, count));
     summary(&lines, begin.elapsed())
+}
+
+/// Performs a step with nothing beside it, the one of this number of so many.
+fn alone(step: &Step, number: usize, count: usize) -> Line {
+    println!("\n== {number} of {count}: {}", step.name);
+    let started = Instant::now();
+    let result = (step.perform)();
+    let time = started.elapsed();
+    if let Err(error) = &result {
+        println!("FAILED: {error:#}");
+    }
+    println!("== {:.1} s", time.as_secs_f64());
+    Line {
+        name: step.name.clone(),
+        result,
+        time,
+    }
 }
 
 fn summary(lines: &[Line], total: Duration) -> Result<()> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Builds a product for every board, whose kernels may have to be fetched, and boots each twice.
 const BUDGET_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// All steps, the quick ones first.
+/// All steps, the quick ones first, and in the end what must be alone.
 pub fn all() -> Result<Vec<Step>> {
     let mut steps = vec![
         Step::quick("tidy: the rules of the house", lint::rules),
@@ -31,23 +31,26 @@ pub fn all() -> Result<Vec<Step>> {
     steps.push(Step::quick("simulation: three planted defects", || {
         succeeds(&["sim", "--mutants", "--quick"])
     }));
-    steps.push(Step::slow("bench: every contender runs every row", bench));
-    // Alone: how many exits share a turn decides on its calls, and another step on that.
-    steps.extend(figures());
     steps.push(Step::slow("process 1 in namespaces", namespaces).of("namespaces"));
     // It waits more than it works: for a held core, and for a loop to be taken for one.
     steps.push(Step::slow("healing: deaths that nobody notices", healing).of("healing"));
-    steps.extend(boots::all()?);
+    steps.extend(boots::native()?);
+    // It compiles with one processor for minutes; and this one waits for others' services.
+    steps.extend(sizes().map(|step| step.of("size")));
+    steps.push(Step::slow("bench: every contender runs every row", bench).of("bench"));
+    steps.extend(boots::foreign()?);
     steps.extend(harmony()?.into_iter().map(|step| step.of("harmony")));
     let instructions = || succeeds(&["bench", "--compare"]);
     steps.push(Step::slow("bench: instructions of the core", instructions).of("instructions"));
     steps.extend(refusals()?.into_iter().map(|step| step.of("refusals")));
+    // Alone: how many exits share a turn decides on its calls, and another step on that.
+    steps.extend(figures());
     Ok(steps)
 }
 
-/// What is measured of every board's firmware, and that the texts say so.
-fn figures() -> Vec<Step> {
-    vec![
+/// What every board's firmware takes of its flash.
+fn sizes() -> [Step; 2] {
+    [
         Step::slow("size: within every board's budget", || succeeds(&["size"])),
         Step::slow("refusal: a build over its budget", || {
             let args = ["size", "--board", "virt-aarch64"];
@@ -56,6 +59,12 @@ fn figures() -> Vec<Step> {
                 "over budget: virt-aarch64",
             )
         }),
+    ]
+}
+
+/// What it takes while it runs, and that the texts say what was measured, of the flash as well.
+fn figures() -> [Step; 2] {
+    [
         Step::slow("budget: ten services on every board", || {
             process::run_shown(&mut ourselves(&["budget"])?, BUDGET_LIMIT)?;
             Ok(Outcome::Passed(String::new()))
