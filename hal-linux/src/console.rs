@@ -202,6 +202,9 @@ impl Console {
     /// than [`PATIENCE_US`]. No alarm is set by a life that has not taken over: the one by which it
     /// is waited for is on.
     fn empty(&self) {
+        let Some(device) = &self.device else {
+            return;
+        };
         if !self.is_waiting() || self.is_left() && !slices::has_rung() {
             return;
         }
@@ -209,7 +212,7 @@ impl Console {
         if is_timed {
             slices::alarm(0, PATIENCE_US);
         }
-        while self.write() > 0 && self.is_waiting() && !slices::has_rung() {}
+        while self.write(device) > 0 && self.is_waiting() && !slices::has_rung() {}
         if is_timed {
             let is_left = slices::has_rung();
             self.is_left.set(is_left);
@@ -218,10 +221,7 @@ impl Console {
     }
 
     /// Writes what the device takes now; how much that was. A device that is gone takes all.
-    fn write(&self) -> usize {
-        let Some(device) = &self.device else {
-            return 0;
-        };
+    fn write(&self, device: &Fd) -> usize {
         if self.way == Way::Looked && !has_room(device) {
             return 0;
         }
