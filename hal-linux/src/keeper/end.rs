@@ -26,7 +26,9 @@ pub(super) fn go_down(finally: Finally) {
             power::detach_all();
             process::exit(0)
         }
-        Ok(Some(_)) => wait_for_end(),
+        Ok(Some(pid)) => {
+            is_over(pid, DETACH_LIMIT);
+        }
         Err(_) => {}
     }
     let _ = reboot(match finally {
@@ -36,16 +38,17 @@ pub(super) fn go_down(finally: Finally) {
     });
 }
 
-fn wait_for_end() {
-    let deadline = since_boot().after(DETACH_LIMIT);
+/// Waits for a child's end, at most so long, and lets it go; whether it has ended. What tells of
+/// others' ends is lost: whoever sleeps next looks at them before.
+pub(super) fn is_over(pid: u32, limit: Duration) -> bool {
+    let deadline = since_boot().after(limit);
     loop {
-        while let Ok(Some(ended)) = wait::ended() {
-            wait::reap(ended.pid);
-        }
+        wait::reap(pid);
         let left = deadline.since(since_boot());
-        if wait::ended().is_err() || left == Duration::ZERO {
-            return;
+        let is_there = wait::is_child(pid);
+        if !is_there || left == Duration::ZERO {
+            return !is_there;
         }
-        let _ = wait::signal(Some(left));
+        wait::child(left);
     }
 }

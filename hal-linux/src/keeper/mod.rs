@@ -40,7 +40,7 @@ pub fn keep(arguments: Arguments) -> u8 {
         Ok(Order::Help) => words::show(options::HELP),
         Ok(Order::Version) => words::show(concat!("keeper ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(complaint) => {
-            Voice::MAY_WAIT.refuse(&complaint);
+            words::refuse(&complaint);
             OWN_FAILURE
         }
     }
@@ -85,7 +85,7 @@ impl<'o> Linux<'o> {
             environment,
             blocked,
             own_pid,
-            voice: Voice::open(),
+            voice: Voice::new(),
             children: fd::open_to_read(c"/proc/thread-self/children").ok(),
             terminal,
             pid: 0,

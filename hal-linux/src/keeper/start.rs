@@ -5,6 +5,7 @@ use super::words::Voice;
 use crate::bytes::Bytes;
 use crate::sys::group;
 use crate::sys::process::{exit, fork};
+use crate::sys::signals::block_all;
 use crate::sys::text::c_text;
 use crate::sys::vector::{Vector, execute};
 use core::ffi::CStr;
@@ -45,7 +46,9 @@ fn become_command(linux: &Linux<'_>) -> ! {
     linux.blocked.restore();
     let name = linux.command.first().unwrap_or_default();
     let error = search(name, linux.command, linux.environment);
-    Voice::MAY_WAIT.not_executed(name.to_bytes(), error);
+    // As it was before: the end of who writes must be told.
+    block_all();
+    Voice::new().not_executed(name.to_bytes(), error);
     exit(if matches!(error, ENOENT | ENOTDIR) {
         NOT_FOUND
     } else {

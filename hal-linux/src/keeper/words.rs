@@ -1,17 +1,28 @@
 //! This file says things: help, complaints, and with `--verbose` what is done.
 //!
-//! While a command is kept, a line that the reader has no room for is left out.
+//! While a command is kept, a child writes each line, which is left out where nobody reads: not
+//! even a terminal that was opened to wait, to which root leads the console's words (`TIOCCONS`),
+//! or a file that never answers holds the keeper for longer than [`PATIENCE`].
 
-use crate::sys::fd::{self, Fd};
+use super::end::is_over;
+use crate::sys::clock::since_boot;
+use crate::sys::fd::Fd;
+use crate::sys::process::{self, Fork};
+use crate::sys::wait;
+use core::cell::Cell;
 use init_core::event::Errno;
 use init_core::keeper::options::{Complaint, Options};
 use init_core::keeper::{Action, Status};
 use init_core::report::{LINE_BYTES_MAX, Line};
-use linux_raw_sys::general as abi;
+use init_core::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::AsFd;
-use rustix::fs::{FileType, fstat, makedev};
-use rustix::net::SendFlags;
+
+/// How long a line may take: longer than on a slow, busy machine that reads.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long nothing is said after one that took longer: a flood of signals, each with a line, must
+/// not keep a stop waiting.
+const PAUSE: Duration = Duration::from_secs(10);
 
 const ENOENT: Errno = Errno(2);
 
@@ -23,43 +34,59 @@ pub(super) fn show(text: &str) -> u8 {
     }
 }
 
-/// Where it says things.
+/// Refuses a command line, before anybody is kept.
+pub(super) fn refuse(complaint: &Complaint<'_>) {
+    tell(0, &|line| {
+        line.text(complaint.0).text(" ").bytes(complaint.1);
+        line.text(" (keeper --help)");
+    });
+}
+
+/// Writes where there is room, and may wait all the same.
+fn tell(dropped: u32, words: &dyn Fn(&mut Line<'_>)) {
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut places = [PollFd::from_borrowed_fd(Fd::ERRORS, PollFlags::OUT)];
+    let _ = poll(&mut places, Some(&at_once));
+    if places.iter().all(|place| place.revents() == PollFlags::OUT) {
+        write(dropped, words);
+    }
+}
+
+#[inline(never)]
+fn write(dropped: u32, words: &dyn Fn(&mut Line<'_>)) {
+    let mut room = [0; LINE_BYTES_MAX];
+    let mut line = Line::new(&mut room);
+    line.text("keeper: ");
+    if dropped > 0 {
+        line.number(dropped).text(" lines dropped here; ");
+    }
+    words(&mut line);
+    // Nobody reads what cannot be written.
+    let _ = rustix::io::write(Fd::ERRORS, line.end());
+}
+
+/// What says things while a command is kept.
 #[derive(Debug)]
 pub(super) struct Voice {
-    /// Standard error, opened once more where it is a terminal or a pipe, so that not waiting is
-    /// ours alone and not the command's.
-    own: Option<Fd>,
-    kind: Option<FileType>,
+    /// Nothing is said before.
+    silent_until: Cell<Instant>,
+    /// Who writes the last line that took too long, for ever perhaps; 0: nobody. Nothing is said
+    /// meanwhile.
+    writer: Cell<u32>,
+    /// Lines that nobody took since the last.
+    dropped: Cell<u32>,
 }
 
 impl Voice {
-    /// For who may wait: nobody is kept yet, or it is a child that says something.
-    pub(super) const MAY_WAIT: Self = Self {
-        own: None,
-        kind: None,
-    };
-
-    pub(super) fn open() -> Self {
-        let stat = fstat(Fd::ERRORS).ok();
-        let kind = stat.map(|stat| FileType::from_raw_mode(stat.st_mode));
-        let flags = abi::O_WRONLY | abi::O_NONBLOCK | abi::O_NOCTTY;
-        // What the kernel starts process 1 with, where there may be no /proc.
-        let is_console = stat.is_some_and(|stat| stat.st_rdev == makedev(5, 1));
-        let own = match kind {
-            _ if is_console => fd::open(c"/dev/console", flags, 0).ok(),
-            Some(FileType::CharacterDevice | FileType::Fifo) => {
-                fd::open(c"/proc/self/fd/2", flags, 0).ok()
-            }
-            _ => None,
-        };
-        Self { own, kind }
-    }
-
-    pub(super) fn refuse(&self, complaint: &Complaint<'_>) {
-        self.say(&|line| {
-            line.text(complaint.0).text(" ").bytes(complaint.1);
-            line.text(" (keeper --help)");
-        });
+    pub(super) const fn new() -> Self {
+        Self {
+            silent_until: Cell::new(Instant::from_us(0)),
+            writer: Cell::new(0),
+            dropped: Cell::new(0),
+        }
     }
 
     /// By the child that was to become the command.
@@ -105,29 +132,29 @@ impl Voice {
         }
     }
 
+    /// Says a line, where all signals are blocked.
     #[inline(never)]
     fn say(&self, words: &dyn Fn(&mut Line<'_>)) {
-        let mut room = [0; LINE_BYTES_MAX];
-        let mut line = Line::new(&mut room);
-        line.text("keeper: ");
-        words(&mut line);
-        let line = line.end();
-        let to = self.own.as_ref().map_or(Fd::ERRORS, AsFd::as_fd);
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let mut places = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
-        let _ = poll(&mut places, Some(&at_once));
-        if places.iter().any(|place| place.revents() != PollFlags::OUT) {
+        let dropped = self.dropped.get();
+        self.dropped.set(dropped.saturating_add(1));
+        if since_boot() < self.silent_until.get() || wait::is_child(self.writer.get()) {
             return;
         }
-        // Nobody reads what cannot be written.
-        let _ = match self.kind {
-            Some(FileType::Socket) => rustix::net::send(to, line, SendFlags::DONTWAIT),
-            // A terminal says that it has room when it has too little for a line, and then waits.
-            Some(FileType::CharacterDevice) if self.own.is_none() => Ok(0),
-            _ => rustix::io::write(to, line),
-        };
+        match process::fork().map(Fork::child) {
+            Ok(None) => {
+                write(dropped, words);
+                process::exit(0)
+            }
+            Ok(Some(pid)) if !is_over(pid, PATIENCE) => {
+                let _ = process::signal(pid, super::SIGKILL);
+                self.writer.set(pid);
+                self.silent_until.set(since_boot().after(PAUSE));
+                return;
+            }
+            Ok(Some(_)) => {}
+            // That may be just what is to be said.
+            Err(_) => tell(dropped, words),
+        }
+        self.dropped.set(0);
     }
 }

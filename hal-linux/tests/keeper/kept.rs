@@ -3,6 +3,7 @@
 
 use crate::skip::skip;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -96,10 +97,27 @@ impl Kept {
 
     /// The same by way of a command that executes what follows it.
     pub fn run_through(place: Place, first: &[&str], words: &[&str]) -> Option<Self> {
+        Self::spawn(place, command_through(place, first, words)?, None)
+    }
+
+    /// As [`Self::shell`], with standard error of its own.
+    pub fn shell_unread(
+        place: Place,
+        words: &[&str],
+        script: &str,
+        errors: &OwnedFd,
+    ) -> Option<Self> {
+        let command = command(place, &[words, &["--", "sh", "-c", script]].concat())?;
+        Self::spawn(place, command, Some(errors))
+    }
+
+    fn spawn(place: Place, mut command: Command, errors: Option<&OwnedFd>) -> Option<Self> {
         let (reader, writer) = std::io::pipe().expect("a pipe can be made");
-        let outside = command_through(place, first, words)?
-            .stdout(writer.try_clone().expect("a pipe has two ends"))
-            .stderr(writer)
+        let errors =
+            errors.map_or_else(|| writer.try_clone().map(OwnedFd::from), OwnedFd::try_clone);
+        let outside = command
+            .stdout(writer)
+            .stderr(errors.expect("there are descriptors"))
             .spawn()
             .expect("it starts: unshare is part of util-linux, and needs root");
         let (sender, lines) = channel();

@@ -13,6 +13,8 @@ mod silence;
 mod skip;
 mod stalled;
 mod terminal;
+#[path = "../namespace/terminals.rs"]
+mod terminals;
 
 use kept::{BOTH, Kept, Place};
 use std::io::Write;

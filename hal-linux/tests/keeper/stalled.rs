@@ -1,16 +1,20 @@
 //! This file gives the keeper a `/proc` that never answers and terminals that nobody reads: it must
 //! wait for neither.
 
-use super::kept::{self, BOTH, Place};
-use super::shell;
+use super::kept::{self, BOTH, Kept, Place};
 use super::silence::Silence;
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use super::terminals::{fill, make_wait, terminal};
+use super::{TERM, USR1, shell};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
+
+/// Far above what anything takes here, back-offs and all.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Who is left by each run gets the signal all the same: the next one begins only when it is gone.
 #[test]
@@ -43,60 +47,132 @@ fn a_proc_that_never_answers_holds_no_keeper() {
     assert_eq!(silence.held(), held, "nobody asks there");
 }
 
-/// A terminal whose room is less than is to be said, and who would read it.
-fn full_terminal() -> (File, OwnedFd) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
-    grantpt(&master).expect("it is ours");
-    unlockpt(&master).expect("it is ours");
-    let path = ptsname(&master, Vec::new()).expect("it has a name");
-    let flags = OFlags::RDWR | OFlags::NOCTTY;
-    let slave = rustix::fs::open(path.as_c_str(), flags, Mode::empty()).expect("it is there");
-    let flags = flags | OFlags::NONBLOCK;
-    let own = rustix::fs::open(path, flags, Mode::empty()).expect("it is there");
-    while rustix::io::write(&own, &[b'x'; 100]).is_ok() {}
-    let mut master = File::from(master);
-    master.read_exact(&mut [0; 600]).expect("it is full");
-    (master, slave)
+/// Whether the terminal has room, or has some after a while.
+fn has_room(terminal: &OwnedFd, while_ms: i64) -> bool {
+    let limit = Timespec {
+        tv_sec: 0,
+        tv_nsec: while_ms * 1_000_000,
+    };
+    let mut places = [PollFd::new(terminal, PollFlags::OUT)];
+    poll(&mut places, Some(&limit)).expect("it is open") > 0
 }
 
-/// With a `/proc`, and where there is none: what it says is left out then.
+/// A terminal whose room is less than is to be said, and who would read it.
+fn full_terminal() -> (File, OwnedFd) {
+    let (mut reader, writer) = terminal();
+    fill(&writer);
+    // The kernel makes room by handing on to whoever may read.
+    while has_room(&writer, 100) {
+        fill(&writer);
+    }
+    reader.read_exact(&mut [0; 600]).expect("it is full");
+    (reader, writer)
+}
+
+/// How a keeper ends to whose standard error a terminal is given that nobody reads.
+fn end_at_full_terminal(place: Place, prepares: &str, words: &[&str]) -> Option<i32> {
+    let (reader, writer) = full_terminal();
+    let mut outside = kept::command_by(place, prepares, words)?
+        .stdout(Stdio::null())
+        .stderr(writer)
+        .spawn()
+        .expect("it starts: unshare is part of util-linux, and needs root");
+    let end = Instant::now() + LIMIT;
+    let status = loop {
+        if let Some(status) = outside.try_wait().expect("it is our child") {
+            break status;
+        }
+        if Instant::now() > end {
+            let _ = outside.kill();
+            panic!("{place:?} {prepares}: no end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    drop(reader);
+    Some(status.code().expect("no signal ended it"))
+}
+
+const OFTEN: [&str; 2] = ["--restart=always:9", "--backoff-max=100ms"];
+
+/// With a `/proc`, and where there is none.
 #[test]
 fn a_terminal_that_nobody_reads_delays_no_keeper() {
-    /// Far above what it takes, back-offs and all.
-    const LIMIT: Duration = Duration::from_secs(60);
+    let words = ["--verbose", OFTEN[0], OFTEN[1], "--", "sh", "-c", "exit 4"];
     for place in BOTH {
         for prepares in ["true", "mount -t tmpfs none /proc"] {
-            let (reader, writer) = full_terminal();
-            let words = [
-                "--verbose",
-                "--restart=always:9",
-                "--backoff-max=100ms",
-                "--",
-                "sh",
-                "-c",
-                "exit 4",
-            ];
-            let Some(mut command) = kept::command_by(place, prepares, &words) else {
+            let Some(code) = end_at_full_terminal(place, prepares, &words) else {
                 return;
             };
-            let mut outside = command
-                .stdout(Stdio::null())
-                .stderr(writer)
-                .spawn()
-                .expect("it starts: unshare is part of util-linux, and needs root");
-            let end = Instant::now() + LIMIT;
-            let status = loop {
-                if let Some(status) = outside.try_wait().expect("it is our child") {
-                    break status;
-                }
-                if Instant::now() > end {
-                    let _ = outside.kill();
-                    panic!("{place:?} {prepares}: no end");
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            };
-            assert_eq!(status.code(), Some(4), "{place:?} {prepares}");
-            drop(reader);
+            assert_eq!(code, 4, "{place:?} {prepares}");
         }
     }
+}
+
+/// Its child says why.
+#[test]
+fn a_command_that_cannot_run_is_tried_again_although_nobody_reads_why() {
+    let words = [OFTEN[0], OFTEN[1], "--", "/no/such/command"];
+    if let Some(code) = end_at_full_terminal(Place::One, "true", &words) {
+        assert_eq!(code, 127);
+    }
+}
+
+/// As where root has led the console's words to a terminal that was opened to wait (`TIOCCONS`).
+#[test]
+fn a_terminal_that_makes_a_keeper_wait_does_so_for_a_moment_now_and_then() {
+    let (reader, writer) = full_terminal();
+    let script = "trap 'echo heard' USR1; echo up; while :; do sleep 0.05; done";
+    let Some(mut kept) = Kept::shell_unread(Place::One, &["--verbose"], script, &writer) else {
+        return;
+    };
+    kept.wait_for("up");
+    let count = make_wait(kept.pid(), &writer);
+    assert!(count > 0, "its standard error at least");
+    let mut sent = 0;
+    let mut hears = |kept: &mut Kept| {
+        kept.signal(USR1);
+        kept.wait_for("heard");
+        sent += 1;
+    };
+    let end = Instant::now() + LIMIT;
+    let mut full = 0;
+    while full < 3 {
+        assert!(Instant::now() < end, "it does not get full");
+        hears(&mut kept);
+        full = if has_room(&writer, 0) { 0 } else { full + 1 };
+    }
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(reader).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let mut said = 0;
+    let dropped = loop {
+        assert!(Instant::now() < end, "nothing is said of {said}");
+        hears(&mut kept);
+        let new: Vec<_> = lines.try_iter().collect();
+        said += new
+            .iter()
+            .filter(|line| line.contains("passes on signal 10"))
+            .count();
+        let words = new
+            .iter()
+            .find_map(|line| line.split_once(" lines dropped"));
+        if let Some((before, _)) = words {
+            let number = before.rsplit(' ').next();
+            break number.and_then(|number| number.parse().ok());
+        }
+    };
+    let dropped: usize = dropped.expect("a number");
+    // What nobody took in time may be there but for its end.
+    let all = said + dropped;
+    assert!(
+        (sent..=sent + 1).contains(&all),
+        "{said} and {dropped} of {sent}"
+    );
+    kept.signal(TERM);
+    assert_eq!(kept.end(), 143, "{}", kept.output());
 }

@@ -3,8 +3,8 @@
 
 use crate::machine::{End, Machine};
 use crate::restless::does_not_spin;
+use crate::terminals::terminal;
 use rustix::fd::OwnedFd;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 
 /// A pipe with room for few lines: the end to read, the end to write.
@@ -12,17 +12,6 @@ fn small_pipe() -> (File, OwnedFd) {
     let (reader, writer) = rustix::pipe::pipe().expect("a pipe can be made");
     rustix::pipe::fcntl_setpipe_size(&writer, 4_096).expect("it can be one page long");
     (reader.into(), writer)
-}
-
-/// A terminal: where what it shows is read, and the terminal itself.
-pub fn terminal() -> (File, OwnedFd) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
-    grantpt(&master).expect("it is ours");
-    unlockpt(&master).expect("it is ours");
-    let path = ptsname(&master, Vec::new()).expect("it has a name");
-    let path = path.to_str().expect("its name is a number").to_string();
-    let slave = File::options().read(true).write(true).open(path);
-    (master.into(), slave.expect("it can be opened").into())
 }
 
 /// Boots four services that die all the time, and lets them say more than any console keeps.

@@ -2,7 +2,6 @@
 //! watchdog, until set-up brings them: behind a file system that never answers they hold nobody
 //! else, and once they are there no death loses them.
 
-use crate::console::terminal;
 use crate::control::{asks, asks_after, connection, hears};
 use crate::damage::{region, word};
 use crate::feeding::{Dog, SOLO};
@@ -12,6 +11,7 @@ use crate::machine::{End, Machine};
 use crate::skip::skip;
 use crate::split::{leads, named, send, services, status, until};
 use crate::stalled::{Silence, ends_while_set_up_hangs};
+use crate::terminals::terminal;
 use init_core::protocol::Change;
 use linux_raw_sys::general as abi;
 use nix::sys::ptrace;

@@ -56,6 +56,7 @@ mod stalled;
 mod strace;
 #[cfg(target_arch = "x86_64")]
 mod succession;
+mod terminals;
 #[cfg(target_arch = "x86_64")]
 mod throng;
 #[cfg(target_arch = "x86_64")]

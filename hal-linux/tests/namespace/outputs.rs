@@ -1,7 +1,6 @@
 //! This file gives process 1 outputs that could make it wait, where it has no device of its own:
 //! what it was started with leads to a terminal, to a socket, or below `/proc`.
 
-use crate::console::terminal;
 use crate::control::{answered, asks, asks_after, hears};
 use crate::devices::without_devices;
 use crate::inject::{Injury, injure, show_calls, stop};
@@ -11,14 +10,13 @@ use crate::missing::{BARE, NO_SUCH_TYPE};
 use crate::restless::does_not_spin;
 use crate::split::until;
 use crate::stalled::Silence;
+use crate::terminals::{fill, make_wait, terminal};
 use init_core::protocol::Change;
 use linux_raw_sys::general as abi;
 use nix::libc;
 use nix::sys::ptrace;
-use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -94,7 +92,7 @@ fn a_terminal_that_makes_process_1_wait_does_so_for_a_moment_now_and_then() {
         return;
     };
     let client = listens(&machine);
-    let count = make_wait(&machine, &writer);
+    let count = make_wait(machine.pid(), &writer);
     assert!(count > 2, "its own and what it was started with: {count}");
     for _ in 0..20 {
         // The kernel makes room meanwhile, by handing on to whoever may read.
@@ -141,42 +139,6 @@ fn a_pipe_as_console_that_others_fill_delays_process_1_for_a_moment() {
     machine.wait_for("ignored SIGSEGV");
     drop(writer);
     goes_down(machine);
-}
-
-/// Writing to the terminal waits, also by what process 1 has opened in order not to; how many open
-/// files lead there.
-fn make_wait(machine: &Machine, terminal: &OwnedFd) -> usize {
-    let place = |number: &str, of: &str| std::fs::read_link(format!("/proc/{of}/fd/{number}"));
-    let ours = place(&terminal.as_raw_fd().to_string(), "self").expect("it is open");
-    let pid = machine.pid();
-    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let process = pidfd_open(process.expect("a pid"), PidfdFlags::empty()).expect("it is there");
-    let all = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there");
-    let numbers = all.map(|entry| entry.expect("it is there").file_name());
-    let numbers = numbers.map(|name| name.into_string().expect("a number"));
-    let same = numbers.filter(|number| {
-        let theirs = place(number, &pid.to_string());
-        theirs.is_ok_and(|theirs| theirs == ours)
-    });
-    let mut count = 0;
-    for number in same {
-        let number = number.parse().expect("a number");
-        let file = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).expect("we are root");
-        let flags = fcntl_getfl(&file).expect("it is open") - OFlags::NONBLOCK;
-        fcntl_setfl(&file, flags).expect("it is open");
-        count += 1;
-    }
-    count
-}
-
-/// Fills a terminal or a pipe as far as it goes.
-fn fill(writer: &OwnedFd) {
-    let place = format!("/proc/self/fd/{}", writer.as_raw_fd());
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let own = rustix::fs::open(place, flags, Mode::empty()).expect("it is open");
-    for count in [100, 1] {
-        while rustix::io::write(&own, &[b'x'; 100][..count]).is_ok() {}
-    }
 }
 
 /// As a terminal says that has room for less than the kernel wants to write, or a console whose
