@@ -11,6 +11,7 @@
 use crate::heal::needed;
 use crate::linux::Linux;
 use crate::region::{SPLIT, at};
+use crate::storm;
 use crate::sys::fault;
 use crate::sys::fd::{self, Fd, Told, Watch};
 use crate::sys::signals;
@@ -361,11 +362,17 @@ impl Linux {
             self.console.drain();
             self.watch_console();
         }
-        let limit_ms = if at_once { Some(0) } else { pause_ms };
+        let calm_ms = self.intake.storm.is_put_off().then_some(storm::CALM_MS);
+        let limit_ms = if at_once {
+            Some(0)
+        } else {
+            pause_ms.or(calm_ms)
+        };
         let waiting = &mut self.waiting;
         let count = fd::epoll_wait(&waiting.epoll, &mut waiting.told, limit_ms);
         waiting.told_from = 0;
         waiting.told_count = count;
+        self.intake.reap |= self.intake.storm.is_due(count > 0);
         if pause_ms.is_some() && count == 0 {
             self.ready.lengthen_pause();
         }

@@ -4,7 +4,8 @@
 use crate::escalation::VAIN_MAX;
 use crate::linux::Linux;
 use crate::region::{self, EXIT_WORDS, Head, SPLIT, at};
-use crate::sys::wait;
+use crate::storm::Storm;
+use crate::sys::{signals, wait};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use init_core::ident::{Child, UnitId};
@@ -84,6 +85,12 @@ pub(crate) fn signal_taken(region: &Head) -> u8 {
     u8::try_from(region.get(at::BYTES)).unwrap_or(0)
 }
 
+/// The child of whose end that signal tells, which nobody but the kernel can say; 0: of none's.
+pub(crate) fn ended_child(region: &Head) -> u32 {
+    let word = |index| region.get(at::BYTES.wrapping_add(index));
+    signals::ended_child([word(0), word(2), word(3)])
+}
+
 /// Whether this life, or this core, was given what is handed out. What a life before it was given
 /// is still noted when it begins.
 static IN_HANDS: AtomicBool = AtomicBool::new(false);
@@ -111,6 +118,9 @@ pub(crate) struct Intake {
     pub(crate) reap: bool,
     /// Exits since the descriptors were looked at.
     pub(crate) reaped_count: usize,
+    /// The child that ended and is taken next; 0: any.
+    pub(crate) named: u32,
+    pub(crate) storm: Storm,
     /// Tell when no child is left.
     pub(crate) tell_no_child: bool,
     /// Whose exit is handed out.
@@ -133,6 +143,8 @@ impl Intake {
             // What a predecessor or an initramfs left may already have ended.
             reap: true,
             reaped_count: 0,
+            named: 0,
+            storm: Storm::NONE,
             tell_no_child: region.get(at::ALONE) != 0,
             leaving: None,
             is_new: true,

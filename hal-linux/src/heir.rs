@@ -221,7 +221,7 @@ impl Linux {
         let words = self.region.part(at::EXIT, EXIT_WORDS);
         for _ in 0..GRACE_MS / LOOK_MS {
             loop {
-                match wait::take(words) {
+                match wait::take(words, 0) {
                     Ok(true) => heal::made_progress(),
                     Ok(false) => break,
                     Err(_) => return,

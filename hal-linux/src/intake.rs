@@ -6,10 +6,11 @@
 
 use crate::carried::upgrades;
 use crate::child::{Way, decode, way};
-use crate::handed::{Handed, signal_taken};
+use crate::handed::{Handed, ended_child, signal_taken};
 use crate::linux::Linux;
 use crate::ready::Awaited;
 use crate::region::{self, BYTES_WORDS, EXIT_WORDS, Head, Region, at};
+use crate::storm;
 use crate::sys::pool::Pool;
 use crate::sys::{futex, shared, signals, wait};
 use crate::uses::uses;
@@ -35,6 +36,9 @@ impl Linux {
         let _ = shared::read_into(self.waiting.signals.as_fd(), record);
         // Whatever it was: no flood of others keeps an exit from being seen.
         self.intake.reap = true;
+        if self.intake.storm.is_on() {
+            self.intake.named = ended_child(&region);
+        }
         // Children send one when they have found a device.
         let found = self.take_devices();
         self.bytes_wake().or(found)
@@ -88,8 +92,17 @@ impl Linux {
     /// Takes the exit of a child, if its turn has come.
     #[inline(never)]
     pub(crate) fn reap(&mut self) -> Option<Wake> {
-        while self.intake.reap && self.intake.reaped_count < REAP_PER_TURN_MAX {
-            match wait::take(self.region.part(at::EXIT, EXIT_WORDS)) {
+        let most = match self.intake.storm.is_on() {
+            true => storm::PER_TURN_MAX,
+            false => REAP_PER_TURN_MAX,
+        };
+        while self.intake.reap && self.intake.reaped_count < most {
+            let named = core::mem::take(&mut self.intake.named);
+            if named != 0 {
+                self.intake.reap = false;
+                self.intake.storm.put_off();
+            }
+            match wait::take(self.region.part(at::EXIT, EXIT_WORDS), named) {
                 Ok(true) => {
                     self.intake.reaped_count = self.intake.reaped_count.wrapping_add(1);
                     let wake = self.exit_wake();
@@ -99,6 +112,8 @@ impl Linux {
                 }
                 Ok(false) => self.intake.reap = false,
                 Err(INTERRUPTED) => {}
+                // Another look has taken it.
+                Err(_) if named != 0 => {}
                 Err(_) => {
                     self.intake.reap = false;
                     if core::mem::take(&mut self.intake.tell_no_child) {
@@ -132,6 +147,7 @@ impl Linux {
         }
         self.hear();
         let found = self.take_devices();
+        self.intake.storm.ended(child.is_none());
         let event = match child {
             None => match upgrades() {
                 Some(code) if self.region.get(at::TRIAL) == pid => {

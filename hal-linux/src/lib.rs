@@ -52,6 +52,7 @@ mod sctl;
 mod setup;
 mod split;
 mod start;
+mod storm;
 #[allow(
     clippy::as_conversions,
     reason = "the system call's own register widths"

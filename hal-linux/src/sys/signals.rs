@@ -3,6 +3,7 @@
 
 use super::fd::Fd;
 use super::syscall::{result, syscall};
+use super::wait::{DUMPED, EXITED};
 use init_core::event::{Errno, MachineRequest, machine_request};
 use init_core::unit::Signal;
 use linux_raw_sys::general as abi;
@@ -121,6 +122,15 @@ pub fn unblock_all() -> Result<(), Errno> {
 
 /// One record of a signal descriptor: `struct signalfd_siginfo`.
 pub const RECORD_BYTES: usize = 128;
+
+/// The child of whose end a record tells, by its words for the signal, why it was sent, and about
+/// whom; 0: of none's. No process can send such a cause.
+pub fn ended_child([number, code, pid]: [u32; 3]) -> u32 {
+    match number == abi::SIGCHLD && (EXITED..=DUMPED).contains(&code) {
+        true => pid,
+        false => 0,
+    }
+}
 
 /// The signal of a record: its first word on every machine.
 pub fn number_of(record: &[u8]) -> Option<u8> {

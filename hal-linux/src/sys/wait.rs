@@ -139,9 +139,9 @@ const WNOWAIT: usize = 0x0100_0000;
 const P_ALL: usize = 0;
 const P_PID: usize = 1;
 /// `CLD_EXITED` of `asm-generic/siginfo.h`.
-const EXITED: u32 = 1;
+pub(super) const EXITED: u32 = 1;
 /// `CLD_DUMPED` of the same.
-const DUMPED: u32 = 3;
+pub(super) const DUMPED: u32 = 3;
 /// `CLD_STOPPED` of the same.
 const STOPPED: u32 = 5;
 
@@ -163,19 +163,22 @@ pub fn ended() -> Result<Option<Ended>, Errno> {
     Ok((ended.pid != 0).then_some(ended))
 }
 
-/// Lets a child go that ended, and has the kernel write how into the words; `false`: all that are
-/// left still run, and the words say so too.
+/// Lets a child go that ended, the one of this number or, where that is 0, any, and has the kernel
+/// write how into the words; `false`: all that are left still run, and the words say so too.
 ///
 /// # Errors
 /// ECHILD: none is left.
-pub fn take(words: SharedWords) -> Result<bool, Errno> {
+pub fn take(words: SharedWords, pid: u32) -> Result<bool, Errno> {
     if size_of_val(words) < size_of::<Info>() {
         return Err(Errno(0));
     }
     let pointer = words.as_ptr().expose_provenance();
+    let which = if pid == 0 { P_ALL } else { P_PID };
+    let number = usize::try_from(pid).unwrap_or(0);
+    let arguments = [which, number, pointer, WEXITED | WNOHANG, 0];
     // SAFETY: the pointer leads to room for a siginfo that may be written at any time; null stands
     // for "no resource usage wanted".
-    result(unsafe { syscall(abi::__NR_waitid, [P_ALL, 0, pointer, WEXITED | WNOHANG, 0]) })?;
+    result(unsafe { syscall(abi::__NR_waitid, arguments) })?;
     Ok(taken(words).is_some())
 }
 

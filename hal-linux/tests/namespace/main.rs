@@ -171,6 +171,8 @@ fn a_machine_goes_down_from_the_top_and_leaves_nobody() {
 #[test]
 fn ten_thousand_orphans_are_reaped_to_the_last() {
     let mut machine = boot!("storm");
+    machine.wait_for("10000 orphans");
+    machine.wait_for("a burst");
     machine.wait_for("no zombies");
     machine.wait_for("boot: storm reached");
 }

@@ -53,15 +53,17 @@ const REASONS: [(&str, &str); 13] = [
     (
         "orphans.time",
         "What takes the time is the kernel's killing of the orphans; who reaps them is idle for \
-         most of it, and takes 40 ms when all are dead. Who comes early has the kernel walk over \
-         all that still run, for each that ended: with real-time priority (`chrt -f -p 1 PID`) \
-         that takes any init over a second. When each is given a processor, chance decides.",
+         most of it, and takes 40 ms when all are dead. Who comes early and looks for anybody \
+         that ended has the kernel walk over all that still run: with real-time priority \
+         (`chrt -f -p 1 PID`) that takes other inits over a second; sysMaster, which takes by \
+         their numbers those of which signals tell, 0.4. When each is given a processor, chance \
+         decides.",
     ),
     (
         "orphans.cpu",
-        "One call takes an exit, as everywhere else, and 18 are taken in a turn, so that others \
-         get a look in between (`strace -c -p` of process 1 shows both). What it takes besides is \
-         the kernel's walk over those that still run.",
+        "While they die faster than they are reaped, three calls take an exit: one wakes, one \
+         reads the signal, one takes the child that it names. Who is given no processor until all \
+         are dead needs one.",
     ),
     (
         "status.busy",
