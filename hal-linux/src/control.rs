@@ -23,7 +23,6 @@ use init_core::ident::ClientId;
 use init_core::limits::{CLIENT_COUNT_MAX, FRAME_BYTES_MAX};
 use init_core::time::Instant;
 use rustix::fd::AsFd;
-use rustix::net::SendFlags;
 pub use socket::PATH;
 pub(crate) use socket::{BY_NOBODY, BY_SET_UP};
 
@@ -182,8 +181,7 @@ impl ControlPort for Linux {
         let [.., state] = self.region.client(client.slot);
         store(state, ANSWERING);
         place.length = 0;
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        if rustix::net::send(connection, frame, flags).is_err() {
+        if !parting::send(connection, frame, self.kernel) {
             return self.hang_up(client);
         }
         let source = Source::Client(client.slot);
@@ -206,7 +204,7 @@ impl ControlPort for Linux {
             place.last_deed = Instant::ZERO;
             if let Some(connection) = place.connection.take() {
                 self.waiting.forget(connection.as_fd());
-                place.connection = parting::close(connection);
+                place.connection = parting::close(connection, self.kernel);
             }
             region::note(descriptor, place.connection.as_ref());
             self.waiting.untell(Source::Client(client.slot));

@@ -51,7 +51,7 @@ impl Linux {
             }
             if let Some(before) = self.control.listener.take() {
                 self.waiting.forget(before.as_fd());
-                self.control.listener = parting::close(before);
+                self.control.listener = parting::close(before, self.kernel);
             }
             // If it is still there: when the next child has ended. The spare one is bound, and
             // callers wait in it.

@@ -17,11 +17,16 @@ pub struct Kernel {
     pub clone3: bool,
     /// `memfd_create` (3.17), which some containers filter.
     pub memfd: bool,
+    /// A thread of the kernel's own collects sockets that were passed in a circle and forgotten
+    /// (6.9). Before, whoever closes a Unix socket or sends through one does, and waits as long as
+    /// what is in the circle wants.
+    pub collects: bool,
 }
 
 const CLOSE_RANGE: u8 = 1;
 const CLONE3: u8 = 2;
 const MEMFD: u8 = 4;
+const COLLECTS: u8 = 8;
 
 impl Kernel {
     /// Asks. Waits for the child, which makes calls that do nothing.
@@ -44,13 +49,17 @@ impl Kernel {
             close_range: has(CLOSE_RANGE),
             clone3: has(CLONE3),
             memfd: has(MEMFD),
+            collects: has(COLLECTS),
         }
     }
 
     /// All of it, for the next life.
     pub fn bits(self) -> u32 {
         let bit = |there: bool, bit: u8| if there { u32::from(bit) } else { 0 };
-        bit(self.close_range, CLOSE_RANGE) | bit(self.clone3, CLONE3) | bit(self.memfd, MEMFD)
+        bit(self.close_range, CLOSE_RANGE)
+            | bit(self.clone3, CLONE3)
+            | bit(self.memfd, MEMFD)
+            | bit(self.collects, COLLECTS)
     }
 }
 
@@ -66,18 +75,32 @@ fn exit_code(pid: u32) -> Option<u8> {
     (answer > 0 && signal == 0).then_some(code)
 }
 
-/// Arguments that each call refuses: EINVAL tells that it is there.
+/// Arguments that each call refuses, where it is there with this answer.
 fn try_calls() -> u8 {
-    let is_there = |number, arguments, bit| {
+    let answers = |number, arguments, expected, bit| {
         // SAFETY: a range that ends before it begins, no bytes of arguments, unknown flags and
-        // no name: refused.
+        // no name, a process number that nobody has: refused.
         let answer = unsafe { syscall(number, arguments) };
-        if answer == INVALID { bit } else { 0 }
+        if answer == expected { bit } else { 0 }
     };
-    is_there(abi::__NR_close_range, [1, 0, 0, 0, 0], CLOSE_RANGE)
-        | is_there(abi::__NR_clone3, [0, 0, 0, 0, 0], CLONE3)
-        | is_there(abi::__NR_memfd_create, [0, usize::MAX, 0, 0, 0], MEMFD)
+    let nobody = [NUMBER_MAX, PIDFD_THREAD, 0, 0, 0];
+    answers(abi::__NR_close_range, [1, 0, 0, 0, 0], INVALID, CLOSE_RANGE)
+        | answers(abi::__NR_clone3, [0, 0, 0, 0, 0], INVALID, CLONE3)
+        | answers(
+            abi::__NR_memfd_create,
+            [0, usize::MAX, 0, 0, 0],
+            INVALID,
+            MEMFD,
+        )
+        | answers(abi::__NR_pidfd_open, nobody, NO_PROCESS, COLLECTS)
 }
 
-/// EINVAL as the kernel answers it.
+/// EINVAL and ESRCH as the kernel answers them.
 const INVALID: isize = -22;
+const NO_PROCESS: isize = -3;
+
+/// The largest that fits; Linux gives none above 2^22.
+const NUMBER_MAX: usize = 0x7fff_ffff;
+
+/// A flag (`O_EXCL`) that is as old as the thread which collects: before, it is refused first.
+const PIDFD_THREAD: usize = 0o200;

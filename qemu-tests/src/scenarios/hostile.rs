@@ -1,7 +1,7 @@
 //! This file holds the scenarios of a machine that is not left in peace: signals, a file system
 //! that never answers, a clock that is set, and the ways to end that cut no power.
 
-use super::{Boards, DOWN_WITHIN, Guest, Scenario};
+use super::{Boards, DOWN_WITHIN, Guest, Scenario, forgotten};
 use crate::session::Session;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
@@ -117,6 +117,9 @@ fn faults(guest: &mut Guest) -> Result<()> {
         shell.success("sctl reexec")?;
     }
     shell.success(DUMPS_CORE)?;
+    if shell.command("uname -r | grep -q ^5")?.code == 0 {
+        forgets(&mut shell)?;
+    }
     // TOMOYO, which Debian's 5.10 has on, knows what is executed by this path alone.
     shell.success("[ /dev/fd -ef /proc/self/fd ]")?;
     // Its own file, as it is on the device.
@@ -138,6 +141,42 @@ fn faults(guest: &mut Guest) -> Result<()> {
         lines.iter().any(|(_, line)| died(line)),
         "no child without a program died: {lines:?}"
     );
+    Ok(())
+}
+
+/// Until so many children of process 1 are held, with its program.
+fn held(count: usize) -> String {
+    let names = "grep -l '^init' /proc/[0-9]*/comm";
+    format!("until [ $({names} | wc -l) -eq $((1 + {count})) ]; do sleep 0.1; done")
+}
+
+/// Somebody passes sockets in a circle and forgets them, with something that takes an hour to
+/// close. This kernel has that done by whoever closes a Unix socket next, or sends through one:
+/// those are children.
+fn forgets(shell: &mut Session<'_>) -> Result<()> {
+    // The shell takes no longer lines than 1 KB.
+    for part in forgotten::program().chunks(200) {
+        let part: String = part.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        shell.success(&format!("printf '{part}' >> forgets"))?;
+    }
+    shell.success("chmod +x forgets")?;
+    // Process 1 is asked to close.
+    let held_once = held(1);
+    shell.success(&format!("{{ ./forgets end & }}; first=$!; {held_once}"))?;
+    shell.success("sctl list > /dev/null")?;
+    // Process 1 is asked to answer.
+    shell.success(
+        "{ sctl start waits-for-input > /dev/null & }; asks=$!; \
+         until sctl status waits-for-input | grep -q starting; do sleep 0.1; done",
+    )?;
+    let has_forgotten = "grep -q '^73 ' /proc/$second/syscall";
+    shell.success(&format!(
+        "{{ ./forgets & }}; second=$!; until {has_forgotten}; do sleep 0.1; done"
+    ))?;
+    let held_twice = held(2);
+    shell.success(&format!(": > /run/input; wait $asks && {held_twice}"))?;
+    shell.success("sctl list > /dev/null")?;
+    shell.success(&format!("kill $first $second; {}", held(0)))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 mod disk;
 mod escalating;
 mod exchange;
+mod forgotten;
 mod gateway;
 mod hostile;
 mod impostors;
