@@ -70,7 +70,12 @@ fn lane(work: &Mutex<Work>, total: usize) {
                 println!("FAILED: {error:#}");
             }
             println!("== {:.1} s", time.as_secs_f64());
-            work.lines.push(Line { name, result, time });
+            work.lines.push(Line {
+                name,
+                result,
+                time,
+                words,
+            });
         }
     }
 }

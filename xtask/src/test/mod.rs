@@ -69,7 +69,12 @@ struct Line {
     name: String,
     result: Result<Outcome>,
     time: Duration,
+    /// What it said, where that was held back until it had ended.
+    words: String,
 }
+
+/// So many lines of what a failed step said come once more in the end, where they are looked for.
+const REPEATED: usize = 25;
 
 /// Performs the steps that `test` chooses.
 ///
@@ -122,12 +127,16 @@ fn alone(step: &Step, number: usize, count: usize) -> Line {
         name: step.name.clone(),
         result,
         time,
+        words: String::new(),
     }
 }
 
 fn summary(lines: &[Line], total: Duration) -> Result<()> {
     println!("\n{:<44} {:>7}", "step", "seconds");
-    for Line { name, result, time } in lines {
+    for Line {
+        name, result, time, ..
+    } in lines
+    {
         let result = match result {
             Ok(Outcome::Passed(note)) => format!("passed  {note}"),
             Ok(Outcome::Skipped(cause)) => format!("skipped: {cause}"),
@@ -145,8 +154,25 @@ fn summary(lines: &[Line], total: Duration) -> Result<()> {
     let passed = lines.len() - failed - skipped;
     println!("{:<44} {:>7.1}", "together", total.as_secs_f64());
     println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    lines.iter().for_each(repeat);
     if failed > 0 {
-        bail!("{failed} of {} steps failed", lines.len());
+        let names = lines.iter().filter(|line| line.result.is_err());
+        let names: Vec<&str> = names.map(|line| line.name.as_str()).collect();
+        bail!(
+            "{failed} of {} steps failed: {}",
+            lines.len(),
+            names.join("; ")
+        );
     }
     Ok(())
+}
+
+/// Says again what a step failed of.
+fn repeat(line: &Line) {
+    let Err(error) = &line.result else { return };
+    println!("\nFAILED: {}: {error:#}", line.name);
+    let count = line.words.lines().count();
+    for words in line.words.lines().skip(count.saturating_sub(REPEATED)) {
+        println!("  {words}");
+    }
 }
