@@ -197,7 +197,8 @@ impl Linux {
     }
 
     /// Takes what is there, while there is a way. The pair is closed when nothing is missing any
-    /// more.
+    /// more, and stays where whoever closes a socket collects what others forgot
+    /// ([`Kernel::collects`](crate::sys::kernel::Kernel::collects)).
     #[inline(never)]
     pub(crate) fn empty_way(&mut self) -> Option<Wake> {
         let mut wake = None;
@@ -216,7 +217,8 @@ impl Linux {
                 network::skip(end);
             }
         }
-        if self.missing() == 0
+        if self.kernel.collects
+            && self.missing() == 0
             && let Some((_end, _other)) = self.way.take()
         {
             self.note_way();

@@ -6,7 +6,7 @@ use crate::control::{asks, asks_after, connection, hears};
 use crate::damage::{region, word};
 use crate::feeding::{Dog, SOLO};
 use crate::inject::{Injury, at_call, bears, hurt, injure, stop};
-use crate::kernels;
+use crate::kernels::{self, NOT_THERE};
 use crate::machine::{End, Machine};
 use crate::skip::skip;
 use crate::split::{leads, named, send, services, status, until};
@@ -21,7 +21,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// The word of what outlives process 1 that names where it takes what children have found.
+/// The word of what outlives process 1 that names where it takes what children have found; the next
+/// names where they send it.
 const FOUND: u64 = 19;
 
 /// What is said of a watchdog that is there.
@@ -33,6 +34,11 @@ const NONE: &str = "no watchdog: /mnt/watchdog: No such file or directory";
 /// Boots to a target with a watchdog to look for, by way of a script; `None` with a loud word where
 /// nobody has built the program.
 fn booted(script: &str, target: &str) -> Option<Machine> {
+    booted_by(&[], script, target)
+}
+
+/// The same by way of a command that executes what follows it.
+fn booted_by(first: &[&str], script: &str, target: &str) -> Option<Machine> {
     let Some(file) = std::env::var_os(SOLO).map(PathBuf::from) else {
         skip(&format!(
             "{SOLO} names no process 1; `cargo xtask test` builds one"
@@ -40,7 +46,7 @@ fn booted(script: &str, target: &str) -> Option<Machine> {
         return None;
     };
     let script = format!("{script}; exec \"$@\"");
-    let first = ["sh", "-ec", &script, "sh"];
+    let first = [first, &["sh", "-ec", &script, "sh"]].concat();
     let mut machine = Machine::boot_copy(&first, Some(&file), target)?;
     machine.wait_for(&format!("boot: {target} reached"));
     Some(machine)
@@ -48,9 +54,13 @@ fn booted(script: &str, target: &str) -> Option<Machine> {
 
 /// The same, and it was said that there is no watchdog. What [`comes`] later is prepared.
 fn without_a_watchdog(dog: &Dog, target: &str) -> Option<Machine> {
+    without_a_watchdog_by(&[], dog, target)
+}
+
+fn without_a_watchdog_by(first: &[&str], dog: &Dog, target: &str) -> Option<Machine> {
     let folder = dog.folder().display();
     let script = format!("mount -t tmpfs none /mnt; mount --bind {folder} /srv");
-    let mut machine = booted(&script, target)?;
+    let mut machine = booted_by(first, &script, target)?;
     machine.told(NONE);
     Some(machine)
 }
@@ -64,6 +74,16 @@ fn comes(machine: &Machine) {
 fn socket_count(machine: &Machine) -> usize {
     let is_socket = |path: &&PathBuf| path.to_string_lossy().starts_with("socket:");
     leads(machine.pid()).iter().filter(is_socket).count()
+}
+
+/// The sockets through which children send what they find.
+fn pair(machine: &Machine) -> [PathBuf; 2] {
+    let region = region(machine);
+    [FOUND, FOUND + 1].map(|place| {
+        let number = word(&region, place).wrapping_sub(1);
+        let place = format!("/proc/{}/fd/{number}", machine.pid());
+        std::fs::read_link(place).expect("it is open")
+    })
 }
 
 /// The children of process 1, those among them that have ended and were not reaped, too.
@@ -100,6 +120,29 @@ fn a_watchdog_that_is_there_when_set_up_is_done_again_is_fed_from_then_on() {
     injure(machine.pid(), Injury::Counter(0));
     machine.wait_for(" and goes on where it was");
     dog.is_fed(3);
+    assert_eq!(machine.console().matches(THERE).count(), 1);
+    goes_down(machine);
+}
+
+/// Before Linux 6.9, where whoever closes a socket may have to wait for what others forgot.
+#[test]
+fn on_an_older_kernel_process_1_closes_no_socket_when_nothing_is_missing_any_more() {
+    let filter = kernels::filter(&[(abi::__NR_pidfd_open, NOT_THERE)]);
+    let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
+    let dog = Dog::new();
+    let Some(mut machine) = without_a_watchdog_by(&filter, &dog, "idle") else {
+        return;
+    };
+    let before = pair(&machine);
+    comes(&machine);
+    for _ in 0..2 {
+        assert!(machine.sctl(&["restart", "setup"]).status.success());
+        machine.told(THERE);
+        dog.is_fed(3);
+        assert_eq!(pair(&machine), before, "it was closed");
+        injure(machine.pid(), Injury::Counter(0));
+        machine.wait_for(" and goes on where it was");
+    }
     assert_eq!(machine.console().matches(THERE).count(), 1);
     goes_down(machine);
 }
