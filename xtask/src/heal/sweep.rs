@@ -11,8 +11,10 @@ use heal_campaign::sweep::{Sweep, Turn, Who};
 use heal_campaign::table::{Case, Table, Targets};
 use qemu_tests::progress::Step;
 
-/// How often a moment is tried that was not reached.
+/// How often a moment is tried that was not reached, one time after the other; and all that were
+/// not are tried so once more in the end, when whatever kept the machine busy may be over.
 const ATTEMPTS_MAX: usize = 3;
+const PASSES: usize = 2;
 
 /// One moment in so many may find that the turn was a shorter one this time: a number has more
 /// digits, a clock goes on.
@@ -68,6 +70,14 @@ struct Outcome {
     table: Table,
     /// Faults in turns that were others than the traced ones.
     missed: usize,
+}
+
+/// Faults of one turn.
+#[derive(Debug, Default)]
+struct Counts {
+    /// That nobody noticed.
+    good: u32,
+    all: u32,
 }
 
 /// Faults in every turn, or in the one that is named.
@@ -195,25 +205,22 @@ impl Outcome {
             calls,
         } = found;
         let step = Step::begin(format!("{name}: {moments} faults"));
-        let (mut missed, mut good, mut all) = (0, 0, 0);
-        for moment in 0..moments {
-            let mut is_there = false;
-            for _ in 0..ATTEMPTS_MAX {
-                let (case, reached) = followed.fault(moment).context(name)?;
-                all += 1;
-                good += u32::from(case.is_good());
-                if !case.is_good() {
-                    eprintln!("{name}, moment {moment}: {case:?}");
+        let mut counts = Counts::default();
+        let mut left: Vec<usize> = (0..moments).collect();
+        let mut tried = 0;
+        for _ in 0..PASSES {
+            let mut missed = Vec::new();
+            for moment in left {
+                if !self.reach(followed, name, moment, &mut counts)? {
+                    missed.push(moment);
                 }
-                self.table.add(name, true, &case);
-                is_there = reached;
-                if is_there {
-                    break;
-                }
+                tried += 1;
+                step.percent(u8::try_from((tried * 100 / moments).min(100))?);
             }
-            missed += usize::from(!is_there);
-            step.percent(u8::try_from((moment + 1) * 100 / moments)?);
+            left = missed;
         }
+        let Counts { good, all } = counts;
+        let missed = left.len();
         self.missed += missed;
         println!(
             "{name}: {instructions} instructions, {delicate} of them delicate, {calls} system \
@@ -221,6 +228,29 @@ impl Outcome {
              nobody"
         );
         Ok(())
+    }
+
+    /// Lets it fault at a moment, some times if need be; whether it was at that one.
+    fn reach(
+        &mut self,
+        followed: &mut impl Followed,
+        name: &'static str,
+        moment: usize,
+        counts: &mut Counts,
+    ) -> Result<bool> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (case, reached) = followed.fault(moment).context(name)?;
+            counts.all += 1;
+            counts.good += u32::from(case.is_good());
+            if !case.is_good() {
+                eprintln!("{name}, moment {moment}: {case:?}");
+            }
+            self.table.add(name, true, &case);
+            if reached {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// How many moments were missed is not judged of a quick sweep: few may be many of its own.
