@@ -30,11 +30,9 @@ pub(crate) const VAIN_MAX: u32 = 8;
 /// A life that began so long after the one before is not in a row with it.
 const VAIN_SECONDS_MAX: u32 = 10;
 
-/// Until the machine starts anew although its file systems are not detached.
+/// Until the machine starts anew although its record is not written, and then although its file
+/// systems are not detached: flash that erases a block takes a second and more.
 pub(crate) const FINISH_TIME: Duration = Duration::from_secs(5);
-
-/// Until the machine starts anew although its record is not written.
-const RECORD_TIME: Duration = Duration::from_secs(2);
 
 /// The signal that asks for the rescue target: SIGRTMIN+1, as users of glibc and musl count.
 const RESCUE_SIGNAL: u8 = 35;
@@ -171,7 +169,7 @@ impl Linux {
                 epitaph::write(&region, manifest, line);
             });
         });
-        let deadline = self.now().after(RECORD_TIME);
+        let deadline = self.now().after(FINISH_TIME);
         self.wait_for(&mut [child], deadline);
     }
 
