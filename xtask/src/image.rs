@@ -1,5 +1,6 @@
 //! This file is `cargo xtask image` and `cargo xtask run`: it joins set-up, build and test bench.
 
+use crate::bench::programs;
 use crate::cli::{Image, Run, Scenarios};
 use crate::{build, harmony, house, product, setup};
 use anyhow::Result;
@@ -149,6 +150,7 @@ pub fn scenarios(choice: &Scenarios) -> Result<()> {
         },
         early: &build::early,
         keeper: &|board| Ok(build::keeper(board)?.file),
+        forgets: &programs::forgets,
     };
     scenarios::run_all(&bench, choice.only.as_deref())
 }

@@ -1,7 +1,7 @@
 //! This file holds the scenarios of a machine that is not left in peace: signals, a file system
 //! that never answers, a clock that is set, and the ways to end that cut no power.
 
-use super::{Boards, DOWN_WITHIN, Guest, Scenario, forgotten};
+use super::{Boards, DOWN_WITHIN, Guest, Scenario};
 use crate::session::Session;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
@@ -154,25 +154,21 @@ fn held(count: usize) -> String {
 /// close. This kernel has that done by whoever closes a Unix socket next, or sends through one:
 /// those are children.
 fn forgets(shell: &mut Session<'_>) -> Result<()> {
-    // The shell takes no longer lines than 1 KB.
-    for part in forgotten::program().chunks(200) {
-        let part: String = part.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-        shell.success(&format!("printf '{part}' >> forgets"))?;
-    }
-    shell.success("chmod +x forgets")?;
     // Process 1 is asked to close.
     let held_once = held(1);
-    shell.success(&format!("{{ ./forgets end & }}; first=$!; {held_once}"))?;
+    shell.success(&format!(
+        "{{ forgets end > /dev/null & }}; first=$!; {held_once}"
+    ))?;
     shell.success("sctl list > /dev/null")?;
     // Process 1 is asked to answer.
     shell.success(
         "{ sctl start waits-for-input > /dev/null & }; asks=$!; \
          until sctl status waits-for-input | grep -q starting; do sleep 0.1; done",
     )?;
-    let has_forgotten = "grep -q '^73 ' /proc/$second/syscall";
-    shell.success(&format!(
-        "{{ ./forgets & }}; second=$!; until {has_forgotten}; do sleep 0.1; done"
-    ))?;
+    shell.success(
+        "{ forgets > /run/forgotten & }; second=$!; \
+         until grep -q forgotten /run/forgotten; do sleep 0.1; done",
+    )?;
     let held_twice = held(2);
     shell.success(&format!(": > /run/input; wait $asks && {held_twice}"))?;
     shell.success("sctl list > /dev/null")?;

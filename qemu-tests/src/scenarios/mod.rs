@@ -7,7 +7,6 @@
 mod disk;
 mod escalating;
 mod exchange;
-mod forgotten;
 mod gateway;
 mod hostile;
 mod impostors;
@@ -52,6 +51,8 @@ pub struct Bench<'a> {
     pub early: &'a dyn Fn(&Board) -> Result<PathBuf>,
     /// Builds the keeper of one command.
     pub keeper: &'a dyn Fn(&Board) -> Result<PathBuf>,
+    /// Builds the program that forgets sockets.
+    pub forgets: &'a dyn Fn(&Board) -> Result<PathBuf>,
 }
 
 /// One scenario.
@@ -121,6 +122,8 @@ pub(crate) enum Boards {
     Pc,
     /// The one whose kernel's package brings the drivers of servers.
     Server,
+    /// The one with Linux 5.10.
+    Old,
     /// Boards whose disk a boot loader can boot.
     WithBootLoader,
     /// Where the architecture makes no difference: the default board only.
@@ -144,6 +147,7 @@ impl Boards {
             Self::Short => Self::Native.has(board) && board.debian_arch == "armhf",
             Self::Pc => Self::Native.has(board) && board.debian_arch == "amd64",
             Self::Server => board.name == "virt-aarch64-16k",
+            Self::Old => board.name == "virt-aarch64-5.10",
             Self::WithBootLoader => {
                 let disk = board.disk.as_ref();
                 disk.is_some_and(|disk| disk.boot_loader.is_some())
@@ -293,13 +297,17 @@ fn build(bench: &Bench<'_>, board: &Board, scenario: &Scenario, out: &Path) -> R
             }
             return Ok(beside);
         }
-        let Some(image) = scenario.image else {
-            return Ok(Vec::new());
-        };
-        let image = (bench.build)(board, &(bench.product)(image)?, rootfs)?;
-        let spoilt = out.join("spoilt");
-        std::fs::write(&spoilt, exchange::spoilt(board, &image)?)?;
-        Ok(vec![("images/image", image), ("images/spoilt", spoilt)])
+        let mut beside = Vec::new();
+        if Boards::Old.has(board) {
+            beside.push(("usr/bin/forgets", (bench.forgets)(board)?));
+        }
+        if let Some(image) = scenario.image {
+            let image = (bench.build)(board, &(bench.product)(image)?, rootfs)?;
+            let spoilt = out.join("spoilt");
+            std::fs::write(&spoilt, exchange::spoilt(board, &image)?)?;
+            beside.extend([("images/image", image), ("images/spoilt", spoilt)]);
+        }
+        Ok(beside)
     };
     let request = Request {
         board,

@@ -14,7 +14,7 @@ mod guest;
 mod head;
 mod machine;
 mod plot;
-mod programs;
+pub mod programs;
 mod reasons;
 mod roots;
 mod sections;

@@ -3,6 +3,7 @@
 pub mod call;
 #[cfg(target_env = "musl")]
 mod memory;
+pub mod socket;
 pub mod spawn;
 pub mod start;
 mod syscall;
