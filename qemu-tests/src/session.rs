@@ -11,7 +11,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const ANSWER_AGAIN: Duration = Duration::from_secs(4);
 
 /// How long a command may take unless the caller says otherwise.
-const COMMAND_WITHIN: Duration = Duration::from_secs(30);
+const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long the shell sleeps between two looks at something that is waited for, in seconds.
 const LOOK_AGAIN: &str = "0.2";

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a process that was killed may take to end.
-const END_LIMIT: Duration = Duration::from_secs(5);
+const END_LIMIT: Duration = Duration::from_secs(30);
 
 /// Between two looks at something that has not happened yet.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);

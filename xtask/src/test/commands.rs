@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Cargo's own steps compile everything once; two slow cores need some minutes for that.
 pub const CARGO_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// One command of ours: builds one product and boots it at most once.
-const TASK_LIMIT: Duration = Duration::from_secs(10 * 60);
+const TASK_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// The cargo that runs us, in the workspace.
 pub fn cargo(args: &[&str]) -> Result<Outcome> {
