@@ -65,6 +65,7 @@ impl Document<'_> {
         );
         text.push_str(TABLE);
         let mut lost: Vec<(&str, Vec<String>)> = Vec::new();
+        let mut above: Vec<(&str, Vec<String>)> = Vec::new();
         for section in sections {
             for (row, what) in &section.columns {
                 let mut unranked = section.unranked.iter();
@@ -75,34 +76,53 @@ impl Document<'_> {
                     continue;
                 };
                 text.push_str(&line);
+                let title = format!("{}: {what}", section.title);
+                if let Some((most, reason)) = self.above_floor(row) {
+                    note(&mut above, reason, format!("{title} (planned: {most})"));
+                }
                 if place.is_some_and(|place| place > 1) {
-                    let reason = reasons::of(row);
-                    let title = format!("{}: {what}", section.title);
-                    match lost.iter_mut().find(|(known, _)| *known == reason) {
-                        Some((_, titles)) => titles.push(title),
-                        None => lost.push((reason, vec![title])),
-                    }
+                    note(&mut lost, reasons::of(row), title);
                 }
             }
         }
         text.push('\n');
-        if lost.is_empty() {
+        self.explain(text, "Where it is not first, and why", &lost);
+        self.explain(
+            text,
+            "Where it is further above the floor than planned, and why",
+            &above,
+        );
+    }
+
+    /// Rows and the reasons for them, if there are any.
+    fn explain(&self, text: &mut String, title: &str, reasons: &[(&str, Vec<String>)]) {
+        if reasons.is_empty() {
             return;
         }
-        text.push_str(
-            "### Where it is not first, and why\n\n\
+        let place = match self.board {
+            Some(_) => ", and nobody has looked whether they hold on this board",
+            None => "",
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "### {title}\n\n\
              The reasons are not measured by this run: they are what its authors found on a desk's \
-             kernel",
+             kernel{place}.\n"
         );
-        text.push_str(match self.board {
-            Some(_) => ", and nobody has looked whether they hold on this board.\n\n",
-            None => ".\n\n",
-        });
-        for (reason, titles) in lost {
-            // Writing to a string cannot fail.
+        for (reason, titles) in reasons {
             let _ = writeln!(text, "- **{}.** {reason}", titles.join("; "));
         }
         text.push('\n');
+    }
+
+    /// How far it may be above the floor, and why it is further. On boards times are instructions.
+    fn above_floor(&self, row: &str) -> Option<(f64, &'static str)> {
+        let median = |name| Some(self.samples.summary(row, name)?.median);
+        match self.board {
+            Some(_) => None,
+            None => reasons::above_floor(row, median(OURS)? / median(FLOOR)?),
+        }
     }
 
     fn place(&self, section: &Section, row: &str, what: &str) -> Option<(Option<usize>, String)> {
@@ -253,6 +273,14 @@ fn shown(summary: Summary) -> String {
         return median;
     }
     format!("{median} ({low} to {high})")
+}
+
+/// Adds a title to those with the same reason.
+fn note(reasons: &mut Vec<(&'static str, Vec<String>)>, reason: &'static str, title: String) {
+    match reasons.iter_mut().find(|(known, _)| *known == reason) {
+        Some((_, titles)) => titles.push(title),
+        None => reasons.push((reason, vec![title])),
+    }
 }
 
 /// How many times the other. Nobody is a multiple of nothing, nor of less, as a difference may be.
