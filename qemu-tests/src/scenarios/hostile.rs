@@ -268,11 +268,11 @@ fn redirected(guest: &mut Guest) -> Result<()> {
     // One command: the shell's own words go the same way.
     shell.success(&format!(
         "{{ {REDIRECT} && {FILL} && for count in 1 2 3 4 5; do \
-         sctl start dying --no-wait && sctl stop dying && sctl reset-failed dying; done; \
+         sctl start late --no-wait && sctl stop late; done; \
          echo $? > /run/code; kill -9 $logger; }} > /run/told 2>&1; \
          cat /run/told; [ $(cat /run/code) = 0 ]"
     ))?;
-    shell.machine().wait_for("dying: stopped", DOWN_WITHIN)?;
+    shell.machine().wait_for("late: stopped", DOWN_WITHIN)?;
     shell.last_command("poweroff")?;
     guest.powered_off()
 }
