@@ -76,6 +76,9 @@ struct Line {
 /// So many lines of what a failed step said come once more in the end, where they are looked for.
 const REPEATED: usize = 25;
 
+/// How the first of them begins, of scenarios and of cargo's tests; of others they are the last.
+const FAILURES: [&str; 2] = ["FAILED  ", "failures:"];
+
 /// Performs the steps that `test` chooses.
 ///
 /// # Errors
@@ -171,8 +174,11 @@ fn summary(lines: &[Line], total: Duration) -> Result<()> {
 fn repeat(line: &Line) {
     let Err(error) = &line.result else { return };
     println!("\nFAILED: {}: {error:#}", line.name);
-    let count = line.words.lines().count();
-    for words in line.words.lines().skip(count.saturating_sub(REPEATED)) {
+    let words: Vec<&str> = line.words.lines().collect();
+    let begins = |line: &&str| FAILURES.iter().any(|it| line.trim_start().starts_with(it));
+    let first = words.iter().position(begins);
+    let first = first.unwrap_or(words.len().saturating_sub(REPEATED));
+    for words in words.iter().skip(first).take(REPEATED) {
         println!("  {words}");
     }
 }
