@@ -322,11 +322,11 @@ impl Stopped {
     }
 }
 
-/// Whether a signal only tells that time went by. Where a stop takes a millisecond, as on emulated
-/// boards, a slice of processor time is over after some dozens of instructions, and a turn would be
-/// looks at slices and little else.
+/// Whether a signal only tells that time went by. Whoever is followed is slow: a slice of processor
+/// time is over after some thousand instructions, on emulated boards after some dozens, and at speed
+/// none is.
 fn is_clock(signal: Signal) -> bool {
-    !cfg!(target_arch = "x86_64") && matches!(signal, Signal::SIGPROF | Signal::SIGALRM)
+    matches!(signal, Signal::SIGPROF | Signal::SIGALRM)
 }
 
 /// A [`Resume`] up to whatever comes.
