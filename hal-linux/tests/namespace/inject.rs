@@ -403,7 +403,7 @@ fn stops(pid: Pid) -> bool {
     panic!("it neither stops nor sleeps");
 }
 
-fn step(pid: Pid) {
+pub fn step(pid: Pid) {
     ptrace::step(pid, None).expect("it is stopped");
     waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
 }

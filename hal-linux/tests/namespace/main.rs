@@ -49,6 +49,8 @@ mod scarce;
 mod signals;
 mod silence;
 mod skip;
+#[cfg(target_arch = "x86_64")]
+mod slices;
 mod split;
 #[cfg(target_arch = "x86_64")]
 mod split_upgrade;

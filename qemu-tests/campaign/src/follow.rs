@@ -323,7 +323,7 @@ impl Stopped {
 }
 
 /// Whether a signal only tells that time went by. Whoever is followed is slow: a slice of processor
-/// time is over after some thousand instructions, on emulated boards after some dozens, and at speed
+/// time is over after some thousand instructions, on emulated boards after some dozens; at speed
 /// none is.
 fn is_clock(signal: Signal) -> bool {
     matches!(signal, Signal::SIGPROF | Signal::SIGALRM)
